@@ -1,0 +1,1 @@
+"""nharness: prove a claim about language neurons, or see it fail."""

@@ -1,0 +1,149 @@
+"""What a detector is: what it needs recorded, its options, and evidence in, detection out.
+
+A detector sees statistics, neurons and errors, and no model, no text and no tensor library. Twenty lines are enough:
+
+    class TopMean(Detector):
+        '''Neurons whose mean activation is largest for one language.'''
+
+        name = "top-mean"
+
+        class Options(DetectorOptions):
+            top_rate: float = Field(0.01, gt=0, le=1)
+
+        def needs(self):
+            return (Need("moments", "gate"),)
+
+        def detect(self, evidence):
+            mean = evidence.statistics("gate").mean()                # [G, M]
+            return self.detection(evidence, membership=mean > np.quantile(mean, 1 - self.options.top_rate), score=mean)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nharness.errors import OptionError, UnknownNameError, UsageError
+from nharness.neurons import Best, Detection
+from nharness.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class Need:
+    """One statistic at one site that a detector asks the recording pass for."""
+
+    statistic: str
+    site: str = "gate"
+
+
+class DetectorOptions(BaseModel):
+    """Base of a detector's options: frozen, no unknown names, ranges in the fields; recorded verbatim."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was recorded for a detector: statistics by site, all with the same languages and widths.
+
+    reference: another detector's result, for detectors that are built relative to one (`random`).
+    losses: float64 [M] a language under "delta/<lang>", the change of mean NLL (nats per token) when one neuron is zeroed
+        alone; only for `exhaustive`.
+    """
+
+    sites: Mapping[str, Statistics]
+    reference: Detection | None = None
+    losses: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def statistics(self, site: str) -> Statistics:
+        """Return the statistics of one site; raises `UnknownNameError` when it was not recorded."""
+        if site not in self.sites:
+            raise UnknownNameError("recorded site", site, self.sites)
+        return self.sites[site]
+
+    @property
+    def any(self) -> Statistics:
+        """The statistics of whichever site was recorded first, for languages and widths."""
+        return next(iter(self.sites.values()))
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages in recording order."""
+        return self.any.languages
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        """Neurons per layer."""
+        return self.any.layer_widths
+
+
+class Detector(ABC):
+    """Base of all detectors; an instance holds its options and nothing else."""
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+
+    class Options(DetectorOptions):
+        """A detector without options."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = _options(self.name, type(self).Options, options)
+
+    @abstractmethod
+    def needs(self) -> tuple[Need, ...]:
+        """Return what must be recorded, given the options."""
+
+    @abstractmethod
+    def detect(self, evidence: Evidence) -> Detection:
+        """Return the neurons of every language; an empty row stays. Called with at least two languages."""
+
+    def detection(
+        self,
+        evidence: Evidence,
+        *,
+        membership: NDArray[np.bool_],
+        score: NDArray[Any],
+        best: Best = "highest",
+        candidates: NDArray[np.bool_] | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> Detection:
+        """Return the result with this detector's name and options filled in."""
+        return Detection(
+            detector=self.name, languages=evidence.languages, layer_widths=evidence.layer_widths,
+            membership=np.asarray(membership, dtype=bool), score=np.asarray(score, dtype=np.float32), best=best,
+            candidates=candidates, options=self.options.model_dump(mode="json"), notes=notes or {},
+            provenance={"detector_version": self.version, **evidence.any.provenance},
+        )  # fmt: skip
+
+    def __call__(self, evidence: Evidence) -> Detection:
+        """Check the evidence and detect; raises `UsageError` for fewer than two languages or missing statistics."""
+        if len(evidence.languages) < 2:
+            raise UsageError(f"detector {self.name} compares languages and needs at least 2; got {evidence.languages}")
+        for need in self.needs():
+            if not evidence.statistics(need.site).has(need.statistic):
+                raise UsageError(
+                    f"detector {self.name} needs statistic {need.statistic!r} at site {need.site!r}; "
+                    f"record it with: nharness record --detector {self.name}"
+                )
+        empty = [tag for tag in evidence.languages if evidence.any.totals[tag].tokens == 0]
+        if empty:
+            raise UsageError(f"no token was recorded for language {empty[0]!r}; detector {self.name} needs some")
+        return self.detect(evidence)
+
+
+def _options(name: str, model: type[DetectorOptions], given: Mapping[str, Any]) -> DetectorOptions:
+    for option in given:
+        if option not in model.model_fields:
+            raise UnknownNameError(f"option of detector {name}", option, model.model_fields)
+    try:
+        return model(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(str(part) for part in first["loc"])
+        raise OptionError(f"detector {name}: option {option} is {first['input']!r}; {first['msg']}") from error

@@ -1,0 +1,111 @@
+"""Every error a user can meet, as one tree; each leaf knows its exit code.
+
+    NharnessError                 3  something of ours is wrong
+    |-- UsageError                4  the input is wrong: a name, an option, a file
+    |   |-- UnknownNameError      4  a name nobody registered; says the nearest one
+    |   |-- OptionError           4  an option out of its range; says the range
+    |   |-- FileFormatError       4  a file that is damaged or of another kind
+    |   |-- ModelError            4  a model that cannot be loaded, located or edited as asked
+    |   |-- CorpusError           4  a corpus that is absent, empty or lacks a language
+    |   `-- OutputError           4  a place that cannot be written to
+    |-- PluginError               4  a plug-in that does not do what its hook promises
+    |-- CellError                 1  one cell failed; the rest goes on
+    |-- NothingCollectedError     5  the selection is empty
+    `-- InterruptedRun            2  stopped by the user; says how to go on
+
+A message is one sentence: what was got, what was expected, the nearest right thing.
+`during` attaches context (which detector, which language) once, where it is known.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class NharnessError(Exception):
+    """Base of all errors raised on purpose; `exit_code` is what the command line returns for it."""
+
+    exit_code = 3
+
+
+class UsageError(NharnessError):
+    """The input is wrong and the user can mend it."""
+
+    exit_code = 4
+
+
+class UnknownNameError(UsageError):
+    """A name that nobody registered.
+
+    Built from what was got and what exists, so that every such message has the same shape.
+    """
+
+    def __init__(self, kind: str, got: str, known: Iterable[str]) -> None:
+        self.kind, self.got, self.known = kind, got, tuple(known)
+        super().__init__(f"unknown {kind} {got!r}{nearest(got, self.known)}")
+
+
+class OptionError(UsageError):
+    """An option outside its range, or one that does not exist."""
+
+
+class FileFormatError(UsageError):
+    """A file that is damaged, truncated, or not of the expected format."""
+
+
+class ModelError(UsageError):
+    """A model that cannot be loaded, located or edited as asked."""
+
+
+class CorpusError(UsageError):
+    """A corpus that is absent, empty, or lacks a language or split."""
+
+
+class OutputError(UsageError):
+    """A file or folder that cannot be written."""
+
+
+class PluginError(NharnessError):
+    """A plug-in that cannot be imported or breaks its hook's contract; the plug-in is named."""
+
+    exit_code = 4
+
+
+class CellError(NharnessError):
+    """One cell failed; others are unaffected."""
+
+    exit_code = 1
+
+
+class NothingCollectedError(NharnessError):
+    """The selection leaves no cell to run."""
+
+    exit_code = 5
+
+
+class InterruptedRun(NharnessError):  # noqa: N818 - an interruption is not an error of anybody's
+    """The user stopped the run; the message is what to type to go on."""
+
+    exit_code = 2
+
+
+def nearest(got: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean 'x'?"`, or the list of what exists when nothing is near, as the end of a sentence."""
+    names = sorted(known)
+    close = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}" if names else "; none are registered"
+
+
+@contextmanager
+def during(**context: object) -> Iterator[None]:
+    """Put `detector=..., language=...` in front of the message of any NharnessError raised inside, once per name."""
+    try:
+        yield
+    except NharnessError as error:
+        where = ", ".join(f"{key} {value}" for key, value in context.items())
+        error.args = (f"{where}: {error.args[0] if error.args else ''}", *error.args[1:])
+        raise

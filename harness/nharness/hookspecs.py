@@ -1,0 +1,133 @@
+"""Every hook of nharness, in the order in which a run calls them.
+
+A plug-in is a module (or object) in the entry-point group `nharness` whose functions are marked with `nharness.hookimpl`.
+Registration hooks are called once, when plug-ins are loaded, and return `Entry` values; they must not import a tensor
+library: an entry may name its target as `"package.module:attribute"`, which is imported when it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from nharness.record.model import Record
+    from nharness.run.cells import Cell, CellOutcome
+
+hookspec = pluggy.HookspecMarker("nharness")
+hookimpl = pluggy.HookimplMarker("nharness")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered thing: its name, what it is in one line, and the object or `"module:attribute"` that makes it."""
+
+    name: str
+    summary: str
+    target: Any
+
+
+@hookspec
+def nharness_register_detectors() -> Sequence[Entry]:  # type: ignore[empty-body]
+    """Register detectors.
+
+    Called once. Each entry's target is a `nharness.Detector` subclass. `None` or an empty list registers nothing.
+    """
+
+
+@hookspec
+def nharness_register_interventions() -> Sequence[Entry]:  # type: ignore[empty-body]
+    """Register interventions.
+
+    Called once. Each entry's target is a `nharness.Intervention` subclass. `None` registers nothing.
+    """
+
+
+@hookspec
+def nharness_register_statistics() -> Sequence[Entry]:  # type: ignore[empty-body]
+    """Register statistics beyond those of `nharness.statistics.CATALOGUE`.
+
+    Called once. Each entry's target is a `nharness.recording.Accumulator` subclass. `None` registers nothing.
+    """
+
+
+@hookspec
+def nharness_register_corpora() -> Sequence[Entry]:  # type: ignore[empty-body]
+    """Register corpora by name.
+
+    Called once. Each entry's target is a folder (`pathlib.Path`) in the layout of `nharness.corpora`, or a callable
+    without arguments that returns a `nharness.corpora.Corpus`. `None` registers nothing.
+    """
+
+
+@hookspec
+def nharness_register_models() -> Sequence[Entry]:  # type: ignore[empty-body]
+    """Register models by a short name.
+
+    Called once. Each entry's target is a folder, or a callable without arguments that returns `ModelSource`: the folder
+    or hub name and the model arguments that load it. `None` registers nothing.
+    """
+
+
+@hookspec
+def nharness_register_architectures() -> Sequence[Entry]:  # type: ignore[empty-body]
+    """Register finders of neurons for architectures whose structure does not give them away.
+
+    Called once. Each entry's target takes a `torch.nn.Module` and returns a `nharness.models.NeuronMap` or `None` when
+    the model is not its kind. The first map wins.
+    """
+
+
+@hookspec
+def nharness_register_tasks() -> Sequence[Entry]:  # type: ignore[empty-body]
+    """Register task families.
+
+    Called once. Each entry's target is a `nharness.task.TaskFamily`. `None` registers nothing.
+    """
+
+
+@hookspec
+def nharness_register_executors() -> Sequence[Entry]:  # type: ignore[empty-body]
+    """Register executors, which decide where cells run.
+
+    Called once. Each entry's target is a `nharness.run.executor.Executor` subclass. `None` registers nothing.
+    """
+
+
+@hookspec
+def nharness_run_started(configuration: Mapping[str, Any]) -> None:
+    """Called once, before anything is loaded, with the run's configuration as it will be recorded; returns nothing."""
+
+
+@hookspec
+def nharness_collection_modify(cells: list[Cell]) -> None:
+    """Called once, after selection, with the cells in running order.
+
+    Reorder or drop cells in place; adding cells is an error. Returns nothing.
+    """
+
+
+@hookspec
+def nharness_cell_started(cell: Cell) -> None:
+    """Called before every cell that is computed (not for one taken from the store); returns nothing."""
+
+
+@hookspec
+def nharness_cell_finished(cell: Cell, outcome: CellOutcome) -> None:
+    """Called after every cell, computed or taken from the store or failed; returns nothing."""
+
+
+@hookspec
+def nharness_record_written(record: Record, path: str) -> None:
+    """Called once a record, after it was validated and written to `path`; returns nothing."""
+
+
+@hookspec
+def nharness_summary(records: Sequence[Record]) -> str | None:  # type: ignore[empty-body]
+    """Called once, at the end of the terminal summary.
+
+    Return text to add to it; `None` adds nothing.
+    """

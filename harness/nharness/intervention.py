@@ -1,0 +1,85 @@
+"""What an intervention is: neurons in, changes of their activation out.
+
+Legend: `n` neurons of the target, `M` neurons of the model.
+An intervention sees statistics, neurons and errors and no model; the runner turns its changes into edits of one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nharness.detector import Evidence, Need
+from nharness.errors import OptionError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Target:
+    """The neurons one cell deactivates: flat indices int64 [n], ascending, and the language they are held to be of.
+
+    members: bool [G, M], the languages each neuron belongs to, for interventions that need the others.
+    source: for `steer`, the language whose neurons are switched off while `language`'s are driven.
+    """
+
+    language: str
+    flat: NDArray[np.int64]
+    members: NDArray[np.bool_] | None = None
+    source: str | None = None
+    source_flat: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """`a -> scale * a + shift` for the given neurons at one site: flat int64 [n], scale and shift float32 [n].
+
+    draw: "resample" or "patch" replaces the value instead by one recorded elsewhere; scale and shift are then unused.
+    """
+
+    site: Literal["gate", "hidden"]
+    flat: NDArray[np.int64]
+    scale: NDArray[np.float32]
+    shift: NDArray[np.float32]
+    draw: Literal["", "resample", "patch"] = ""
+
+
+class InterventionOptions(BaseModel):
+    """Base of an intervention's options: frozen, no unknown names, ranges in the fields; recorded verbatim."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Intervention(ABC):
+    """Base of all interventions; an instance holds its options and nothing else."""
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    strength_option: ClassVar[str | None] = None  # the option that `--strength` sweeps
+
+    class Options(InterventionOptions):
+        """An intervention without options."""
+
+    def __init__(self, **options: Any) -> None:
+        model = type(self).Options
+        for option in options:
+            if option not in model.model_fields:
+                raise UnknownNameError(f"option of intervention {self.name}", option, model.model_fields)
+        try:
+            self.options = model(**options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            option = ".".join(str(part) for part in first["loc"])
+            message = f"intervention {self.name}: option {option} is {first['input']!r}; {first['msg']}"
+            raise OptionError(message) from error
+
+    def needs(self) -> tuple[Need, ...]:
+        """Return what must be recorded beside the detector's own needs."""
+        return ()
+
+    @abstractmethod
+    def changes(self, target: Target, evidence: Evidence) -> tuple[Change, ...]:
+        """Return the changes; none may be empty, and no neuron may be changed twice at one site."""

@@ -1,0 +1,207 @@
+"""Neurons: a detection's result, addressed by (layer, unit), and its file.
+
+Legend: `G` languages, `M` neurons of the model (the sum of the layer widths), `n` neurons of one language.
+
+A neuron has a flat index in (layer, unit) order, so that layers of unequal width and mixture-of-experts models fit one
+format. File: safetensors with one JSON document under the metadata key `nharness`, format `nharness-neurons/1`:
+`neurons/<lang>` int64 [n, 2] of (layer, unit), sorted; `score` float32 [M] or `score/<lang>` float32 [M];
+`candidate/<lang>` uint8 [M] where a detector says which neurons it *could* have given to a language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nharness import tensorfile
+from nharness.errors import FileFormatError, OptionError, UnknownNameError, UsageError
+
+FORMAT = "nharness-neurons/1"
+KINDS = ("specific", "related", "general", "unassigned")
+Kind = Literal["specific", "related", "general", "unassigned"]
+Best = Literal["lowest", "highest"]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Which neurons belong to which language, and how strongly.
+
+    membership: bool [G, M]; a neuron may belong to several languages.
+    score: float32 [M], or [G, M] where the detector scores every language apart; `best` says which end is strong.
+    candidates: bool [G, M] or None; neurons that the detector would give to a language were its cut looser. Kinds over
+        *all* neurons and budgets are read from it; None means every neuron may be given to every language.
+    """
+
+    detector: str
+    languages: tuple[str, ...]
+    layer_widths: tuple[int, ...]
+    membership: NDArray[np.bool_]
+    score: NDArray[np.float32]
+    best: Best
+    candidates: NDArray[np.bool_] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        size = (len(self.languages), sum(self.layer_widths))
+        if self.membership.shape != size:
+            raise FileFormatError(f"membership of {self.detector} is {self.membership.shape}, expected {size}")
+        if self.score.shape not in {size, size[1:]}:
+            raise FileFormatError(f"score of {self.detector} is {self.score.shape}, expected {size[1:]} or {size}")
+        if self.candidates is not None and self.candidates.shape != size:
+            raise FileFormatError(f"candidates of {self.detector} are {self.candidates.shape}, expected {size}")
+
+    @property
+    def size(self) -> int:
+        """Number of neurons of the model, M."""
+        return sum(self.layer_widths)
+
+    def row(self, language: str) -> int:
+        """Return the language's row; raises `UnknownNameError` for one the detection lacks."""
+        if language not in self.languages:
+            raise UnknownNameError(f"language of this {self.detector} detection", language, self.languages)
+        return self.languages.index(language)
+
+    def flat(self, language: str) -> NDArray[np.int64]:
+        """Return the language's neurons as ascending flat indices [n]."""
+        return np.flatnonzero(self.membership[self.row(language)]).astype(np.int64)
+
+    def neurons(self, language: str) -> NDArray[np.int64]:
+        """Return the language's neurons as sorted (layer, unit) pairs [n, 2]."""
+        return to_pairs(self.flat(language), self.layer_widths)
+
+    def kinds(self, *, over: Literal["selected", "all"] = "selected") -> NDArray[np.int8]:
+        """Return each neuron's kind [M] as an index into `KINDS`, from the number N of its languages.
+
+        specific N = 1, related 1 < N < K, general N = K, unassigned N = 0; with K = 2 there is no related neuron.
+        `over="all"` counts the candidates instead of the selected neurons.
+        """
+        held = self.membership if over == "selected" or self.candidates is None else self.candidates
+        count = held.sum(axis=0)
+        kinds = np.full(self.size, KINDS.index("unassigned"), dtype=np.int8)
+        kinds[(count > 1) & (count < len(self.languages))] = KINDS.index("related")
+        kinds[count == len(self.languages)] = KINDS.index("general")
+        kinds[count == 1] = KINDS.index("specific")
+        return kinds
+
+    def strength(self) -> NDArray[np.float32]:
+        """Return the score as [G, M] with higher = more the language's own; -inf where it is no candidate."""
+        signed = -self.score if self.best == "lowest" else self.score
+        rows = np.broadcast_to(signed, self.membership.shape).astype(np.float32)
+        rows[np.isnan(rows)] = -np.inf
+        if self.candidates is not None:
+            rows[~self.candidates] = -np.inf
+        return rows
+
+    def cut(self, budget: float) -> Detection:
+        """Return the detection with the best `round(budget * M)` (at least 1) neurons per language, by its own scores.
+
+        Ties at the cut are broken by flat order. A language with fewer scored candidates keeps fewer; its row stays.
+        Raises `OptionError` unless 0 < budget <= 1.
+        """
+        if not 0 < budget <= 1:
+            raise OptionError(f"budget is a share of all neurons, above 0 and at most 1; got {budget}")
+        count = max(1, round(budget * self.size))
+        membership = np.zeros_like(self.membership)
+        for row, strength in enumerate(self.strength()):
+            best = np.argsort(-strength, kind="stable")[:count]
+            membership[row, best[np.isfinite(strength[best])]] = True
+        return replace(self, membership=membership, options={**self.options, "budget": budget})
+
+    def save(self, path: Path) -> None:
+        """Write the file atomically."""
+        tensors: dict[str, NDArray[Any]] = {f"neurons/{tag}": self.neurons(tag) for tag in self.languages}
+        if self.score.ndim == 1:
+            tensors["score"] = self.score.astype(np.float32)
+        else:
+            tensors |= {f"score/{tag}": self.score[row].astype(np.float32) for row, tag in enumerate(self.languages)}
+        if self.candidates is not None:
+            tensors |= {f"candidate/{tag}": self.candidates[i].astype(np.uint8) for i, tag in enumerate(self.languages)}
+        tensorfile.save(path, tensors, self._metadata())
+
+    def _metadata(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT, "detector": self.detector, "options": dict(self.options), "score_best": self.best,
+            "languages": list(self.languages), "layer_widths": list(self.layer_widths),
+            "notes": dict(self.notes), "provenance": dict(self.provenance),
+        }  # fmt: skip
+
+
+def load(path: Path) -> Detection:
+    """Read a neurons file, this project's or anyone's in the format.
+
+    Scores are optional in foreign files: without them every selected neuron scores 1, every other 0.
+    Raises `FileFormatError` naming the file for a damaged one, neurons outside the layer widths, or unsorted rows.
+    """
+    tensors, metadata = tensorfile.load(path, FORMAT)
+    languages = tuple(tensorfile.field(path, metadata, "languages", list))
+    widths = tuple(int(width) for width in tensorfile.field(path, metadata, "layer_widths", list))
+    membership = np.zeros((len(languages), sum(widths)), dtype=bool)
+    for row, tag in enumerate(languages):
+        pairs = tensors.get(f"neurons/{tag}")
+        if pairs is None:
+            raise FileFormatError(f"{path}: no tensor 'neurons/{tag}' for the language it lists")
+        membership[row, to_flat(pairs, widths, where=f"{path}: neurons/{tag}")] = True
+    return Detection(
+        detector=str(metadata.get("detector", path.stem)), languages=languages, layer_widths=widths,
+        membership=membership, score=_scores(path, tensors, languages, membership),
+        best="lowest" if metadata.get("score_best") == "lowest" else "highest",
+        candidates=_candidates(tensors, languages), options=dict(metadata.get("options") or {}),
+        notes=dict(metadata.get("notes") or {}), provenance=dict(metadata.get("provenance") or {}),
+    )  # fmt: skip
+
+
+def to_pairs(flat: NDArray[np.int64], layer_widths: Sequence[int]) -> NDArray[np.int64]:
+    """Return flat indices [n] as (layer, unit) pairs [n, 2]."""
+    ends = np.cumsum(np.asarray(layer_widths, dtype=np.int64))
+    layers = np.searchsorted(ends, flat, side="right")
+    starts = ends - np.asarray(layer_widths, dtype=np.int64)
+    units = flat - starts[layers] if flat.size else flat
+    return np.stack([layers, units], axis=1).astype(np.int64).reshape(-1, 2)
+
+
+def to_flat(pairs: NDArray[Any], layer_widths: Sequence[int], *, where: str = "neurons") -> NDArray[np.int64]:
+    """Return (layer, unit) pairs [n, 2] as flat indices [n]; raises `FileFormatError` for a pair outside the model."""
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
+        raise FileFormatError(f"{where}: expected whole numbers [n, 2] of (layer, unit), got {pairs.dtype}{pairs.shape}")
+    widths = np.asarray(layer_widths, dtype=np.int64)
+    layers, units = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
+    inside = (layers >= 0) & (layers < len(widths)) & (units >= 0)
+    inside[inside] &= units[inside] < widths[layers[inside]]
+    if not inside.all():
+        bad = pairs[int(np.argmin(inside))].tolist()
+        raise FileFormatError(f"{where}: neuron {tuple(bad)} lies outside layer widths {list(layer_widths)[:8]}")
+    starts = np.cumsum(widths) - widths
+    return starts[layers] + units if layers.size else layers
+
+
+def same_model(a: Sequence[int], b: Sequence[int], *, what: str) -> None:
+    """Raise `UsageError` unless both layer widths are equal."""
+    if tuple(a) != tuple(b):
+        raise UsageError(f"{what} belong to a model of {len(a)} layers x {max(a)} neurons, not {len(b)} x {max(b)}")
+
+
+def _scores(
+    path: Path, tensors: Mapping[str, NDArray[Any]], languages: Sequence[str], membership: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    if "score" in tensors:
+        found = tensors["score"]
+    elif all(f"score/{tag}" in tensors for tag in languages):
+        found = np.stack([tensors[f"score/{tag}"] for tag in languages])
+    else:
+        return membership.astype(np.float32)
+    if found.shape[-1] != membership.shape[1]:
+        raise FileFormatError(f"{path}: scores of {found.shape[-1]} neurons for a model of {membership.shape[1]}")
+    return found.astype(np.float32)
+
+
+def _candidates(tensors: Mapping[str, NDArray[Any]], languages: Sequence[str]) -> NDArray[np.bool_] | None:
+    if not all(f"candidate/{tag}" in tensors for tag in languages):
+        return None
+    return np.stack([tensors[f"candidate/{tag}"] for tag in languages]).astype(bool)

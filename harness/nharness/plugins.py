@@ -1,0 +1,151 @@
+"""Finding plug-ins: the installed ones, the named ones, and why one of them is missing.
+
+`Plugins` is a value: constructed, passed on, tested without the installed ones. A plug-in that fails to import or to
+register is listed with its error and left out (`strict=True` stops instead). Nothing here imports a tensor library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from nharness import hookspecs
+from nharness.errors import PluginError, UnknownNameError
+from nharness.hookspecs import Entry
+
+GROUP = "nharness"
+KINDS = ("detectors", "interventions", "statistics", "corpora", "models", "architectures", "tasks", "executors")
+
+
+@dataclass(frozen=True)
+class PluginStatus:
+    """One plug-in as `nharness list plugins` shows it; status is "active", "blocked" or "failed"."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+    hooks: tuple[str, ...]
+    status: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One entry and the plug-in that registered it."""
+
+    entry: Entry
+    plugin: str
+
+
+class Plugins:
+    """The plug-ins of one run and everything they registered.
+
+    block: names that are not even imported. extra: modules to load beside the installed ones (`-p NAME`).
+    autoload: False ignores installed entry points. Raises `PluginError` for an unimportable `extra`, for two entries of
+    one kind and name, and, when strict, for any plug-in that fails.
+    """
+
+    def __init__(
+        self, *, extra: Sequence[str] = (), block: Iterable[str] = (), autoload: bool = True, strict: bool = False
+    ) -> None:
+        self.pm = pluggy.PluginManager("nharness")
+        self.pm.add_hookspecs(hookspecs)
+        self._strict = strict
+        self._block = frozenset(block)
+        self.statuses: list[PluginStatus] = []
+        self._entries: dict[str, dict[str, Registered]] = {kind: {} for kind in KINDS}
+        found = sorted(entry_points(group=GROUP), key=lambda point: point.name) if autoload else []
+        for point in found:
+            self._load(point)
+        for name in extra:
+            if name not in self._block and not any(name in {s.name, s.module} for s in self.statuses):
+                self._load(EntryPoint(name=name, value=name, group=GROUP))
+                self._stop_on_failure(name)
+
+    @property
+    def hook(self) -> Any:
+        """Callers of the life-cycle hooks."""
+        return self.pm.hook
+
+    def entries(self, kind: str) -> Mapping[str, Registered]:
+        """Return what was registered of one kind, by name."""
+        return self._entries[kind]
+
+    def resolve(self, kind: str, name: str) -> Any:
+        """Return the object behind a name, or behind a `module:attribute` path that nobody registered.
+
+        Raises `UnknownNameError` with the nearest name, `PluginError` when the target cannot be imported.
+        """
+        singular = {"corpora": "corpus"}.get(kind, kind.rstrip("s"))
+        registered = self._entries[kind].get(name)
+        if registered is None and ":" not in name:
+            raise UnknownNameError(singular, name, self._entries[kind])
+        target = registered.entry.target if registered else name
+        return import_target(target, what=f"{singular} {name!r}") if isinstance(target, str) else target
+
+    def _load(self, point: EntryPoint) -> None:
+        distribution = point.dist.name if point.dist else ""
+        version = point.dist.version if point.dist else ""
+
+        def status(state: str, *, hooks: tuple[str, ...] = (), error: str = "") -> None:
+            self.statuses.append(PluginStatus(point.name, point.value, distribution, version, hooks, state, error))
+
+        if point.name in self._block or point.value in self._block:
+            status("blocked")
+            return
+        try:
+            module = point.load()
+            self.pm.register(module, name=point.name)
+            self._register(point.name, module)
+        except Exception as error:  # noqa: BLE001 - the plug-in boundary: anybody's code, named and reported
+            if self.pm.has_plugin(point.name):
+                self.pm.unregister(name=point.name)
+            for entries in self._entries.values():
+                for name in [n for n, r in entries.items() if r.plugin == point.name]:
+                    del entries[name]
+            status("failed", error=f"{type(error).__name__}: {error}")
+            if self._strict:
+                raise PluginError(f"plug-in {point.name!r} ({point.value}) failed: {error}") from error
+            return
+        hooks = tuple(sorted(caller.name for caller in self.pm.get_hookcallers(module) or ()))
+        status("active", hooks=hooks)
+
+    def _register(self, plugin: str, module: object) -> None:
+        callers: dict[str, Callable[[], Any]] = {}
+        for kind in KINDS:
+            implementation = getattr(module, f"nharness_register_{kind}", None)
+            if implementation is not None:
+                callers[kind] = implementation
+        for kind, call in callers.items():
+            for entry in call() or ():
+                self._add(kind, plugin, entry)
+
+    def _add(self, kind: str, plugin: str, entry: object) -> None:
+        if not isinstance(entry, Entry):
+            raise PluginError(f"nharness_register_{kind} returned {entry!r}, expected nharness.Entry values")
+        other = self._entries[kind].get(entry.name)
+        if other is not None:
+            raise PluginError(f"{kind} {entry.name!r} is already registered by plug-in {other.plugin!r}")
+        self._entries[kind][entry.name] = Registered(entry, plugin)
+
+    def _stop_on_failure(self, name: str) -> None:
+        status = next(status for status in self.statuses if status.name == name)
+        if status.status == "failed":
+            raise PluginError(f"plug-in {name!r} given with -p failed: {status.error}")
+
+
+def import_target(path: str, *, what: str) -> Any:
+    """Import `"module:attribute"`; raises `PluginError` naming `what` when it is malformed or absent."""
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute:
+        raise PluginError(f"{what}: target {path!r} should read 'package.module:attribute'")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise PluginError(f"{what}: cannot import {path!r} ({error})") from error

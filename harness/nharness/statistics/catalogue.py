@@ -1,0 +1,71 @@
+"""The statistics a detector may ask for: their tensors, and how shards of each add up.
+
+Legend: `M` neurons, `D` documents of the language, `S` bins.
+A tensor's full name in the file is `<statistic>/<tensor>/<language>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+TensorRule = Literal["sum", "concatenate", "same"]
+
+
+@dataclass(frozen=True)
+class StatisticFormat:
+    """One statistic's tensors and their merge rule.
+
+    "sum": added shard by shard, in shard order. "concatenate": one row a document, in document order.
+    "same": equal in every shard (bin edges); a difference is an error.
+    """
+
+    name: str
+    summary: str
+    tensors: Mapping[str, TensorRule]
+
+
+CATALOGUE: Mapping[str, StatisticFormat] = {
+    entry.name: entry
+    for entry in (
+        StatisticFormat(
+            "activation_count",
+            "positive: int64 [M], tokens with a > 0 (NaN counts as not active); routed: int64 [M], tokens that reached "
+            "the neuron, present for mixture-of-experts layers only",
+            {"positive": "sum", "routed": "sum"},
+        ),
+        StatisticFormat(
+            "moments",
+            "sum, sumsq: float64 [M], sum and sum of squares of a over tokens",
+            {"sum": "sum", "sumsq": "sum"},
+        ),
+        StatisticFormat(
+            "histogram",
+            "count: int64 [M, S + 2], tokens per bin, under- and overflow first and last; edges: float32 [S + 1], "
+            "the same for every neuron and language",
+            {"count": "sum", "edges": "same"},
+        ),
+        StatisticFormat(
+            "document_mean",
+            "mean: float32 [D, M], mean of a over each document's tokens",
+            {"mean": "concatenate"},
+        ),
+        StatisticFormat(
+            "up_magnitude",
+            "sum: float32 [D, M], sum over each document's tokens of |u|, the up-projection's output",
+            {"sum": "concatenate"},
+        ),
+        StatisticFormat(
+            "output_change",
+            "mean: float32 [D, M], root mean square over each document's tokens of |h| * |W_down[:, j]|, the norm of "
+            "the change of the layer's output when the neuron is zeroed",
+            {"mean": "concatenate"},
+        ),
+        StatisticFormat(
+            "attribution",
+            "sum, sumsq, abssum: float64 [M], over tokens, of a * dLoss/da; loss = summed next-token NLL in nats",
+            {"sum": "sum", "sumsq": "sum", "abssum": "sum"},
+        ),
+    )
+}

@@ -1,0 +1,196 @@
+"""The statistics value: what was counted at one site, per language; its file; how shards merge.
+
+Legend: `G` languages, `M` neurons of the model, `D` documents.
+File: safetensors, format `nharness-statistics/1` (tensors `<statistic>/<tensor>/<language>`; metadata `site`,
+`layer_widths`, `languages: {<lang>: {"tokens": n, "documents": n}}`, fingerprints of model, corpus and tokenizer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nharness import tensorfile
+from nharness.errors import FileFormatError, UnknownNameError, UsageError
+from nharness.languages import parse_language
+from nharness.statistics.catalogue import CATALOGUE
+
+FORMAT = "nharness-statistics/1"
+
+
+@dataclass(frozen=True)
+class LanguageTotals:
+    """How much text of one language was recorded: counted tokens and documents."""
+
+    tokens: int
+    documents: int
+
+    def __add__(self, other: LanguageTotals) -> LanguageTotals:
+        return LanguageTotals(self.tokens + other.tokens, self.documents + other.documents)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Sums over tokens at one site ("gate" or "hidden"), per language and neuron.
+
+    tensors: by full name `<statistic>/<tensor>/<language>`; provenance: fingerprints of model, tokenizer and corpus,
+    and the policies that can change a number (dtype, special tokens, tokens of interest).
+    """
+
+    site: str
+    layer_widths: tuple[int, ...]
+    totals: Mapping[str, LanguageTotals]
+    tensors: Mapping[str, NDArray[Any]]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages in recording order."""
+        return tuple(self.totals)
+
+    @property
+    def size(self) -> int:
+        """Number of neurons of the model, M."""
+        return sum(self.layer_widths)
+
+    def has(self, statistic: str) -> bool:
+        """Tell whether the statistic was recorded for every language."""
+        prefix = f"{statistic}/"
+        return all(any(n.startswith(prefix) and n.endswith(f"/{tag}") for n in self.tensors) for tag in self.languages)
+
+    def get(self, statistic: str, tensor: str, language: str) -> NDArray[Any]:
+        """Return one tensor; raises `UnknownNameError` naming what was recorded instead."""
+        name = f"{statistic}/{tensor}/{language}"
+        if name not in self.tensors:
+            raise UnknownNameError(f"statistic at site {self.site!r}", name, self.tensors)
+        return self.tensors[name]
+
+    def tokens(self, language: str) -> NDArray[np.int64]:
+        """Return tokens that reached each neuron, int64 [M]: all of the language's, or the routed ones of an expert."""
+        routed = self.tensors.get(f"activation_count/routed/{language}")
+        if routed is not None:
+            return routed.astype(np.int64)
+        return np.full(self.size, self.totals[language].tokens, dtype=np.int64)
+
+    def activation_probability(self) -> NDArray[np.float64]:
+        """Return p [G, M], the share of each language's tokens with a > 0; 0 where no token reached the neuron."""
+        rows = []
+        for tag in self.languages:
+            positive = np.maximum(self.get("activation_count", "positive", tag), 0)
+            tokens = self.tokens(tag)
+            rows.append(np.divide(positive, tokens, out=np.zeros(self.size), where=tokens > 0))
+        return np.stack(rows)
+
+    def mean(self) -> NDArray[np.float64]:
+        """Return the mean activation [G, M] over tokens; 0 where no token reached the neuron."""
+        return self._moment("sum")
+
+    def variance(self) -> NDArray[np.float64]:
+        """Return the population variance of the activation [G, M], at least 0."""
+        return np.maximum(self._moment("sumsq") - self._moment("sum") ** 2, 0.0)
+
+    def _moment(self, tensor: str) -> NDArray[np.float64]:
+        rows = []
+        for tag in self.languages:
+            tokens = self.tokens(tag)
+            total = self.get("moments", tensor, tag)
+            rows.append(np.divide(total, tokens, out=np.zeros(self.size), where=tokens > 0))
+        return np.stack(rows)
+
+    def save(self, path: Path) -> None:
+        """Write the file atomically; equal statistics are equal bytes."""
+        tensorfile.save(path, self.tensors, {
+            "format": FORMAT, "site": self.site, "layer_widths": list(self.layer_widths), **self.provenance,
+            "languages": {tag: {"tokens": t.tokens, "documents": t.documents} for tag, t in self.totals.items()},
+            "language_order": list(self.totals),
+        })  # fmt: skip
+
+
+def load(path: Path) -> Statistics:
+    """Read a statistics file, this project's or anyone's in the format.
+
+    Raises `FileFormatError` naming file and tensor for damage, unknown sites, or shapes that contradict the widths.
+    """
+    tensors, metadata = tensorfile.load(path, FORMAT)
+    described = tensorfile.field(path, metadata, "languages", dict)
+    order = metadata.get("language_order")
+    tags = order if isinstance(order, list) and sorted(order) == sorted(described) else sorted(described)
+    known = {"format", "site", "layer_widths", "languages", "language_order"}
+    statistics = Statistics(
+        site=tensorfile.field(path, metadata, "site", str),
+        layer_widths=tuple(int(width) for width in tensorfile.field(path, metadata, "layer_widths", list)),
+        totals={tag: _totals(path, tag, described[tag]) for tag in tags},
+        tensors=tensors,
+        provenance={name: value for name, value in metadata.items() if name not in known},
+    )
+    _check(path, statistics)
+    return statistics
+
+
+def merge(shards: Sequence[Statistics]) -> Statistics:
+    """Add shards up in the order given: a left fold, so that the same shards always give the same bytes.
+
+    Raises `UsageError` when shards differ in site, widths or provenance, or when there is none.
+    """
+    if not shards:
+        raise UsageError("no statistics to merge; expected at least one shard")
+    return reduce(_add, shards)
+
+
+def _add(a: Statistics, b: Statistics) -> Statistics:
+    for what in ("site", "layer_widths", "provenance"):
+        if getattr(a, what) != getattr(b, what):
+            raise UsageError(f"statistics that differ in {what} cannot be merged: {getattr(a, what)}, {getattr(b, what)}")
+    totals = dict(a.totals)
+    for tag, more in b.totals.items():
+        totals[tag] = totals[tag] + more if tag in totals else more
+    tensors = dict(a.tensors)
+    for name, more in b.tensors.items():
+        tensors[name] = _join(name, tensors[name], more) if name in tensors else more
+    return Statistics(a.site, a.layer_widths, totals, tensors, a.provenance)
+
+
+def _join(name: str, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    statistic, tensor, _ = name.split("/", 2)
+    known = CATALOGUE.get(statistic)
+    rule = known.tensors.get(tensor, "sum") if known else "sum"
+    if rule == "concatenate":
+        return np.concatenate([a, b])
+    if rule == "same":
+        if not np.array_equal(a, b):
+            raise UsageError(f"shards differ in {name}, which must be the same in all of them")
+        return a
+    return a + b
+
+
+def _totals(path: Path, tag: str, described: Any) -> LanguageTotals:
+    if parse_language(tag) != tag:
+        raise FileFormatError(f"{path}: language {tag!r} should be written {parse_language(tag)!r}")
+    try:
+        totals = LanguageTotals(int(described["tokens"]), int(described.get("documents", 0)))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FileFormatError(f"{path}: language {tag!r} needs whole numbers 'tokens' and 'documents'") from error
+    if totals.tokens < 0 or totals.documents < 0:
+        raise FileFormatError(f"{path}: language {tag!r} has a negative number of tokens or documents")
+    return totals
+
+
+def _check(path: Path, statistics: Statistics) -> None:
+    if not statistics.layer_widths or min(statistics.layer_widths) < 1:
+        raise FileFormatError(f"{path}: layer_widths {list(statistics.layer_widths)} are not positive whole numbers")
+    for name, tensor in statistics.tensors.items():
+        parts = name.split("/")
+        if len(parts) != 3 or parts[2] not in statistics.totals:
+            raise FileFormatError(f"{path}: tensor {name!r} is not <statistic>/<tensor>/<language> of its languages")
+        if parts[1] == "edges":
+            continue
+        per_document = CATALOGUE.get(parts[0]) and CATALOGUE[parts[0]].tensors.get(parts[1]) == "concatenate"
+        neurons = tensor.shape[1] if per_document and tensor.ndim == 2 else (tensor.shape or (0,))[0]
+        if neurons != statistics.size:
+            raise FileFormatError(f"{path}: tensor {name!r} is {tensor.shape}, expected {statistics.size} neurons")

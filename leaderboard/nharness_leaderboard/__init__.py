@@ -1,0 +1,1 @@
+"""Records in, a static site out; needs no tensor library."""
