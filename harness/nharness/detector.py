@@ -23,7 +23,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +53,8 @@ class Evidence:
     """What was recorded for a detector: statistics by site, all with the same languages and widths.
 
     reference: another detector's result, for detectors that are built relative to one (`random`).
-    losses: float64 [M] a language under "delta/<lang>", the change of mean NLL (nats per token) when one neuron is zeroed
-        alone; only for `exhaustive`.
+    losses: float64 [M] a language under "delta/<lang>", the change of mean NLL (nats per token) when one neuron is
+        zeroed alone; only for `exhaustive`.
     """
 
     sites: Mapping[str, Statistics]
@@ -83,17 +83,20 @@ class Evidence:
         return self.any.layer_widths
 
 
+Options = TypeVar("Options", bound=BaseModel)
+
+
 class Detector(ABC):
     """Base of all detectors; an instance holds its options and nothing else."""
 
     name: ClassVar[str]
     version: ClassVar[str] = "1"
 
-    class Options(DetectorOptions):
-        """A detector without options."""
+    Options: ClassVar[type[DetectorOptions]] = DetectorOptions  # a subclass's own model, nested or assigned
+    options: DetectorOptions
 
     def __init__(self, **options: Any) -> None:
-        self.options = _options(self.name, type(self).Options, options)
+        self.options = make_options(f"detector {self.name}", self.Options, options)
 
     @abstractmethod
     def needs(self) -> tuple[Need, ...]:
@@ -137,13 +140,35 @@ class Detector(ABC):
         return self.detect(evidence)
 
 
-def _options(name: str, model: type[DetectorOptions], given: Mapping[str, Any]) -> DetectorOptions:
+def make_options(owner: str, model: type[Options], given: Mapping[str, Any]) -> Options:
+    """Return the options as their model; `owner` ("detector lape") begins every message.
+
+    Raises `UnknownNameError` for a name the model lacks, `OptionError` with the allowed range or choices for a value.
+    """
     for option in given:
         if option not in model.model_fields:
-            raise UnknownNameError(f"option of detector {name}", option, model.model_fields)
+            raise UnknownNameError(f"option of {owner}", option, model.model_fields)
     try:
         return model(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        option = ".".join(str(part) for part in first["loc"])
-        raise OptionError(f"detector {name}: option {option} is {first['input']!r}; {first['msg']}") from error
+        option = str(first["loc"][0]) if first["loc"] else ""
+        expected = allowed(model, option) or first["msg"]
+        raise OptionError(f"{owner}: option {option} is {first['input']!r}; expected {expected}") from error
+
+
+def allowed(model: type[BaseModel], option: str) -> str:
+    """Return what an option accepts, for people (`a number above 0 and at most 1`); "" when its schema does not say."""
+    schema = model.model_json_schema()["properties"].get(option, {})
+    return " or ".join(filter(None, map(_allowed, schema.get("anyOf", [schema]))))
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    if "const" in schema or "enum" in schema:
+        return "one of " + ", ".join(repr(choice) for choice in schema.get("enum", [schema.get("const")]))
+    bounds = [f"{words} {schema[key]:g}" for key, words in _BOUNDS.items() if key in schema]
+    return " ".join(filter(None, [_TYPES.get(schema.get("type", ""), ""), " and ".join(bounds)]))
+
+
+_BOUNDS = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
+_TYPES = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text"}

@@ -12,10 +12,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from nharness.detector import Evidence, Need
-from nharness.errors import OptionError, UnknownNameError
+from nharness.detector import Evidence, Need, make_options
 
 
 @dataclass(frozen=True)
@@ -60,21 +59,11 @@ class Intervention(ABC):
     version: ClassVar[str] = "1"
     strength_option: ClassVar[str | None] = None  # the option that `--strength` sweeps
 
-    class Options(InterventionOptions):
-        """An intervention without options."""
+    Options: ClassVar[type[InterventionOptions]] = InterventionOptions  # a subclass's own model, nested or assigned
+    options: InterventionOptions
 
     def __init__(self, **options: Any) -> None:
-        model = type(self).Options
-        for option in options:
-            if option not in model.model_fields:
-                raise UnknownNameError(f"option of intervention {self.name}", option, model.model_fields)
-        try:
-            self.options = model(**options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            option = ".".join(str(part) for part in first["loc"])
-            message = f"intervention {self.name}: option {option} is {first['input']!r}; {first['msg']}"
-            raise OptionError(message) from error
+        self.options = make_options(f"intervention {self.name}", self.Options, options)
 
     def needs(self) -> tuple[Need, ...]:
         """Return what must be recorded beside the detector's own needs."""

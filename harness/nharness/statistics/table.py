@@ -80,12 +80,12 @@ class Statistics:
 
     def activation_probability(self) -> NDArray[np.float64]:
         """Return p [G, M], the share of each language's tokens with a > 0; 0 where no token reached the neuron."""
-        rows = []
-        for tag in self.languages:
-            positive = np.maximum(self.get("activation_count", "positive", tag), 0)
+        shares = np.zeros((len(self.languages), self.size))
+        for row, tag in zip(shares, self.languages, strict=True):
             tokens = self.tokens(tag)
-            rows.append(np.divide(positive, tokens, out=np.zeros(self.size), where=tokens > 0))
-        return np.stack(rows)
+            np.divide(self.get("activation_count", "positive", tag), tokens, out=row, where=tokens > 0)
+            np.maximum(row, 0.0, out=row)
+        return shares
 
     def mean(self) -> NDArray[np.float64]:
         """Return the mean activation [G, M] over tokens; 0 where no token reached the neuron."""
@@ -96,12 +96,11 @@ class Statistics:
         return np.maximum(self._moment("sumsq") - self._moment("sum") ** 2, 0.0)
 
     def _moment(self, tensor: str) -> NDArray[np.float64]:
-        rows = []
-        for tag in self.languages:
+        means = np.zeros((len(self.languages), self.size))
+        for row, tag in zip(means, self.languages, strict=True):
             tokens = self.tokens(tag)
-            total = self.get("moments", tensor, tag)
-            rows.append(np.divide(total, tokens, out=np.zeros(self.size), where=tokens > 0))
-        return np.stack(rows)
+            np.divide(self.get("moments", tensor, tag), tokens, out=row, where=tokens > 0)
+        return means
 
     def save(self, path: Path) -> None:
         """Write the file atomically; equal statistics are equal bytes."""
