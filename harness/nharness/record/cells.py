@@ -1,0 +1,151 @@
+"""What was measured: tasks, baselines, targets, cells, random controls.
+
+A *cell* is one target deactivated and one task measured on one language. `change` is always edited minus baseline, in
+the task's unit, over the same items.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from nharness.record.types import (
+    MAX_CELLS,
+    MAX_LANGUAGES,
+    Count,
+    Digest,
+    Flag,
+    Identifier,
+    Interval,
+    KindName,
+    LanguageTag,
+    Name,
+    NonNegative,
+    Number,
+    Options,
+    Part,
+    Share,
+    ShortText,
+)
+
+CellFlag = Literal[
+    "near_chance", "near_ceiling", "near_floor", "underpowered", "below_noise_floor", "few_items", "overlap",
+    "empty_target",
+]  # fmt: skip
+
+
+NEURON_DIGEST = "SHA-256 of the neurons' ascending flat indices (int64, little-endian), hexadecimal."
+
+
+class Task(Part):
+    """One evaluation, in one or more languages."""
+
+    name: Identifier = Field(description="Name of the task in this record, such as 'ppl' or 'xcopa'.")
+    family: Identifier = Field(description="Task family, such as 'perplexity', 'choice' or 'generation'.")
+    metric: Identifier = Field(description="What the values are, such as 'bits_per_byte' or 'acc'.")
+    unit: ShortText = Field(description="Unit of the values, such as 'bits per byte' or 'share of items'.")
+    direction: Literal["lower", "higher"] = Field(description="Which way is better for the model.")
+    version: Name | None = Field(None, description="Version of the task's definition.")
+    dataset: Name | None = Field(None, description="Corpus or dataset the items come from, with its split.")
+    languages: tuple[LanguageTag, ...] = Field(
+        min_length=1, max_length=MAX_LANGUAGES, description="Languages it was evaluated in, in order."
+    )
+    few_shot: Count = Field(0, description="Examples put in front of each item.")
+    limit: Count | None = Field(None, description="Most items taken per language; null: all of them.")
+    chat_template: Flag = Field(False, description="Whether the model's chat template was applied.")
+    lm_eval: Name | None = Field(None, description="Version of lm-eval that evaluated it; null: nharness itself.")
+    chance: Number | None = Field(None, description="Value that guessing gets, in the task's unit; null if none.")
+
+
+class Baseline(Part):
+    """The intact model on one task and language."""
+
+    task: Identifier = Field(description="Name of the task.")
+    language: LanguageTag = Field(description="Language evaluated.")
+    value: Number = Field(description="The task's metric, in the task's unit.")
+    items: Count = Field(description="Items evaluated (documents or questions).")
+    tokens: Count | None = Field(None, description="Tokens evaluated; null where the task does not count them.")
+    bytes: Count | None = Field(None, description="UTF-8 bytes evaluated; null where the task does not count them.")
+    perplexity: NonNegative | None = Field(
+        None, description="exp(total NLL in nats / total tokens); comparable within this language and tokenizer only."
+    )
+    noise_floor: NonNegative | None = Field(
+        None, description="Absolute difference of the value between two batch sizes, in the task's unit."
+    )
+
+
+class Target(Part):
+    """What one row of the matrix deactivates."""
+
+    name: Identifier = Field(description="Name of the target: a language tag, or a kind such as 'general'.")
+    language: LanguageTag | None = Field(None, description="Language whose neurons these are; null for a kind.")
+    kinds: tuple[KindName, ...] = Field(description="Kinds of neurons included.", max_length=4)
+    neurons: Count = Field(description="Number of neurons edited.")
+    digest: Digest | None = Field(None, description=NEURON_DIGEST)
+
+
+class CellControl(Part):
+    """The cell's effect against random neurons, matched to the target and edited in the same way."""
+
+    draws: Count = Field(description="Random draws evaluated for this cell.")
+    items: Count = Field(description="Items each draw was evaluated on, a stratified sample of the cell's.")
+    change: Number = Field(description="The target's own change on those items, in the task's unit.")
+    mean: Number = Field(description="Mean change over the draws, in the task's unit.")
+    sd: NonNegative | None = Field(None, description="Sample standard deviation over the draws; null below two draws.")
+    effect: Number | None = Field(
+        None, description="(change - mean) / sd, in control standard deviations; null where sd is null or 0."
+    )
+    p: Share = Field(description="Empirical p: (1 + draws at least as harmful as the target) / (1 + draws).")
+
+
+class CellResult(Part):
+    """One target deactivated, one task measured on one language."""
+
+    task: Identifier = Field(description="Name of the task.")
+    target: Identifier = Field(description="Name of the target.")
+    language: LanguageTag = Field(description="Language evaluated.")
+    status: Literal["ok", "failed"] = Field(description="'ok', or 'failed' with a reason and no values.")
+    reason: ShortText | None = Field(None, description="Why the cell failed; null when it did not.")
+    baseline: Number | None = Field(None, description="Intact model on the same items, in the task's unit.")
+    edited: Number | None = Field(None, description="Edited model, in the task's unit.")
+    change: Number | None = Field(None, description="Edited minus baseline, in the task's unit.")
+    interval: Interval | None = Field(
+        None, description="Paired cluster-bootstrap interval of the change at the confidence named under analysis."
+    )
+    p: Share | None = Field(None, description="Two-sided paired bootstrap p of 'no change', 0 to 1.")
+    q: Share | None = Field(None, description="p after Benjamini-Hochberg over the task's whole matrix, 0 to 1.")
+    mcnemar_p: Share | None = Field(None, description="Exact McNemar p; null where items are not right-or-wrong.")
+    perplexity_ratio: NonNegative | None = Field(
+        None, description="Edited / baseline perplexity on the same tokens; null where the task is not perplexity."
+    )
+    items: Count = Field(0, description="Items the numbers are computed from, paired with the baseline.")
+    items_available: Count = Field(0, description="Items the task has in this language.")
+    edited_activations: Count | None = Field(None, description="Activations that were edited while it was evaluated.")
+    flags: tuple[CellFlag, ...] = Field((), max_length=8, description="Reasons to read the number with care.")
+    minimum_detectable_effect: NonNegative | None = Field(
+        None, description="Smallest true change found with 80 % power at 5 %, in the task's unit."
+    )
+    control: CellControl | None = Field(None, description="Comparison with random controls, or null.")
+
+
+class ControlDraw(Part):
+    """One random set of neurons, matched to one target."""
+
+    target: Identifier = Field(description="Name of the target it is matched to.")
+    draw: Count = Field(description="Number of the draw, from 0.")
+    neurons: Count = Field(description="Number of neurons edited.")
+    digest: Digest = Field(description=NEURON_DIGEST)
+    changes: dict[Identifier, dict[LanguageTag, Number | None]] = Field(
+        description="Per task and language the draw's change, in the task's unit; null where that cell failed.",
+        max_length=200,
+    )
+
+
+class Controls(Part):
+    """All random controls of the record."""
+
+    kind: Identifier = Field(description="How draws are matched, such as 'layer', 'frequency' or 'uniform'.")
+    options: Options = Field(default_factory=dict, description="Options of the draws and of stopping early, verbatim.")
+    seed: Count = Field(description="Seed of the draws.")
+    draws: tuple[ControlDraw, ...] = Field(max_length=MAX_CELLS, description="Every draw that was evaluated.")

@@ -1,0 +1,108 @@
+"""`Record`: everything about one (model, detector, intervention), format `nharness-record/1`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from nharness.record.cells import Baseline, CellResult, Controls, Target, Task
+from nharness.record.detection import Neurons
+from nharness.record.results import AnalysisSettings, Cost, CurvePoint, GroundTruth, Stability, TaskSummary
+from nharness.record.sources import (
+    Corpus,
+    Detector,
+    Environment,
+    FileEntry,
+    Identity,
+    Intervention,
+    Model,
+    Selection,
+)
+from nharness.record.types import MAX_CELLS, MAX_LANGUAGES, LanguageTag, Part
+
+FORMAT: Literal["nharness-record/1"] = "nharness-record/1"
+_NOT_CONTENT = ("cost", "environment")
+_NOT_IDENTITY = ("id", "created", "badge")
+
+
+class Record(Part):
+    """One measurement of one detector on one model with one intervention."""
+
+    format: Literal["nharness-record/1"] = Field(FORMAT, description="Format and version of this document.")
+    identity: Identity = Field(description="What this record is, and how to make it again.")
+    model: Model = Field(description="The language model.")
+    corpus: Corpus = Field(description="The text neurons were found in.")
+    detector: Detector = Field(description="The method that found the neurons.")
+    intervention: Intervention = Field(description="What was done to the neurons.")
+    selection: Selection = Field(description="Which of the detected neurons were deactivated.")
+    languages: tuple[LanguageTag, ...] = Field(
+        min_length=1, max_length=MAX_LANGUAGES, description="Languages of the detection, BCP 47, in order."
+    )
+    neurons: Neurons = Field(description="The detected neurons.")
+    tasks: tuple[Task, ...] = Field(max_length=200, description="What was measured.")
+    targets: tuple[Target, ...] = Field(max_length=2 * MAX_LANGUAGES, description="What each row deactivates.")
+    baseline: tuple[Baseline, ...] = Field(max_length=MAX_CELLS, description="The intact model, per task and language.")
+    cells: tuple[CellResult, ...] = Field(
+        max_length=MAX_CELLS, description="One per task, target and language of the task, in that order."
+    )
+    controls: Controls | None = Field(None, description="Random controls, or null when none were asked for.")
+    summary: tuple[TaskSummary, ...] = Field(max_length=200, description="One per task, in order.")
+    curve: tuple[CurvePoint, ...] = Field((), max_length=10_000, description="Dose-response points, if any.")
+    ground_truth: tuple[GroundTruth, ...] | None = Field(
+        None, max_length=20, description="Scores against known neurons; null where no truth is known."
+    )
+    stability: tuple[Stability, ...] | None = Field(
+        None, max_length=20, description="Agreement between repeats; null when not repeated."
+    )
+    cost: Cost = Field(description="What the record cost to make.")
+    environment: Environment = Field(description="The software and the machine.")
+    files: tuple[FileEntry, ...] = Field((), max_length=100, description="Files beside the record.")
+    analysis: AnalysisSettings = Field(description="How the numbers were computed from the items.")
+
+    def with_id(self) -> Record:
+        """Return the record with its content key filled in."""
+        identity = self.identity.model_copy(update={"id": content_id(self.document())})
+        return self.model_copy(update={"identity": identity})
+
+    def summary_of(self, task: str) -> TaskSummary | None:
+        """Return one task's summary, or None."""
+        return next((summary for summary in self.summary if summary.task == task), None)
+
+    def task(self, name: str) -> Task | None:
+        """Return the task of that name, or None."""
+        return next((task for task in self.tasks if task.name == name), None)
+
+
+def content_id(document: Mapping[str, Any]) -> str:
+    """Return the content key of a record document: SHA-256 of canonical JSON without what may differ between runs.
+
+    Left out: `identity.id`, `identity.created`, `identity.badge`, `cost`, `environment`, `detector.seconds` and the
+    device, so that the same numbers measured the same way have the same key.
+    """
+    kept = {name: value for name, value in document.items() if name not in _NOT_CONTENT}
+    for part, dropped in (("identity", _NOT_IDENTITY), ("detector", ("seconds",)), ("model", ("device",))):
+        if isinstance(kept.get(part), Mapping):
+            kept[part] = {name: value for name, value in kept[part].items() if name not in dropped}
+    return _digest(kept)
+
+
+def configuration_key(record: Record) -> str:
+    """Return the key of what was asked, whatever came out: equal for two records that repeat one measurement."""
+    return _digest({
+        "model": [record.model.fingerprint, record.model.tokenizer_fingerprint, record.model.dtype],
+        "corpus": record.corpus.fingerprint,
+        "detector": [record.detector.name, record.detector.version, record.detector.options],
+        "intervention": record.intervention.document(),
+        "selection": record.selection.document(),
+        "languages": list(record.languages),
+        "tasks": [task.document() for task in record.tasks],
+    })  # fmt: skip
+
+
+def _digest(document: Any) -> str:
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

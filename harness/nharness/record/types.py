@@ -1,0 +1,60 @@
+"""The ranges of a record's numbers and names, said once.
+
+No number in a record is NaN or infinite: what could not be computed is null, and a flag or a reason says why.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+Number: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e300, le=1e300)]
+NonNegative: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1e300)]
+Share: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)]
+Correlation: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1, le=1)]
+Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=2**53)]
+Flag: TypeAlias = Annotated[bool, Field(strict=True)]
+
+LanguageTag: TypeAlias = Annotated[
+    str, Field(strict=True, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=35)
+]
+Name: TypeAlias = Annotated[str, Field(strict=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Identifier: TypeAlias = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,99}$")]
+ShortText: TypeAlias = Annotated[str, Field(strict=True, max_length=2_000)]
+LongText: TypeAlias = Annotated[str, Field(strict=True, max_length=200_000)]
+Digest: TypeAlias = Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
+Fingerprint: TypeAlias = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9:._-]{1,200}$")]
+RelativeName: TypeAlias = Annotated[
+    str, Field(strict=True, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
+]
+Instant: TypeAlias = Annotated[str, Field(strict=True, pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
+Options: TypeAlias = Annotated[dict[Name, JsonValue], Field(max_length=200)]
+
+KindName: TypeAlias = Literal["specific", "related", "general", "unassigned"]
+Interval: TypeAlias = tuple[Number, Number]
+
+MAX_LANGUAGES = 512
+MAX_LAYERS = 1_024
+MAX_CELLS = 100_000
+
+
+class Part(BaseModel):
+    """Base of every part of a record: frozen, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), use_attribute_docstrings=False)
+
+    def document(self) -> dict[str, Any]:
+        """Return the part as plain JSON values; nulls are written out, so that what is absent is seen."""
+        return self.model_dump(mode="json")
+
+
+class Estimate(Part):
+    """A number with its uncertainty."""
+
+    value: Number = Field(description="Point estimate, in the unit of the field that holds it.")
+    interval: Interval | None = Field(
+        None,
+        description="Lower and upper end of the paired cluster-bootstrap interval at the confidence named under "
+        "analysis, in the unit of the value; null where too few items or rows were there to resample.",
+    )
