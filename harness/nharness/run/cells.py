@@ -1,0 +1,78 @@
+"""Cells: the smallest thing that is run, stored and resumed.
+
+A cell id reads like pytest's: `lape[zh]/zero::ppl[fr]` switches the `zh` neurons of `lape` off and measures `fr`;
+`lape[zh]~3/zero::ppl[fr]` is control draw 3 of the same target; `baseline::ppl[fr]` edits nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+GENERAL = "general"  # the one target that is no language: the neurons of all of them
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What is done to the model: which neurons, and how they are changed.
+
+    target: a language, or `GENERAL`. control: None for the detection's own neurons, else the random draw's number.
+    budget, strength: None where none was asked for.
+    """
+
+    detector: str
+    target: str
+    intervention: str
+    control: int | None = None
+    strength: float | None = None
+    budget: float | None = None
+
+    @property
+    def id(self) -> str:
+        """The part of a cell id before `::`."""
+        budget = "" if self.budget is None else f"@{self.budget:g}"
+        control = "" if self.control is None else f"~{self.control}"
+        strength = "" if self.strength is None else f"@{self.strength:g}"
+        return f"{self.detector}{budget}[{self.target}]{control}/{self.intervention}{strength}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One evaluation: an edition of the model (None is the unedited one), a task, a language."""
+
+    edition: Edition | None
+    task: str
+    language: str
+
+    @property
+    def id(self) -> str:
+        """The cell's name on screen, in `-k` expressions and in files."""
+        return f"{self.edition.id if self.edition else 'baseline'}::{self.task}[{self.language}]"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One evaluated document or question: its values under a cell (nll, tokens, bytes; or acc, ...)."""
+
+    id: str
+    cluster: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class CellOutcome:
+    """What a cell gave: items, or the reason of its failure.
+
+    edited_activations: activations (tokens x neurons) that the edit reached, 0 for the baseline only.
+    tokens: forward tokens the cell cost. reused: taken from the store.
+    """
+
+    status: Literal["passed", "failed"]
+    items: Sequence[Item] = ()
+    edited_activations: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    reused: bool = False
+    reason: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)

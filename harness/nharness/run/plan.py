@@ -1,0 +1,74 @@
+"""The plan: which cells a specification comes to, before any model is loaded.
+
+Order: baselines first, then edition by edition (a detector's targets, then its controls), so that one edit of the model
+serves all the tasks and languages of an edition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from nharness.errors import NothingCollectedError
+from nharness.run.cells import GENERAL, Cell, Edition
+from nharness.run.select import compile_expression
+from nharness.spec import RunSpec
+from nharness.task import TaskSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cells in running order, and what each (task, language) measures."""
+
+    cells: tuple[Cell, ...]
+    tasks: Mapping[tuple[str, str], TaskSpec]
+
+    def by_edition(self) -> dict[Edition | None, list[Cell]]:
+        """Return the cells grouped by edition, in order."""
+        groups: dict[Edition | None, list[Cell]] = {}
+        for cell in self.cells:
+            groups.setdefault(cell.edition, []).append(cell)
+        return groups
+
+
+def make_plan(spec: RunSpec, languages: Sequence[str], tasks: Sequence[TaskSpec]) -> Plan:
+    """Return every cell of the specification for resolved languages and tasks."""
+    measured = {(task.name, task.language): task for task in tasks}
+    cells = [Cell(None, task, language) for task, language in measured]
+    for edition in editions(spec, languages):
+        cells += [
+            Cell(edition, task, language)
+            for task, language in measured
+            if edition.control is None or measured[task, language].family in spec.controls.tasks
+        ]
+    return Plan(tuple(cells), measured)
+
+
+def editions(spec: RunSpec, languages: Sequence[str]) -> Iterator[Edition]:
+    """Yield every edition: each detection's targets, each followed by its control draws."""
+    budgets: tuple[float | None, ...] = spec.budget_curve or (spec.budget,)
+    targets = (GENERAL,) if spec.kinds == ("general",) else tuple(languages)
+    strengths: tuple[float | None, ...] = spec.strengths or (None,)
+    draws: tuple[int | None, ...] = (None, *range(spec.controls.draws))
+    for detector, intervention, budget, strength in product(spec.detectors, spec.interventions, budgets, strengths):
+        for target, control in product(targets, draws):
+            yield Edition(detector.name, target, intervention.name, control, strength, budget)
+
+
+def select(plan: Plan, expression: str) -> Plan:
+    """Return the plan cut to the cells that `-k` chose, and the baselines that those need.
+
+    Raises `NothingCollectedError` when no cell is left.
+    """
+    if not expression.strip():
+        return plan
+    matches = compile_expression(expression)
+    chosen = {cell for cell in plan.cells if matches(cell.id)}
+    needed = {(cell.task, cell.language) for cell in chosen}
+    kept = tuple(
+        cell for cell in plan.cells if cell in chosen or (cell.edition is None and (cell.task, cell.language) in needed)
+    )
+    if not chosen:
+        raise NothingCollectedError(f"-k {expression!r} matches none of {len(plan.cells)} cells")
+    return Plan(kept, plan.tasks)

@@ -1,0 +1,110 @@
+"""The store: every stage's product under a content key, written whole or not at all, verified when read.
+
+A key is the SHA-256 over everything that can change the product. Entries are files `<kind>/<k1k2>/<key>.<suffix>`; a JSON
+entry carries the SHA-256 of its own payload, so that a torn or altered file is told from a good one and made again.
+Two runs may share a store: they write by atomic rename, and equal keys mean equal content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nharness import atomic
+from nharness.errors import FileFormatError
+from nharness.spec import digest
+
+
+@dataclass(frozen=True)
+class StoreEntry:
+    """One file of the store: its kind, key, size in bytes and last use (seconds since the epoch)."""
+
+    kind: str
+    key: str
+    path: Path
+    size: int
+    modified: float
+
+
+class Store:
+    """A folder of content-keyed products; see the module for its promises."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, kind: str, key: str, suffix: str = "json") -> Path:
+        """Return where an entry lies or will lie."""
+        return self.folder / kind / key[:2] / f"{key}.{suffix}"
+
+    def get(self, kind: str, key: str) -> Any | None:
+        """Return a JSON entry's payload; None when it is absent, torn or altered (the latter two are removed)."""
+        path = self.path(kind, key)
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        checksum, _, payload = text.partition(b"\n")
+        if hashlib.sha256(payload).hexdigest().encode() != checksum:
+            path.unlink(missing_ok=True)
+            return None
+        return json.loads(payload)
+
+    def put(self, kind: str, key: str, payload: Any) -> None:
+        """Store a JSON payload; raises `OutputError` when it cannot be written."""
+        body = json.dumps(payload, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+        checksum = hashlib.sha256(body).hexdigest().encode()
+        atomic.write_bytes(self.path(kind, key), checksum + b"\n" + body)
+
+    def entries(self) -> Iterator[StoreEntry]:
+        """Yield every entry, unfinished files left out."""
+        for path in sorted(self.folder.glob("*/??/*")):
+            if path.is_file() and not path.name.startswith("."):
+                status = path.stat()
+                yield StoreEntry(path.parts[-3], path.stem, path, status.st_size, status.st_mtime)
+
+    def prune(self, *, older_than: float, kinds: frozenset[str] = frozenset()) -> tuple[int, int]:
+        """Remove entries last written before `older_than` (seconds since the epoch); return their number and bytes."""
+        doomed = [e for e in self.entries() if e.modified < older_than and (not kinds or e.kind in kinds)]
+        for entry in doomed:
+            entry.path.unlink(missing_ok=True)
+        return len(doomed), sum(entry.size for entry in doomed)
+
+    def copy_into(self, other: Store) -> int:
+        """Copy every entry that `other` lacks; return how many."""
+        copied = 0
+        for entry in self.entries():
+            goal = other.folder / entry.path.relative_to(self.folder)
+            if not goal.exists():
+                atomic.write_bytes(goal, entry.path.read_bytes())
+                copied += 1
+        return copied
+
+    def clear(self) -> None:
+        """Remove the whole store."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def content_key(**parts: Any) -> str:
+    """Return the SHA-256 over named parts; a part may be any JSON document."""
+    return digest(parts)
+
+
+def file_digest(path: Path) -> str:
+    """Return a file's SHA-256; raises `FileFormatError` when it cannot be read."""
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
+
+
+def check_same(kind: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise `FileFormatError` naming the first field in which a stored document differs from the wanted one."""
+    for name in sorted(set(stored) | set(wanted)):
+        if stored.get(name) != wanted.get(name):
+            raise FileFormatError(f"{kind}: {name} is {stored.get(name)!r}, expected {wanted.get(name)!r}")
