@@ -1,0 +1,1 @@
+"""Families of lm-eval tasks: which of lm-eval's names belongs to which language."""

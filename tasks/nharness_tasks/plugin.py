@@ -1,0 +1,31 @@
+"""Register what this package brings: task families, the sample corpus, the embedded model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nharness.hookspecs import Entry, hookimpl
+from nharness.task import PerplexityFamily, TaskFamily
+from nharness_tasks.families.table import families, own_families
+
+HERE = Path(__file__).parent
+
+
+@hookimpl
+def nharness_register_tasks() -> Sequence[Entry]:
+    """Register perplexity, our own tasks, and lm-eval's multilingual families."""
+    every: tuple[TaskFamily, ...] = (PerplexityFamily(), *own_families(), *families())
+    return tuple(Entry(family.name, family.summary, family) for family in every)
+
+
+@hookimpl
+def nharness_register_corpora() -> Sequence[Entry]:
+    """Register the sample corpus."""
+    return (Entry("sample", "Parallel help and handbook text in ten languages", HERE / "corpora" / "sample"),)
+
+
+@hookimpl
+def nharness_register_models() -> Sequence[Entry]:
+    """Register the embedded model."""
+    return (Entry("babel", "A ten-language model of five million parameters, for a CPU", HERE / "babel" / "model"),)
