@@ -64,7 +64,9 @@ def display_name(tag: str) -> str:
 
 def _without_default_script(language: langcodes.Language) -> langcodes.Language:
     bare = langcodes.Language.make(language=language.language, territory=language.territory)
-    return bare if language.script and bare.maximize().script == language.script else language
+    default = bare.maximize().script
+    written = {default, "Hang"} if default == "Kore" else {default}  # FLORES writes Korean as kor_Hang
+    return bare if language.script in written else language
 
 
 def _is_valid(candidate: str) -> bool:
