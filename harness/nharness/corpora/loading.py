@@ -1,0 +1,101 @@
+"""Corpora by name: a registered one, a local folder or file, or a hub dataset, all as the same `Corpus`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nharness.corpora.corpus import Corpus
+from nharness.corpora.files import find_tables
+from nharness.corpora.hub import hub_tables, is_saved_dataset, saved_tables
+from nharness.corpora.tables import Columns, assemble
+from nharness.errors import FileFormatError, UnknownNameError
+from nharness.languages import parse_languages
+
+Place = Path | Callable[[], Corpus]
+MANIFEST = "corpus.json"
+
+
+def load_corpus(
+    name_or_path: str | Path,
+    *,
+    named: Mapping[str, Place] | None = None,
+    columns: Columns | None = None,
+    splits: Mapping[str, str] | None = None,
+    languages: Sequence[str] = (),
+    config: str | None = None,
+    streaming: bool = False,
+) -> Corpus:
+    """Return the corpus called `name_or_path`.
+
+    Looked for in this order: a name in `named` (registered corpora: a folder, or what makes the corpus), a local folder
+    or file, a dataset of the hub. A local folder holds `<split>/<language>.jsonl.gz` and a `corpus.json` with name,
+    languages in order and SHA-256 of the files (this project's own layout), or data files of any kind that
+    `nharness.corpora.files` reads, or a dataset written by `save_to_disk`.
+
+    columns: which column is what. splits: which split of the source becomes "detect" and which "eval". languages:
+    needed only where `config` has `{language}` in it. config, streaming: as in `datasets.load_dataset`.
+    Raises `CorpusError`, `UnknownNameError` or `FileFormatError`, each naming file and line, column or split.
+    """
+    places = named or {}
+    place = places.get(str(name_or_path))
+    if callable(place):
+        return place()
+    path = place if place is not None else Path(name_or_path)
+    chosen = columns or Columns()
+    if path.exists():
+        return _local(path, str(name_or_path) if place is not None else path.stem, chosen, splits)
+    if place is not None or path.suffix or str(name_or_path).startswith((".", "/", "~")) or _is_near(str(path), places):
+        raise UnknownNameError("corpus (a registered name, or a folder or file)", str(path), places)
+    tables, identity = hub_tables(str(name_or_path), config=config, languages=languages, streaming=streaming)
+    return assemble(str(name_or_path), tables, chosen, splits=splits, identity=identity if streaming else "")
+
+
+def _is_near(name: str, places: Mapping[str, Place]) -> bool:
+    return "/" not in name and "did you mean" in str(UnknownNameError("corpus", name, places))
+
+
+def _local(path: Path, name: str, columns: Columns, splits: Mapping[str, str] | None) -> Corpus:
+    if path.is_dir() and is_saved_dataset(path):
+        return assemble(name, saved_tables(path), columns, splits=splits)
+    manifest = _manifest(path / MANIFEST) if (path / MANIFEST).is_file() else {}
+    _check_hashes(path, manifest.get("sha256", {}))
+    tables = find_tables(path, extra_splits=tuple((splits or {}).values()))
+    corpus = assemble(str(manifest.get("name", name)), tables, columns, splits=splits)
+    order = manifest.get("languages")
+    return _ordered(corpus, parse_languages(order)) if order else corpus
+
+
+def _ordered(corpus: Corpus, tags: Sequence[str]) -> Corpus:
+    rank = {tag: place for place, tag in enumerate(tags)}
+    readers = {
+        split: dict(sorted(found.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0])))
+        for split, found in corpus.readers.items()
+    }
+    return replace(corpus, readers=readers)
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"{path}: damaged, expected a JSON object with name and languages ({error})") from error
+    if not isinstance(document, dict):
+        raise FileFormatError(f"{path}: a {type(document).__name__}, expected a JSON object with name and languages")
+    return document
+
+
+def _check_hashes(root: Path, hashes: object) -> None:
+    for relative, expected in hashes.items() if isinstance(hashes, dict) else ():
+        file = root / str(relative)
+        if not file.is_file():
+            raise FileFormatError(f"{file}: no such file, though {root / MANIFEST} lists it")
+        got = hashlib.sha256(file.read_bytes()).hexdigest()
+        if got != expected:
+            raise FileFormatError(
+                f"{file}: its SHA-256 is {got[:12]}..., {root / MANIFEST} says {str(expected)[:12]}..."
+            )

@@ -1,0 +1,164 @@
+"""From rows to a corpus: which column is what, which table is of which language and split.
+
+1. A table is a file or a split of a hub dataset: named columns, one row a document.
+2. Its language stands in its name, or in a column; its split stands in its name, or is unknown.
+3. Names of splits become `detect` and `eval`: by the mapping given, else the first that exists of `DETECT` and,
+   among the others, of `EVAL`. Where only one split exists, documents are divided in halves by a hash of their
+   source (else their id), the same in every language, so that no source and no translation stands on both sides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nharness.corpora.corpus import Corpus, Document, Reader
+from nharness.errors import CorpusError, UnknownNameError, during, nearest
+from nharness.languages import parse_language
+
+DETECT = ("detect", "train", "validation", "valid", "val", "dev", "test", "eval")
+EVAL = ("eval", "test", "validation", "valid", "val", "dev", "train", "detect")
+WHOLE = "all"
+LANGUAGE_COLUMNS = ("language", "lang", "locale")
+
+Row = tuple[str, Mapping[str, Any]]
+"""Where the row is ("file.jsonl line 3"), and its columns."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column holds what.
+
+    None: the column of the usual name if there is one (`id`, `source`, `prompt`, `language`).
+    A document without an id is called after its row: `row-00000007`.
+    """
+
+    text: str = "text"
+    id: str | None = None
+    source: str | None = None
+    prompt: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one file or dataset split; `split` and `language` are None where its name does not say them."""
+
+    where: str
+    split: str | None
+    language: str | None
+    rows: Callable[[], Iterator[Row]]
+
+
+def assemble(
+    name: str, tables: Sequence[Table], columns: Columns, *, splits: Mapping[str, str] | None = None, identity: str = ""
+) -> Corpus:
+    """Return the corpus made of `tables`.
+
+    splits: `{"detect": <name in the source>, "eval": <name in the source>}`, either or both. Raises `CorpusError` for a
+    table whose language cannot be told, `UnknownNameError` for a split that is not there.
+    """
+    by_name: dict[str, dict[str, list[Table]]] = {}
+    for table in tables:
+        for tag in _languages_of(table, columns):
+            by_name.setdefault(table.split or WHOLE, {}).setdefault(tag, []).append(table)
+    if not by_name:
+        raise CorpusError(f"corpus {name!r} is empty: no row in {', '.join(table.where for table in tables) or 'it'}")
+    chosen = _choose_splits(name, tuple(by_name), splits or {})
+    divided = chosen["detect"] == chosen["eval"]
+    readers: dict[str, dict[str, Reader]] = {}
+    for split, source in chosen.items():
+        half = split if divided else None
+        readers[split] = {tag: _reader(tag, found, columns, half) for tag, found in by_name[source].items()}
+    how = f"{chosen['detect']}, divided by a hash of the source" if divided else f"{chosen['detect']}, {chosen['eval']}"
+    return Corpus(name, readers, identity, {"splits": how})
+
+
+def in_detect_half(document: Document) -> bool:
+    """Tell on which side an undivided corpus' document falls: a function of its source (else its id) alone."""
+    return hashlib.sha256(document.cluster.encode("utf-8", "surrogatepass")).digest()[0] < 128
+
+
+def _choose_splits(name: str, known: Sequence[str], wanted: Mapping[str, str]) -> dict[str, str]:
+    for split, source in wanted.items():
+        if split not in {"detect", "eval"}:
+            raise UnknownNameError("split to map to", split, ("detect", "eval"))
+        if source not in known:
+            raise UnknownNameError(f"split of corpus {name!r}", source, known)
+    candidates = [n for n in (*DETECT, *known) if n in known and n != wanted.get("eval")]
+    detect = wanted.get("detect") or (candidates or known)[0]
+    rest = [n for n in (*EVAL, *known) if n in known and n != detect]
+    return {"detect": detect, "eval": wanted.get("eval") or (rest or [detect])[0]}
+
+
+def _languages_of(table: Table, columns: Columns) -> tuple[str, ...]:
+    if table.language is not None:
+        return (table.language,)
+    found: dict[str, None] = {}
+    for where, row in table.rows():
+        column = _language_column(where, row, columns)
+        found[_tag(where, row, column)] = None
+    return tuple(found)
+
+
+def _language_column(where: str, row: Mapping[str, Any], columns: Columns) -> str:
+    if columns.language is not None:
+        return _required(where, row, columns.language)
+    usual = [name for name in LANGUAGE_COLUMNS if name in row]
+    if not usual:
+        raise CorpusError(
+            f"{where}: neither the name nor a column says the language; expected a file such as en.jsonl, or a column "
+            f"named by language_column; columns: {', '.join(map(str, row))}"
+        )
+    return usual[0]
+
+
+def _tag(where: str, row: Mapping[str, Any], column: str) -> str:
+    with during(row=where):
+        return parse_language(str(row[column]))
+
+
+def _reader(language: str, tables: Sequence[Table], columns: Columns, half: str | None) -> Reader:
+    def read() -> Iterator[Document]:
+        number = 0
+        for table in tables:
+            for where, row in table.rows():
+                if table.language is None and _tag(where, row, _language_column(where, row, columns)) != language:
+                    continue
+                document = _document(where, row, columns, number)
+                number += 1
+                if document is not None and (half is None or in_detect_half(document) == (half == "detect")):
+                    yield document
+
+    return read
+
+
+def _document(where: str, row: Mapping[str, Any], columns: Columns, number: int) -> Document | None:
+    text = row[_required(where, row, columns.text)]
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise CorpusError(f"{where}: column {columns.text!r} holds a {type(text).__name__}, expected text")
+    document = Document(id=_optional(where, row, columns.id, "id") or f"row-{number:08d}", text=text)
+    source, prompt = (_optional(where, row, given, name) for given, name in
+                      ((columns.source, "source"), (columns.prompt, "prompt")))  # fmt: skip
+    return replace(document, source=source, prompt=prompt) if text.strip() else None
+
+
+def _optional(where: str, row: Mapping[str, Any], given: str | None, usual: str) -> str:
+    value = row[_required(where, row, given)] if given is not None else row.get(usual)
+    return "" if value is None else str(value)
+
+
+def _required(where: str, row: Mapping[str, Any], column: str) -> str:
+    if column not in row:
+        raise CorpusError(f"{where}: no column {column!r}{nearest(column, map(str, row))}")
+    return column
+
+
+def rows_of(where: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+    """Number rows of anything but a text file: "<where> row <n>", from 1."""
+    for number, row in enumerate(rows, start=1):
+        yield f"{where} row {number}", row
