@@ -1,0 +1,141 @@
+"""What a tensor is inside a feed-forward block, and how an operation changes that.
+
+A feed-forward block is recognised by what it computes, not by what it is called. Every tensor carries a `Mark`:
+
+1. The product of a tensor with a weight starts a flow: one `Leaf` (weight, part of its output, what it multiplied).
+2. Elementwise functions of a flow and of constants continue it; slices continue it as another part.
+3. The elementwise product of two flows that share no leaf, one of them with an activation function in it, is
+   `gate * up`; its factors are the two sites.
+4. Anything that mixes tokens or brings in other data ends the flow.
+5. A flow with an activation function in it that meets another weight has arrived at a down projection: what meets the
+   weight is the hidden site. If the vector was normalised on the way, the hidden site is what was normalised, because
+   only there does setting one neuron leave the others alone.
+
+Shapes: `S` rows (tokens, or token-expert pairs), `I` neurons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from nharness.models import operations as ops
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One projection: the weight, the part of its output (`""` for all), and the root and width of what it took."""
+
+    parameter: str
+    part: str
+    source: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """`gate * up`: the roots of both factors and of the result, and the projections behind each factor."""
+
+    gate: int
+    up: int
+    gate_leaves: frozenset[Leaf]
+    up_leaves: frozenset[Leaf]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What a tensor is inside a feed-forward block; see the module's steps.
+
+    `active`: an activation function lies on the way. `reduced`: one number per token, made from all units. `settled`:
+    the root of the last tensor before the units were mixed (normalised) behind the activation function.
+    """
+
+    leaves: frozenset[Leaf]
+    active: bool = False
+    reduced: bool = False
+    product: Product | None = None
+    settled: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A parameter or what was selected from it; `flipped` when its last two dimensions were exchanged.
+
+    `experts` int64 (a scalar or one per row) are the experts selected, None when the parameter is taken whole. `exact`
+    is False when the values are no longer the parameter's own or no longer laid out as the parameter is.
+    """
+
+    parameter: str
+    ndim: int
+    flipped: bool = False
+    experts: Tensor | None = None
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """All that is known of one tensor; tensors that hold the same values share a `root`.
+
+    `rows` int64 [S] are indices into the rows of the tensor these rows were gathered from, -1 for a row that belongs to
+    no token; `experts` int64 [S] is the expert of each row.
+    """
+
+    root: int
+    flow: Flow | None = None
+    weight: Weight | None = None
+    rows: Tensor | None = None
+    experts: Tensor | None = None
+
+
+def gated_factors(left: Mark, right: Mark) -> Product | None:
+    """Return the product that `left * right` is, or None when it is not `gate * up`."""
+    a, b = left.flow, right.flow
+    if a is None or b is None or a.reduced or b.reduced or a.active == b.active or a.leaves & b.leaves:
+        return None
+    if len({leaf.source for leaf in a.leaves | b.leaves}) != 1:
+        return None
+    (gate, gate_root), (up, up_root) = ((a, left.root), (b, right.root)) if a.active else ((b, right.root), (a, left.root))
+    return Product(gate_root, up_root, gate.leaves, up.leaves)
+
+
+def combine(name: str, tensors: Sequence[Tensor], marks: Sequence[Mark], product: Product | None) -> Flow | None:
+    """Return the flow of an elementwise function, a reduction or a norm of `tensors`; None where the flow ends."""
+    flows = [mark.flow for mark in marks if mark.flow is not None]
+    if not flows or any(_foreign(tensor, mark) for tensor, mark in zip(tensors, marks, strict=True)):
+        return None
+    whole = [mark for mark in marks if mark.flow is not None and not mark.flow.reduced]
+    leaves = frozenset().union(*(flow.leaves for flow in flows))
+    products = [product] if product else [flow.product for flow in flows if flow.product is not None]
+    if name in ops.REDUCTIONS and len(tensors) == 1:
+        return replace(flows[0], reduced=True)
+    mixing = name in ops.NORMS or (bool(whole) and any(flow.reduced for flow in flows))
+    active = name in ops.NONLINEAR or any(flow.active for flow in flows)
+    return Flow(leaves, active, not whole, products[0] if products else None, _settled(whole, mixing, product))
+
+
+def _foreign(tensor: Tensor, mark: Mark) -> bool:
+    """True for data that is neither of the flow, nor a constant, nor one number per token."""
+    return mark.flow is None and mark.weight is None and tensor.numel() > 1 and tensor.shape[-1] != 1
+
+
+def _settled(whole: Sequence[Mark], mixing: bool, product: Product | None) -> int | None:
+    """Return the root of the last tensor behind the activation function before units were mixed."""
+    if product is not None:
+        return None
+    known = [mark.flow.settled for mark in whole if mark.flow is not None and mark.flow.settled is not None]
+    if known:
+        return known[0]
+    behind = [mark.root for mark in whole if mark.flow is not None and mark.flow.active]
+    return behind[0] if mixing and behind else None
+
+
+def part_of(flow: Flow, part: str) -> Flow:
+    """Return the flow of a slice of the values."""
+    return replace(flow, leaves=frozenset(replace(leaf, part=f"{leaf.part}{part}") for leaf in flow.leaves))
+
+
+def settled_root(mark: Mark) -> int:
+    """Return the root of the hidden site for a tensor that arrived at a down projection."""
+    return mark.root if mark.flow is None or mark.flow.settled is None else mark.flow.settled

@@ -1,0 +1,234 @@
+"""Follow the data of a forward pass: a `TorchFunctionMode` that keeps the marks of `flow.py`.
+
+It sees every torch function the model calls from Python, whether in a module of its own or not, and changes nothing
+unless a subclass returns other tensors from `on_product` or `on_arrival`.
+
+Shapes: `S` rows, `E` experts, `n` rows per expert, `D` model width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakIdKeyDictionary
+
+from nharness.models import operations as ops
+from nharness.models.flow import Flow, Leaf, Mark, Product, Weight, combine, gated_factors, part_of
+
+Arguments = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A flow meeting a weight: `values` is the tensor, `unit_dim` its dimension that counts neurons.
+
+    `weight_unit_dim` (not negative) is the dimension of the parameter that counts neurons.
+    """
+
+    values: Tensor
+    mark: Mark
+    weight: Weight
+    unit_dim: int
+    weight_unit_dim: int
+
+
+class Follower(TorchFunctionMode):
+    """Mark every tensor that is made while this mode is active; `parameters` names the weights by identity."""
+
+    def __init__(self, parameters: Mapping[int, str]) -> None:
+        super().__init__()
+        self.parameters = parameters
+        self.marks: Any = WeakIdKeyDictionary()
+        self.roots: Iterator[int] = count()
+
+    def on_product(self, gate: Tensor, up: Tensor, product: Product, mark: Mark) -> tuple[Tensor, Tensor]:
+        """See the factors of `gate * up`; return those to multiply. `mark` is the gate's."""
+        return gate, up
+
+    def on_arrival(self, arrival: Arrival) -> Tensor:
+        """See the vector that meets the down projection; return the one to go on with."""
+        return arrival.values
+
+    def on_projection(self, leaf: Leaf) -> None:
+        """See that a flow starts here."""
+
+    def on_departure(self, arrival: Arrival, output: Tensor) -> None:
+        """See what the down projection made of an arrival."""
+
+    def mark_of(self, tensor: Tensor) -> Mark:
+        """Return what is known of `tensor`; a tensor never seen before gets a root of its own."""
+        mark: Mark | None = self.marks.get(tensor)
+        if mark is None:
+            name = self.parameters.get(id(tensor))
+            mark = Mark(next(self.roots), weight=None if name is None else Weight(name, tensor.ndim))
+            self.marks[tensor] = mark
+        return mark
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Arguments = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run `func` as it would have run and mark what it returns."""
+        kwargs = dict(kwargs or {})
+        name = ops.function_name(func)
+        call = ops.matrix_product(name, args, kwargs)
+        if call is not None:
+            return self._multiply(func, args, kwargs, call)
+        if name in ops.HARMLESS:
+            return func(*args, **kwargs)
+        product, taken = self._gated(name, args)
+        result = func(*taken, **kwargs)
+        tensors = ops.tensors_in((*args, *kwargs.values()))
+        if tensors:
+            self._mark(name, args, kwargs, tensors, product, result)
+        return result
+
+    def _multiply(self, func: Callable[..., Any], args: Arguments, kwargs: dict[str, Any], call: ops.MatrixProduct) -> Any:
+        """Run a matrix product; with a weight for a factor it starts a flow, and may be where one arrives."""
+        left, right = self.mark_of(call.left), self.mark_of(call.right)
+        if right.weight is not None and left.weight is None:
+            values, slot, unit_dim, mark, weight, dim = call.left, call.left_slot, -1, left, right.weight, call.right_dim
+        elif left.weight is not None and right.weight is None:
+            values, slot, unit_dim, mark, weight, dim = call.right, call.right_slot, -2, right, left.weight, -1
+        else:
+            return func(*args, **kwargs)
+        mark = self._routed(mark, weight, values, unit_dim, call.offsets)
+        arrival = None
+        if mark.flow is not None and mark.flow.active and not mark.flow.reduced:
+            arrival = Arrival(values, mark, weight, unit_dim, _parameter_dim(weight, dim))
+            args = ops.put(args, kwargs, slot, self.on_arrival(arrival))
+        result = func(*args, **kwargs)
+        leaf = Leaf(weight.parameter, "", mark.root, values.shape[unit_dim])
+        self.on_projection(leaf)
+        self.marks[result] = Mark(next(self.roots), Flow(frozenset({leaf})), None, mark.rows, mark.experts)
+        if arrival is not None:
+            self.on_departure(arrival, result)
+        return result
+
+    def _gated(self, name: str, args: Arguments) -> tuple[Product | None, Arguments]:
+        """Let a subclass see both sites when this call multiplies gate and up projection."""
+        if name not in ops.MULTIPLICATIONS or len(args) != 2 or not all(isinstance(arg, Tensor) for arg in args):
+            return None, args
+        marks = [self.mark_of(arg) for arg in args]
+        product = gated_factors(marks[0], marks[1])
+        if product is None or args[0].shape[-1] != args[1].shape[-1]:
+            return None, args
+        first = 0 if marks[0].root == product.gate else 1
+        gate, up = self.on_product(args[first], args[1 - first], product, marks[first])
+        return product, (gate, up) if first == 0 else (up, gate)
+
+    def _mark(
+        self, name: str, args: Arguments, kwargs: dict[str, Any], tensors: list[Tensor], product: Product | None, result: Any
+    ) -> None:
+        """Mark the result of a function that is no matrix product."""
+        marks = [self.mark_of(tensor) for tensor in tensors]
+        first = marks[0]
+        if name in ops.TRANSPOSES and isinstance(result, Tensor):
+            self.marks[result] = self._transposed(first, tensors[0], result)
+        elif name in ops.ALIASES and isinstance(result, Tensor):
+            self.marks[result] = _reshaped(first, tensors[0], result)
+        elif name in ops.PARTS:
+            self._mark_parts(name, args, tensors, first, result)
+        elif name in ops.REPEATS and isinstance(result, Tensor):
+            self.marks[result] = self._repeated(name, args, kwargs, first, result)
+        elif isinstance(result, Tensor) and result.is_floating_point():
+            self.marks[result] = self._elementwise(name, tensors, marks, product)
+
+    def _elementwise(self, name: str, tensors: list[Tensor], marks: list[Mark], product: Product | None) -> Mark:
+        """Mark the result of a function of several tensors."""
+        root = next(self.roots)
+        if name not in ops.CONTINUING:
+            return Mark(root)
+        if all(mark.weight is not None for mark in marks):
+            weight = marks[0].weight
+            return Mark(root, weight=None if weight is None else replace(weight, exact=False))
+        flow = combine(name, tensors, marks, product)
+        carrier = next((mark for mark in marks if mark.rows is not None or mark.experts is not None), None)
+        if carrier is None or (flow is None and name not in ops.MULTIPLICATIONS):
+            return Mark(root, flow)
+        return Mark(root, flow, None, carrier.rows, carrier.experts)
+
+    def _mark_parts(self, name: str, args: Arguments, tensors: list[Tensor], first: Mark, result: Any) -> None:
+        """Mark slices, and rows gathered by an index."""
+        index = args[1] if len(args) > 1 else None
+        if name == "index_select" and len(args) > 2:
+            index = args[2] if args[1] == 0 else None
+        if isinstance(result, Tensor) and isinstance(index, Tensor) and index.dtype in ops.INTEGERS and index.ndim <= 1:
+            self.marks[result] = self._gathered(first, index)
+        elif isinstance(result, Tensor) and tensors[0] is args[0] and result.numel() == tensors[0].numel():
+            self.marks[result] = first
+        elif first.flow is not None:
+            many = isinstance(result, tuple | list)
+            for position, part in enumerate(result if many else (result,)):
+                label = f"{name}[{position if many else index}]"
+                self.marks[part] = replace(first, root=next(self.roots), flow=part_of(first.flow, label))
+        elif first.weight is not None and isinstance(result, Tensor):
+            expert = torch.tensor(index) if isinstance(index, int) else None
+            self.marks[result] = Mark(
+                next(self.roots), weight=replace(first.weight, experts=expert, exact=expert is not None and first.weight.exact)
+            )
+
+    def _gathered(self, mark: Mark, index: Tensor) -> Mark:
+        """Mark `tensor[index]`: experts of a weight, or rows of an activation."""
+        root = next(self.roots)
+        if mark.weight is not None:
+            return Mark(root, weight=replace(mark.weight, experts=index))
+        return Mark(root, mark.flow, None, index if mark.rows is None else mark.rows[index], None)
+
+    def _repeated(self, name: str, args: Arguments, kwargs: dict[str, Any], mark: Mark, result: Tensor) -> Mark:
+        """Mark rows repeated in place (a b -> a a b b) or as a whole (a b -> a b a b)."""
+        rows = torch.arange(args[0].shape[0], device=result.device)
+        if name == "repeat_interleave":
+            rows = rows.repeat_interleave(args[1] if len(args) > 1 else kwargs["repeats"])
+        else:
+            rows = rows.repeat(result.shape[0] // max(len(rows), 1))
+        return Mark(next(self.roots), rows=rows if len(rows) == result.shape[0] else None)
+
+    def _transposed(self, mark: Mark, tensor: Tensor, result: Tensor) -> Mark:
+        """Mark a transposition; only one of the last two dimensions of a weight is followed."""
+        if mark.weight is None:
+            return Mark(next(self.roots))
+        last_two = result.ndim == tensor.ndim and result.shape[:-2] == tensor.shape[:-2]
+        swapped = last_two and result.stride()[-2:] == tensor.stride()[-2:][::-1]
+        weight = replace(mark.weight, flipped=not mark.weight.flipped, exact=mark.weight.exact and swapped)
+        return Mark(next(self.roots), weight=weight)
+
+    def _routed(self, mark: Mark, weight: Weight, values: Tensor, unit_dim: int, offsets: Tensor | None) -> Mark:
+        """Add to the mark of the activation which expert each of its rows meets."""
+        size = values.numel() // max(values.shape[unit_dim], 1)
+        if offsets is not None:
+            ends = torch.cat([offsets.new_zeros(1), offsets]).long()
+            experts = torch.repeat_interleave(torch.arange(len(offsets), device=offsets.device), ends.diff())
+            return replace(mark, experts=experts)
+        if weight.experts is not None:
+            return replace(mark, experts=weight.experts.to(values.device).long().reshape(-1).expand(size))
+        if weight.ndim == 3 and weight.exact and values.ndim == 3 and mark.experts is None:
+            rows, experts = _stacked_rows(values)
+            return replace(mark, rows=rows, experts=experts)
+        return mark
+
+
+def _stacked_rows(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rows and experts of [E, n, D]: every expert sees every token; a row of zeros was not sent to it."""
+    experts, n = values.shape[0], values.shape[1]
+    rows = torch.arange(n, device=values.device).repeat(experts)
+    sent = (values.detach() != 0).any(dim=-1).reshape(-1)
+    return torch.where(sent, rows, -1), torch.arange(experts, device=values.device).repeat_interleave(n)
+
+
+def _reshaped(mark: Mark, tensor: Tensor, result: Tensor) -> Mark:
+    """Mark another view of the same values; a weight that was cut up anew is no longer laid out as its parameter."""
+    if mark.weight is not None and (result.shape != tensor.shape or result.dtype != tensor.dtype):
+        return replace(mark, weight=replace(mark.weight, exact=False))
+    return mark
+
+
+def _parameter_dim(weight: Weight, dim: int) -> int:
+    """Return which dimension of the parameter `dim` (-1 or -2) of the selected, perhaps flipped weight is."""
+    from_end = {-1: -2, -2: -1}[dim] if weight.flipped else dim
+    return weight.ndim + from_end

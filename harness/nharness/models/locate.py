@@ -1,0 +1,146 @@
+"""Find the neurons of any causal language model, by structure and one traced forward pass.
+
+1. Run a few tokens through the model and follow the data (`trace.py`, `flow.py`): every vector that is an elementwise,
+   nonlinear function of projections of one input, and is itself projected back to that input's width, is the hidden
+   vector of a feed-forward block.
+2. Find the module whose input the hidden vector is, and whose output the gate is; where there is none (functional
+   activation, fused experts) remember the weights, and the sites are reached by following the data when they are needed.
+3. Group the blocks by decoder layer: the module path up to its first number.
+
+No name of a model, class or folder decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from nharness.errors import ModelError
+from nharness.models.flow import Leaf
+from nharness.models.neuron_map import SITES, UP, DownProjection, LayerNeurons, ModuleTap, NeuronMap, Segment
+from nharness.models.trace import FoundBlock, Trace, common_prefix, trace
+
+Architecture = Callable[[nn.Module], NeuronMap | None]
+
+
+def locate(model: nn.Module, plugins: Sequence[Architecture] = ()) -> NeuronMap:
+    """Return where the neurons of `model` are.
+
+    Each of `plugins` is asked first, in order; the first that does not return None decides. A model in which no
+    feed-forward block is found, or that cannot be run on token ids alone, raises ModelError naming the model's class
+    and the reason.
+    """
+    for plugin in plugins:
+        found = plugin(model)
+        if found is not None:
+            return found
+    traced = trace(model)
+    blocks = _distinct(traced.blocks)
+    if not blocks:
+        raise ModelError(
+            f"no feed-forward block found in {type(model).__name__}: no projection takes an elementwise nonlinear function "
+            "of projections of one vector back to the width of that vector"
+        )
+    return NeuronMap(tuple(_layer(model, traced, index, group) for index, group in enumerate(_grouped(blocks))))
+
+
+def _distinct(blocks: Sequence[FoundBlock]) -> list[FoundBlock]:
+    """Keep the first meeting with each down projection: experts are met once each."""
+    seen: dict[str, FoundBlock] = {}
+    for block in blocks:
+        seen.setdefault(block.parameter, block)
+    return list(seen.values())
+
+
+def _grouped(blocks: Sequence[FoundBlock]) -> list[list[FoundBlock]]:
+    """Group blocks by decoder layer, in order of first use; dense blocks before routed ones."""
+    groups: dict[str, list[FoundBlock]] = {}
+    for block in blocks:
+        groups.setdefault(_layer_path(_block_path(block)), []).append(block)
+    return [sorted(group, key=lambda block: block.routed) for group in groups.values()]
+
+
+def _block_path(block: FoundBlock) -> str:
+    """Return the path of the smallest module that contains the whole block."""
+    prefix = common_prefix([block.stack, *block.leaf_stacks])
+    return prefix[-1] if prefix else ""
+
+
+def _layer_path(path: str) -> str:
+    """Return `path` up to its first number: `model.layers.3.mlp` -> `model.layers.3`."""
+    parts = path.split(".")
+    numbers = [position for position, part in enumerate(parts) if part.isdigit()]
+    return ".".join(parts[: numbers[0] + 1]) if numbers else path
+
+
+def _layer(model: nn.Module, traced: Trace, index: int, group: Sequence[FoundBlock]) -> LayerNeurons:
+    """Describe one decoder layer."""
+    segments: list[Segment] = []
+    for block in group:
+        first = sum(segment.units for segment in segments)
+        segments.append(_segment(model, traced, block, first))
+    experts = sum(segment.experts for segment in segments if segment.routed) or 1
+    gated = all(segment.gated for segment in segments)
+    return LayerNeurons(
+        index=index,
+        name=_common_path([segment.block for segment in segments]),
+        width=sum(segment.units for segment in segments),
+        sites=(*SITES, UP) if gated else SITES,
+        experts=experts,
+        segments=tuple(segments),
+    )
+
+
+def _common_path(paths: Sequence[str]) -> str:
+    """Return the longest module path that all of `paths` begin with."""
+    return ".".join(common_prefix([path.split(".") for path in paths]))
+
+
+def _segment(model: nn.Module, traced: Trace, block: FoundBlock, first_unit: int) -> Segment:
+    """Describe one feed-forward block."""
+    product = block.flow.product
+    experts = block.parameter_shape[0] if block.routed and len(block.parameter_shape) == 3 else 1
+    taps = {} if block.routed else _module_taps(traced, block)
+    return Segment(
+        first_unit=first_unit,
+        experts=experts,
+        width=block.width,
+        routed=block.routed,
+        gated=product is not None,
+        block=_block_path(block),
+        down=_down_projection(model, block),
+        taps=taps,
+        gate_leaves=_leaf_keys(product.gate_leaves if product else block.flow.leaves),
+        up_leaves=_leaf_keys(product.up_leaves if product else frozenset()),
+    )
+
+
+def _leaf_keys(leaves: frozenset[Leaf]) -> frozenset[tuple[str, str]]:
+    return frozenset((leaf.parameter, leaf.part) for leaf in leaves)
+
+
+def _module_taps(traced: Trace, block: FoundBlock) -> dict[str, ModuleTap]:
+    """Return the sites of a dense block that are a module's input or output; modules that run more than once are no use."""
+    taps: dict[str, ModuleTap] = {}
+    takers = [name for name in traced.took.get(block.hidden_root, ()) if traced.calls[name] == 1]
+    if takers:
+        taps["hidden"] = ModuleTap(takers[-1], "input")
+    product = block.flow.product
+    for site, root in () if product is None else (("gate", product.gate), (UP, product.up)):
+        givers = [name for name in traced.gave.get(root, ()) if traced.calls[name] == 1]
+        if givers:
+            taps[site] = ModuleTap(givers[0], "output")
+    return taps
+
+
+def _down_projection(model: nn.Module, block: FoundBlock) -> DownProjection:
+    """Describe the weight that takes the hidden vector."""
+    owner, _, _ = block.parameter.rpartition(".")
+    alone = len(block.parameter_shape) == 2
+    return DownProjection(
+        parameter=block.parameter,
+        unit_dim=block.weight_unit_dim,
+        module=owner if alone else None,
+        foldable=block.exact and block.flow.settled is None,
+    )

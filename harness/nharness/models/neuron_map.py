@@ -1,0 +1,107 @@
+"""Where the neurons of a model are: one `LayerNeurons` per decoder layer that has a feed-forward block.
+
+A layer's units are numbered: first the dense segments (a plain feed-forward block, shared experts) in the order in
+which they run, then the routed segments, expert after expert. A mixture-of-experts neuron is therefore
+`first_unit + expert * width + j` inside its layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+SITES = ("gate", "hidden")
+UP = "up"
+
+Site = Literal["gate", "hidden", "up"]
+
+
+@dataclass(frozen=True)
+class ModuleTap:
+    """A site that is exactly what a module takes (`input`) or gives (`output`), or columns of it.
+
+    `columns` is `(start, stop)` along the last dimension; None means all of them.
+    """
+
+    module: str
+    end: Literal["input", "output"]
+    columns: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class DownProjection:
+    """The weight that consumes the hidden site, as far as folding an edit into it needs to know.
+
+    `unit_dim` is the dimension of the parameter that counts neurons; a parameter with experts has them first.
+    `module` names the linear module when the parameter belongs to one that may be given a bias.
+    """
+
+    parameter: str
+    unit_dim: int
+    module: str | None = None
+    foldable: bool = True
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Units of one feed-forward block of a layer: `experts` banks of `width` neurons from `first_unit` on.
+
+    `block` is the smallest module that sees every token and contains the whole block; sites without a module tap are
+    reached by following the data through it. `gate_leaves`/`up_leaves` name the weights whose products the gate and
+    the up projection are, with the part of the output they take.
+    """
+
+    first_unit: int
+    experts: int
+    width: int
+    routed: bool
+    gated: bool
+    block: str
+    down: DownProjection
+    taps: Mapping[str, ModuleTap] = field(default_factory=dict)
+    gate_leaves: frozenset[tuple[str, str]] = frozenset()
+    up_leaves: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def units(self) -> int:
+        """Number of neurons in the segment, experts counted."""
+        return self.experts * self.width
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Sites that exist here: a block without a gate has no up projection, and its gate is its hidden site."""
+        return (*SITES, UP) if self.gated else SITES
+
+    def tap(self, site: str) -> ModuleTap | None:
+        """Return the module at which `site` can be hooked, or None when it has to be followed through the block."""
+        return self.taps.get("hidden" if site == "gate" and not self.gated else site)
+
+
+@dataclass(frozen=True)
+class LayerNeurons:
+    """The neurons of one decoder layer.
+
+    `index` is the position in the map, 0..L-1 (layers without a feed-forward block are not counted); `name` the module
+    path of the layer's feed-forward block; `width` the number of neurons, experts counted; `experts` the number of
+    routed experts, 1 for a dense layer.
+    """
+
+    index: int
+    name: str
+    width: int
+    sites: tuple[str, ...]
+    experts: int
+    segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True)
+class NeuronMap:
+    """Every neuron of a model, in (layer, unit) order."""
+
+    layers: tuple[LayerNeurons, ...]
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        """Number of neurons per layer, in order."""
+        return tuple(layer.width for layer in self.layers)

@@ -1,0 +1,115 @@
+"""What the torch functions of a forward pass mean for the flow of a feed-forward block.
+
+Names are those that a `TorchFunctionMode` sees, without leading and trailing underscores (`__mul__`, `mul_` -> `mul`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Nothing but the shape, the type or the place of the values changes: the result is the same activation.
+ALIASES = frozenset(
+    "view reshape unsqueeze squeeze contiguous to float double half bfloat16 type type_as dropout clone flatten unflatten "
+    "detach view_as reshape_as cpu cuda alias requires_grad expand expand_as dropout1d feature_dropout".split()
+)
+# The result holds some of the values: another part of the same projection.
+PARTS = frozenset("chunk split tensor_split unbind getitem select narrow unsafe_chunk unsafe_split split_with_sizes".split())
+# One value from one value, and by itself no activation function (a block is no feed-forward block for having these).
+NEUTRAL = frozenset(
+    "add sub mul div radd rsub rmul rtruediv truediv neg pow rpow square sqrt rsqrt abs clamp clip clamp_min clamp_max "
+    "minimum maximum where gt lt ge le eq ne logical_and logical_or logical_not bitwise_and bitwise_or invert "
+    "reciprocal nan_to_num masked_fill isfinite isnan isinf iadd isub imul itruediv addcmul lerp fill copysign sign "
+    "true_divide multiply subtract divide fake_quantize round floor and or".split()
+)
+# One value from one value, and an activation function or the heart of one.
+NONLINEAR = frozenset(
+    "relu relu6 silu gelu sigmoid logsigmoid tanh erf exp expm1 log log1p softplus elu celu selu leaky_relu mish "
+    "hardswish hardsigmoid hardtanh softsign tanhshrink threshold prelu sin cos".split()
+)
+# One number per token from all units.
+REDUCTIONS = frozenset("mean sum var std norm amax amin max min vector_norm".split())
+NORMS = frozenset("rms_norm layer_norm normalize group_norm".split())
+REPEATS = frozenset("repeat repeat_interleave".split())
+MULTIPLICATIONS = frozenset("mul rmul imul multiply".split())
+CONTINUING = NEUTRAL | NONLINEAR | REDUCTIONS | NORMS
+# Questions about a tensor that make no tensor.
+HARMLESS = frozenset("size dim numel shape dtype device is_floating_point stride data_ptr item tolist len ndim grad_fn".split())
+INTEGERS = frozenset({torch.int64, torch.int32, torch.uint8})
+TRANSPOSES = frozenset("transpose permute t swapaxes T mT movedim".split())
+
+
+@dataclass(frozen=True)
+class MatrixProduct:
+    """A call that multiplies `left` by `right`; `slot` says where each stands among the arguments.
+
+    `left_dim` and `right_dim` are the contracted dimensions. `offsets` are the ends of the groups of rows when each
+    group meets its own matrix.
+    """
+
+    left: Tensor
+    right: Tensor
+    left_slot: int | str
+    right_slot: int | str
+    left_dim: int
+    right_dim: int
+    offsets: Tensor | None = None
+
+
+# name -> (argument names of the two factors, position of the first, contracted dimension of the second)
+_PRODUCTS: dict[str, tuple[tuple[str, str], int, int]] = {
+    "linear": (("input", "weight"), 0, -1),
+    "matmul": (("input", "other"), 0, -2),
+    "mm": (("input", "mat2"), 0, -2),
+    "bmm": (("input", "mat2"), 0, -2),
+    "addmm": (("mat1", "mat2"), 1, -2),
+    "baddbmm": (("batch1", "batch2"), 1, -2),
+    "grouped_mm": (("mat_a", "mat_b"), 0, -2),
+    "rmatmul": (("input", "other"), 0, -2),
+}
+
+
+def matrix_product(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> MatrixProduct | None:
+    """Return the two factors of a call, or None when it is no matrix product of two tensors."""
+    if name not in _PRODUCTS:
+        return None
+    names, first, right_dim = _PRODUCTS[name]
+    slots = [first + i if first + i < len(args) else names[i] for i in range(2)]
+    left, right = (args[slot] if isinstance(slot, int) else kwargs.get(slot) for slot in slots)
+    if not isinstance(left, Tensor) or not isinstance(right, Tensor) or left.ndim < 2 or right.ndim < 2:
+        return None
+    offsets = kwargs.get("offs", args[2] if name == "grouped_mm" and len(args) > 2 else None)
+    if name == "rmatmul":
+        left, right, slots = right, left, slots[::-1]
+    return MatrixProduct(left, right, slots[0], slots[1], -1, right_dim, offsets)
+
+
+def put(args: tuple[Any, ...], kwargs: dict[str, Any], slot: int | str, value: Any) -> tuple[Any, ...]:
+    """Return `args` with `value` at `slot`; a keyword slot is set in `kwargs` in place."""
+    if isinstance(slot, str):
+        kwargs[slot] = value
+        return args
+    return (*args[:slot], value, *args[slot + 1 :])
+
+
+def tensors_in(values: Iterable[Any]) -> list[Tensor]:
+    """Return the tensors among arguments, looking one level into tuples and lists."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, tuple | list):
+            found.extend(item for item in value if isinstance(item, Tensor))
+    return found
+
+
+def function_name(func: Callable[..., Any]) -> str:
+    """Return the bare name of a torch function; a property such as `Tensor.T` goes by the property's name."""
+    name = getattr(func, "__name__", "")
+    if name == "__get__":
+        name = getattr(getattr(func, "__self__", None), "__name__", "")
+    return name.strip("_")

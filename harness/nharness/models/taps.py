@@ -1,0 +1,182 @@
+"""Reach the sites of a running model: by module hooks where a site is a module's input or output, else by following.
+
+Shapes: `S` rows (tokens, or routed token-expert pairs), `I` neurons of one expert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from nharness.errors import ModelError
+from nharness.models.flow import Leaf, Mark, Product
+from nharness.models.follow import Arrival, Follower
+from nharness.models.neuron_map import UP, LayerNeurons, ModuleTap, NeuronMap, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class SiteValues:
+    """The values at one site of one segment, as one call of the block made them.
+
+    `values` is [S, I]. `rows` int64 [S] is the flat token index of each row, None for every token in order; -1 marks a
+    row that stands for no token. `experts` int64 [S] is the expert of each row, None in a dense block.
+    """
+
+    layer: LayerNeurons
+    segment: Segment
+    site: str
+    values: Tensor
+    rows: Tensor | None = None
+    experts: Tensor | None = None
+
+
+Visitor = Callable[[SiteValues], Tensor | None]
+
+
+@contextmanager
+def visit_sites(model: nn.Module, wanted: Sequence[tuple[LayerNeurons, str]], visitor: Visitor) -> Iterator[None]:
+    """Call `visitor` whenever the running model passes one of the `wanted` (layer, site).
+
+    A tensor that the visitor returns, [S, I], takes the place of the values. Hooks of others are left alone; ours are
+    removed on leaving, whatever happened inside.
+    """
+    handles: list[Any] = []
+    followed: dict[str, list[tuple[LayerNeurons, Segment, str]]] = {}
+    try:
+        for layer, site in wanted:
+            for segment in layer.segments:
+                _require(layer, segment, site)
+                tap = segment.tap(site)
+                if tap is None:
+                    followed.setdefault(segment.block, []).append((layer, segment, site))
+                else:
+                    handles.append(_hook(model.get_submodule(tap.module), tap, layer, segment, site, visitor))
+        for block, targets in followed.items():
+            handles.extend(_follow(model, block, targets, visitor))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def wanted_sites(neuron_map: NeuronMap, sites: Iterable[str]) -> list[tuple[LayerNeurons, str]]:
+    """Return every (layer, site) of the map for `sites`."""
+    names = tuple(sites)
+    return [(layer, site) for layer in neuron_map.layers for site in names]
+
+
+def _require(layer: LayerNeurons, segment: Segment, site: str) -> None:
+    """Refuse a site that a segment does not have."""
+    if site not in segment.sites:
+        raise ModelError(
+            f"layer {layer.index} ({layer.name}) has no site {site!r}: it has {', '.join(segment.sites)}"
+            + (" (its feed-forward block is not gated, so there is no up projection)" if site == UP else "")
+        )
+
+
+def _hook(
+    module: nn.Module, tap: ModuleTap, layer: LayerNeurons, segment: Segment, site: str, visitor: Visitor
+) -> Any:
+    """Hook what `module` takes or gives."""
+
+    def see(tensor: Tensor) -> Tensor | None:
+        changed = visitor(SiteValues(layer, segment, site, tensor.reshape(-1, tensor.shape[-1])))
+        return None if changed is None else changed.reshape(tensor.shape)
+
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args:
+            changed = see(args[0])
+            return None if changed is None else ((changed, *args[1:]), kwargs)
+        name = next(key for key, value in kwargs.items() if isinstance(value, Tensor))
+        changed = see(kwargs[name])
+        return None if changed is None else (args, {**kwargs, name: changed})
+
+    def after(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
+        if isinstance(output, Tensor):
+            return see(output)
+        changed = see(output[0])
+        return None if changed is None else (changed, *output[1:])
+
+    if tap.end == "input":
+        return module.register_forward_pre_hook(before, with_kwargs=True)
+    return module.register_forward_hook(after)
+
+
+def _follow(
+    model: nn.Module, block: str, targets: Sequence[tuple[LayerNeurons, Segment, str]], visitor: Visitor
+) -> list[Any]:
+    """Follow the data inside one block while it runs."""
+    module = model.get_submodule(block)
+    active: list[SiteFollower] = []
+
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        follower = SiteFollower(_parameters_of(model, block, module), targets, visitor)
+        active.append(follower)
+        follower.__enter__()
+
+    def after(*_: Any) -> None:
+        if active:
+            active.pop().__exit__(None, None, None)
+
+    return [
+        module.register_forward_pre_hook(before, with_kwargs=True),
+        module.register_forward_hook(after, always_call=True),
+    ]
+
+
+def _parameters_of(model: nn.Module, block: str, module: nn.Module) -> dict[int, str]:
+    """Name the parameters of a block by identity, as they are at this moment (they may be moved or reloaded)."""
+    prefix = f"{block}." if block else ""
+    return {id(parameter): f"{prefix}{name}" for name, parameter in module.named_parameters(remove_duplicate=False)}
+
+
+class SiteFollower(Follower):
+    """Call the visitor at the sites of some segments of one block."""
+
+    def __init__(
+        self, parameters: Mapping[int, str], targets: Sequence[tuple[LayerNeurons, Segment, str]], visitor: Visitor
+    ) -> None:
+        super().__init__(parameters)
+        self.targets, self.visitor = targets, visitor
+
+    def on_product(self, gate: Tensor, up: Tensor, product: Product, mark: Mark) -> tuple[Tensor, Tensor]:
+        """Visit the gate and the up projection of a gated segment."""
+        keys = {"gate": _keys(product.gate_leaves), UP: _keys(product.up_leaves)}
+        factors = {"gate": gate, UP: up}
+        for layer, segment, site in self.targets:
+            if site in factors and segment.gate_leaves == keys["gate"] and segment.up_leaves == keys[UP]:
+                factors[site] = self._visit(layer, segment, site, factors[site], mark)
+        return factors["gate"], factors[UP]
+
+    def on_arrival(self, arrival: Arrival) -> Tensor:
+        """Visit the hidden vector, and the gate of a segment in which both are the same."""
+        values = arrival.values
+        for layer, segment, site in self.targets:
+            if arrival.weight.parameter == segment.down.parameter and (site == "hidden" or not segment.gated):
+                values = self._visit_arrival(layer, segment, site, values, arrival)
+        return values
+
+    def _visit_arrival(
+        self, layer: LayerNeurons, segment: Segment, site: str, values: Tensor, arrival: Arrival
+    ) -> Tensor:
+        """Visit a vector that stands in the last dimension, or in the last but one of a matrix of columns."""
+        if arrival.unit_dim == -1:
+            return self._visit(layer, segment, site, values, arrival.mark)
+        if values.shape[-1] == 1:
+            # A column is put back as it came: other strides would choose another kernel, which rounds otherwise.
+            return self._visit(layer, segment, site, values.squeeze(-1), arrival.mark).unsqueeze(-1)
+        return self._visit(layer, segment, site, values.transpose(-1, -2), arrival.mark).transpose(-1, -2)
+
+    def _visit(self, layer: LayerNeurons, segment: Segment, site: str, values: Tensor, mark: Mark) -> Tensor:
+        flat = values.reshape(-1, segment.width)
+        experts, rows = (mark.experts, mark.rows) if segment.routed else (None, None)
+        changed = self.visitor(SiteValues(layer, segment, site, flat, rows, experts))
+        return values if changed is None else changed.reshape(values.shape)
+
+
+def _keys(leaves: frozenset[Leaf]) -> frozenset[tuple[str, str]]:
+    return frozenset((leaf.parameter, leaf.part) for leaf in leaves)

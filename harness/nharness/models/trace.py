@@ -1,0 +1,189 @@
+"""One traced forward pass over a few tokens: every down projection that was reached, and what each module took and gave."""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nharness.errors import ModelError
+from nharness.models.flow import Flow, Leaf, Mark, settled_root
+from nharness.models.follow import Arrival, Follower
+from nharness.models.operations import tensors_in
+
+TRACE_BATCH, TRACE_LENGTH = 2, 5
+
+
+@dataclass(frozen=True)
+class FoundBlock:
+    """One feed-forward block met in the traced pass.
+
+    `hidden_root` is the root of the hidden site, `stack` the module calls around the down projection, `leaf_stacks`
+    those around each projection that feeds it, `rows` the number of token vectors that arrived.
+    """
+
+    flow: Flow
+    hidden_root: int
+    parameter: str
+    weight_unit_dim: int
+    parameter_shape: tuple[int, ...]
+    exact: bool
+    routed: bool
+    width: int
+    rows: int
+    stack: tuple[str, ...]
+    leaf_stacks: tuple[tuple[str, ...], ...]
+
+
+@dataclass
+class Trace:
+    """What the traced pass showed: blocks in order, and the modules that took or gave each root, in call order."""
+
+    blocks: list[FoundBlock] = field(default_factory=list)
+    took: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    gave: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+class _Tracer(Follower):
+    def __init__(self, model: nn.Module) -> None:
+        named = dict(model.named_parameters(remove_duplicate=False))
+        super().__init__({id(parameter): name for name, parameter in reversed(named.items())})
+        self.shapes = {name: tuple(parameter.shape) for name, parameter in named.items()}
+        self.trace = Trace()
+        self.stack: list[str] = []
+        self.leaf_stacks: dict[Leaf, tuple[str, ...]] = {}
+
+    def enter(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self.stack.append(name)
+        self.trace.calls[name] += 1
+        for tensor in tensors_in((*args, *kwargs.values()))[:1]:
+            self.trace.took[self.mark_of(tensor).root].append(name)
+
+    def leave(self, name: str, output: Any) -> None:
+        self.stack.pop()
+        for tensor in tensors_in(output if isinstance(output, tuple | list) else (output,))[:1]:
+            self.trace.gave[self.mark_of(tensor).root].append(name)
+
+    def on_projection(self, leaf: Leaf) -> None:
+        self.leaf_stacks[leaf] = tuple(self.stack)
+
+    def on_departure(self, arrival: Arrival, output: Tensor) -> None:
+        flow = arrival.mark.flow
+        if flow is None or output.shape[arrival.unit_dim] != next(iter(flow.leaves)).width:
+            return
+        width = arrival.values.shape[arrival.unit_dim]
+        whole = {Leaf(leaf.parameter, "", leaf.source, leaf.width) for leaf in flow.leaves}
+        self.trace.blocks.append(
+            FoundBlock(
+                flow=flow,
+                hidden_root=settled_root(arrival.mark),
+                parameter=arrival.weight.parameter,
+                weight_unit_dim=arrival.weight_unit_dim,
+                parameter_shape=self.shapes.get(arrival.weight.parameter, ()),
+                exact=arrival.weight.exact,
+                routed=arrival.mark.experts is not None,
+                width=width,
+                rows=arrival.values.numel() // max(width, 1),
+                stack=tuple(self.stack),
+                leaf_stacks=tuple(self.leaf_stacks[leaf] for leaf in sorted(whole, key=lambda leaf: leaf.parameter)),
+            )
+        )
+
+
+def trace(model: nn.Module) -> Trace:
+    """Run `model` once on a few tokens, in evaluation mode and without gradients, and return what was met.
+
+    The model is left as it was: training flags restored, hooks removed. A model whose forward pass does not run on
+    token ids alone raises ModelError with the reason.
+    """
+    tracer = _Tracer(model)
+    with ExitStack() as stack:
+        stack.enter_context(evaluating(model))
+        stack.enter_context(_module_calls(model, tracer))
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(tracer)
+        run_on_tokens(model)
+    return tracer.trace
+
+
+def run_on_tokens(model: nn.Module) -> None:
+    """Run a forward pass of TRACE_BATCH x TRACE_LENGTH token ids."""
+    accepted = inspect.signature(model.forward).parameters
+    options = {"use_cache": False} if "use_cache" in accepted else {}
+    ids = torch.arange(TRACE_BATCH * TRACE_LENGTH, device=_input_device(model)).reshape(TRACE_BATCH, TRACE_LENGTH)
+    try:
+        model(input_ids=ids % 7 + 3, **options)
+    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError, KeyError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(
+            f"{type(model).__name__} does not run on token ids alone, so its neurons cannot be located: {reason}; "
+            "give `plugins=` a callable that returns its NeuronMap"
+        ) from error
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put every module into evaluation mode; restore each module's own flag afterwards."""
+    flags = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, flag in flags:
+            module.training = flag
+
+
+@contextmanager
+def _module_calls(model: nn.Module, tracer: _Tracer) -> Iterator[None]:
+    """Tell the tracer of every module call."""
+    handles: list[Any] = []
+    try:
+        for name, module in model.named_modules():
+            if name:
+                handles.append(module.register_forward_pre_hook(_entering(tracer, name), with_kwargs=True))
+                handles.append(module.register_forward_hook(_leaving(tracer, name)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _entering(tracer: _Tracer, name: str) -> Any:
+    def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        tracer.enter(name, args, kwargs)
+
+    return hook
+
+
+def _leaving(tracer: _Tracer, name: str) -> Any:
+    def hook(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
+        tracer.leave(name, output)
+
+    return hook
+
+
+def _input_device(model: nn.Module) -> torch.device:
+    """Return the device on which the model takes its token ids."""
+    embeddings = getattr(model, "get_input_embeddings", lambda: None)()
+    weight = getattr(embeddings, "weight", None)
+    if isinstance(weight, Tensor) and weight.device.type != "meta":
+        return weight.device
+    devices = [parameter.device for parameter in model.parameters() if parameter.device.type != "meta"]
+    return devices[0] if devices else torch.device("cpu")
+
+
+def common_prefix(stacks: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the module calls that all stacks begin with."""
+    prefix: list[str] = []
+    for names in zip(*stacks, strict=False):
+        if len(set(names)) > 1:
+            break
+        prefix.append(names[0])
+    return tuple(prefix)
