@@ -1,0 +1,83 @@
+"""Check records: text, schema, what must agree inside, the files beside them; --deep recomputes every number.
+
+Exit codes: 0 all valid, 1 a record has problems, 2 a file cannot be read at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from nharness.record.problems import Problem, shown
+from nharness.record.validate import validate_file
+
+STYLES = ("text", "json", "github")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the files and how to report."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="record file, or the folder of one")
+    parser.add_argument("--format", choices=STYLES, default="text", help="how to report (default: text)")
+    parser.add_argument("--deep", action="store_true", help="recompute every number from items and neurons")
+    parser.add_argument("--no-files", action="store_true", help="do not look at the files beside the record")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Report every problem of every file; 0, 1 or 2 as the module says."""
+    paths = [path / "record.json" if path.is_dir() else path for path in arguments.files]
+    found: dict[str, Sequence[Problem]] = {}
+    unreadable = False
+    for path in paths:
+        if not path.is_file():
+            found[str(path)], unreadable = [Problem("", "there is no such file")], True
+            continue
+        record, problems = validate_file(path, files=not arguments.no_files)
+        if arguments.deep and record is not None and not problems:
+            from nharness_leaderboard.deep import deep_problems
+
+            problems = deep_problems(record, path.parent)
+        found[str(path)] = problems
+    print(render(found, arguments.format))
+    return 2 if unreadable else int(any(found.values()))
+
+
+def render(found: Mapping[str, Sequence[Problem]], style: str) -> str:
+    """Return the report: text for people, one JSON document, or GitHub workflow annotations."""
+    if style == "json":
+        documents = [
+            {"file": name, "valid": not problems, "problems": [asdict(problem) for problem in problems]}
+            for name, problems in found.items()
+        ]
+        return json.dumps(documents, indent=1, ensure_ascii=True)
+    if style == "github":
+        lines = [_annotation(name, problem) for name, problems in found.items() for problem in problems]
+        return "\n".join([*lines, _total(found)])
+    lines = []
+    for name, problems in found.items():
+        lines.append(f"{name}: {'valid' if not problems else f'{len(problems)} problem(s)'}")
+        lines += [f"  {_plain(problem.pointer) or '/'}: {problem.message}" for problem in problems]
+    return "\n".join([*lines, _total(found)])
+
+
+def _total(found: Mapping[str, Sequence[Problem]]) -> str:
+    bad = sum(bool(problems) for problems in found.values())
+    return f"{len(found) - bad} valid, {bad} not"
+
+
+def _annotation(name: str, problem: Problem) -> str:
+    text = _escape(f"{problem.pointer or '/'}: {problem.message}")
+    return f"::error file={_escape(name, more=',:')},title=record::{text}"
+
+
+def _escape(text: str, *, more: str = "") -> str:
+    for character in f"%\r\n{more}":
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text
+
+
+def _plain(pointer: str) -> str:
+    """Return a pointer as it may be printed: names come from the file, and may hold control characters."""
+    return pointer if pointer.isprintable() and pointer.isascii() else shown(pointer, limit=200)[1:-1]

@@ -1,0 +1,62 @@
+"""Summaries and curves: one per task, rows in order, differences that are differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nharness.record.consistency.closeness import close
+from nharness.record.consistency.sources import repeated
+from nharness.record.model import Record
+from nharness.record.problems import Problem
+from nharness.record.results import CurvePoint, RowSummary, TaskSummary
+from nharness.record.types import Estimate
+
+
+def result_problems(record: Record) -> Iterator[Problem]:
+    """Yield problems of summaries, curves, ground truth and stability."""
+    tasks = [task.name for task in record.tasks]
+    yield from repeated("/summary", [summary.task for summary in record.summary], "task")
+    for name in tasks:
+        if record.summary_of(name) is None:
+            yield Problem("/summary", f"task {name} has no summary")
+    rows = [target.name for target in record.targets if target.language is not None]
+    for index, summary in enumerate(record.summary):
+        where = f"/summary/{index}"
+        if summary.task not in tasks:
+            yield Problem(f"{where}/task", f"no task {summary.task}")
+        if [row.target for row in summary.rows] != rows:
+            yield Problem(f"{where}/rows", f"expected one row a language target, in order: {', '.join(rows[:12])}")
+        yield from _differences(where, summary, record)
+        for number, row in enumerate(summary.rows):
+            yield from _differences(f"{where}/rows/{number}", row, record)
+        yield from _share(where, summary, record)
+    for index, point in enumerate(record.curve):
+        yield from _curve(f"/curve/{index}", point, tasks, record)
+
+
+def _curve(where: str, point: CurvePoint, tasks: list[str], record: Record) -> Iterator[Problem]:
+    if point.task not in tasks:
+        yield Problem(f"{where}/task", f"no task {point.task}")
+    yield from _differences(where, point, record)
+    if point.controls is not None and point.controls.low > point.controls.high:
+        yield Problem(f"{where}/controls", "the band's lower end is above its upper end")
+
+
+def _differences(where: str, part: TaskSummary | RowSummary | CurvePoint, record: Record) -> Iterator[Problem]:
+    for name in ("on_target", "off_target", "selectivity"):
+        estimate: Estimate | None = getattr(part, name)
+        if estimate is not None and estimate.interval is not None and estimate.interval[0] > estimate.interval[1]:
+            yield Problem(f"{where}/{name}/interval", "the lower end is above the upper end")
+    if part.on_target is None or part.off_target is None or part.selectivity is None:
+        return
+    on, off = part.on_target.value, part.off_target.value
+    if not close(part.selectivity.value, on - off, record, scale=max(abs(on), abs(off))):
+        yield Problem(f"{where}/selectivity/value", f"selectivity is {part.selectivity.value}, on - off is {on - off}")
+
+
+def _share(where: str, summary: TaskSummary, record: Record) -> Iterator[Problem]:
+    known = [row.diagonal for row in summary.rows if row.diagonal is not None]
+    if summary.diagonal_share is not None and known:
+        share = sum(known) / len(known)
+        if not close(summary.diagonal_share, share, record):
+            yield Problem(f"{where}/diagonal_share", f"share is {summary.diagonal_share}, that of the rows is {share}")
