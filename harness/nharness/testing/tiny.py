@@ -1,0 +1,73 @@
+"""Tiny random models of every causal-LM architecture that transformers knows, built from their configs alone.
+
+For tests of whoever works with models (a plug-in's author too): no download, milliseconds to build, the same weights
+for the same seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from nharness.errors import UnknownNameError
+from nharness.testing.tiny_sizes import BY_MODEL, BY_NAME, DEFAULT, LATENT_ATTENTION
+
+VOCABULARY = 99
+
+
+def architectures() -> tuple[str, ...]:
+    """Return the model types of transformers' causal language models, sorted."""
+    return tuple(sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
+
+
+def tiny_config(model_type: str) -> PretrainedConfig:
+    """Return a config of `model_type` in which every size is small: two layers, width 32, vocabulary 99.
+
+    An unknown model type raises UnknownNameError with the nearest known one.
+    """
+    if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise UnknownNameError("model type", model_type, architectures())
+    return _config(CONFIG_MAPPING[model_type], model_type)
+
+
+def tiny_model(model_type: str, seed: int = 0) -> PreTrainedModel:
+    """Return a tiny model of `model_type` in evaluation mode, float32, its weights drawn with `seed`.
+
+    All weights are drawn anew from a normal distribution, biases and norms included, so that nothing is zero by
+    initialisation and an edit shows. The global random state is left as it was.
+    """
+    config = tiny_config(model_type)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config).float().eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_(0.0, 0.1) if parameter.ndim > 1 else parameter.uniform_(0.5, 1.0)
+    return model
+
+
+def _config(kind: type[PretrainedConfig], model_type: str) -> PretrainedConfig:
+    """Return a small config, sub-configs included."""
+    sizes = dict(_sizes(kind, BY_MODEL.get(model_type, {})))
+    for name, sub_kind in getattr(kind, "sub_configs", {}).items():
+        override = sizes.get(name, {})
+        if isinstance(override, Mapping) and isinstance(sub_kind, type) and issubclass(sub_kind, PretrainedConfig):
+            sizes[name] = dict(_sizes(sub_kind, override))
+    return kind(**sizes)
+
+
+def _sizes(kind: type[PretrainedConfig], override: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the small value of every size that a config class has."""
+    try:
+        known = kind().to_dict()
+    except (ValueError, TypeError):
+        known = dict.fromkeys(kind.__dataclass_fields__)
+    found = {name: value for name, value in BY_NAME.items() if name in known}
+    if "kv_lora_rank" in known:
+        found.update(LATENT_ATTENTION)
+    return {name: value for name, value in {**found, **override}.items() if value is not DEFAULT}

@@ -1,0 +1,62 @@
+"""The small values that make a config tiny: by the name of the size, and by model where names are not enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def _all(value: Any, names: str) -> dict[str, Any]:
+    return dict.fromkeys(names.split(), value)
+
+
+WIDTH = 32
+BY_NAME: Mapping[str, Any] = {
+    **_all(99, "vocab_size decoder_vocab_size unpadded_vocab_size vocab_size_per_layer_input"),
+    **_all(
+        32,
+        "hidden_size d_model n_embd emb_dim embedding_dim embedding_size word_embed_proj_dim input_embedding_size lru_width "
+        "output_embedding_size attention_hidden_size backbone_hidden_size",
+    ),
+    **_all(
+        40,
+        "intermediate_size ffn_dim dff dim_ff d_inner encoder_ffn_dim decoder_ffn_dim feed_forward_size ffn_hidden_size "
+        "intermediate_size_mlp dense_intermediate_size n_inner",
+    ),
+    **_all(
+        24,
+        "moe_intermediate_size shared_intermediate_size shared_expert_intermediate_size expert_ffn_hidden_size "
+        "moe_shared_expert_intermediate_size shared_experts_intermediate_size",
+    ),
+    **_all(2, "num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_decoder_layers num_encoder_layers"),
+    **_all(
+        4,
+        "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads attention_heads "
+        "num_encoder_attention_heads num_decoder_attention_heads swa_num_attention_heads",
+    ),
+    **_all(2, "num_key_value_heads swa_num_key_value_heads num_global_key_value_heads"),
+    **_all(8, "head_dim dim_head d_head swa_head_dim global_head_dim attention_head_size"),
+    **_all(4, "num_experts num_local_experts n_routed_experts moe_num_experts"),
+    **_all(2, "num_experts_per_tok num_experts_per_token moe_topk moe_k top_k_experts"),
+    **_all(1, "n_group topk_group num_expert_group n_shared_experts num_shared_experts moe_num_shared_experts"),
+    **_all(16, "kv_lora_rank q_lora_rank router_hidden_size laurel_rank"),
+    **_all(4, "qk_rope_head_dim rotary_dim"),
+    **_all(8, "qk_nope_head_dim v_head_dim"),
+    **_all(64, "max_position_embeddings n_positions n_ctx max_seq_len model_max_length max_target_positions context_length"),
+    **_all(16, "sliding_window attention_window_size local_attention window_size sliding_window_size attention_chunk_size"),
+    **_all(8, "linear_head_dim linear_key_head_dim linear_value_head_dim index_head_dim mamba_d_head mamba_head_dim"),
+    **_all(4, "linear_num_heads linear_num_key_heads linear_num_value_heads index_n_heads mamba_num_heads"),
+    **_all(8, "mamba_d_state ssm_state_size state_size hidden_size_per_layer_input"),
+    **_all(0, "pad_token_id"),
+    **_all(1, "bos_token_id decoder_start_token_id"),
+    **_all(2, "eos_token_id"),
+}
+# Leave the size to the config.
+DEFAULT = object()
+# Attention through a compressed cache: the sizes of a head are parts of it, and every head has its own key.
+LATENT_ATTENTION: Mapping[str, Any] = {"head_dim": DEFAULT, "num_key_value_heads": 4}
+BY_MODEL: Mapping[str, Mapping[str, Any]] = {
+    "bamba": {"mamba_n_heads": 8, "mamba_d_head": 8},
+    "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0}, "ffn_config": {"ffn_hidden_size": 40, "moe_num_experts": 4, "moe_top_k": 2}},
+    "apertus": {},
+}
