@@ -10,13 +10,14 @@ Legend: `G` languages, `M` neurons of the model. Site gate: g = act(W_gate x).
 6. A selected neuron belongs to every language k with p[k, j] > T.
 
 Departures from the released code: ties at the cut are broken by (layer, unit) order instead of by the tensor library;
-a language without neurons keeps its empty row instead of being dropped; terms are added in ascending order, so that the
-order of the languages changes nothing. On models so small that round(top_rate * M) is 0, nothing is selected.
+a language without neurons keeps its empty row instead of being dropped; terms are added in ascending order, so that
+the order of the languages changes nothing. On models so small that round(top_rate * M) is 0, nothing is selected.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from nharness.detector import Detector, DetectorOptions, Evidence, Need
@@ -43,16 +44,20 @@ class Lape(Detector):
         """Return activation counts at the gate."""
         return (Need("activation_count", "gate"),)
 
+    def weight(self, evidence: Evidence) -> NDArray[np.float64]:
+        """Return what is compared between languages [G, M], not negative: here p."""
+        return evidence.statistics("gate").activation_probability()
+
     def detect(self, evidence: Evidence) -> Detection:
-        """Return the selected neurons; score = entropy in nats [M], +inf where no probability passes the filter."""
-        probability = evidence.statistics("gate").activation_probability()
-        bar = activation_bar(probability, self.options.activation_bar)
+        """Return the selected neurons; score = entropy in nats [M], +inf where no language passes the filter."""
+        weight = self.weight(evidence)
+        bar = activation_bar(weight, self.options.activation_bar)
         same = self.options.filter_rate == self.options.activation_bar
-        filter_bar = bar if same else activation_bar(probability, self.options.filter_rate)
-        score = entropy(probability)
-        score[~(probability > filter_bar).any(axis=0)] = np.inf
+        filter_bar = bar if same else activation_bar(weight, self.options.filter_rate)
+        score = entropy(weight)
+        score[~(weight > filter_bar).any(axis=0)] = np.inf
         selected = lowest(score, share_count(self.options.top_rate, score.size))
-        active = probability > bar
+        active = weight > bar
         active &= np.isfinite(score)
         return self.detection(
             evidence, membership=active & selected, score=score, best="lowest", candidates=active,

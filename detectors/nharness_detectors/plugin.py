@@ -8,10 +8,37 @@ from nharness.hookspecs import Entry, hookimpl
 
 _DETECTORS = (
     ("lape", "lape:Lape", "lowest entropy of activation probabilities over languages (Tang et al. 2024)"),
+    ("ternary", "ternary:Ternary", "entropy and peak probability; specific, related, general (Zhang et al. 2026)"),
+    ("lingua-franca", "lingua_franca:LinguaFranca", "agreement of a language's sentences (Zeng et al. 2025)"),
+    ("average-precision", "average_precision:AveragePrecision", "classifiers of the language (Kojima et al. 2024)"),
+    ("plnd", "plnd:Plnd", "important in every document of the language, not in all languages (Zhao et al. 2024)"),
+    ("dln", "dln:Dln", "least overlap of activation histograms across a split of languages (Kim et al. 2026)"),
+    ("crane", "crane:Crane", "relevance to the language's predictions, standardised (Le & Li 2026)"),
+    ("attribution", "attribution:Attribution", "first-order estimate of the loss that ablation costs each language"),
+    ("lap", "lap:Lap", "highest activation probability (baseline of Tang et al. 2024)"),
+    ("lave", "lave:Lave", "lowest entropy of mean activation over languages (baseline of Tang et al. 2024)"),
+    ("diff-mean", "diff_mean:DiffMean", "largest difference of mean activation to the other languages"),
+    ("effect-size", "effect_size:EffectSize", "that difference in pooled standard deviations"),
+    ("probe", "probe:Probe", "weights of a sparse logistic regression of the language on document means"),
+    ("act-prob-90p", "act_prob_90p:ActProb90p", "most often above the pooled 90th percentile (Mondal et al. 2025)"),
     ("random", "random:Random", "random neurons matched to a reference detection"),
+    ("exhaustive", "exhaustive:Exhaustive", "every neuron ablated alone, each language's loss measured"),
 )
+_FOLDER = "nharness_detectors.interventions"
 _INTERVENTIONS = (
     ("zero", "zero:Zero", "activation set to 0"),
+    ("mean", "mean:Mean", "activation held at its mean over all languages"),
+    ("complement-mean", "mean:ComplementMean", "held at the mean over the other languages (Kim et al. 2026)"),
+    ("median", "median:Median", "held at the language's median response (Kojima et al. 2024)"),
+    ("add", "language_mean:Add", "the language's mean added (Gurgurov et al. 2025)"),
+    ("replace", "language_mean:Replace", "held at the language's mean (Gurgurov et al. 2025)"),
+    ("diff-mean", "language_mean:AddDifference", "the language's mean less the others' added (Gurgurov et al. 2025)"),
+    ("constant", "constant:Constant", "held at one number (Gurgurov et al. 2025)"),
+    ("scale", "scale:Scale", "activation multiplied"),
+    ("amplify", "scale:Amplify", "held at a high quantile of what it is in the language"),
+    ("resample", "draw:Resample", "taken from a random token of another language"),
+    ("patch", "draw:Patch", "taken from the parallel sentence in another language"),
+    ("steer", "steer:Steer", "the source language's neurons off, the target language's on (Tang et al. 2024)"),
 )
 
 
@@ -24,4 +51,4 @@ def nharness_register_detectors() -> Sequence[Entry]:
 @hookimpl
 def nharness_register_interventions() -> Sequence[Entry]:
     """Return every intervention of this package."""
-    return [Entry(name, summary, f"nharness_detectors.{target}") for name, target, summary in _INTERVENTIONS]
+    return [Entry(name, summary, f"{_FOLDER}.{target}") for name, target, summary in _INTERVENTIONS]

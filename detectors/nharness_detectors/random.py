@@ -3,17 +3,17 @@
 Legend: `G` languages, `M` neurons of the model. Site gate (for activation probabilities).
 
 1. With a reference detection, its membership is carried over to other neurons by a random permutation, so that every
-   language keeps its number of neurons. The permutation stays within strata:
-   `match=layer` (default) the neuron's layer; `match=uniform` the whole model; in both, one permutation serves all
-   languages, so that neurons shared between languages stay shared and every kind keeps its size.
-   `match=frequency` the neuron's layer and its activation probability on the language, in `bins` bins of equally many
-   neurons; the strata differ by language, so each language is permuted apart and sharing is left to chance.
-2. Without one, every language gets round(rate * M) neurons: in every layer the same share (`match=layer`; what rounding
-   leaves over goes to the layers that lost most by it) or anywhere (`match=uniform`).
+   language keeps its number of neurons. The permutation stays within strata: `match=layer` (default) the neuron's
+   layer; `match=uniform` the whole model; in both, one permutation serves all languages, so that neurons shared
+   between languages stay shared and every kind keeps its size. `match=frequency` the neuron's layer and its
+   activation probability on the language, in `bins` bins of equally many neurons; the strata differ by language, so
+   each language is permuted apart and sharing is left to chance.
+2. Without one, every language gets round(rate * M) neurons: in every layer the same share (`match=layer`; what
+   rounding leaves over goes to the layers that lost most by it) or anywhere (`match=uniform`).
 3. The score is uniform noise [G, M], independent of the membership: as a ranking it knows nothing.
 
-Draws may hit the reference's own neurons: that is the randomisation test, in which the reference is one of the equally
-likely draws. Everything depends on the seed, the language's tag and the layer widths alone.
+Draws may hit the reference's own neurons: that is the randomisation test, in which the reference is one of the
+equally likely draws. Everything depends on the seed, the language's tag and the layer widths alone.
 """
 
 from __future__ import annotations

@@ -1,16 +1,15 @@
 """Intervention `zero`: a -> 0 (Tang et al. 2024; Zhang et al. 2026; Zeng et al. 2025).
 
 1. Every neuron of the target is set to 0 at every token: scale 0, shift 0.
-Setting the gate to 0 and setting the hidden activation to 0 are the same edit; it is made at the hidden site, where it
-exists in plain and gated layers alike and folds into the down projection.
+Setting the gate to 0 and setting the hidden activation to 0 are the same edit; it is made at the hidden site, where
+it exists in plain and gated layers alike and folds into the down projection.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from nharness.detector import Evidence
 from nharness.intervention import Change, Intervention, Target
+from nharness_detectors.interventions.affine import affine
 
 
 class Zero(Intervention):
@@ -20,5 +19,4 @@ class Zero(Intervention):
 
     def changes(self, target: Target, evidence: Evidence) -> tuple[Change, ...]:  # noqa: ARG002 - nothing is measured
         """Return one change with scale 0 and shift 0."""
-        nothing = np.zeros(target.flat.size, dtype=np.float32)
-        return (Change("hidden", target.flat, nothing, nothing),)
+        return affine("hidden", target.flat)

@@ -1,0 +1,61 @@
+"""Exhaustive ablation: the causal truth, one neuron at a time.
+
+Legend: `G` languages, `M` neurons of the model.
+
+1. For every neuron alone, h_j is set to 0 and each language's mean loss is measured; the runner does that and hands
+   over delta[k, j] = loss with the neuron off minus loss with it on, in nats per token (`evidence.losses`,
+   "delta/<lang>").
+2. score[k, j] = delta[k, j] - mean over the other languages of delta[., j]; with `contrast=false`, delta[k, j]
+   itself.
+3. A language's neurons are its round(top_rate * M) largest scores above 0.
+
+The cost is one evaluation a neuron, so it is for small models; there it is what other detectors are judged against.
+Groups of neurons can matter where single ones do not: redundancy is invisible to it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from nharness.detector import Detector, DetectorOptions, Evidence, Need
+from nharness.errors import UsageError
+from nharness.neurons import Detection
+from nharness_detectors.selection import contrast, highest_of_each
+
+
+class ExhaustiveOptions(DetectorOptions):
+    """Share of all neurons given to each language; whether the other languages' losses are subtracted."""
+
+    top_rate: float = Field(0.01, gt=0, le=1)
+    contrast: bool = True
+
+
+class Exhaustive(Detector):
+    """Neurons whose ablation costs the language most and the others least, as measured."""
+
+    name = "exhaustive"
+    Options = ExhaustiveOptions
+    options: ExhaustiveOptions
+
+    def needs(self) -> tuple[Need, ...]:
+        """Return activation counts at the gate, which name the languages and layers; losses come apart."""
+        return (Need("activation_count", "gate"),)
+
+    def detect(self, evidence: Evidence) -> Detection:
+        """Return each language's neurons; score in nats per token [G, M].
+
+        Raises `UsageError` when a language's losses were not measured or are of another model's size.
+        """
+        size = sum(evidence.layer_widths)
+        delta = np.empty((len(evidence.languages), size))
+        for row, tag in zip(delta, evidence.languages, strict=True):
+            measured = evidence.losses.get(f"delta/{tag}")
+            if measured is None or measured.shape != (size,):
+                got = "none" if measured is None else f"shape {measured.shape}"
+                raise UsageError(f"detector exhaustive needs {size} losses of {tag!r}, one a neuron; got {got}")
+            row[:] = measured
+        score = contrast(delta) if self.options.contrast else delta
+        candidates = score > 0
+        membership = highest_of_each(score, self.options.top_rate, candidates)
+        return self.detection(evidence, membership=membership, score=score, candidates=candidates)

@@ -1,0 +1,65 @@
+"""Interventions `scale` and `amplify`: turning neurons down or up (Rahmanisa et al., 2025).
+
+`scale`    a -> factor * a
+`amplify`  a -> alpha * the `quantile` of the target language's activation over its tokens (1: the largest seen), from
+           the recorded histogram, linear within a bin; all languages together for the target of general neurons
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+from pydantic import Field
+
+from nharness.detector import Evidence, Need
+from nharness.intervention import Change, Intervention, Target
+from nharness_detectors.interventions.affine import GateOptions, affine, histogram_quantile
+
+
+class ScaleOptions(GateOptions):
+    """Factor of the activation, and the site (which makes no difference in a gated layer)."""
+
+    factor: float = Field(0.5, ge=-1000, le=1000)
+
+
+class Scale(Intervention):
+    """Activation multiplied."""
+
+    name = "scale"
+    strength_option = "factor"
+    Options = ScaleOptions
+    options: ScaleOptions
+
+    def changes(self, target: Target, evidence: Evidence) -> tuple[Change, ...]:  # noqa: ARG002 - nothing is measured
+        """Return one change with the factor as scale."""
+        return affine(self.options.site, target.flat, scale=self.options.factor)
+
+
+class AmplifyOptions(GateOptions):
+    """Which quantile of the activation, its multiple, and the site."""
+
+    quantile: float = Field(0.99, gt=0, le=1)
+    alpha: float = Field(1.0, ge=-100, le=100)
+
+
+class Amplify(Intervention):
+    """Activation held at a high quantile of what it is in the language."""
+
+    name = "amplify"
+    strength_option = "alpha"
+    Options = AmplifyOptions
+    options: AmplifyOptions
+
+    def needs(self) -> tuple[Need, ...]:
+        """Return histograms at the site."""
+        return (Need("histogram", self.options.site),)
+
+    def changes(self, target: Target, evidence: Evidence) -> tuple[Change, ...]:
+        """Return one change with scale 0 and the quantile as shift."""
+        recorded = evidence.statistics(self.options.site)
+        tags = (target.language,) if target.language in recorded.languages else recorded.languages
+        count = reduce(np.add, (recorded.get("histogram", "count", tag)[target.flat] for tag in tags))
+        edges = recorded.get("histogram", "edges", tags[0])
+        shift = self.options.alpha * histogram_quantile(count, edges, self.options.quantile)
+        return affine(self.options.site, target.flat, shift=shift)
