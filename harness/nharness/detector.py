@@ -120,7 +120,7 @@ class Detector(ABC):
         return Detection(
             detector=self.name, languages=evidence.languages, layer_widths=evidence.layer_widths,
             membership=np.asarray(membership, dtype=bool), score=np.asarray(score, dtype=np.float32), best=best,
-            candidates=candidates, options=self.options.model_dump(mode="json"), notes=notes or {},
+            candidates=candidates, options=self.options.model_dump(mode="json", by_alias=True), notes=notes or {},
             provenance={"detector_version": self.version, **evidence.any.provenance},
         )  # fmt: skip
 
@@ -145,9 +145,10 @@ def make_options(owner: str, model: type[Options], given: Mapping[str, Any]) -> 
 
     Raises `UnknownNameError` for a name the model lacks, `OptionError` with the allowed range or choices for a value.
     """
+    names = [field.alias or name for name, field in model.model_fields.items()]
     for option in given:
-        if option not in model.model_fields:
-            raise UnknownNameError(f"option of {owner}", option, model.model_fields)
+        if option not in names:
+            raise UnknownNameError(f"option of {owner}", option, names)
     try:
         return model(**given)
     except ValidationError as error:
