@@ -1,0 +1,43 @@
+"""Opening a file written by `torch.save`: tensors, numbers, lists and dictionaries, and no code.
+
+`weights_only=True` refuses everything else, so that a downloaded file can do nothing but be read.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nharness.errors import FileFormatError
+
+
+def load_torch(path: Path) -> Any:
+    """Return the file's content on the CPU.
+
+    Raises `FileFormatError` for a file that is absent, damaged, or holds anything beyond tensors and plain containers.
+    """
+    if not path.is_file():
+        raise FileFormatError(f"{path}: no such file; expected one written by torch.save")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise FileFormatError(f"{path}: not read, since it holds more than tensors or is damaged ({reason})") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise FileFormatError(f"{path}: damaged, or not written by torch.save ({error})") from error
+
+
+def whole_numbers(path: Path, value: Any, what: str) -> NDArray[np.int64]:
+    """Return a tensor or list as int64; raises `FileFormatError` naming `what` when it holds no whole numbers."""
+    try:
+        array = value.numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise FileFormatError(f"{path}: {what} is no array of numbers ({error})") from error
+    if array.dtype.kind not in "iuf" or (array.size and (array != np.floor(array)).any()):
+        raise FileFormatError(f"{path}: {what} has {array.dtype} values, expected whole numbers")
+    return np.asarray(array, dtype=np.int64)
