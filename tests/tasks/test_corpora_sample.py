@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nharness_tasks.corpora import libreoffice
-from nharness_tasks.corpora.build_sample import FOLDER
+from nharness_tasks.corpora.shipped import FOLDER
 from nharness_tasks.corpora.documents import parallel_documents
 from nharness_tasks.corpora.fetch import FetchError, npm_package
 from nharness_tasks.corpora.pages import LANGUAGES, Page, Paragraph, content_hash

@@ -20,8 +20,8 @@ from nharness_tasks.corpora.fetch import debian_version
 from nharness_tasks.corpora.libreoffice import package_of
 from nharness_tasks.corpora.licences import NOTICE, licences
 from nharness_tasks.corpora.pages import LANGUAGES
+from nharness_tasks.corpora.shipped import FOLDER
 
-FOLDER = Path(__file__).parent / "sample"
 NAME = "sample"
 VERSION = "1"
 

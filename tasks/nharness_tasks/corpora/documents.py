@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from nharness_tasks.corpora.pages import Page
+from nharness_tasks.corpora.pages import Page, composed
 from nharness_tasks.corpora.splits import Edition
 
 ENOUGH = 600
@@ -40,7 +40,7 @@ def parallel_documents(pages: Edition) -> dict[str, list[Document]]:
 def _cuts(versions: dict[str, Page]) -> Iterator[dict[str, Document]]:
     page = versions["en"]
     texts = {
-        language: {paragraph.key: paragraph.text for paragraph in version.paragraphs}
+        language: {paragraph.key: composed(paragraph.text) for paragraph in version.paragraphs}
         for language, version in versions.items()
     }
     for number, keys in enumerate(_groups([paragraph.key for paragraph in page.paragraphs], texts), start=1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import re
+import unicodedata
 from dataclasses import dataclass
 
 LANGUAGES = ("en", "de", "fr", "es", "ru", "zh", "ja", "ko", "vi", "id")
@@ -48,6 +49,11 @@ def has_letter(text: str) -> bool:
     return _LETTER.search(text) is not None
 
 
+def composed(text: str) -> str:
+    """The text with every letter and its accents as one code point where there is one (Unicode form NFC)."""
+    return unicodedata.normalize("NFC", text)
+
+
 def content_hash(text: str) -> str:
-    """SHA-256 of the text in UTF-8 as 64 hexadecimal digits: two texts are the same if and only if this is."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    """SHA-256 of the composed text in UTF-8 as 64 hexadecimal digits: what looks the same has the same hash."""
+    return hashlib.sha256(composed(text).encode("utf-8")).hexdigest()

@@ -111,9 +111,8 @@ def _first_occurrences(pages: Iterable[Page]) -> tuple[Page, ...]:
     for page in pages:
         fresh = set()
         for paragraph in page.paragraphs:
-            digest = content_hash(paragraph.text)
-            if digest not in seen:
-                seen.add(digest)
+            if paragraph.text not in seen:
+                seen.add(paragraph.text)
                 fresh.add(paragraph.key)
         if fresh:
             kept.append(_filtered(page, fresh))
