@@ -1,0 +1,1 @@
+"""babel: a small language model in ten languages whose language-specific neurons can be found in seconds."""

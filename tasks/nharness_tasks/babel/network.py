@@ -1,0 +1,69 @@
+"""The network, and the folder in which it is shipped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from nharness_tasks.babel.recipe import SIZE_LIMIT, Network
+from nharness_tasks.babel.vocabulary import BOUNDARY_ID, save_tokenizer
+
+
+def new_network(shape: Network, seed: int) -> LlamaForCausalLM:
+    """A freshly initialised network in float32."""
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=shape.vocabulary,
+            hidden_size=shape.hidden,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.key_value_heads,
+            intermediate_size=shape.feed_forward,
+            hidden_act=shape.gate,
+            max_position_embeddings=shape.positions,
+            tie_word_embeddings=True,
+            bos_token_id=BOUNDARY_ID,
+            eos_token_id=BOUNDARY_ID,
+            pad_token_id=None,
+            use_cache=True,
+        )
+    )
+
+
+def save_folder(network: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
+    """Write weights in bfloat16, configuration and tokenizer, and put them in the folder's place at once.
+
+    ValueError if model.safetensors and tokenizer.json are together larger than `SIZE_LIMIT`.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    shipped = new_network_like(network)
+    shipped.save_pretrained(partial)
+    settings = {"bos_token_id": BOUNDARY_ID, "eos_token_id": BOUNDARY_ID}
+    (partial / "generation_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    save_tokenizer(tokenizer, partial)
+    for file in partial.iterdir():
+        file.chmod(0o644)  # the weights' file is written for its owner alone
+    size = sum((partial / name).stat().st_size for name in ("model.safetensors", "tokenizer.json"))
+    if size > SIZE_LIMIT:
+        raise ValueError(f"model.safetensors and tokenizer.json take {size} bytes, more than the {SIZE_LIMIT} allowed")
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def new_network_like(network: LlamaForCausalLM) -> LlamaForCausalLM:
+    """A copy of the network in bfloat16; the original is left as it is."""
+    copy = LlamaForCausalLM(network.config)
+    copy.load_state_dict(network.state_dict())
+    return copy.bfloat16()

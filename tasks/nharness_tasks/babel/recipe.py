@@ -1,0 +1,60 @@
+"""Every constant of babel's making, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+MODEL_FOLDER = HERE / "model"
+PERPLEXITY_FILE = HERE / "perplexity.json"
+SIZE_LIMIT = 12_000_000
+"""Bytes that model.safetensors and tokenizer.json may take together."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The shape of the Llama-style network.
+
+    A ReLU gate and a wide feed-forward layer are what make neurons sparse enough to be language-specific at this size.
+    """
+
+    vocabulary: int = 8192
+    hidden: int = 192
+    layers: int = 4
+    heads: int = 6
+    key_value_heads: int = 2
+    feed_forward: int = 1680
+    gate: str = "relu"
+    positions: int = 512
+
+
+@dataclass(frozen=True)
+class Training:
+    """AdamW with linear warm-up and cosine decay; a step is a batch with equally many sequences per language."""
+
+    steps: int = 5000
+    sequence: int = 256
+    sequences_per_language: int = 2
+    peak_rate: float = 3e-3
+    final_rate_share: float = 0.05
+    warm_up_steps: int = 60
+    betas: tuple[float, float] = (0.9, 0.95)
+    matrix_decay: float = 0.1
+    clip_norm: float = 1.0
+    seed: int = 20261120
+    checkpoint_seconds: float = 150.0
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Byte-level BPE trained on the same number of bytes of training text from every language."""
+
+    bytes_per_language: int = 1_200_000
+    boundary_token: str = "<s>"  # noqa: S105 - no password
+    """Stands before every document; serves as BOS, EOS and padding."""
+
+
+NETWORK = Network()
+TRAINING = Training()
+VOCABULARY = Vocabulary()
