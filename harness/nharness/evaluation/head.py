@@ -1,0 +1,196 @@
+"""Next-token NLL without a [tokens, vocabulary] tensor: the trunk, then the LM head tile by tile.
+
+Legend: `B` batch, `T` time, `N` counted tokens, `D` width of the trunk, `V` vocabulary.
+
+1. The trunk (`base_model`) gives hidden states [B, T, D]; the N counted positions are taken out.
+2. NLL = logsumexp over V of the logits - the target's logit. An LM head that is one linear layer is applied in tiles of
+   tokens x vocabulary; each tile's logsumexp comes from a float32 log-softmax, tiles are joined by a logsumexp. Any
+   other head is called on a few tokens at a time.
+3. Some models do more than their head: they cap logits (cap * tanh(x / cap)) or scale them. Of the readings that the
+   configuration allows, the one whose logits agree with the model's own forward on a probe is taken; when none agrees,
+   the model's own forward is used whole, on few enough rows for the memory bound to hold (a single row of T tokens
+   is the least it can do). `description` says which.
+
+Beside the trunk's own activations, memory is bounded by `tile_values` float32 values, whatever V is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+PROBE_TOKENS = 12
+CPU_TILE, DEVICE_TILE = (256, 1024), (2048, 8192)
+CPU_VALUES, DEVICE_VALUES = 1 << 23, 1 << 28  # float32 values held at once where the head is no plain linear layer
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}  # of the largest logit; coarser types: 3e-2
+
+Shape = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way from the head's output to the model's logits: its name and the element-wise function, if any."""
+
+    name: str
+    shape: Shape | None = None
+
+
+class Head:
+    """How one model's NLL is computed; found once, valid under any edit of its feed-forward layers.
+
+    tile: tokens and vocabulary entries of one tile. values: bound of float32 values for heads that are not linear.
+    """
+
+    def __init__(self, model: Any, *, tile: tuple[int, int] | None = None, values: int | None = None) -> None:
+        self.model = model
+        on_cpu = model.device.type == "cpu"
+        self.tile = tile or (CPU_TILE if on_cpu else DEVICE_TILE)
+        self.values = values or (CPU_VALUES if on_cpu else DEVICE_VALUES)
+        self.trunk, self.output = _parts(model)
+        self.reading = _agreeing(model, self.trunk, self.output) if self.output is not None else None
+        self.linear = self.reading is not None and _is_plain_linear(self.output)
+
+    @property
+    def description(self) -> str:
+        """What is computed, for the record."""
+        if self.reading is None:
+            return "the model's whole forward"
+        how = f"in tiles of {self.tile[0]} x {self.tile[1]}" if self.linear else "on a few tokens at a time"
+        return f"trunk, then LM head {how}, logits {self.reading.name}"
+
+    def nll(self, inputs: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
+        """Return the NLL in nats, float32 [N], of the counted targets, in row order.
+
+        inputs, targets: int64 [B, T], targets[b, t] is what follows inputs[b, :t + 1]; counted: bool [B, T].
+        """
+        if self.reading is None:
+            return self._whole(inputs, targets, counted)
+        hidden = _first(self.trunk(input_ids=inputs, use_cache=False))
+        rows = hidden[counted.to(hidden.device)]  # [N, D]
+        chosen = targets[counted]  # [N]
+        if self.linear:
+            rows = rows.to(self.output.weight.device)
+            return self._tiled(rows, chosen.to(rows.device), self.reading.shape).to(inputs.device)
+        step = max(1, self.values // _vocabulary(self.model))
+        pieces = [self._called(rows[i : i + step], chosen[i : i + step]) for i in range(0, len(rows), step)]
+        return torch.cat(pieces) if pieces else rows.new_zeros(0, dtype=torch.float32)
+
+    def _tiled(self, rows: Tensor, targets: Tensor, shape: Shape | None) -> Tensor:
+        weight, bias = self.output.weight, self.output.bias
+        step, width = self.tile
+        result = torch.empty(len(rows), dtype=torch.float32, device=rows.device)
+        for start in range(0, len(rows), step):
+            some, wanted = rows[start : start + step], targets[start : start + step]
+            parts, right = [], torch.zeros(len(some), dtype=torch.float32, device=rows.device)
+            for low in range(0, len(weight), width):
+                logits = nn.functional.linear(some, weight[low : low + width], _cut(bias, low, width))
+                logits = logits if shape is None else shape(logits.float())
+                inside = (wanted >= low) & (wanted < low + width)
+                right += torch.where(inside, _gather(logits, (wanted - low).clamp(0, logits.shape[1] - 1)), 0.0)
+                parts.append(_logsumexp(logits))
+            result[start : start + step] = torch.stack(parts).logsumexp(0) - right
+        return result
+
+    def _called(self, rows: Tensor, targets: Tensor) -> Tensor:
+        logits = self.output(rows)
+        shape = self.reading.shape if self.reading else None
+        logits = logits.float() if shape is None else shape(logits.float())
+        return logits.logsumexp(1) - _gather(logits, targets.to(logits.device))
+
+    def _whole(self, inputs: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
+        step = max(1, self.values // (inputs.shape[1] * _vocabulary(self.model)))
+        pieces = []
+        for start in range(0, len(inputs), step):
+            here = slice(start, start + step)
+            logits = self.model(input_ids=inputs[here], use_cache=False).logits[counted[here]].float()  # [n, V]
+            pieces.append(logits.logsumexp(1) - _gather(logits, targets[here][counted[here]].to(logits.device)))
+        return torch.cat(pieces)
+
+
+def _parts(model: Any) -> tuple[Any, Any]:
+    trunk = getattr(model, "base_model", None)
+    output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    return (None, None) if trunk is None or trunk is model or output is None else (trunk, output)
+
+
+def _agreeing(model: Any, trunk: Any, output: Any) -> Reading | None:
+    """Return the reading nearest to the model's own logits on a probe, if it is near enough."""
+    ids = (torch.arange(PROBE_TOKENS) * 7919 + 11) % _vocabulary(model)
+    with torch.inference_mode():
+        own = model(input_ids=ids[None].to(model.device), use_cache=False).logits[0].float()
+        plain = output(_first(trunk(input_ids=ids[None].to(model.device), use_cache=False)))[0].float()
+    if own.shape != plain.shape:
+        return None
+    bound = TOLERANCE.get(model.dtype, 3e-2) * max(1.0, float(own.abs().max()))
+
+    def distance(reading: Reading) -> float:
+        return float((own - (plain if reading.shape is None else reading.shape(plain))).abs().max())
+
+    best = min(_readings(model.config), key=distance)
+    return best if distance(best) <= bound else None
+
+
+def _readings(config: Any) -> Iterator[Reading]:
+    """Yield what a configuration allows: as they are, scaled, capped, both."""
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    scales: list[tuple[str, Shape | None]] = [("as they are", None)]
+    factors = ((name, _number(text, name)) for name in ("logit_scale", "lm_head_multiplier"))
+    scales += [(f"times {name}", _scaled(factor)) for name, factor in factors if factor]
+    if divisor := _number(text, "logits_scaling"):
+        scales.append(("over logits_scaling", _scaled(1 / divisor)))
+    cap = _number(text, "final_logit_softcapping")
+    for name, scale in scales:
+        yield Reading(name, scale)
+        if cap:
+            yield Reading(f"{name}, capped at {cap:g}", _capped(scale, cap))
+
+
+def _scaled(factor: float) -> Shape:
+    return lambda logits: logits * factor
+
+
+def _capped(scale: Shape | None, cap: float) -> Shape:
+    def shape(logits: Tensor) -> Tensor:
+        return torch.tanh((logits if scale is None else scale(logits)) / cap) * cap
+
+    return shape
+
+
+def _number(config: Any, name: str) -> float | None:
+    value = getattr(config, name, None)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value else None
+
+
+def _is_plain_linear(output: Any) -> bool:
+    """A linear layer that is not quantised, offloaded, wrapped or hooked: its weight is all there is to it."""
+    return (
+        type(output) is nn.Linear and output.weight.is_floating_point() and output.weight.device.type != "meta"
+        and "forward" not in vars(output) and not output._forward_hooks and not output._forward_pre_hooks  # noqa: SLF001 - no public way to ask
+    )  # fmt: skip
+
+
+def _logsumexp(logits: Tensor) -> Tensor:
+    """Return logsumexp over the last dimension, float32; one fused pass instead of four."""
+    return logits[:, 0].float() - torch.log_softmax(logits, 1, dtype=torch.float32)[:, 0]
+
+
+def _gather(logits: Tensor, index: Tensor) -> Tensor:
+    return logits.gather(1, index[:, None])[:, 0].float()
+
+
+def _cut(bias: Tensor | None, low: int, width: int) -> Tensor | None:
+    return None if bias is None else bias[low : low + width]
+
+
+def _first(output: Any) -> Tensor:
+    hidden = getattr(output, "last_hidden_state", None)
+    return output[0] if hidden is None else hidden  # type: ignore[no-any-return]
+
+
+def _vocabulary(model: Any) -> int:
+    config = model.config
+    return int((config.get_text_config() if hasattr(config, "get_text_config") else config).vocab_size)

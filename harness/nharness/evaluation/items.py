@@ -1,0 +1,50 @@
+"""Items: what one document or question gave, and what several of them come to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Item:
+    """One evaluated document or question.
+
+    id: stable across cells, so that items of two cells pair. cluster: what intervals cluster by (items of one page).
+    values: of a document nll (nats, float), tokens (int) and bytes (int, UTF-8); of a choice acc (0 or 1) and whatever
+    else the task gives.
+    """
+
+    id: str
+    cluster: str
+    values: Mapping[str, Any]
+
+
+def total(items: Iterable[Item], value: str) -> float:
+    """Return the sum of one value over items, exactly rounded."""
+    return math.fsum(item.values[value] for item in items)
+
+
+def perplexity(items: Iterable[Item]) -> float:
+    """Return exp(total NLL / total tokens); nan without tokens, inf where it exceeds a float."""
+    chosen = tuple(items)
+    tokens = total(chosen, "tokens")
+    if not tokens:
+        return math.nan
+    mean = total(chosen, "nll") / tokens
+    return math.exp(mean) if mean < 709 else math.inf
+
+
+def bits_per_byte(items: Iterable[Item]) -> float:
+    """Return total NLL in bits over total UTF-8 bytes; nan without bytes."""
+    chosen = tuple(items)
+    size = total(chosen, "bytes")
+    return total(chosen, "nll") / math.log(2) / size if size else math.nan
+
+
+def mean(items: Iterable[Item], value: str) -> float:
+    """Return the mean of one value over the items that have it; nan when none has."""
+    values = [float(item.values[value]) for item in items if value in item.values]
+    return math.fsum(values) / len(values) if values else math.nan
