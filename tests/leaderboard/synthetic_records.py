@@ -121,7 +121,7 @@ def _baseline_value(task, tag):
 
 
 def _baselines(tasks):
-    for task, tag in ((task, tag) for task in tasks for tag in task.languages):
+    for task, tag in [(task, tag) for task in tasks for tag in task.languages]:  # noqa: B020
         ppl = task.name == "ppl"
         yield cells.Baseline(task=task.name, language=tag, value=_baseline_value(task, tag), items=30, noise_floor=1e-6,
                              tokens=5000 if ppl else None, bytes=20_000 if ppl else None, perplexity=21.5 if ppl else None)  # fmt: skip
@@ -138,7 +138,7 @@ def _draws(rng, tasks, targets, draws):
     ]  # fmt: skip
 
 
-def _cell(rng, task, target, tag, strength, drawn):  # noqa: PLR0913
+def _cell(rng, task, target, tag, strength, drawn):  # noqa: PLR0917
     sign = 1 if task.direction == "lower" else -1
     own = target.name == tag
     change = float(sign * (abs(rng.normal(strength, strength / 3)) if own else rng.normal(strength / 20, strength / 10)))
@@ -151,7 +151,7 @@ def _cell(rng, task, target, tag, strength, drawn):  # noqa: PLR0913
         mean, sd = float(np.mean(changes)), float(np.std(changes, ddof=1)) if len(changes) > 1 else None
         worse = sum(sign * value >= sign * change for value in changes)
         control = cells.CellControl(draws=len(changes), items=20, change=change, mean=mean, sd=sd,
-                                    effect=(change - mean) / sd if sd else None, p=(1 + worse) / (1 + len(changes)))  # fmt: skip
+                                    effect=(change - mean) / sd if sd else None, worse=worse, p=(1 + worse) / (1 + len(changes)))  # fmt: skip
     return cells.CellResult(
         task=task.name, target=target.name, language=tag, status="ok", baseline=baseline, edited=baseline + change,
         change=baseline + change - baseline, interval=(change - half, change + half), p=p, q=min(1.0, p * 1.5),

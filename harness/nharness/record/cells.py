@@ -96,7 +96,13 @@ class CellControl(Part):
     effect: Number | None = Field(
         None, description="(change - mean) / sd, in control standard deviations; null where sd is null or 0."
     )
-    p: Share = Field(description="Empirical p: (1 + draws at least as harmful as the target) / (1 + draws).")
+    worse: Count | None = Field(None, description="Draws that are at least as harmful as the target.")
+    p: Share | None = Field(
+        None,
+        description="p of the target being no more than one further random draw, 0 to 1: prediction test, calibrated "
+        "on the draws themselves; null where too few draws were made to judge.",
+    )
+    q: Share | None = Field(None, description="p after Benjamini-Hochberg over the task's whole matrix, 0 to 1.")
 
 
 class CellResult(Part):

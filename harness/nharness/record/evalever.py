@@ -47,6 +47,7 @@ def _model(record: Record) -> dict[str, Any]:
         "additional_details": _texts({
             "revision": record.model.revision, "fingerprint": record.model.fingerprint, "dtype": record.model.dtype,
             "architecture": record.model.architecture, "parameters": record.model.parameters,
+            "deployment_type": "self_deployed", "model_availability": "open_weights",
         }),
     }  # fmt: skip
 

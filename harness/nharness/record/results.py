@@ -49,7 +49,9 @@ class ControlSelectivity(Part):
     mean: Number = Field(description="Mean selectivity over the draws, in the task's unit.")
     sd: NonNegative | None = Field(None, description="Sample standard deviation over the draws; null below two draws.")
     effect: Number | None = Field(None, description="(selectivity - mean) / sd, in control standard deviations.")
-    p: Share = Field(description="Empirical p: (1 + draws at least as selective) / (1 + draws).")
+    p: Share | None = Field(
+        None, description="p of the selectivity being no more than one further random draw's, 0 to 1, or null."
+    )
 
 
 class TaskSummary(Part):

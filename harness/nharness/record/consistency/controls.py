@@ -68,8 +68,15 @@ def _cell(
         yield Problem(f"{where}/draws", f"{control.draws} draws, but {len(drawn)} are listed under controls")
     elif drawn and not close(control.mean, fmean(drawn), record, scale=max(map(abs, drawn))):
         yield Problem(f"{where}/mean", f"mean is {control.mean}, that of the draws is {fmean(drawn)}")
-    if control.p * (1 + control.draws) < 1 - 1e-6:
-        yield Problem(f"{where}/p", f"with {control.draws} draws the smallest p is {1 / (1 + control.draws):.4g}")
+    if control.worse is not None and control.worse > control.draws:
+        yield Problem(f"{where}/worse", f"{control.worse} of {control.draws} draws")
+    if (
+        control.p is not None
+        and control.q is not None
+        and control.q < control.p
+        and not close(control.q, control.p, record)
+    ):
+        yield Problem(f"{where}/q", "q after correction is below p")
     if control.effect is not None and control.sd and control.effect * (control.change - control.mean) < 0:
         yield Problem(f"{where}/effect", "the effect has the opposite sign of change - mean")
     if control.items > cell.items:

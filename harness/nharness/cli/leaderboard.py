@@ -1,0 +1,72 @@
+"""Publish records: build the site, add a record, check a results folder before it is merged.
+
+`build --results DIR --out DIR` makes the static site, which opens from the disk.
+`add RECORD... --results DIR` copies valid records and their files into the folder.
+`check --results DIR [--base REF]` says every reason not to publish; exit code 1 when there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nharness.errors import UsageError
+
+ACTIONS = ("build", "add", "check")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the action, the folders and the records."""
+    parser.add_argument("action", choices=ACTIONS, help="what to do")
+    parser.add_argument("records", nargs="*", type=Path, metavar="RECORD", help="add: record files or their folders")
+    parser.add_argument(
+        "--results", type=Path, default=Path("leaderboard/results"), metavar="DIR", help="published records"
+    )
+    parser.add_argument("--out", type=Path, default=Path("site"), metavar="DIR", help="build: where the site goes")
+    parser.add_argument("--base", metavar="REF", help="check: recompute only what differs from this git revision")
+    parser.add_argument(
+        "--comment", type=Path, metavar="FILE", help="check: also write the comment for a reviewer here"
+    )
+    parser.add_argument("--reproduced", action="store_true", help="add: give the badge of a maintainer's own run")
+    parser.add_argument("--title", default="Language neurons leaderboard", help="build: title of the site")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the action and return its exit code."""
+    if arguments.records and arguments.action != "add":
+        raise UsageError(f"leaderboard {arguments.action} takes no records; got {str(arguments.records[0])!r}")
+    return {"build": _build, "add": _add, "check": _check}[arguments.action](arguments)
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    from nharness_leaderboard.site.build import build_site
+
+    built = build_site(arguments.results, arguments.out, title=arguments.title)
+    for path, problems in built.refused.items():
+        print(f"refused {path}: {problems[0].pointer or '/'}: {problems[0].message}")
+    print(f"{built.pages} pages from {built.records} records in {built.seconds:.1f} s: {arguments.out / 'index.html'}")
+    return int(bool(built.refused))
+
+
+def _add(arguments: argparse.Namespace) -> int:
+    from nharness_leaderboard.submission import add
+
+    if not arguments.records:
+        raise UsageError("leaderboard add needs the record files, or their folders, to add")
+    for path in arguments.records:
+        print(f"added {add(path, arguments.results, reproduced=arguments.reproduced)}")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from nharness_leaderboard.comment import comment
+    from nharness_leaderboard.gate import check
+
+    verdict = check(arguments.results, base=arguments.base)
+    text = comment(verdict)
+    if arguments.comment is not None:
+        from nharness import atomic
+
+        atomic.write_bytes(arguments.comment, text.encode())
+    print(text, end="")
+    return int(not verdict.passed)

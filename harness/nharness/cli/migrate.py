@@ -1,0 +1,38 @@
+"""Bring records of older formats up to the newest: written beside the old file, or in its place with --in-place."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nharness.errors import FileFormatError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the files."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="record files")
+    parser.add_argument(
+        "--in-place", action="store_true", help="replace the file instead of writing NAME.migrated.json"
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Migrate every file; raises `FileFormatError` for one that cannot be read or brought up."""
+    from nharness import atomic
+    from nharness.record.loading import parse
+    from nharness.record.migrate import migrate
+
+    for path in arguments.files:
+        if not path.is_file():
+            raise FileFormatError(f"{path}: no such file; expected a record")
+        document, problems = parse(path.read_bytes())
+        if problems or not isinstance(document, dict):
+            raise FileFormatError(f"{path}: {problems[0].message if problems else 'no JSON object'}")
+        newest = migrate(document)
+        if newest == document:
+            print(f"{path}: already the newest format")
+            continue
+        target = path if arguments.in_place else path.with_suffix(".migrated.json")
+        atomic.write_json(target, newest)
+        print(f"{path}: written to {target}")
+    return 0

@@ -1,0 +1,101 @@
+"""The comparison a reviewer wants to read: what is new, how it stands among comparable records, what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from nharness.record.model import Record
+from nharness.record.tables import Row, to_markdown
+from nharness.record.types import Estimate
+from nharness_leaderboard.gate import Verdict
+from nharness_leaderboard.paired import Difference, Influence, influences
+from nharness_leaderboard.results import Entry
+from nharness_leaderboard.ties import Standing, comparable_key, compare, standings
+
+_SHOWN = 50
+Known = Mapping[str, Mapping[str, Influence]]
+
+
+def comment(verdict: Verdict) -> str:
+    """Return the comment as Markdown; everything that comes from a record is escaped."""
+    lines = ["## Submission: " + ("ready" if verdict.passed else "not ready"), ""]
+    lines += list(_problems(verdict))
+    if verdict.new:
+        touched = {comparable_key(e.record, s.task) for e in verdict.new for s in e.record.summary}
+        near = [e for e in verdict.results.entries if _touches(e.record, touched)]
+        known = {entry.slug: influences(entry.record, entry.folder) for entry in near}
+        placed = standings(near, known)
+        rows = [_row(e, s.task, placed, near, known) for e in verdict.new for s in e.record.summary]
+        lines += [f"### {len(verdict.new)} new record(s)", "", to_markdown(rows[:_SHOWN])]
+        lines += list(_notes(verdict.new))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _problems(verdict: Verdict) -> Iterator[str]:
+    rows: list[Row] = [
+        {"file": path.relative_to(verdict.results.folder).as_posix(), "where": problem.pointer, "problem": problem.message}
+        for path, found in verdict.problems.items()
+        for problem in found
+    ]  # fmt: skip
+    if rows:
+        yield to_markdown(rows[:_SHOWN])
+        if len(rows) > _SHOWN:
+            yield f"and {len(rows) - _SHOWN} more: `nharness leaderboard check`\n"
+
+
+def _row(
+    entry: Entry, task: str, placed: Mapping[tuple[str, str], Standing], near: Sequence[Entry], known: Known
+) -> Row:
+    record = entry.record
+    summary = record.summary_of(task)
+    standing = placed.get((entry.slug, task))
+    best = next((e for e in near if standing and _leads(placed.get((e.slug, task)), e, standing)), None)
+    behind = compare(entry, best, task, known) if best is not None and best is not entry else None
+    control = summary.control_selectivity if summary else None
+    return {
+        "record": entry.slug, "detector": record.detector.name, "model": record.model.name,
+        "intervention": record.intervention.name, "task": task,
+        "selectivity": _estimate(summary.selectivity if summary else None),
+        "vs random (sd)": control.effect if control else None, "p": control.p if control else None,
+        "diagonal": summary.diagonal_share if summary else None, "tier": standing.tier if standing else None,
+        "vs best": "is the best" if best is entry else _difference(behind),
+    }  # fmt: skip
+
+
+def _leads(own: Standing | None, entry: Entry, other: Standing) -> bool:
+    return own is not None and own.group == other.group and own.tier == 1 and own.leader == entry.slug
+
+
+def _touches(record: Record, keys: set[str]) -> bool:
+    return any(comparable_key(record, summary.task) in keys for summary in record.summary)
+
+
+def _estimate(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    ends = f" ({estimate.interval[0]:.3g} to {estimate.interval[1]:.3g})" if estimate.interval else ""
+    return f"{estimate.value:.4g}{ends}"
+
+
+def _difference(found: Difference | None) -> str:
+    if found is None:
+        return "not comparable"
+    how = "paired" if found.paired else "unpaired"
+    return f"{found.value:+.3g} ({found.interval[0]:+.3g} to {found.interval[1]:+.3g}), {how}"
+
+
+def _notes(new: Sequence[Entry]) -> Iterator[str]:
+    for entry in new:
+        record, notes = entry.record, []
+        failed = sum(cell.status == "failed" for cell in record.cells)
+        if failed:
+            notes.append(f"{failed} of {len(record.cells)} cells failed")
+        if record.corpus.overlap:
+            shared = ", ".join(overlap.language for overlap in record.corpus.overlap)
+            notes.append(f"detection and evaluation text overlap in {shared}")
+        if record.identity.badge == "reproduced":
+            notes.append("claims the badge 'reproduced': a maintainer has to have run it")
+        empty = [tag for tag, count in record.neurons.per_language.items() if not count]
+        if empty:
+            notes.append("no neurons for " + ", ".join(empty))
+        yield from (f"- `{entry.slug}`: {note}" for note in notes)

@@ -1,0 +1,130 @@
+"""The submission gate: every reason not to publish what lies in a results folder."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
+
+from nharness.errors import UsageError
+from nharness.record.model import Record, configuration_key
+from nharness.record.problems import Problem
+from nharness.record.store import RECORD_NAME
+from nharness_leaderboard.deep import deep_problems
+from nharness_leaderboard.limits import MAX_FILE, MAX_FOLDER, MAX_RECORD
+from nharness_leaderboard.results import Entry, Results, place, read_results
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate found: problems by file, and which of the valid records are new."""
+
+    results: Results
+    problems: dict[Path, list[Problem]]
+    new: tuple[Entry, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything may be published."""
+        return not any(self.problems.values())
+
+
+def check(folder: Path, *, base: str | None = None) -> Verdict:
+    """Check a results folder.
+
+    base: a git revision; only records that differ from it are recomputed and count as new, while names and duplicates
+    are still looked at in all. Raises `UsageError` when git does not know the revision, `FileFormatError` without a folder.
+    """
+    results = read_results(folder, schema=True, files=True)
+    changed = None if base is None else _changed(folder, base)
+    problems: dict[Path, list[Problem]] = {path: list(found) for path, found in results.problems.items()}
+    new = tuple(e for e in results.entries if changed is None or _is_within(e.folder, changed))
+    for entry in results.entries:
+        found = [*_folder_problems(folder, entry), *_required(entry.record)]
+        if entry in new:
+            found += deep_problems(entry.record, entry.folder)
+        if found:
+            problems.setdefault(entry.folder / RECORD_NAME, []).extend(found)
+    for path, problem in [*_duplicates(results.entries), *_strays(folder)]:
+        problems.setdefault(path, []).append(problem)
+    return Verdict(results, problems, new)
+
+
+def _required(record: Record) -> Iterator[Problem]:
+    roles = {entry.role for entry in record.files}
+    for role in ("items", "neurons"):
+        if role not in roles:
+            yield Problem("/files", f"a published record comes with its {role} file, so that anyone can recompute it")
+    if record.controls is None or not record.controls.draws:
+        yield Problem("/controls", "a published record is compared with random neurons; run it with --controls")
+
+
+def _folder_problems(root: Path, entry: Entry) -> Iterator[Problem]:
+    expected = place(entry.record)
+    if entry.folder.relative_to(root) != expected:
+        yield Problem("", f"this record belongs into {expected.as_posix()}")
+    sizes = {path: path.lstat().st_size for path in sorted(entry.folder.rglob("*")) if not path.is_dir()}
+    listed = {RECORD_NAME, *(file.name for file in entry.record.files)}
+    for path, size in sizes.items():
+        name = path.relative_to(entry.folder).as_posix()
+        limit = MAX_RECORD if name == RECORD_NAME else MAX_FILE
+        if name not in listed:
+            yield Problem("/files", f"file {name[:80]!r} lies beside the record, but the record does not list it")
+        if path.is_symlink():
+            yield Problem("/files", f"{name[:80]!r} is a link; only plain files are published")
+        if size > limit:
+            yield Problem("/files", f"{name[:80]!r} has {size} bytes; at most {limit} are published")
+    if sum(sizes.values()) > MAX_FOLDER:
+        yield Problem("", f"the folder has {sum(sizes.values())} bytes; at most {MAX_FOLDER} are published")
+
+
+def _duplicates(entries: Sequence[Entry]) -> Iterator[tuple[Path, Problem]]:
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        other = first.setdefault(configuration_key(entry.record), entry)
+        if other is not entry:
+            message = f"asks the same as {other.slug} in {other.folder.parent.name}; keep one of the two"
+            yield entry.folder / RECORD_NAME, Problem("", message)
+
+
+def _strays(folder: Path) -> Iterator[tuple[Path, Problem]]:
+    """Yield files that belong to no record."""
+    homes = {path.parent for path in folder.rglob(RECORD_NAME)}
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir() or path.name in {"README.md", ".gitignore", ".gitattributes"}:
+            continue
+        if not any(home == path.parent or home in path.parents for home in homes):
+            yield path, Problem("", "this file belongs to no record")
+
+
+def _changed(folder: Path, base: str) -> list[Path]:
+    git = which("git")
+    if git is None:
+        raise UsageError("--base needs git, which is not installed")
+    if base.startswith("-"):
+        raise UsageError(f"{base!r} is no git revision")
+    root = folder.resolve()
+    listed = [
+        _git(git, root, "diff", "--name-only", "-z", base, "--", "."),
+        _git(git, root, "ls-files", "--others", "--exclude-standard", "-z", "--", "."),
+    ]
+    top = Path(_git(git, root, "rev-parse", "--show-toplevel").strip())
+    names = [name for text in listed[:1] for name in text.split("\0") if name]
+    return [top / name for name in names] + [root / name for name in listed[1].split("\0") if name]
+
+
+def _git(git: str, folder: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 - fixed program; the revision is checked and follows options
+        [git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["failed"]
+        raise UsageError(f"git {arguments[0]}: {lines[0]}")
+    return done.stdout
+
+
+def _is_within(folder: Path, changed: Iterable[Path]) -> bool:
+    home = folder.resolve()
+    return any(home == path or home in path.parents for path in changed)

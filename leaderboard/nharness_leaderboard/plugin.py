@@ -1,0 +1,19 @@
+"""The leaderboard as a plug-in: after a run it says how a record is published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nharness.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from nharness.record.model import Record
+
+
+@hookimpl
+def nharness_summary(records: Sequence[Record]) -> str | None:
+    """Return one line on publishing, or None when the run wrote no record."""
+    if not records:
+        return None
+    return "to publish: nharness leaderboard add RECORD_FOLDER --results leaderboard/results"

@@ -1,0 +1,58 @@
+"""Putting records into the results folder: validated, copied with the files they list and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from nharness import atomic
+from nharness.errors import FileFormatError, OutputError
+from nharness.record.model import Record
+from nharness.record.store import RECORD_NAME, inside
+from nharness.record.validate import load_record
+from nharness_leaderboard.limits import MAX_FILE, MAX_FOLDER, MAX_RECORD
+from nharness_leaderboard.results import place
+
+
+def add(path: Path, results: Path, *, reproduced: bool = False) -> Path:
+    """Copy a record and its files into the results folder; return the new folder.
+
+    path: the record file or its folder. reproduced: give it the badge 'reproduced', else 'self-reported'; the badge is
+    no part of the content key. Raises `FileFormatError` for a record that is not valid or too large, `OutputError` when
+    it is there already or cannot be written.
+    """
+    source = path / RECORD_NAME if path.is_dir() else path
+    record = load_record(source, files=True)
+    _check_size(source, record)
+    folder = results / place(record)
+    if folder.exists():
+        raise OutputError(f"{folder} exists: the same numbers, measured in the same way, are published already")
+    badge = "reproduced" if reproduced else "self-reported"
+    kept = record.model_copy(update={"identity": record.identity.model_copy(update={"badge": badge})})
+    for entry in record.files:
+        target = inside(folder, entry.name)
+        atomic.make_folder(target.parent)
+        _copy(inside(source.parent, entry.name), target)
+    atomic.write_json(folder / RECORD_NAME, kept.document())
+    return folder
+
+
+def _check_size(source: Path, record: Record) -> None:
+    size = source.stat().st_size
+    if size > MAX_RECORD:
+        raise FileFormatError(f"{source} has {size} bytes; a published record has at most {MAX_RECORD}")
+    for entry in record.files:
+        if entry.bytes > MAX_FILE:
+            raise FileFormatError(
+                f"file {entry.name!r} has {entry.bytes} bytes; a published file has at most {MAX_FILE}"
+            )
+    total = size + sum(entry.bytes for entry in record.files)
+    if total > MAX_FOLDER:
+        raise FileFormatError(f"{source.parent} has {total} bytes in all; at most {MAX_FOLDER} are published")
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise OutputError(f"cannot copy {source} to {target}: {error.strerror or error}") from error

@@ -1,0 +1,77 @@
+"""Which records may be compared, and which of them cannot be told apart.
+
+Two records are comparable on a task when model, corpus, languages and the task itself are the same. Within such a set,
+records are taken in order of selectivity; the first one leads tier 1, and every following one whose difference from
+the leader is not decided (its interval includes 0) shares the tier; the next one leads the next tier. Nothing is ranked
+within a tier.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nharness.record.model import Record
+from nharness_leaderboard.paired import Difference, Influence, difference, unpaired
+from nharness_leaderboard.results import Entry
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A record's place on one task: the comparable set, its tier there, the tier's leader, how far behind it is."""
+
+    group: str
+    tier: int
+    leader: str
+    behind: Difference | None
+
+
+def comparable_key(record: Record, task_name: str) -> str:
+    """Return the key of the set of records that this one may be compared with on a task."""
+    task = record.task(task_name)
+    parts = [record.model.fingerprint, record.model.name, record.corpus.fingerprint, sorted(record.languages),
+             task.document() if task else None]  # fmt: skip
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:8]
+
+
+def compare(a: Entry, b: Entry, task: str, known: Mapping[str, Mapping[str, Influence]]) -> Difference | None:
+    """Return A minus B on a task: paired when both have the same items, else from their intervals."""
+    one, two = known.get(a.slug, {}).get(task), known.get(b.slug, {}).get(task)
+    paired = difference(one, two) if one is not None and two is not None else None
+    return paired or unpaired(a.record, b.record, task)
+
+
+def standings(
+    entries: Sequence[Entry], known: Mapping[str, Mapping[str, Influence]]
+) -> dict[tuple[str, str], Standing]:
+    """Return every record's standing, by (short name, task); a task without selectivity has none."""
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        for summary in entry.record.summary:
+            if summary.selectivity is not None:
+                key = comparable_key(entry.record, summary.task)
+                groups.setdefault((summary.task, key), []).append(entry)
+    found: dict[tuple[str, str], Standing] = {}
+    for (task, key), members in groups.items():
+        found |= _tiers(task, key, sorted(members, key=lambda e: (-_selectivity(e, task), e.slug)), known)
+    return found
+
+
+def _tiers(
+    task: str, key: str, members: Sequence[Entry], known: Mapping[str, Mapping[str, Influence]]
+) -> dict[tuple[str, str], Standing]:
+    found: dict[tuple[str, str], Standing] = {}
+    tier, leader = 0, members[0]
+    for entry in members:
+        behind = compare(leader, entry, task, known) if tier else None
+        if not tier or (behind is not None and behind.decided):
+            tier, leader, behind = tier + 1, entry, None
+        found[entry.slug, task] = Standing(key, tier, leader.slug, behind)
+    return found
+
+
+def _selectivity(entry: Entry, task: str) -> float:
+    summary = entry.record.summary_of(task)
+    return summary.selectivity.value if summary and summary.selectivity else float("-inf")
