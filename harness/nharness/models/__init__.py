@@ -2,19 +2,27 @@
 
 from nharness.models.edit import Edit, EditReport, ValueEdit
 from nharness.models.edits import apply_edits
+from nharness.models.load import LoadedModel, load_model
 from nharness.models.locate import locate
 from nharness.models.neuron_map import SITES, LayerNeurons, NeuronMap
+from nharness.models.notebook import apply, selected
 from nharness.models.observe import Observation, observe
+from nharness.models.source import ModelSource
 
 __all__ = [
     "SITES",
     "Edit",
     "EditReport",
     "LayerNeurons",
+    "LoadedModel",
+    "ModelSource",
     "NeuronMap",
     "Observation",
     "ValueEdit",
+    "apply",
     "apply_edits",
+    "load_model",
     "locate",
     "observe",
+    "selected",
 ]

@@ -1,0 +1,56 @@
+"""GGUF files, converted once: reading one takes many seconds, the safetensors folder made from it takes one.
+
+Weights are de-quantised to float32, which holds every value a GGUF block stands for exactly.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from nharness import atomic
+from nharness.models.fingerprint import cache_folder, file_digest
+
+
+def converted(folder: Path, file: str) -> Path:
+    """Return a safetensors folder with the model and tokenizer of `folder/file`, made now unless it is there already.
+
+    The folder appears whole or not at all, also when two processes make it at once.
+    """
+    target = cache_folder() / "gguf" / file_digest(folder / file)[:32]
+    if (target / "config.json").is_file():
+        return target
+    atomic.check_writable(target.parent)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-") as temporary:
+        made = Path(temporary) / "model"
+        _convert(folder, file, made)
+        try:
+            made.rename(target)
+        except OSError:
+            # Somebody else was faster, with the same content.
+            if not (target / "config.json").is_file():
+                shutil.rmtree(target, ignore_errors=True)
+                made.rename(target)
+    return target
+
+
+def _convert(folder: Path, file: str, target: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+    _forget_quantisation(model)
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+
+
+def _forget_quantisation(model: Any) -> None:
+    """Remove the marks that make transformers refuse to save: the weights are plain numbers now."""
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    for name in ("hf_quantizer", "quantization_method", "is_quantized"):
+        if name in vars(model):
+            delattr(model, name)

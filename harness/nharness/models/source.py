@@ -1,0 +1,168 @@
+"""Where a model is: a folder, a GGUF file, a registered name, or a name on the hub; all mistakes answered in one sentence."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from transformers import PretrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from nharness.errors import ModelError, OptionError, nearest
+from nharness.models.fingerprint import WEIGHT_SUFFIXES
+
+Scalar = str | int | float | bool
+KNOWN_ARGS = (
+    "revision", "subfolder", "gguf_file", "dtype", "attn_implementation", "experts_implementation", "tokenizer",
+    "trust_remote_code", "use_safetensors", "variant", "load_in_8bit", "load_in_4bit", "max_memory", "offload_folder",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A folder or hub name and the model arguments that load it."""
+
+    name: str
+    args: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+Named = Mapping[str, str | Path | Callable[[], ModelSource | str | Path]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is to be loaded: a local `folder`, or None when `name` is a name on the hub."""
+
+    name: str
+    folder: Path | None
+    args: Mapping[str, Scalar]
+
+
+def find_source(name: str, args: Mapping[str, Scalar], named: Named) -> Found:
+    """Return what `name` means: a registered name first, then a folder or GGUF file, then a name on the hub.
+
+    An argument that no model takes raises OptionError; a path that does not exist, or a folder that holds no model,
+    ModelError with the nearest name.
+    """
+    unknown = [key for key in args if key not in KNOWN_ARGS]
+    if unknown:
+        raise OptionError(f"unknown model argument {unknown[0]!r}{nearest(unknown[0], KNOWN_ARGS)}")
+    if name in named:
+        source = _registered(named[name])
+        return find_source(source.name, {**source.args, **args}, {})
+    path = Path(name).expanduser()
+    if path.is_file() and path.suffix == ".gguf":
+        return Found(name, path.parent, {**args, "gguf_file": path.name})
+    if path.is_dir():
+        check_folder(path, args)
+        return Found(name, path, args)
+    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ModelError(f"no model folder {name!r}{_near_folder(path, named)}")
+    close = difflib.get_close_matches(name, list(named), n=1, cutoff=0.75)
+    if close:
+        # A slip in a registered name is not worth the wait for the hub's answer.
+        raise ModelError(f"no model {name!r}; did you mean {close[0]!r}?")
+    return Found(name, None, args)
+
+
+def _registered(target: str | Path | Callable[[], ModelSource | str | Path]) -> ModelSource:
+    """Return the source that a registered name stands for."""
+    given = target() if callable(target) else target
+    return given if isinstance(given, ModelSource) else ModelSource(str(given))
+
+
+def _near_folder(path: Path, named: Iterable[str]) -> str:
+    """Return what there is that is called almost like `path`."""
+    there = [str(child) for child in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = difflib.get_close_matches(str(path), there, n=1, cutoff=0.6) or difflib.get_close_matches(path.name, list(named), n=1)
+    return f"; did you mean {close[0]!r}?" if close else "; expected a folder with config.json and weights, or a name on the hub"
+
+
+def check_folder(folder: Path, args: Mapping[str, Scalar]) -> None:
+    """Refuse a folder without a model, or with damaged weights, before anything slow is done."""
+    inside = folder / str(args.get("subfolder", ""))
+    names = sorted(child.name for child in inside.iterdir()) if inside.is_dir() else []
+    if "gguf_file" in args:
+        if args["gguf_file"] not in names:
+            raise ModelError(f"no file {args['gguf_file']!r} in {inside}{nearest(str(args['gguf_file']), names)}")
+        return
+    if "config.json" not in names:
+        ggufs = [name for name in names if name.endswith(".gguf")]
+        hint = f"; there is {ggufs[0]}: add the model argument gguf_file={ggufs[0]}" if ggufs else ""
+        raise ModelError(f"folder {inside} holds no config.json, so it is no model that transformers wrote{hint}")
+    weights = weight_files(inside)
+    if not weights:
+        raise ModelError(f"folder {inside} holds a config.json but no weights (*.safetensors)")
+    _check_shards(inside)
+    for file in weights:
+        if file.suffix == ".safetensors":
+            _check_safetensors(file)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the weight files of a folder; other formats only where there is no safetensors file."""
+    files = sorted(child for child in folder.iterdir() if child.suffix in WEIGHT_SUFFIXES)
+    safe = [file for file in files if file.suffix == ".safetensors"]
+    return safe or files
+
+
+def _check_shards(folder: Path) -> None:
+    """Refuse a sharded model of which a shard is absent."""
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return
+    try:
+        shards = set(json.loads(index.read_text())["weight_map"].values())
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"{index} is damaged: expected a JSON object with weight_map") from error
+    absent = sorted(shard for shard in shards if not (folder / shard).is_file())
+    if absent:
+        raise ModelError(f"{folder} lacks {len(absent)} of {len(shards)} weight files, the first is {absent[0]}")
+
+
+def _check_safetensors(file: Path) -> None:
+    """Refuse a file whose header does not fit its length."""
+    try:
+        with safe_open(file, framework="pt"):
+            pass
+    except (SafetensorError, OSError) as error:
+        size = file.stat().st_size
+        raise ModelError(f"{file} ({size} bytes) is truncated or no safetensors file: {error}; copy it again") from error
+
+
+def check_config(name: str, config: Mapping[str, Any], *, trust_remote_code: bool) -> None:
+    """Refuse a model that needs its own code, unless it is trusted, and one that is no causal language model."""
+    model_type = str(config.get("model_type", ""))
+    if model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or (trust_remote_code and "auto_map" in config):
+        return
+    if "auto_map" in config:
+        raise ModelError(
+            f"{name} brings its own code ({', '.join(sorted(config['auto_map']))}), which runs with all your rights; "
+            "read it, then allow it with --trust-remote-code"
+        )
+    if model_type in CONFIG_MAPPING:
+        made = ", ".join(config.get("architectures") or [model_type])
+        raise ModelError(f"{name} is no causal language model: it is {made}; expected a decoder that predicts tokens")
+    raise ModelError(f"{name} has the model type {model_type!r}{nearest(model_type, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)}")
+
+
+def read_config(found: Found) -> dict[str, Any]:
+    """Return the config as it is written, from the folder or the hub."""
+    kept = {key: value for key, value in found.args.items() if key in ("revision", "subfolder")}
+    try:
+        config, _ = PretrainedConfig.get_config_dict(str(found.folder or found.name), **kept)
+    except (OSError, ValueError) as error:
+        where = "is damaged" if found.folder else "can be had neither as a folder nor from the hub"
+        raise ModelError(f"model {found.name!r} {where}: {first_line(error)}") from error
+    return dict(config)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
