@@ -1,0 +1,202 @@
+"""Paired cluster bootstrap: joint intervals and p values for many cells at once.
+
+Legend: `C` clusters, `c` one cluster, `m` cells, `s` contrasts (linear combinations of cells), `B` draws.
+
+Every cell is a ratio of sums over clusters, `theta = sum_c change[c] / sum_c weight[c]`: bits per byte are
+`sum(nll change) / ln 2 / sum(bytes)`, accuracy points are `sum(100 * change) / items`.
+
+1. Clusters (documents, or sources that several items share) are drawn with replacement, the *same* draw for all
+   cells, so that differences between cells and means over cells are paired. Cells that share no cluster, directly or
+   through others, are drawn independently (`resampling_strata`): no language loses its size to another.
+2. Each draw gives replicates `theta_b`; a contrast `A` of cells has `estimate = theta A`, replicates `theta_b A`.
+3. Linearisation: `u[c] = sum over cells of A (change[c] - theta weight[c]) / sum(weight) * sqrt(k / (k - 1))`, k the
+   clusters of the cell; standard error `se^2 = sum_c u[c]^2`, and in a draw with counts w
+   `v_b = sum w u^2 - sum over strata of (sum w u)^2 / C_stratum`.
+4. Symmetric studentised interval (Hall, The Bootstrap and Edgeworth Expansion, 1992, section 3.6): with
+   `T_b = |theta_b A - estimate| / sqrt(max(v_b, 0.05 se^2))` and q the k-th largest T_b,
+   `k = floor((1 - level) (B + 1))`, the interval is `estimate -+ q se`, and
+   `p = (1 + #{T_b >= |estimate| / se}) / (B + 1)`. Zero lies outside the interval exactly when `p <= k / (B + 1)`,
+   which is 1 - level up to rounding.
+
+Chosen by simulation against percentile, equal-tailed studentised and t intervals: it alone stayed within 93-97 % for
+20-60 skewed documents of unequal length. The floor of 5 % under v_b keeps draws without variance from making the
+interval infinite.
+
+For yes/no items `turn` is the change of one item that turns (1 for shares, 100 for points): two pseudo-clusters of
+change +-turn sqrt(1/2) and weight 1 then enter each cell's interval and p, not its estimate: Agresti and Min's (2005)
+half a count in every field of the paired table, without which an interval over items that never changed has no width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from nharness.errors import OptionError, UsageError
+
+Floats = NDArray[np.float64]
+VARIANCE_FLOOR = 0.05
+CHUNK_ENTRIES = 2_000_000
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums per cluster and cell: change and weight, float64 [C, m]; a cluster outside a cell has weight 0 there."""
+
+    change: Floats
+    weight: Floats
+
+    def __post_init__(self) -> None:
+        if self.change.ndim != 2 or self.change.shape != self.weight.shape:
+            raise UsageError(f"change {self.change.shape} and weight {self.weight.shape}; expected two equal [C, m]")
+        if not (np.isfinite(self.change).all() and np.isfinite(self.weight).all()):
+            raise UsageError("change or weight holds NaN or infinity; leave failed cells out before resampling")
+        if (self.weight < 0).any() or (self.weight.sum(axis=0) <= 0).any():
+            raise UsageError("weights are at least 0 and every cell needs a positive total; leave empty cells out")
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Per contrast [s]: estimate, standard error, interval, two-sided bootstrap p.
+
+    A cell with a single cluster has an estimate alone; the rest is NaN.
+    """
+
+    estimate: Floats
+    standard_error: Floats
+    low: Floats
+    high: Floats
+    p: Floats
+
+
+class ClusterBootstrap:
+    """Resamples of all cells of one task; everything asked of one instance shares its draws.
+
+    Raises `OptionError` for fewer than 99 draws or a level outside (0, 1).
+    """
+
+    def __init__(
+        self, totals: Totals, *, draws: int = 10_000, seed: int = 0, level: float = 0.95, turn: float = 0.0
+    ) -> None:
+        if draws < 99:
+            raise OptionError(f"draws is {draws}; expected at least 99")
+        if not 0 < level < 1:
+            raise OptionError(f"level is {level}; expected a share between 0 and 1")
+        self.totals, self.draws, self.level, self._turn = totals, draws, level, turn
+        self._strata = [np.flatnonzero(labels) for labels in _indicator(resampling_strata(totals.weight > 0))]
+        self._counts = [_counts(len(rows) + 2 * (turn > 0), draws, seed, i) for i, rows in enumerate(self._strata)]
+        self.estimate: Floats = totals.change.sum(axis=0) / totals.weight.sum(axis=0)
+        self.replicates: Floats = self._replicates(with_pseudo=False)
+
+    def intervals(self, contrasts: Floats | None = None) -> Intervals:
+        """Return intervals of the contrasts [m, s]; of every cell alone when none are given."""
+        cells = self.totals.change.shape[1]
+        matrix = np.eye(cells) if contrasts is None else np.asarray(contrasts, dtype=np.float64)
+        if matrix.ndim != 2 or matrix.shape[0] != cells:
+            raise UsageError(f"contrasts are {matrix.shape}; expected [{cells}, s]")
+        smoothed = self._turn > 0 and contrasts is None
+        centre, replicates = self._centre(smoothed=smoothed)
+        influence = [part @ matrix for part in self._influence(centre, smoothed=smoothed)]
+        error = np.sqrt(sum((part**2).sum(axis=0) for part in influence))
+        spread = np.sqrt(np.maximum(self._variances(influence), VARIANCE_FLOOR * error**2))
+        return self._studentised(self.estimate @ matrix, centre @ matrix, error, (replicates @ matrix, spread))
+
+    def _studentised(self, estimate: Floats, centre: Floats, error: Floats, drawn: tuple[Floats, Floats]) -> Intervals:
+        replicates, spread = drawn
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.where(spread > 0, np.abs(replicates - centre) / spread, 0.0)
+            observed = np.where(error > 0, np.abs(centre) / error, np.where(centre == 0, 0.0, np.inf))
+        rank = max(1, int(np.floor((1 - self.level) * (self.draws + 1) + 1e-9)))
+        quantile = np.partition(t, self.draws - rank, axis=0)[self.draws - rank]
+        p = (1 + (t >= observed).sum(axis=0)) / (self.draws + 1)
+        low, high = centre - quantile * error, centre + quantile * error
+        known = np.isfinite(error)
+        return Intervals(estimate, error, *(np.where(known, values, np.nan) for values in (low, high, p)))
+
+    def _rows(self, stratum: int, *, smoothed: bool) -> tuple[Floats, Floats, NDArray[np.uint8]]:
+        """Return change, weight [rows, m] and counts [B, rows] of one stratum, with its pseudo-clusters if smoothed."""
+        rows, counts = self._strata[stratum], self._counts[stratum]
+        change, weight = self.totals.change[rows], self.totals.weight[rows]
+        if not smoothed:
+            return change, weight, counts[:, : len(rows)]
+        held = (weight.sum(axis=0) > 0).astype(np.float64)
+        half = np.sqrt(0.5) * self._turn * held
+        return np.vstack([change, half, -half]), np.vstack([weight, held, held]), counts
+
+    def _replicates(self, *, with_pseudo: bool) -> Floats:
+        """Return theta_b [B, m]; a draw that leaves a cell empty keeps the cell's estimate."""
+        top = np.zeros((self.draws, self.estimate.size))
+        bottom = np.zeros_like(top)
+        for stratum in range(len(self._strata)):
+            change, weight, counts = self._rows(stratum, smoothed=with_pseudo)
+            held = np.flatnonzero(weight.sum(axis=0) > 0)
+            for part, block in _blocks(counts):
+                top[part, held] = block @ change[:, held]
+                bottom[part, held] = block @ weight[:, held]
+        return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), self.estimate)
+
+    def _centre(self, *, smoothed: bool) -> tuple[Floats, Floats]:
+        if not smoothed:
+            return self.estimate, self.replicates
+        parts = [self._rows(i, smoothed=True)[:2] for i in range(len(self._strata))]
+        centre = sum(change.sum(axis=0) for change, _ in parts) / sum(weight.sum(axis=0) for _, weight in parts)
+        return np.asarray(centre), self._replicates(with_pseudo=True)
+
+    def _influence(self, centre: Floats, *, smoothed: bool) -> list[Floats]:
+        """Return u of every cell, one array [rows, m] a stratum; NaN where a cell has a single cluster."""
+        parts = [self._rows(i, smoothed=smoothed)[:2] for i in range(len(self._strata))]
+        total = sum(weight.sum(axis=0) for _, weight in parts)
+        number = sum((weight > 0).sum(axis=0) for _, weight in parts).astype(np.float64)
+        grow = np.sqrt(np.where(number > 1, number / np.maximum(number - 1, 1), np.nan))
+        return [(change - centre * weight) / total * grow for change, weight in parts]
+
+    def _variances(self, influence: list[Floats]) -> Floats:
+        variance = np.zeros((self.draws, influence[0].shape[1]))
+        for part, counts in zip(influence, self._counts, strict=True):
+            held = np.flatnonzero((part != 0).any(axis=0))
+            u = part[:, held]
+            for rows, block in _blocks(counts[:, : len(part)]):
+                variance[rows, held] += block @ u**2 - (block @ u) ** 2 / len(part)
+        return variance
+
+
+def resampling_strata(present: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return for every cluster the number of its stratum [C]: clusters are together when cells link them.
+
+    present: bool [C, m]. Parallel corpora, whose ids are shared across languages, make one stratum; languages with
+    texts of their own make one each.
+    """
+    clusters, cells = present.shape
+    row, column = np.nonzero(present)
+    size = clusters + cells
+    graph = coo_array((np.ones(len(row)), (row, clusters + column)), shape=(size, size))
+    labels = connected_components(graph, directed=False)[1][:clusters]
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _indicator(strata: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return np.equal.outer(np.arange(strata.max() + 1), strata)
+
+
+def _counts(clusters: int, draws: int, seed: int, stratum: int) -> NDArray[np.uint8]:
+    """Return how often each cluster was drawn [B, C]; a pure function of its arguments."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, stratum]))
+    counts = np.empty((draws, clusters), dtype=np.uint8)
+    step = max(1, CHUNK_ENTRIES // clusters)
+    for start in range(0, draws, step):
+        rows = min(step, draws - start)
+        drawn = rng.integers(0, clusters, size=(rows, clusters)) + np.arange(rows)[:, None] * clusters
+        counts[start : start + rows] = np.bincount(drawn.ravel(), minlength=rows * clusters).reshape(rows, clusters)
+    return counts
+
+
+def _blocks(counts: NDArray[np.uint8]) -> Iterator[tuple[slice, Floats]]:
+    step = max(1, CHUNK_ENTRIES // max(1, counts.shape[1]))
+    for start in range(0, len(counts), step):
+        yield slice(start, start + step), counts[start : start + step].astype(np.float64)
+

@@ -1,0 +1,118 @@
+"""Is a target's effect more than that of random neurons? A p value that a whole matrix can be corrected with.
+
+Legend: `T` targets (rows), `G` languages (columns), `R` control draws per target, NaN where a draw was not evaluated.
+
+A rank among R = 20 draws is never below 1/21, and Benjamini-Hochberg over 64 cells can then reject nothing. So:
+
+1. Under the null a detection is one more draw. With `n` draws of mean m and sample standard deviation s (n - 1),
+   `t = (effect - m) / (s sqrt(1 + 1/n))` has Student's t with n - 1 degrees of freedom if draws are normal: the
+   prediction test of one further observation. Effect and draws are measured on the *same* items, so that the noise
+   of items is in effect and draws alike and needs no term of its own.
+2. Draws need not be normal: a few neurons matter much more than others, and tails are heavy. Every draw is therefore
+   tested against the others of its target in the same way (n - 2 degrees of freedom). Were draws normal, these p values
+   would be uniform. Where they pile up near 0, the same holds for the detection's.
+3. Below b = 0.05 the draws' own p values are modelled as `P(p <= x) = F (x/b)^a`: F is the share of them below b, at
+   least b; a is 1 / mean(ln(b / p)) over those below b, Hill's (1975) estimate of a tail, at most 1, and 1 with fewer
+   than five of them. A cell's p below b becomes `F (p/b)^a`; above, the larger of p and the share of draws' p below it.
+   Every part can only raise p. Since the tail depends on n, a cell with n draws takes the smaller a of all
+   residuals and of those with at least n draws.
+
+The calibration pools cells of one task, taking the *shape* (not mean or spread) of what random neurons do as one for
+all of them. Two draws leave no residual to judge, and no p; with three to four the t is all but blind.
+Simulated (tests/harness/analysis/test_control_test.py): see there for the share of cells and matrices under the null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from nharness.errors import UsageError
+
+Floats = NDArray[np.float64]
+BODY = 0.05
+FEWEST_IN_TAIL = 5
+SMALLEST_RESIDUAL = 1e-8  # draws of a coarse metric can agree exactly but for one, whose own p would be 0
+_TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class ControlTest:
+    """Per cell [T, G]: draws, their mean and sd, t, and p two-sided; NaN where it cannot be computed.
+
+    null_rate: share of the draws' own p values below 0.05 when tested against each other by t: 0.05 when the t alone
+        would do, more with heavy tails (NaN without residuals).
+    """
+
+    draws: NDArray[np.int64]
+    mean: Floats
+    sd: Floats
+    t: Floats
+    p: Floats
+    null_rate: float
+
+
+def control_test(effect: Floats, controls: Floats) -> ControlTest:
+    """Return the test of `effect` [T, G] against `controls` [T, R, G] of the same targets, items and unit.
+
+    A cell whose effect is NaN, or with fewer than three draws, or whose draws do not differ, has t and p NaN; p is 1
+    where draws and effect are all the same number.
+    Raises `UsageError` for shapes that do not fit.
+    """
+    if effect.ndim != 2 or controls.ndim != 3 or (controls.shape[0], controls.shape[2]) != effect.shape:
+        raise UsageError(f"effects are {effect.shape}, controls {controls.shape}; expected [T, G] and [T, R, G]")
+    known = ~np.isnan(controls)
+    draws = known.sum(axis=1)
+    filled = np.where(known, controls, 0.0)
+    mean = np.where(draws > 0, filled.sum(axis=1) / np.maximum(draws, 1), np.nan)
+    deviation = np.where(known, filled - mean[:, None, :], 0.0)
+    squares = (deviation**2).sum(axis=1)
+    sd = np.where(draws > 1, np.sqrt(squares / np.maximum(draws - 1, 1)), np.nan)
+    usable = (draws >= 3) & (sd > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(usable, (effect - mean) / (sd * np.sqrt(1 + 1 / draws)), np.nan)
+    raw = np.where(usable, 2 * stats.t.sf(np.abs(t), np.maximum(draws - 1, 1)), np.nan)
+    own, sizes = _residual_p(deviation, squares, known & usable[:, None, :])
+    p = np.where((draws >= 3) & (sd == 0) & (effect == mean), 1.0, _calibrated(raw, draws, own, sizes))
+    return ControlTest(draws, mean, sd, t, p, float((own < BODY).mean()) if own.size else float("nan"))
+
+
+def _residual_p(deviation: Floats, squares: Floats, known: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.int64]]:
+    """Return each draw's p against the other draws of its cell, and the cell's number of draws, both flat.
+
+    Leaving out draw d of n: mean' = mean - d/(n-1), and the sum of squares falls by d^2 n/(n-1), d from the full mean.
+    """
+    n = np.broadcast_to(known.sum(axis=1)[:, None, :], known.shape)[known]
+    d = deviation[known]
+    total = np.broadcast_to(squares[:, None, :], known.shape)[known]
+    variance = np.maximum(total - d**2 * n / (n - 1), 0.0) / (n - 2)
+    gap = d * n / (n - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.abs(gap) / np.sqrt(variance * n / (n - 1))
+    p = np.asarray(2 * stats.t.sf(np.nan_to_num(t, nan=0.0), n - 2), dtype=np.float64)
+    return np.maximum(p, SMALLEST_RESIDUAL), n.astype(np.int64)
+
+
+def _calibrated(raw: Floats, draws: NDArray[np.int64], own: Floats, sizes: NDArray[np.int64]) -> Floats:
+    if not own.size:
+        return raw
+    p = np.full(raw.shape, np.nan)
+    ordered = np.sort(own)
+    share = max(float((own <= BODY).mean()), BODY)
+    for n in np.unique(draws[~np.isnan(raw)]):
+        cells = (draws == n) & ~np.isnan(raw)
+        exponent = min(_tail_exponent(own), _tail_exponent(own[sizes >= n]))
+        body = np.maximum(raw[cells], np.searchsorted(ordered, raw[cells], side="right") / own.size)
+        tail = share * (np.maximum(raw[cells], _TINY) / BODY) ** exponent
+        p[cells] = np.clip(np.where(raw[cells] < BODY, tail, body), 0.0, 1.0)
+    return p
+
+
+def _tail_exponent(own: Floats) -> float:
+    tail = own[own <= BODY]
+    if tail.size < FEWEST_IN_TAIL:
+        return 1.0
+    return float(min(1.0, 1.0 / np.log(BODY / tail).mean()))
