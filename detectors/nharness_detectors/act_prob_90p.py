@@ -56,26 +56,29 @@ class ActProb90p(Detector):
 def _exceedance(recorded: Statistics, quantile: float) -> NDArray[np.float64]:
     counts = [recorded.get("histogram", "count", tag) for tag in recorded.languages]
     score = np.empty((len(counts), recorded.size))
+    buffer = np.empty((len(counts), HISTOGRAM_BLOCK, counts[0].shape[1]), dtype=np.float32)  # [G, B, S + 2]
     for block in blocks(recorded.size, HISTOGRAM_BLOCK):
-        share = np.stack([count[block] for count in counts]).astype(np.float64)  # [G, B, S + 2]
-        total = share.sum(axis=2, keepdims=True)
-        np.divide(share, total, out=share, where=total > 0)
-        pooled = share.sum(axis=0)
-        reached = pooled.sum(axis=1, keepdims=True)
-        np.divide(pooled, reached, out=pooled, where=reached > 0)
-        score[:, block] = share_above(share, pooled, quantile)
+        tokens = buffer[:, : block.stop - block.start]
+        for row, count in zip(tokens, counts, strict=True):
+            row[:] = count[block]
+        total = tokens.sum(axis=2)
+        weight = np.divide(1, total, out=np.zeros_like(total), where=total > 0)
+        pooled = np.einsum("gbs,gb->bs", tokens, weight).astype(np.float64)
+        score[:, block] = weight * tokens_above(tokens, pooled, quantile)
     return score
 
 
-def share_above(
-    share: NDArray[np.float64], pooled: NDArray[np.float64], quantile: float
-) -> NDArray[np.float64]:
-    """Return the part of every distribution [G, B, S] that lies above the pooled one's quantile [B, S], [G, B]."""
+def tokens_above(
+    tokens: NDArray[np.float32], pooled: NDArray[np.float64], quantile: float
+) -> NDArray[np.float32]:
+    """Return the part of every histogram [G, B, S] that lies above the quantile of the pooled one [B, S], [G, B]."""
     cumulative = np.cumsum(pooled, axis=1)
-    hit = np.minimum((cumulative < quantile).sum(axis=1), pooled.shape[1] - 1)  # bin of the quantile
+    wanted = quantile * cumulative[:, -1]
+    hit = np.minimum((cumulative < wanted[:, None]).sum(axis=1), pooled.shape[1] - 1)  # bin of the quantile
     row = np.arange(len(hit))
     inside = pooled[row, hit]
     below = cumulative[row, hit] - inside
-    fraction = np.divide(quantile - below, inside, out=np.ones_like(inside), where=inside > 0)
-    above = np.arange(pooled.shape[1]) > hit[:, None]
-    return np.asarray((share * above).sum(axis=2) + share[:, row, hit] * (1 - np.clip(fraction, 0, 1)))
+    fraction = np.divide(wanted - below, inside, out=np.ones_like(inside), where=inside > 0)
+    above = (np.arange(pooled.shape[1]) > hit[:, None]).astype(np.float32)
+    rest = (1 - np.clip(fraction, 0, 1)).astype(np.float32)
+    return np.asarray(np.einsum("gbs,bs->gb", tokens, above) + tokens[:, row, hit] * rest)

@@ -80,18 +80,20 @@ def _overlaps(recorded: Statistics) -> tuple[NDArray[np.float32], NDArray[np.flo
     overlap = np.empty((len(tags) * (len(tags) - 1) // 2, recorded.size), dtype=np.float32)
     level = np.empty((len(tags), recorded.size), dtype=np.float32)
     numbers = np.arange(bins, dtype=np.float32)
+    shares = np.empty((len(tags), HISTOGRAM_BLOCK, bins), dtype=np.float32)  # [G, B, S + 2], used again and again
+    minima = np.empty_like(shares)
     for block in blocks(recorded.size, HISTOGRAM_BLOCK):
-        share = np.empty((len(tags), block.stop - block.start, bins), dtype=np.float32)  # [G, B, S + 2]
+        share, minimum = (buffer[:, : block.stop - block.start] for buffer in (shares, minima))
         for row, count in zip(share, counts, strict=True):
             row[:] = count[block]
-        total = share.sum(axis=2, keepdims=True)
-        np.divide(share, total, out=share, where=total > 0)
-        level[:, block] = np.where(total[:, :, 0] > 0, share @ numbers, np.nan)
+        total = share.sum(axis=2)
+        share *= np.divide(1, total, out=np.zeros_like(total), where=total > 0)[:, :, None]
+        level[:, block] = np.where(total > 0, share @ numbers, np.nan)
         first = 0
         for k in range(len(tags) - 1):
-            shared = np.minimum(share[k], share[k + 1 :]).sum(axis=2)
-            overlap[first : first + len(shared), block] = shared
-            first += len(shared)
+            lesser = np.minimum(share[k], share[k + 1 :], out=minimum[k + 1 :])
+            overlap[first : first + len(lesser), block] = np.einsum("gbs->gb", lesser)  # faster than sum()
+            first += len(lesser)
     return overlap, level
 
 

@@ -1,0 +1,107 @@
+"""Tokens per second of perplexity: bare forward passes, this engine, lm-eval; on SmolLM2 and with a 256 k vocabulary.
+
+    python tests/bench/bench_evaluation.py [--model FOLDER] [--documents 24] [--rounds 3] [--dtype bfloat16]
+
+`bare` is the model's own forward with its LM head over the engine's very batches, nothing computed from the logits.
+Rounds are interleaved and the fastest of each kind counts, since the machine may be busy.
+"""
+
+import argparse
+import logging
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from nharness.corpora import batches, load_corpus
+from nharness.evaluation.items import total
+from nharness.evaluation.perplexity import PerplexityEngine
+from nharness.evaluation.windows import WindowPolicy, windows
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "tasks" / "nharness_tasks" / "corpora" / "sample"
+LM_EVAL_BATCHES = (1, 2, 4, 8, 16, 32)
+
+
+def large_vocabulary():
+    """A random model of 256 000 vocabulary entries, its embeddings most of it, as in Gemma's family."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=256_000, hidden_size=256, intermediate_size=1024, num_hidden_layers=6, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=True,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def bare(model, plan):
+    with torch.inference_mode():
+        for ids in plan:
+            model(input_ids=ids, use_cache=False)
+
+
+def lm_eval_rolling(model, tokenizer, texts, batch_size, window):
+    lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, max_length=window)
+    requests = [Instance("loglikelihood_rolling", {}, (text,), i) for i, text in enumerate(texts)]
+    return lambda: lm.loglikelihood_rolling(requests, disable_tqdm=True)
+
+
+def measure(kinds, rounds):
+    best = dict.fromkeys(kinds, float("inf"))
+    results = {}
+    for _ in range(rounds):
+        for name, run in kinds.items():
+            start = time.perf_counter()
+            results[name] = run()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best, results
+
+
+def compare(title, model, tokenizer, documents, rounds):
+    policy = WindowPolicy(window=2048, stride=2048, prefix=tokenizer.bos_token_id)
+    engine = PerplexityEngine(model, tokenizer, policy=policy)
+    encoded = [part for tag, docs in documents.items() for part in engine.encode(docs, language=tag)]
+    texts = [document.text for docs in documents.values() for document in docs]
+    pieces = [window for document in encoded for window in windows(document, policy)]
+    plan = [torch.from_numpy(batch.tokens[:, :-1]) for batch in batches(pieces, max_tokens=engine.batch_tokens)]
+    kinds = {"bare forward with LM head": lambda: bare(model, plan), "nharness": lambda: engine.score(encoded)}
+    kinds |= {f"lm-eval, batch size {b}": lm_eval_rolling(model, tokenizer, texts, b, 2048) for b in LM_EVAL_BATCHES}
+    best, results = measure(kinds, rounds)
+    tokens = total(results["nharness"], "tokens")
+    ours = total(results["nharness"], "nll")
+    print(f"\n{title}: {len(texts)} documents, {tokens:.0f} tokens, {model.dtype}, {torch.get_num_threads()} thread(s)")
+    for name, seconds in best.items():
+        note = ""
+        if name.startswith("lm-eval"):
+            note = f"NLL {-sum(results[name]):.2f}"
+        elif name == "nharness":
+            note = f"NLL {ours:.2f}"
+        print(f"  {name:28} {tokens / seconds:9.0f} tokens/s   x {best['nharness'] / seconds:5.2f} of nharness   {note}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=ROOT / ".cache" / "smollm2")
+    parser.add_argument("--documents", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--languages", default="en,de,ru,zh")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    corpus = load_corpus(SAMPLE)
+    tags = args.languages.split(",")
+    documents = {tag: list(corpus.documents(tag, "eval"))[: args.documents // len(tags)] for tag in tags}
+    dtype = getattr(torch, args.dtype)
+    tokenizer = AutoTokenizer.from_pretrained(args.model)
+    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).eval()
+    compare(args.model.name, model, tokenizer, documents, args.rounds)
+    compare("random, vocabulary 256 000", large_vocabulary().to(dtype), tokenizer, documents, args.rounds)
+
+
+if __name__ == "__main__":
+    main()
