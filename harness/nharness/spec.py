@@ -52,8 +52,8 @@ class CorpusSpec(Value):
     text_column: str = "text"
     id_column: str | None = None
     language_column: str | None = None
-    detect_split: str = "detect"
-    eval_split: str = "eval"
+    detect_split: str | None = Field(None, description="the source's split to detect on; null finds one by name")
+    eval_split: str | None = None
     streaming: bool = False
     detect_tokens: int = Field(40_000, ge=1, description="most tokens per language that detection records")
     eval_tokens: int = Field(8_000, ge=1, description="most tokens per language that perplexity is measured on")

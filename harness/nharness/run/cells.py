@@ -7,8 +7,10 @@ A cell id reads like pytest's: `lape[zh]/zero::ppl[fr]` switches the `zh` neuron
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
+
+from nharness.evaluation.items import Item
 
 GENERAL = "general"  # the one target that is no language: the neurons of all of them
 
@@ -52,27 +54,43 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Item:
-    """One evaluated document or question: its values under a cell (nll, tokens, bytes; or acc, ...)."""
-
-    id: str
-    cluster: str
-    values: Mapping[str, float]
-
-
-@dataclass(frozen=True)
 class CellOutcome:
-    """What a cell gave: items, or the reason of its failure.
+    """What a cell gave: items, or why it has none: it failed, or was skipped because there is no neuron to edit.
 
     edited_activations: activations (tokens x neurons) that the edit reached, 0 for the baseline only.
     tokens: forward tokens the cell cost. reused: taken from the store.
     """
 
-    status: Literal["passed", "failed"]
+    status: Literal["passed", "failed", "skipped"]
     items: Sequence[Item] = ()
     edited_activations: int = 0
     tokens: int = 0
     seconds: float = 0.0
     reused: bool = False
     reason: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)
+    backend: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """Return the outcome as the store keeps it; items by column, since there are many."""
+        names = sorted({name for item in self.items for name in item.values})
+        return {
+            "ids": [item.id for item in self.items], "clusters": [item.cluster for item in self.items],
+            "values": {name: [item.values.get(name) for item in self.items] for name in names},
+            "edited_activations": self.edited_activations, "tokens": self.tokens, "seconds": self.seconds,
+            "backend": self.backend,
+        }  # fmt: skip
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], *, reused: bool) -> CellOutcome:
+        """Return the passed outcome that `document` describes."""
+        columns = document["values"]
+        rows = range(len(document["ids"]))
+        items = tuple(
+            Item(document["ids"][row], document["clusters"][row],
+                 {name: column[row] for name, column in columns.items() if column[row] is not None})
+            for row in rows
+        )  # fmt: skip
+        return cls(
+            "passed", items, document["edited_activations"], document["tokens"], document["seconds"],
+            reused=reused, backend=document["backend"],
+        )  # fmt: skip

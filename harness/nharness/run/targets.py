@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness.detector import Detector, Evidence
 from nharness.neurons import KINDS, Detection
 from nharness.run.cells import GENERAL
 
@@ -33,11 +32,6 @@ def choose_targets(detection: Detection, kinds: Sequence[str], budget: float | N
         return _rows(cut, (GENERAL,), general[None, :])
     membership = cut.membership & wanted
     return _rows(cut, cut.languages, membership | general if GENERAL in kinds else membership)
-
-
-def draw_control(targets: Detection, evidence: Evidence, sampler: Detector) -> Detection:
-    """Return one random draw for all targets at once, from a detector that takes a reference."""
-    return sampler(Evidence(evidence.sites, reference=targets))
 
 
 def _rows(detection: Detection, names: tuple[str, ...], membership: NDArray[np.bool_]) -> Detection:

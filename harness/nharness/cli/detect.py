@@ -1,0 +1,48 @@
+"""Find neurons in a statistics file, this project's or anyone's in the format; needs no model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from nharness.cli.options import pairs
+from nharness.cli.output import print_table
+from nharness.cli.plugin_options import add_plugin_options, load_plugins
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add detector, statistics, options and output."""
+    parser.add_argument("detector", help="registered name or module:attribute")
+    parser.add_argument("--statistics", type=Path, nargs="+", required=True, metavar="FILE",
+                        help="statistics files, one per site")  # fmt: skip
+    parser.add_argument("--option", action="append", default=[], metavar="K=V", help="detector option")
+    parser.add_argument("--budget", type=float, metavar="SHARE", help="cut to this share of all neurons per language")
+    parser.add_argument("--reference", type=Path, metavar="FILE", help="neurons file that `random` is matched to")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="neurons file to write")
+    parser.add_argument("--json", action="store_true", help="print counts as JSON")
+    add_plugin_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Detect, write the neurons file, print the count per language."""
+    from nharness import neurons, statistics
+    from nharness.detector import Evidence
+    from nharness.run.resolve import load_detector
+    from nharness.spec import Named
+
+    options = {key: value for text in arguments.option for key, value in pairs(text).items()}
+    detector = load_detector(Named(name=arguments.detector, options=options), load_plugins(arguments))
+    tables = [statistics.load(path) for path in arguments.statistics]
+    reference = neurons.load(arguments.reference) if arguments.reference else None
+    detection = detector(Evidence({table.site: table for table in tables}, reference=reference))
+    if arguments.budget is not None:
+        detection = detection.cut(arguments.budget)
+    detection.save(arguments.out)
+    rows = [{"language": tag, "neurons": int(detection.membership[detection.row(tag)].sum())} for tag in detection.languages]
+    if arguments.json:
+        print(json.dumps({"file": str(arguments.out), "neurons": {row["language"]: row["neurons"] for row in rows}}))
+    else:
+        print_table(rows)
+        print(f"written: {arguments.out}")
+    return 0

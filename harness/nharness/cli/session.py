@@ -1,0 +1,177 @@
+"""One run on the command line: header, display, interruption, summary, exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from nharness.cli.display import JsonDisplay, LiveDisplay, PlainDisplay, both
+from nharness.cli.output import print_table
+from nharness.errors import InterruptedRun
+from nharness.plugins import Plugins
+from nharness.report.matrix import matrix_table, summary_rows
+from nharness.run.described import installed
+from nharness.run.events import Listener
+from nharness.run.folder import file_stem
+from nharness.run.line import RunRequest, RunResult, collected, run
+from nharness.run.plan import Plan
+from nharness.spec import RunSpec
+
+DEFAULT_OUT = Path("nharness-runs")
+
+
+def run_and_report(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespace, *, command: str) -> int:
+    """Run, show it, print matrices and summary, and return the exit code."""
+    verbosity = arguments.verbose - arguments.quiet
+    out = arguments.out or default_out(spec)
+    request = RunRequest(
+        spec=spec, out=out, store=arguments.store, command=command, expression=arguments.expression,
+        last_failed=arguments.last_failed, maxfail=arguments.maxfail, executor=arguments.executor, workers=arguments.workers,
+    )  # fmt: skip
+    if verbosity >= 0:
+        _header(request, plugins)
+    with ExitStack() as stack:
+        stop = stack.enter_context(_interruptible())
+        listen = stack.enter_context(_display(arguments, verbosity, spec.languages))
+        try:
+            result = run(request, plugins, listen=listen, stop=stop)
+        except (InterruptedRun, KeyboardInterrupt) as error:
+            again = shlex.join(["nharness", "run", "--resume", "--out", str(out)])
+            raise InterruptedRun(f"interrupted; what was done is kept, go on with: {again}") from error
+    if arguments.json:
+        print(json.dumps(_as_json(result), indent=1))
+    else:
+        _print_result(result, plugins, arguments.durations)
+    return result.exit_code
+
+
+def collect(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespace) -> int:
+    """Print the tree of cells, their number and what they would cost in forward tokens; run nothing."""
+    resolved, plan = collected(spec, plugins, arguments.expression)
+    tokens = estimated_tokens(resolved.spec, plan)
+    if arguments.json:
+        print(json.dumps({"cells": [cell.id for cell in plan.cells], "forward_tokens": tokens}, indent=1))
+        return 0
+    for edition, cells in plan.by_edition().items():
+        if arguments.quiet == 0 and (edition is None or edition.control is None or arguments.verbose):
+            print(f"{edition.id if edition else 'baseline'}")
+            by_task: dict[str, list[str]] = {}
+            for cell in cells:
+                by_task.setdefault(cell.task, []).append(cell.language)
+            for task, languages in by_task.items():
+                print(f"  {task}[{','.join(languages)}]")
+    controls = sum(cell.edition is not None and cell.edition.control is not None for cell in plan.cells)
+    print(f"{len(plan.cells)} cells ({controls} of them controls, drawn only as far as needed), about {tokens:,} forward tokens")
+    return 0
+
+
+def estimated_tokens(spec: RunSpec, plan: Plan) -> int:
+    """Return the most forward tokens a plan costs; lm-eval tasks count 100 tokens an item, 100 items without a limit."""
+    total = len(spec.languages) * spec.corpus.detect_tokens
+    for cell in plan.cells:
+        control = cell.edition is not None and cell.edition.control is not None
+        if plan.tasks[cell.task, cell.language].kind == "perplexity":
+            total += spec.controls.eval_tokens if control else spec.corpus.eval_tokens
+        else:
+            total += 100 * (spec.task_options.limit or 100)
+    return total
+
+
+def default_out(spec: RunSpec) -> Path:
+    """Return the run folder of a specification: the same specification has the same folder."""
+    detectors = "+".join(detector.name for detector in spec.detectors)
+    return DEFAULT_OUT / file_stem(detectors, Path(spec.model.name).name, spec.digest()[:8])
+
+
+def _header(request: RunRequest, plugins: Plugins) -> None:
+    import platform
+
+    spec = request.spec
+    versions = ", ".join(f"{name} {installed(name)}" for name in ("torch", "transformers", "lm_eval"))
+    print(f"nharness {installed('nharness')} -- Python {platform.python_version()}, {versions}", file=sys.stderr)
+    names = [f"{s.name}-{s.version}" if s.version else s.name for s in plugins.statuses if s.status == "active"]
+    print(f"plug-ins: {', '.join(names)}", file=sys.stderr)
+    for status in plugins.statuses:
+        if status.status == "failed":
+            print(f"warning: plug-in {status.name} failed and is left out: {status.error}", file=sys.stderr)
+    print(f"model: {spec.model.name}; corpus: {spec.corpus.name}; out: {request.out}", file=sys.stderr)
+
+
+@contextmanager
+def _display(arguments: argparse.Namespace, verbosity: int, languages: tuple[str, ...]) -> Iterator[Listener]:
+    console = Console(stderr=True)
+    shown = LiveDisplay(console, languages) if console.is_terminal and verbosity == 0 else PlainDisplay(verbosity=verbosity)
+    with ExitStack() as stack:
+        stack.callback(shown.close)
+        if arguments.log_json is None:
+            yield shown
+        else:
+            yield both(shown, JsonDisplay(stack.enter_context(arguments.log_json.open("w", encoding="utf-8"))))
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C finish the running cell and the second stop at once; yield what tells whether one came."""
+    asked: list[int] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        print("\nfinishing the cell that is running; Ctrl-C again stops at once", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _print_result(result: RunResult, plugins: Plugins, durations: int) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    for record in result.records.values():
+        for task in record.tasks:
+            console.print()
+            console.print(matrix_table(record, task.name))
+        console.print(Text("* differs from random neurons after correction (q < 0.05); blue is harm, orange is benefit", style="dim"))
+        print()
+        print_table(summary_rows(record))
+    if result.failed:
+        print("\nFailures")
+        for cell in result.failed:
+            print(f"  {cell.id}: {result.outcomes[cell].reason}")
+    if durations:
+        print("\nSlowest cells")
+        slowest = sorted(result.outcomes.items(), key=lambda pair: -pair[1].seconds)[:durations]
+        print("\n".join(f"  {outcome.seconds:8.2f} s  {cell.id}" for cell, outcome in slowest))
+    for claim in result.claims:
+        value = "no value" if claim.value is None else f"{claim.value:.4g}"
+        print(f"claim {'holds' if claim.holds else 'DOES NOT HOLD'}: {claim.record} {claim.task}: {claim.statement} ({value})")
+    for text in plugins.hook.nharness_summary(records=list(result.records.values())):
+        print(text)
+    counts = {status: sum(o.status == status for o in result.outcomes.values()) for status in ("passed", "failed", "skipped")}
+    reused = sum(outcome.reused for outcome in result.outcomes.values())
+    print(f"\n{', '.join(f'{n} {s}' for s, n in counts.items() if n)} ({reused} reused) in {result.seconds:.1f} s")
+    for path in result.records:
+        print(f"record: {path}")
+
+
+def _as_json(result: RunResult) -> dict[str, object]:
+    return {
+        "records": [
+            {"path": str(path), "detector": record.detector.name, "summary": [s.document() for s in record.summary]}
+            for path, record in result.records.items()
+        ],
+        "cells": {cell.id: outcome.status for cell, outcome in result.outcomes.items()},
+        "claims": [{"statement": c.statement, "task": c.task, "value": c.value, "holds": c.holds} for c in result.claims],
+        "exit_code": result.exit_code,
+    }  # fmt: skip

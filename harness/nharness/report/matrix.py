@@ -1,0 +1,110 @@
+"""The language x language matrix of a record, coloured by size and sign, significance marked.
+
+Rows are what was deactivated, columns the language that was measured. `*` marks a change that stands out from random
+neurons and from no change after correction (q below 1 - confidence); blue is harm, orange is benefit, both dark when large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from nharness.record.cells import CellResult
+from nharness.record.model import Record
+
+HARM, BENEFIT = (33, 102, 172), (217, 95, 2)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is shown of a cell: its name, its value, the value that means no effect, and whether more is worse."""
+
+    title: str
+    digits: int
+    neutral: float
+    harm: int
+
+    def value(self, cell: CellResult) -> float | None:
+        """Return the cell's value, None for a failed cell."""
+        return cell.perplexity_ratio if self.neutral else cell.change
+
+
+def measure_of(record: Record, task: str) -> Measure:
+    """Return what to show for a task: perplexity ratios, or changes in the task's unit."""
+    described = record.task(task)
+    if described is not None and described.unit == "bits per byte":
+        return Measure("perplexity, deactivated / intact", 2, 1.0, 1)
+    unit = described.unit if described else "value"
+    worse = 1 if described is not None and described.direction == "lower" else -1
+    return Measure(f"change of {unit}", 2, 0.0, worse)
+
+
+def matrix_table(record: Record, task: str) -> Table:
+    """Return the task's matrix as a rich table; on a terminal without colour, or piped, the numbers stand alone."""
+    measure = measure_of(record, task)
+    languages = [language for language in record.languages if any(c.language == language for c in record.cells)]
+    cells = {(cell.target, cell.language): cell for cell in record.cells if cell.task == task}
+    scale = max((_harm(measure, cell) for cell in cells.values()), key=abs, default=0.0)
+    table = Table(title=f"{record.detector.name} / {record.intervention.name} :: {task} -- {measure.title}",
+                  title_justify="left", box=None, padding=(0, 0), header_style="bold")  # fmt: skip
+    table.add_column("off \\ on ", justify="right", style="bold")
+    for language in languages:
+        table.add_column(f"{language:>7} ", justify="right")
+    table.add_column(" neurons", justify="right")
+    for target in record.targets:
+        row = [_cell(measure, cells.get((target.name, language)), abs(scale), language == target.language) for language in languages]
+        table.add_row(f"{target.name} ", *row, f"{target.neurons}")
+    return table
+
+
+def _harm(measure: Measure, cell: CellResult) -> float:
+    value = measure.value(cell)
+    return 0.0 if value is None else measure.harm * (value - measure.neutral)
+
+
+def _cell(measure: Measure, cell: CellResult | None, scale: float, diagonal: bool) -> Text:  # noqa: FBT001 - drawn bold
+    if cell is None:
+        return Text("   .    ", style="dim")
+    value = measure.value(cell)
+    if value is None:
+        return Text(" failed ", style="red")
+    mark = "*" if cell.q is not None and cell.q < 0.05 else " "  # noqa: PLR2004 - the level of the interval
+    text = f"{value:7.{measure.digits}f}{mark}"
+    return Text(text, style=_colour(_harm(measure, cell), scale) + Style(bold=diagonal))
+
+
+def _colour(harm: float, scale: float) -> Style:
+    """Return a background from white to blue (harm) or orange (benefit); the square root keeps small effects visible."""
+    if scale <= 0 or harm == 0:
+        return Style()
+    share = min(1.0, (abs(harm) / scale) ** 0.5)
+    end = HARM if harm > 0 else BENEFIT
+    mixed = [round(255 + (part - 255) * share) for part in end]
+    foreground = "white" if share > 0.55 else "black"  # noqa: PLR2004 - where black stops being legible
+    return Style(color=foreground, bgcolor="#{:02x}{:02x}{:02x}".format(*mixed)) if share > 0.05 else Style()  # noqa: PLR2004 - nothing to see
+
+
+def summary_rows(record: Record) -> list[Mapping[str, str]]:
+    """Return one row per task: on and off target, selectivity with its interval, diagonal share, random controls."""
+    rows = []
+    for summary in record.summary:
+        controls = summary.control_selectivity
+        rows.append({
+            "task": summary.task,
+            "on target": _estimate(summary.on_target), "off target": _estimate(summary.off_target),
+            "selectivity": _estimate(summary.selectivity),
+            "diagonal rows": "-" if summary.diagonal_share is None else f"{summary.diagonal_share:.0%}",
+            "random": "-" if controls is None else f"{controls.mean:+.4f} (p {controls.p:.3f}, {controls.draws} draws)",
+        })  # fmt: skip
+    return rows
+
+
+def _estimate(estimate: object) -> str:
+    value, interval = getattr(estimate, "value", None), getattr(estimate, "interval", None)
+    if value is None:
+        return "-"
+    return f"{value:+.4f}" if interval is None else f"{value:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]"

@@ -1,0 +1,41 @@
+"""The detection stage of a run: every detector on the evidence; kept by statistics, detector and options."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nharness import neurons
+from nharness.detector import Detector
+from nharness.errors import during
+from nharness.neurons import Detection
+from nharness.run.events import Listener, StageFinished
+from nharness.run.recorded import Recorded
+
+
+@dataclass(frozen=True)
+class Detected:
+    """A detection and how long it took in seconds."""
+
+    detection: Detection
+    seconds: float
+
+
+def detect(detectors: Mapping[str, Detector], recorded: Recorded, listen: Listener) -> dict[str, Detected]:
+    """Return every detector's result by name; an error names its detector."""
+    found = {}
+    for name, detector in detectors.items():
+        started = time.perf_counter()
+        with during(detector=name):
+            detection = detector(recorded.evidence)
+        seconds = time.perf_counter() - started
+        found[name] = Detected(detection, seconds)
+        counts = detection.membership.sum(axis=1)
+        shared = neurons.KINDS.index("specific")
+        summary = (
+            f"{int(detection.membership.any(axis=0).sum())} of {detection.size} neurons, {counts.min()} to {counts.max()} "
+            f"a language, {int((detection.kinds() == shared).sum())} specific"
+        )
+        listen(StageFinished(f"detect {name}", seconds, reused=False, summary=summary))
+    return found

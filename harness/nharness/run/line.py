@@ -1,0 +1,143 @@
+"""The line itself: specification in, records out. Read from top to bottom, it is what nharness does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nharness.detector import Need
+from nharness.plugins import Plugins
+from nharness.record.model import Record
+from nharness.record.sources import Study
+from nharness.run.cells import Cell, CellOutcome
+from nharness.run.claims import ClaimResult, check_claims
+from nharness.run.controls import ControlSampler
+from nharness.run.detected import Detected, detect
+from nharness.run.evaluated import Evaluation
+from nharness.run.events import Listener, Noted, StageFinished, ignore
+from nharness.run.executor import Executor, LocalExecutor
+from nharness.run.folder import RunFolder
+from nharness.run.plan import Plan, make_plan, select
+from nharness.run.prepared import Prepared
+from nharness.run.recorded import Recorded, record_evidence
+from nharness.run.records import RecordWriter
+from nharness.run.resolve import Resolved, resolve
+from nharness.run.store import Store
+from nharness.run.worker import Worker
+from nharness.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What is run and where: specification, run folder, store, and how cells are chosen and spread."""
+
+    spec: RunSpec
+    out: Path
+    store: Path | None = None
+    command: str = "nharness run"
+    study: Study | None = None
+    expression: str = ""
+    last_failed: bool = False
+    maxfail: int = 0
+    executor: str = "local"
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run gave: records with their paths, every cell's outcome, claims checked, seconds per stage."""
+
+    records: Mapping[Path, Record]
+    outcomes: Mapping[Cell, CellOutcome]
+    claims: Sequence[ClaimResult] = ()
+    seconds: float = 0.0
+    warnings: Sequence[str] = field(default=())
+
+    @property
+    def failed(self) -> list[Cell]:
+        """Cells that failed."""
+        return [cell for cell, outcome in self.outcomes.items() if outcome.status == "failed"]
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all cells ran and all claims held, else 1."""
+        return int(bool(self.failed) or any(not claim.holds for claim in self.claims))
+
+
+def collected(spec: RunSpec, plugins: Plugins, expression: str = "") -> tuple[Resolved, Plan]:
+    """Return the things a specification names and the cells it comes to; loads no model."""
+    resolved = resolve(spec, plugins)
+    plan = select(make_plan(resolved.spec, resolved.languages, resolved.tasks), expression)
+    cells = list(plan.cells)
+    plugins.hook.nharness_collection_modify(cells=cells)
+    return resolved, Plan(tuple(cells), plan.tasks)
+
+
+def run(
+    request: RunRequest, plugins: Plugins, *, listen: Listener = ignore, stop: Callable[[], bool] = lambda: False
+) -> RunResult:
+    """Run a specification and return its records, each validated and written.
+
+    Raises `UsageError` for input that is wrong, `InterruptedRun` when `stop` says so between two cells; what was done
+    until then is in the store, and the same request goes on from there.
+    """
+    started = time.perf_counter()
+    resolved, plan = collected(request.spec, plugins, request.expression)
+    folder = RunFolder(request.out)
+    folder.begin(resolved.spec, request.command)
+    if request.last_failed:
+        plan = folder.last_failed(plan)
+    store = Store(request.store or folder.path / "store")
+    plugins.hook.nharness_run_started(configuration=resolved.spec.model_dump(mode="json"))
+    for text in resolved.warnings:
+        listen(Noted("warning", text))
+
+    worker = _load(resolved, listen)
+    recorded = record_evidence(worker, needs_of(resolved), store, listen)
+    detected = detect(resolved.detectors, recorded, listen)
+    prepared = _prepare(resolved, recorded, detected)
+    executor = _executor(request, resolved, worker)
+    evaluation = Evaluation(plan, worker, executor, store, plugins, listen, stop, request.maxfail)
+    try:
+        evaluation.run(prepared)
+    finally:
+        folder.remember_failed(evaluation.failed)
+        executor.close()
+    records = RecordWriter(request, folder, evaluation, prepared, detected).write()
+    claims = check_claims(resolved.spec.claims, list(records.values()))
+    return RunResult(records, evaluation.outcomes, claims, time.perf_counter() - started, resolved.warnings)
+
+
+def needs_of(resolved: Resolved) -> list[Need]:
+    """Return everything that detectors, interventions and controls want recorded; activation counts at least."""
+    needs = [Need("activation_count", "gate")]
+    for part in (*resolved.detectors.values(), *resolved.interventions.values()):
+        needs += part.needs()
+    return list(dict.fromkeys(needs))
+
+
+def _load(resolved: Resolved, listen: Listener) -> Worker:
+    started = time.perf_counter()
+    worker = Worker(resolved)
+    widths = worker.neuron_map.layer_widths
+    summary = (
+        f"{resolved.spec.model.name}: {type(worker.loaded.model).__name__}, {worker.loaded.model.num_parameters():,} parameters, "
+        f"{len(widths)} layers, {sum(widths):,} neurons, on {worker.device}"
+    )
+    listen(StageFinished("load", time.perf_counter() - started, reused=False, summary=summary))
+    return worker
+
+
+def _prepare(resolved: Resolved, recorded: Recorded, detected: Mapping[str, Detected]) -> Prepared:
+    sampler = ControlSampler(resolved.spec.controls, resolved.spec.seed, resolved.plugins)
+    detections = {name: found.detection for name, found in detected.items()}
+    return Prepared(resolved.spec, recorded, detections, resolved.interventions, sampler)
+
+
+def _executor(request: RunRequest, resolved: Resolved, worker: Worker) -> Executor:
+    if request.executor == "local":
+        return LocalExecutor(worker)
+    made: Executor = resolved.plugins.resolve("executors", request.executor)(worker, request.workers)
+    return made

@@ -1,0 +1,145 @@
+"""From names to things: what a specification means with the plug-ins at hand, before any model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nharness import neurons
+from nharness.corpora import Columns, Corpus, load_corpus
+from nharness.detector import Detector, Evidence, Need
+from nharness.errors import FileFormatError, PluginError, UsageError
+from nharness.intervention import Intervention
+from nharness.languages import choose_languages
+from nharness.neurons import Detection, same_model
+from nharness.plugins import Plugins
+from nharness.spec import CorpusSpec, Named, RunSpec
+from nharness.task import TaskFamily, TaskSpec, expand_tasks
+
+FILE = "file:"
+
+
+class FromFile(Detector):
+    """A detection that is read, not made: `--detector file:N.safetensors` evaluates anybody's neurons."""
+
+    name = "file"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.detection_read = neurons.load(path)
+
+    def needs(self) -> tuple[Need, ...]:
+        """Need nothing recorded."""
+        return ()
+
+    def detect(self, evidence: Evidence) -> Detection:
+        """Return the file's detection; unused, since `__call__` checks and returns it."""
+        return self(evidence)
+
+    def __call__(self, evidence: Evidence) -> Detection:
+        """Return the file's detection; raises `UsageError` when it is of a model of other widths."""
+        if evidence.sites:
+            same_model(self.detection_read.layer_widths, evidence.layer_widths, what="the neurons of the file")
+        return self.detection_read
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Everything a run needs beside its model."""
+
+    spec: RunSpec
+    plugins: Plugins
+    corpus: Corpus
+    languages: tuple[str, ...]
+    detectors: Mapping[str, Detector]
+    interventions: Mapping[str, Intervention]
+    tasks: tuple[TaskSpec, ...]
+    warnings: tuple[str, ...]
+
+
+def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
+    """Return the things behind the specification's names; raises `UsageError` in one sentence for the first fault.
+
+    The returned specification names the detectors as cells will: by the name of what was found.
+    """
+    detectors = {detector.name: detector for detector in (load_detector(named, plugins) for named in spec.detectors)}
+    if len(detectors) < len(spec.detectors):
+        raise UsageError("the same detector is named twice; run it twice with different --out to compare its options")
+    interventions = {named.name: load_intervention(named, plugins) for named in spec.interventions}
+    _check_strengths(spec, interventions)
+    corpus = open_corpus(spec.corpus, spec.languages, plugins)
+    languages = choose_languages(spec.languages, corpus.languages, where=f"corpus {corpus.name!r}")
+    if len(languages) < 2:  # noqa: PLR2004 - a comparison needs two
+        raise UsageError(f"a run compares languages and needs at least 2; got {', '.join(languages) or 'none'}")
+    tasks, warnings = expand_tasks(spec.tasks, languages, task_families(plugins))
+    options = spec.task_options
+    tasks = tuple(
+        task if task.kind == "perplexity" else task.with_options(num_fewshot=options.num_fewshot, limit=options.limit)
+        for task in tasks
+    )
+    named = [Named(name=name, options=entry.options) for name, entry in zip(detectors, spec.detectors, strict=True)]
+    settled = spec.model_copy(update={"detectors": tuple(named), "languages": languages})
+    return Resolved(settled, plugins, corpus, languages, detectors, interventions, tasks, warnings)
+
+
+def load_detector(named: Named, plugins: Plugins) -> Detector:
+    """Return the detector of a name, a `module:attribute` path, or a neurons file."""
+    if named.name.startswith(FILE):
+        path = Path(named.name.removeprefix(FILE))
+        found = FromFile(path)
+        found.name = f"file:{path.name}"  # type: ignore[misc] - a file's name is its own, not its class's
+        return found
+    return _instance("detectors", Detector, named, plugins)
+
+
+def load_intervention(named: Named, plugins: Plugins) -> Intervention:
+    """Return the intervention of a name or a `module:attribute` path."""
+    return _instance("interventions", Intervention, named, plugins)
+
+
+def task_families(plugins: Plugins) -> Mapping[str, TaskFamily]:
+    """Return every registered task family by name."""
+    return {name: plugins.resolve("tasks", name) for name in plugins.entries("tasks")}
+
+
+def open_corpus(spec: CorpusSpec, languages: Sequence[str], plugins: Plugins) -> Corpus:
+    """Return the corpus that a specification names."""
+    named = {name: plugins.resolve("corpora", name) for name in plugins.entries("corpora")}
+    return load_corpus(
+        spec.name, named=named, languages=languages, config=spec.config, streaming=spec.streaming,
+        columns=Columns(text=spec.text_column, id=spec.id_column, language=spec.language_column),
+        splits={k: v for k, v in (("detect", spec.detect_split), ("eval", spec.eval_split)) if v} or None,
+    )  # fmt: skip
+
+
+def plugin_of(kind: str, name: str, plugins: Plugins) -> tuple[str, str | None]:
+    """Return the module of the plug-in that registered a name, and its distribution with version."""
+    registered = plugins.entries(kind).get(name)
+    status = next((s for s in plugins.statuses if registered and s.name == registered.plugin), None)
+    if status is None:
+        return "-", None
+    return status.module, f"{status.distribution} {status.version}" if status.distribution else None
+
+
+def _instance(kind: str, base: type[Any], named: Named, plugins: Plugins) -> Any:
+    found: Callable[..., Any] = plugins.resolve(kind, named.name)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise PluginError(f"{named.name!r} is {found!r}, expected a subclass of nharness.{base.__name__}")
+    return found(**named.options)
+
+
+def _check_strengths(spec: RunSpec, interventions: Mapping[str, Intervention]) -> None:
+    for name, intervention in interventions.items():
+        if spec.strengths and intervention.strength_option is None:
+            swept = [n for n, i in interventions.items() if i.strength_option]
+            raise UsageError(f"intervention {name} has no strength to sweep{'; only ' + ', '.join(swept) if swept else ''}")
+
+
+def read_detection(path: Path) -> Detection:
+    """Return the detection of a neurons file; raises `FileFormatError` when it has no neuron at all."""
+    found = neurons.load(path)
+    if not found.membership.any():
+        raise FileFormatError(f"{path}: no language has any neuron")
+    return found

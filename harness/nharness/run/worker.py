@@ -1,0 +1,117 @@
+"""A worker: one loaded model, and what is done with it: record statistics, evaluate jobs.
+
+A worker is made from a resolved specification alone, so that another process or machine can make the same one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from nharness.errors import CellError, NharnessError
+from nharness.models import EditReport, apply_edits, load_model, locate
+from nharness.run.cells import Cell, CellOutcome
+from nharness.run.described import installed
+from nharness.run.edits import to_edits
+from nharness.run.jobs import Done, Job, cell_key
+from nharness.run.measure import Measurer
+from nharness.run.resolve import Resolved
+from nharness.run.texts import LanguageText
+
+
+class Worker:
+    """A loaded model with its evaluation texts; evaluates jobs one after the other."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        self.resolved = resolved
+        model, plugins = resolved.spec.model, resolved.plugins
+        self.loaded = load_model(
+            model.name, dict(model.args), device=model.device, dtype=model.dtype, device_map=model.device_map,
+            trust_remote_code=model.trust_remote_code,
+            named={name: plugins.resolve("models", name) for name in plugins.entries("models")},
+        )  # fmt: skip
+        finders = [plugins.resolve("architectures", name) for name in plugins.entries("architectures")]
+        self.neuron_map = locate(self.loaded.model, finders)
+        self._texts: dict[tuple[str, str], LanguageText] = {}
+        self._measurer = Measurer(self.loaded, resolved.spec)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything about the model and the software that can change a number."""
+        return {
+            "model": self.loaded.fingerprint, "tokenizer": self.loaded.tokenizer_fingerprint,
+            "dtype": str(next(self.loaded.model.parameters()).dtype), "device": self.device.type,
+            "batch_tokens": self.resolved.spec.model.batch_tokens, "max_length": self.resolved.spec.model.max_length,
+            "nharness": installed("nharness"), "torch": torch.__version__, "transformers": installed("transformers"),
+        }  # fmt: skip
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's first parameter lies."""
+        return next(self.loaded.model.parameters()).device
+
+    def text(self, language: str, *, sample: bool = False) -> LanguageText:
+        """Return the language's evaluation text, or the sample of it that controls are judged on."""
+        kind = "sample" if sample else "whole"
+        if (language, kind) not in self._texts:
+            self._texts[language, kind] = self._encode(language, sample=sample)
+        return self._texts[language, kind]
+
+    def key(self, cell: Cell, digest: str) -> str:
+        """Return the cell's content key; `digest` is that of the changes."""
+        task = self.task(cell)
+        what = self._measurer.describe(task)
+        if task.kind == "perplexity":
+            what["text"] = self.text(cell.language, sample=_sampled(cell)).digest
+        return cell_key(self.identity, digest, what)
+
+    def task(self, cell: Cell) -> Any:
+        """Return what a cell measures."""
+        return next(t for t in self.resolved.tasks if (t.name, t.language) == (cell.task, cell.language))
+
+    def evaluate(self, job: Job) -> Iterator[Done]:
+        """Yield every cell of the job: its items, or the reason why it failed. The model is left as it was."""
+        spec = self.resolved.spec
+        try:
+            edits = to_edits(job.changes, self.neuron_map)
+            with apply_edits(
+                self.loaded.model, self.neuron_map, edits, backend=spec.edit_backend, scope=spec.scope
+            ) as report:
+                for cell, key in zip(job.cells, job.keys, strict=True):
+                    yield Done(cell, key, self._cell(cell, report))
+        except NharnessError as error:
+            done = CellOutcome("failed", reason=str(error))
+            yield from (Done(cell, key, done) for cell, key in zip(job.cells, job.keys, strict=True))
+
+    def _cell(self, cell: Cell, report: EditReport) -> CellOutcome:
+        started, before = time.perf_counter(), report.edited_activations
+        task = self.task(cell)
+        try:
+            text = self.text(cell.language, sample=_sampled(cell)) if task.kind == "perplexity" else None
+            items, tokens = self._measurer.measure(task, text)
+            edited = report.edited_activations - before
+            if cell.edition is not None and not edited:
+                raise CellError("the edit reached no activation: nothing was deactivated while this was evaluated")
+        except NharnessError as error:
+            return CellOutcome("failed", reason=str(error), seconds=time.perf_counter() - started)
+        except torch.OutOfMemoryError as error:
+            return CellOutcome("failed", reason=f"out of memory at the smallest batch ({str(error)[:120]})")
+        return CellOutcome(
+            "passed", items, edited, tokens, time.perf_counter() - started, backend=report.backend if cell.edition else ""
+        )
+
+    def _encode(self, language: str, *, sample: bool) -> LanguageText:
+        spec = self.resolved.spec
+        if sample:
+            return self.text(language).sample(spec.controls.eval_tokens)
+        documents = self.resolved.corpus.documents(language, "eval")
+        encoded = self._measurer.engine.encode(documents, language=language, max_tokens=spec.corpus.eval_tokens)
+        return LanguageText(language, encoded)
+
+
+def _sampled(cell: Cell) -> bool:
+    return cell.edition is not None and cell.edition.control is not None

@@ -1,0 +1,95 @@
+"""Plug-ins: found, blocked, broken, and never in the way of others."""
+
+import sys
+import textwrap
+
+import pytest
+from nharness.errors import PluginError, UnknownNameError
+from nharness.plugins import Plugins
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(name, body):
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(body))
+        sys.modules.pop(name, None)
+        return name
+
+    return write
+
+
+GOOD = """
+    from nharness import Entry, hookimpl
+    @hookimpl
+    def nharness_register_detectors():
+        return [Entry("mine", "mine", "nharness_detectors.lape:Lape")]
+"""
+
+
+def test_the_built_in_ones_come_by_the_front_door():
+    plugins = Plugins()
+    status = {s.name: s for s in plugins.statuses}
+    assert status["detectors"].status == status["tasks"].status == "active"
+    assert "lape" in plugins.entries("detectors")
+    assert "nharness_register_detectors" in status["detectors"].hooks
+
+
+def test_without_autoload_nothing_is_there_but_what_is_named(module):
+    plugins = Plugins(autoload=False, extra=[module("good_plugin", GOOD)])
+    assert list(plugins.entries("detectors")) == ["mine"]
+
+
+def test_a_blocked_plugin_is_not_imported(module):
+    name = module("explosive_plugin", "raise RuntimeError('imported')")
+    plugins = Plugins(autoload=False, extra=[name], block=[name])
+    assert name not in sys.modules
+    assert not plugins.entries("detectors")
+
+
+def test_a_blocked_built_in_is_gone():
+    plugins = Plugins(block=["detectors"])
+    assert "lape" not in plugins.entries("detectors")
+    assert {s.name: s.status for s in plugins.statuses}["detectors"] == "blocked"
+
+
+def test_a_named_plugin_that_fails_stops_with_its_name(module):
+    with pytest.raises(PluginError, match="'broken_plugin' given with -p failed: RuntimeError: boom"):
+        Plugins(autoload=False, extra=[module("broken_plugin", "raise RuntimeError('boom')")])
+
+
+def test_an_installed_plugin_that_fails_is_listed_and_the_rest_goes_on(module, monkeypatch):
+    from importlib.metadata import EntryPoint
+
+    import nharness.plugins as under_test
+
+    bad = EntryPoint("bad", module("broken_plugin2", "import no_such_module"), "nharness")
+    good = EntryPoint("good", module("good_plugin2", GOOD), "nharness")
+    monkeypatch.setattr(under_test, "entry_points", lambda group: [bad, good])
+    plugins = Plugins()
+    assert [(s.name, s.status) for s in plugins.statuses] == [("bad", "failed"), ("good", "active")]
+    assert "no_such_module" in plugins.statuses[0].error
+    assert "mine" in plugins.entries("detectors")
+    with pytest.raises(PluginError, match="'bad'"):
+        Plugins(strict=True)
+
+
+def test_two_of_a_name_are_refused_and_the_second_leaves_nothing(module):
+    with pytest.raises(PluginError, match="already registered by plug-in 'good_plugin3'"):
+        Plugins(autoload=False, extra=[module("good_plugin3", GOOD), module("good_plugin4", GOOD)])
+
+
+def test_what_is_no_entry_is_refused(module):
+    body = "def nharness_register_detectors():\n    return ['lape']\n"
+    with pytest.raises(PluginError, match="expected nharness.Entry"):
+        Plugins(autoload=False, extra=[module("odd_plugin", body)])
+
+
+def test_names_and_paths_resolve():
+    plugins = Plugins()
+    assert plugins.resolve("detectors", "lape") is plugins.resolve("detectors", "nharness_detectors.lape:Lape")
+    with pytest.raises(UnknownNameError, match="unknown detector 'lapse'; did you mean 'lape'"):
+        plugins.resolve("detectors", "lapse")
+    with pytest.raises(PluginError, match="cannot import 'nharness_detectors.lape:Nothing'"):
+        plugins.resolve("detectors", "nharness_detectors.lape:Nothing")

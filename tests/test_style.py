@@ -1,0 +1,97 @@
+"""The rules of how the code is written, held by reading it."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted(
+    path for top in ("harness", "detectors", "tasks", "leaderboard") for path in (ROOT / top).rglob("*.py") if "__pycache__" not in path.parts
+)
+BROAD = {"Exception", "BaseException"}
+
+
+def relative(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.fixture(scope="module")
+def trees():
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
+
+
+def test_there_is_something_to_read():
+    assert len(SOURCES) > 50
+
+
+def test_files_are_short():
+    assert [relative(p) for p in SOURCES if len(p.read_text(encoding="utf-8").splitlines()) > 300] == []
+
+
+def test_functions_are_short_and_take_few_positional_arguments(trees):
+    long, wide = [], []
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                if (node.end_lineno or 0) - node.lineno + 1 > 60:
+                    long.append(f"{relative(path)}:{node.name}")
+                names = [a.arg for a in (*node.args.posonlyargs, *node.args.args) if a.arg not in {"self", "cls"}]
+                if len(names) > 5:
+                    wide.append(f"{relative(path)}:{node.name}")
+    assert (long, wide) == ([], [])
+
+
+def test_only_the_command_line_prints(trees):
+    found = [
+        f"{relative(path)}:{node.lineno}"
+        for path, tree in trees.items() for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "print" and "/cli/" not in relative(path)
+        and not re.search(r"if __name__|__main__", path.read_text(encoding="utf-8"))
+    ]  # fmt: skip
+    assert found == []
+
+
+def test_no_assert_and_no_silent_catch(trees):
+    found = []
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            where = f"{relative(path)}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.Assert):
+                found.append(f"{where} assert")
+            if isinstance(node, ast.ExceptHandler):
+                caught = ast.unparse(node.type) if node.type else "everything"
+                reasoned = "noqa: BLE001 - " in path.read_text(encoding="utf-8").splitlines()[node.lineno - 1]
+                if caught == "everything" or (caught in BROAD and not reasoned):
+                    found.append(f"{where} broad except")
+                if len(node.body) == 1 and isinstance(node.body[0], ast.Pass):
+                    found.append(f"{where} error ignored")
+    assert found == []
+
+
+def test_no_unsafe_load(trees):
+    found = [
+        f"{relative(path)}:{node.lineno}"
+        for path, tree in trees.items() for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"torch.load", "pickle.load", "pickle.loads", "eval", "exec"}
+        and "weights_only=True" not in ast.unparse(node)
+    ]  # fmt: skip
+    assert found == []
+
+
+def test_nothing_is_left_for_later_and_no_machine_is_named():
+    left = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+    paths = re.compile(r"(?<![\w.\$}])/(?:root|home/\w+|" + "wo" + "rk)/")
+    files = [*SOURCES, *(ROOT / "tests").rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    found = []
+    for path in files:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if (left.search(line) or paths.search(line)) and path.name != "test_style.py":
+                found.append(f"{relative(path)}:{number}")
+    assert found == []
+
+
+def test_no_module_is_called_after_nothing():
+    vague = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "data"}
+    assert [relative(p) for p in SOURCES if p.stem in vague] == []
