@@ -7,7 +7,8 @@ n = change of NLL in bits, w = bytes; a share of items: n = minus the change, w 
 `(n_c - h * w_c) / sum w`. Selectivity S is linear in the harms, so its influence `I(l,c)` is the same sum of theirs:
 1/T on the diagonal and -1/(T (K-1)) off it. For records A and B measured on the same clusters the difference has
 variance `sum_l C_l/(C_l - 1) sum_c (I_A - I_B)^2` (infinitesimal jackknife; clusters are taken as independent within and
-between languages), and the interval is normal. Only I is stored: any pair can be compared later, in a browser too.
+between languages), and the interval is normal. Only I is stored: any pair can be compared later, also in a
+browser.
 """
 
 from __future__ import annotations

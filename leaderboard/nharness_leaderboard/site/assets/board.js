@@ -1,0 +1,262 @@
+// The board: filter, sort, group by comparable set, draw intervals; the state is in the URL's fragment.
+(function () {
+  "use strict";
+  var n = window.nharness, make = n.make, data = n.data();
+  var PAGE = 100, MAX_PICKED = 6;
+  var FILTERS = ["model", "detector", "intervention", "kinds", "budget", "badge"];
+  var form = document.getElementById("filters"), table = document.getElementById("board");
+  var picked = [], shown = PAGE, state, sorted = [];
+
+  var COLUMNS = [
+    { key: "pick", label: "", text: null },
+    { key: "tier", label: "Tier", help: "tiers", value: function (r) { return state.lang ? null : part(r).tier; }, draw: drawTier },
+    { key: "detector", label: "Detector", value: function (r) { return r.detector; }, draw: drawName, cls: "name" },
+    { key: "intervention", label: "Intervention", value: function (r) { return r.intervention; } },
+    { key: "selectivity", label: "Selectivity", help: "selectivity", value: function (r) { return sel(r)[0]; }, draw: drawSelectivity },
+    { key: "random", label: "vs random, sd", help: "random", value: function (r) { return control(r, 2); }, draw: drawRandom, cls: "r" },
+    { key: "diagonal", label: "Diagonal", help: "diagonal", value: diagonal, draw: drawDiagonal, cls: "r" },
+    { key: "accuracy", label: "Accuracy effect", help: "accuracy", value: function (r) { return r.accuracy; }, draw: function (r) { return n.signed(r.accuracy); }, cls: "r" },
+    { key: "auroc", label: "AUROC", help: "truth", value: function (r) { return r.auroc; }, draw: function (r) { return n.number(r.auroc); }, cls: "r" },
+    { key: "budget", label: "Budget", value: function (r) { return r.budget; }, draw: function (r) { return r.budget === null ? n.NONE : String(r.budget); }, cls: "r" },
+    { key: "neurons", label: "Neurons", value: function (r) { return r.neurons; }, draw: function (r) { return r.neurons.toLocaleString("en"); }, cls: "r" },
+    { key: "tokens", label: "Tokens", value: function (r) { return r.tokens; }, draw: function (r) { return n.short(r.tokens); }, cls: "r" },
+    { key: "seconds", label: "Seconds", value: function (r) { return r.seconds; }, draw: function (r) { return n.short(r.seconds); }, cls: "r" },
+    { key: "badge", label: "Badge", value: function (r) { return r.badge; }, draw: drawBadge }
+  ];
+
+  function own(object, name) { return Object.prototype.hasOwnProperty.call(object, name) ? object[name] : undefined; }
+  function part(row) { return own(row.tasks, state.task) || {}; }
+  function sel(row) { return (state.lang ? own(part(row).lang || {}, state.lang) : part(row).s) || [null, null, null]; }
+  function control(row, i) { return state.lang || !part(row).c ? null : part(row).c[i]; }
+  function diagonal(row) { return state.lang ? (sel(row)[4] === undefined ? null : sel(row)[4] === null ? null : Number(sel(row)[4])) : part(row).diag; }
+
+  function start() {
+    var tasks = data.tasks.map(function (t) { return t.name; });
+    n.options(form.elements.task, tasks, data.tasks.map(function (t) { return t.name + " (" + t.unit + ")"; }));
+    var tags = Object.keys(data.languages);
+    n.options(form.elements.lang, tags, tags.map(function (t) { return data.languages[t] + " (" + t + ")"; }), "all together");
+    FILTERS.forEach(function (name) {
+      var values = Array.from(new Set(data.rows.map(function (r) { return String(r[name] === null ? "none" : r[name]); })));
+      values.sort(function (a, b) { return a.localeCompare(b, "en", { numeric: true }); });
+      n.options(form.elements[name], values, null, "any");
+    });
+    form.addEventListener("input", changed);
+    form.addEventListener("submit", function (event) { event.preventDefault(); });
+    form.addEventListener("reset", function () { setTimeout(changed, 0); });
+    window.addEventListener("hashchange", function () { restore(); render(); });
+    document.getElementById("more").addEventListener("click", function () { shown = Infinity; render(); });
+    document.getElementById("clear").addEventListener("click", function () { picked = []; render(); });
+    document.querySelectorAll("[data-save]").forEach(function (b) { b.addEventListener("click", function () { save(b.dataset.save); }); });
+    restore();
+    render();
+    document.documentElement.dataset.ready = "1";
+  }
+
+  function restore() {
+    var from = n.readState();
+    state = { sort: COLUMNS.some(function (c) { return c.key === (from.sort || "").replace("-", "") && c.value; }) ? from.sort : "-selectivity" };
+    Array.from(form.elements).forEach(function (field) {
+      if (!field.name) return;
+      var wanted = from[field.name] || "";
+      if (field.tagName === "SELECT") {
+        var known = Array.from(field.options).some(function (o) { return o.value === wanted; });
+        field.value = known ? wanted : field.options.length ? field.options[0].value : "";
+      } else field.value = wanted;
+      state[field.name] = field.value;
+    });
+  }
+
+  function changed() {
+    Array.from(form.elements).forEach(function (field) { if (field.name) state[field.name] = field.value; });
+    shown = PAGE;
+    remember();
+    render();
+  }
+
+  function remember() {
+    var out = {};
+    Object.keys(state).forEach(function (name) { out[name] = state[name]; });
+    if (data.tasks.length && out.task === data.tasks[0].name) out.task = "";
+    if (out.sort === "-selectivity") out.sort = "";
+    n.writeState(out);
+  }
+
+  function matches(row) {
+    if (!own(row.tasks, state.task)) return false;
+    if (state.lang && !own(part(row).lang || {}, state.lang)) return false;
+    for (var i = 0; i < FILTERS.length; i++) {
+      var name = FILTERS[i];
+      if (state[name] && String(row[name] === null ? "none" : row[name]) !== state[name]) return false;
+    }
+    var words = (state.q || "").toLowerCase().split(/\s+/).filter(Boolean);
+    var text = [row.detector, row.model, row.intervention, row.kinds, row.id].join(" ").toLowerCase();
+    return words.every(function (word) { return text.indexOf(word) >= 0; });
+  }
+
+  function compareRows(a, b) {
+    var down = state.sort[0] === "-", key = state.sort.replace("-", "");
+    var value = COLUMNS.find(function (c) { return c.key === key; }).value;
+    var x = value(a), y = value(b);
+    if (x === null || x === undefined) return y === null || y === undefined ? 0 : 1;
+    if (y === null || y === undefined) return -1;
+    var order = typeof x === "string" ? x.localeCompare(y, "en", { numeric: true }) : x - y;
+    return (down ? -order : order) || (a.id < b.id ? -1 : 1);
+  }
+
+  function render() {
+    var rows = data.rows.filter(matches), groups = new Map();
+    rows.forEach(function (row) {
+      var key = part(row).set || "";
+      if (!groups.has(key)) groups.set(key, []);
+      groups.get(key).push(row);
+    });
+    var ordered = Array.from(groups.entries()).sort(function (a, b) { return b[1].length - a[1].length || (a[0] < b[0] ? -1 : 1); });
+    ordered.forEach(function (group) { group[1].sort(compareRows); });
+    sorted = [].concat.apply([], ordered.map(function (group) { return group[1]; }));
+    drawHead();
+    table.querySelectorAll("tbody").forEach(function (body) { body.remove(); });
+    var left = shown, scale = makeScale(rows), bodies = document.createDocumentFragment();
+    ordered.forEach(function (group) {
+      if (left <= 0) return;
+      var members = group[1].slice(0, left);
+      left -= members.length;
+      bodies.append(drawGroup(group[0], group[1].length, members, scale));
+    });
+    table.append(bodies);
+    document.getElementById("count").textContent = rows.length + " of " + data.rows.length + " records" +
+      (groups.size > 1 ? " in " + groups.size + " comparable sets" : "") + (state.lang ? ", " + data.languages[state.lang] : "");
+    var more = document.getElementById("more");
+    more.hidden = rows.length <= shown;
+    more.textContent = "Show all " + rows.length;
+    drawTray();
+  }
+
+  function drawHead() {
+    var row = make("tr");
+    COLUMNS.forEach(function (column) {
+      if (!column.value) { row.append(make("td", {}, make("span", { "class": "sr" }, "Pick for comparing"))); return; }
+      var cell = make("th", { scope: "col", "class": column.cls === "r" ? "r" : null });
+      var button = make("button", { type: "button", "data-sort": column.key, title: column.help ? "Sort; explained under Methods, " + column.help : "Sort" }, column.label);
+      if (state.sort.replace("-", "") === column.key) cell.setAttribute("aria-sort", state.sort[0] === "-" ? "descending" : "ascending");
+      button.addEventListener("click", function () { sortBy(column.key); });
+      cell.append(button);
+      row.append(cell);
+    });
+    table.tHead.replaceChildren(row);
+  }
+
+  function sortBy(key) {
+    var text = ["detector", "intervention", "badge", "tier"].indexOf(key) >= 0;
+    var same = state.sort.replace("-", "") === key;
+    state.sort = same ? (state.sort[0] === "-" ? key : "-" + key) : (text ? key : "-" + key);
+    remember();
+    render();
+    table.querySelector("[data-sort=" + key + "]").focus();
+  }
+
+  function drawGroup(key, size, members, scale) {
+    var body = make("tbody"), set = own(data.sets, key);
+    if (set) {
+      var what = make("th", { colspan: COLUMNS.length, scope: "rowgroup" }, [set.model, make("small", {}, set.corpus + ", " + set.languages.length + " languages, " + size + (size === 1 ? " record" : " records"))]);
+      body.append(make("tr", {}, what));
+    }
+    var before = null, bySelectivity = state.sort === "-selectivity" && !state.lang;
+    members.forEach(function (row) {
+      var line = make("tr", { "data-id": row.id });
+      COLUMNS.forEach(function (column) {
+        var cell = make("td", { "class": column.cls || null });
+        if (!column.value) cell.append(drawPick(row));
+        else cell.append(column.draw ? column.draw(row, scale) : String(column.value(row)));
+        line.append(cell);
+      });
+      if (bySelectivity && before !== null && part(row).tier !== before) line.className = "cut";
+      before = part(row).tier;
+      body.append(line);
+    });
+    return body;
+  }
+
+  function makeScale(rows) {
+    var low = 0, high = 0;
+    rows.forEach(function (row) { sel(row).slice(0, 3).forEach(function (v) { if (v !== null) { low = Math.min(low, v); high = Math.max(high, v); } }); });
+    var pad = (high - low || 1) * 0.03;
+    low -= pad; high += pad;
+    return function (value) { return Math.max(0, Math.min(150, 150 * (value - low) / (high - low))); };
+  }
+
+  function drawSelectivity(row, scale) {
+    var s = sel(row);
+    if (s[0] === null) return n.NONE;
+    var marks = [], c = state.lang ? null : part(row).c;
+    if (c && c[1] !== null) {
+      var a = scale(c[0] - 2 * c[1]), b = scale(c[0] + 2 * c[1]);
+      marks.push(n.svg("rect", { "class": "band", x: a, y: 3, width: Math.max(1, b - a), height: 12 }));
+    }
+    marks.push(n.svg("line", { "class": "zero", x1: scale(0), x2: scale(0), y1: 0, y2: 18 }));
+    if (s[1] !== null) marks.push(n.svg("line", { "class": "span", x1: scale(s[1]), x2: scale(s[2]), y1: 9, y2: 9 }));
+    marks.push(n.svg("circle", { "class": "dot", cx: scale(s[0]), cy: 9, r: 4 }));
+    return make("div", { "class": "sel" }, [
+      make("b", {}, n.signed(s[0])),
+      n.svg("svg", { "class": "whisker", viewBox: "0 0 150 18", width: 150, height: 18, "aria-hidden": "true" }, marks),
+      make("span", { "class": "ci" }, s[1] === null ? "no interval" : n.signed(s[1]) + " to " + n.signed(s[2]))
+    ]);
+  }
+
+  function drawTier(row) {
+    var tier = state.lang ? null : part(row).tier;
+    return tier === null || tier === undefined ? n.NONE : make("span", { "class": "tier" + (tier === 1 ? " first" : "") }, String(tier));
+  }
+
+  function drawName(row) { return make("a", { href: "records/" + row.id + ".html" }, row.detector); }
+
+  function drawRandom(row) {
+    var effect = control(row, 2), p = control(row, 3);
+    if (effect === null) return n.NONE;
+    return make("span", { title: "p " + n.number(p, 2) + ", " + control(row, 4) + " draws" }, n.signed(effect));
+  }
+
+  function drawDiagonal(row) {
+    var value = diagonal(row);
+    if (state.lang) return value === null ? n.NONE : value ? "yes" : "no";
+    return n.percent(value);
+  }
+
+  function drawBadge(row) { return make("span", { "class": "badge " + (row.badge === "reproduced" ? "reproduced" : "") }, row.badge); }
+
+  function drawPick(row) {
+    var box = make("input", { type: "checkbox", "aria-label": "Compare " + row.detector + " on " + row.model + ", " + row.id });
+    box.checked = picked.indexOf(row.id) >= 0;
+    box.addEventListener("change", function () {
+      picked = picked.filter(function (id) { return id !== row.id; });
+      if (box.checked) picked = picked.concat(row.id).slice(-MAX_PICKED);
+      drawTray();
+    });
+    return box;
+  }
+
+  function drawTray() {
+    document.getElementById("tray").hidden = !picked.length;
+    document.getElementById("picked").textContent = picked.length + " picked";
+    document.getElementById("go").href = "compare.html#r=" + picked.join(",") + "&task=" + encodeURIComponent(state.task);
+    table.querySelectorAll("tr[data-id] input").forEach(function (box) { box.checked = picked.indexOf(box.closest("tr").dataset.id) >= 0; });
+  }
+
+  function save(kind) {
+    var columns = ["id", "detector", "model", "intervention", "kinds", "budget", "task", "language", "tier", "selectivity", "selectivity_low", "selectivity_high",
+                   "control_effect", "control_p", "diagonal", "accuracy_effect", "auroc", "neurons", "tokens", "seconds", "badge"];
+    var rows = sorted.map(function (r) {
+      var s = sel(r);
+      return [r.id, r.detector, r.model, r.intervention, r.kinds, r.budget, state.task, state.lang || "all", state.lang ? null : part(r).tier, s[0], s[1], s[2],
+              control(r, 2), control(r, 3), diagonal(r), r.accuracy, r.auroc, r.neurons, r.tokens, r.seconds, r.badge];
+    });
+    if (kind === "csv") n.save("board.csv", "text/csv", n.csv(columns, rows));
+    else if (kind === "tex") n.save("board.tex", "text/x-tex", n.latex(columns.slice(1), rows.map(function (r) { return r.slice(1); })));
+    else n.save("board.json", "application/json", JSON.stringify(rows.map(function (row) {
+      var one = {};
+      columns.forEach(function (name, i) { one[name] = row[i]; });
+      return one;
+    }), null, 1));
+  }
+
+  start();
+})();

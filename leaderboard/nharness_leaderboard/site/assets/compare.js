@@ -1,0 +1,157 @@
+// Compare: loads the chosen records' data (a script each, which works from the disk), shows them side by side, pairs them.
+(function () {
+  "use strict";
+  var n = window.nharness, make = n.make, known = n.data(), MAX = 6, Z = 1.959963984540054;
+  var add = document.getElementById("add"), loaded = window.nharnessRecords = Object.create(null);
+  var chosen = [], task = "";
+
+  function load(id) {
+    if (loaded[id]) return Promise.resolve(true);
+    return new Promise(function (resolve) {
+      var script = make("script", { src: "data/" + id + ".js" });
+      script.onload = function () { resolve(Boolean(loaded[id])); };
+      script.onerror = function () { resolve(false); };
+      document.head.append(script);
+    });
+  }
+
+  function restore() {
+    var state = n.readState();
+    var ids = (state.r || "").split(",").filter(function (id, i, all) { return /^[0-9a-f]{12}$/.test(id) && all.indexOf(id) === i; });
+    chosen = ids.filter(function (id) { return Object.prototype.hasOwnProperty.call(known, id); }).slice(0, MAX);
+    task = state.task || "";
+    return Promise.all(chosen.map(load)).then(render);
+  }
+
+  function remember() { n.writeState({ r: chosen.join(","), task: task }); }
+
+  function render() {
+    var records = chosen.filter(function (id) { return loaded[id]; }).map(function (id) { return loaded[id]; });
+    var tasks = Array.from(new Set([].concat.apply([], records.map(function (r) { return Object.keys(r.tasks); }))));
+    if (tasks.indexOf(task) < 0) task = tasks[0] || "";
+    n.options(add.elements.task, tasks);
+    add.elements.task.value = task;
+    var free = Object.keys(known).filter(function (id) { return chosen.indexOf(id) < 0; });
+    n.options(add.elements.record, free, free.map(function (id) { return known[id]; }), "choose");
+    drawChips();
+    var place = document.getElementById("tables");
+    place.replaceChildren();
+    document.getElementById("status").textContent = records.length ? "" : "Choose records here, or pick them on the board.";
+    if (records.length) place.append(sideBySide(records));
+    if (records.length > 1) place.append(differences(records));
+    var measured = records.filter(function (r) { return r.tasks[task]; });
+    var largest = largestOf(measured.map(function (r) { return r.tasks[task].harm; }));
+    measured.forEach(function (r) { place.append(heat(label(r), r.tasks[task], r.tasks[task].harm, largest)); });
+    if (records.length === 2 && records.every(function (r) { return r.tasks[task]; })) place.append(heatDifference(records));
+    document.documentElement.dataset.ready = String(Number(document.documentElement.dataset.ready || 0) + 1);
+  }
+
+  function label(record) { return record.detector + " (" + record.id + ")"; }
+
+  function drawChips() {
+    document.getElementById("chosen").replaceChildren.apply(document.getElementById("chosen"), chosen.map(function (id) {
+      var button = make("button", { type: "button", "class": "quiet", "aria-label": "Remove " + known[id] }, "\u00d7");
+      button.addEventListener("click", function () { chosen = chosen.filter(function (other) { return other !== id; }); remember(); render(); });
+      return make("li", {}, [make("a", { href: "records/" + id + ".html" }, known[id]), " ", button]);
+    }));
+  }
+
+  function table(caption, head, rows) {
+    return make("div", { "class": "scroll", tabindex: "0", role: "region", "aria-label": caption }, make("table", { "class": "plain" }, [
+      make("caption", {}, caption),
+      make("thead", {}, make("tr", {}, head.map(function (text) { return make("th", { scope: "col" }, text); }))),
+      make("tbody", {}, rows.map(function (row) {
+        return make("tr", {}, row.map(function (value, i) { return i ? make("td", {}, value) : make("th", { scope: "row" }, value); }));
+      }))
+    ]));
+  }
+
+  function estimate(e) { return e && e[0] !== null ? n.signed(e[0]) + (e[1] === null ? "" : " (" + n.signed(e[1]) + " to " + n.signed(e[2]) + ")") : n.NONE; }
+
+  function sideBySide(records) {
+    function each(f) { return records.map(function (r) { return f(r, r.tasks[task] || {}); }); }
+    return make("section", {}, [make("h2", {}, "Side by side"), table("Summary of " + task, [""].concat(records.map(label)), [
+      ["Model"].concat(each(function (r) { return r.model; })),
+      ["Intervention"].concat(each(function (r) { return r.intervention; })),
+      ["Neurons"].concat(each(function (r) { return r.neurons.toLocaleString("en"); })),
+      ["Selectivity"].concat(each(function (r, t) { return estimate(t.s); })),
+      ["Own language"].concat(each(function (r, t) { return estimate(t.on); })),
+      ["Other languages"].concat(each(function (r, t) { return estimate(t.off); })),
+      ["Against random, sd"].concat(each(function (r, t) { return n.signed(t.effect); })),
+      ["Diagonal share"].concat(each(function (r, t) { return n.percent(t.diag); })),
+      ["Forward tokens"].concat(each(function (r) { return n.short(r.tokens); }))
+    ])]);
+  }
+
+  // The paired difference as the methods page gives it; unpaired where items differ or are not published.
+  function difference(a, b) {
+    var value = a.s[0] - b.s[0];
+    if (a.key && a.key === b.key) {
+      var variance = 0;
+      Object.keys(a.influence).forEach(function (tag) {
+        var one = a.influence[tag], two = b.influence[tag], sum = 0;
+        for (var i = 0; i < one.length; i++) sum += (one[i] - two[i]) * (one[i] - two[i]);
+        if (one.length > 1) variance += one.length / (one.length - 1) * sum;
+      });
+      return { value: value, low: value - Z * Math.sqrt(variance), high: value + Z * Math.sqrt(variance), how: "paired" };
+    }
+    if (a.s[1] === null || b.s[1] === null) return null;
+    return { value: value, low: value - Math.hypot(a.s[0] - a.s[1], b.s[2] - b.s[0]), high: value + Math.hypot(a.s[2] - a.s[0], b.s[0] - b.s[1]), how: "unpaired" };
+  }
+
+  function differences(records) {
+    var rows = [];
+    records.forEach(function (a, i) {
+      records.slice(i + 1).forEach(function (b) {
+        var one = a.tasks[task], two = b.tasks[task];
+        var name = label(a) + " minus " + label(b);
+        if (!one || !two || one.s[0] === null || two.s[0] === null) { rows.push([name, n.NONE, "", "no selectivity on both"]); return; }
+        if (one.set !== two.set) { rows.push([name, n.NONE, "", "not comparable: another model, corpus, set of languages or task"]); return; }
+        var d = difference(one, two);
+        if (!d) { rows.push([name, n.signed(one.s[0] - two.s[0]), "", "no interval"]); return; }
+        var decided = d.low > 0 || d.high < 0;
+        rows.push([name, make("b", { "data-difference": d.value }, n.signed(d.value)), n.signed(d.low) + " to " + n.signed(d.high), d.how + (decided ? "" : ", cannot be told apart")]);
+      });
+    });
+    return make("section", { id: "differences" }, [make("h2", {}, "Differences in selectivity"), table("95 % intervals", ["", "Difference", "Interval", ""], rows)]);
+  }
+
+  function largestOf(matrices) {
+    var largest = 0;
+    matrices.forEach(function (harm) { harm.forEach(function (row) { row.forEach(function (v) { if (v !== null) largest = Math.max(largest, Math.abs(v)); }); }); });
+    return largest;
+  }
+
+  function heat(title, t, harm, largest) {
+    var head = make("tr", {}, [make("td")].concat(t.languages.map(function (tag) { return make("th", { scope: "col" }, tag); })));
+    var body = harm.map(function (row, i) {
+      return make("tr", {}, [make("th", { scope: "row" }, t.targets[i])].concat(row.map(function (v, j) {
+        var own = t.owners[i] === t.languages[j] ? " own" : "";
+        if (v === null) return make("td", { "class": "c failed" + own }, "failed");
+        var mark = t.sig && t.sig[i][j] ? make("sup", {}, "*") : null;
+        return make("td", { "class": "c " + (v < 0 ? "gain" : "harm") + own, style: "--v:" + (largest ? Math.round(100 * Math.abs(v) / largest) : 0) + "%", "data-value": v }, [n.fixed(v, largest < 10 ? 3 : 1), mark]);
+      })));
+    });
+    return make("section", {}, [make("h2", {}, title), make("div", { "class": "scroll", tabindex: "0", role: "region", "aria-label": title }, make("table", { "class": "heat" }, [
+      make("caption", {}, "Harm, " + t.unit + "; shades from 0 to " + n.number(largest)), make("thead", {}, head), make("tbody", {}, body)]))]);
+  }
+
+  function heatDifference(records) {
+    var a = records[0].tasks[task], b = records[1].tasks[task];
+    if (String(a.languages) !== String(b.languages) || String(a.targets) !== String(b.targets)) return document.createTextNode("");
+    var apart = a.harm.map(function (row, i) { return row.map(function (v, j) { return v === null || b.harm[i][j] === null ? null : v - b.harm[i][j]; }); });
+    return heat(label(records[0]) + " minus " + label(records[1]), { languages: a.languages, targets: a.targets, owners: a.owners, unit: a.unit }, apart, largestOf([apart]));
+  }
+
+  add.addEventListener("submit", function (event) {
+    event.preventDefault();
+    var id = add.elements.record.value;
+    if (!id || chosen.length >= MAX) { document.getElementById("status").textContent = id ? "At most " + MAX + " records at once." : "Choose a record first."; return; }
+    chosen.push(id);
+    remember();
+    load(id).then(render);
+  });
+  add.elements.task.addEventListener("change", function () { task = add.elements.task.value; remember(); render(); });
+  window.addEventListener("hashchange", restore);
+  restore();
+})();

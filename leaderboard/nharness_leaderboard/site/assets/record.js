@@ -1,0 +1,65 @@
+// A record page: draws the charts from the specifications in the page, in the colours of the page; copy and image buttons.
+(function () {
+  "use strict";
+  var n = window.nharness, views = new Map();
+
+  function theme() {
+    var style = getComputedStyle(document.documentElement);
+    function colour(name) { return style.getPropertyValue("--" + name).trim(); }
+    var text = { labelColor: colour("soft"), titleColor: colour("soft"), labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500 };
+    return {
+      aria: false, background: "transparent", font: "system-ui, 'Liberation Sans', sans-serif", view: { stroke: null },
+      axis: Object.assign({ gridColor: colour("line"), domainColor: colour("line"), tickColor: colour("line") }, text),
+      legend: text, text: { color: colour("ink") }
+    };
+  }
+
+  function draw(figure) {
+    var spec = JSON.parse(document.getElementById(figure.dataset.chart).textContent);
+    var place = figure.querySelector(".chart");
+    return window.vegaEmbed(place, spec, { actions: false, renderer: "svg", config: theme(), mode: "vega-lite" }).then(function (result) {
+      views.set(figure.id, result.view);
+      figure.dataset.drawn = "1";
+    });
+  }
+
+  function drawAll() {
+    var figures = Array.from(document.querySelectorAll("figure[data-chart]"));
+    return figures.reduce(function (before, figure) { return before.then(function () { return draw(figure); }); }, Promise.resolve()).then(function () {
+      document.documentElement.dataset.ready = "1";
+    });
+  }
+
+  function image(figure, kind) {
+    var view = views.get(figure.id);
+    if (!view) return;
+    view.toImageURL(kind, kind === "png" ? 3 : 1).then(function (url) {
+      var link = n.make("a", { href: url, download: figure.id + "." + kind });
+      document.body.append(link);
+      link.click();
+      link.remove();
+    });
+  }
+
+  document.querySelectorAll("[data-image]").forEach(function (button) {
+    button.addEventListener("click", function () { image(button.closest("figure"), button.dataset.image); });
+  });
+  document.querySelectorAll("[data-copy]").forEach(function (button) {
+    button.addEventListener("click", function () {
+      var text = document.getElementById(button.dataset.copy).textContent;
+      var done = function () { button.textContent = "Copied"; };
+      if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, function () { select(button.dataset.copy); });
+      else select(button.dataset.copy);
+    });
+  });
+
+  function select(id) {
+    var range = document.createRange();
+    range.selectNodeContents(document.getElementById(id));
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+  }
+
+  drawAll();
+  document.addEventListener("themechange", drawAll);
+})();

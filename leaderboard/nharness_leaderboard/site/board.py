@@ -1,0 +1,103 @@
+"""The board's data: one row a record, with what each task and language gave, small enough for a thousand records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from nharness.languages import display_name
+from nharness.record.model import Record
+from nharness.record.results import TaskSummary
+from nharness.record.types import Estimate
+from nharness_leaderboard.results import Entry, slug
+from nharness_leaderboard.site.text import rounded
+from nharness_leaderboard.ties import Standing
+
+Standings = Mapping[tuple[str, str], Standing]
+
+
+def board_data(entries: Sequence[Entry], placed: Standings) -> dict[str, Any]:
+    """Return the board's document; numbers have five significant digits, for all digits there are the records."""
+    tags = sorted({tag for entry in entries for task in entry.record.tasks for tag in task.languages})
+    return {
+        "rows": [board_row(entry, placed) for entry in entries],
+        "languages": {tag: display_name(tag) for tag in tags},
+        "tasks": _tasks(entries),
+        "sets": _sets(entries, placed),
+    }
+
+
+def board_row(entry: Entry, placed: Standings) -> dict[str, Any]:
+    """Return one record's row."""
+    record = entry.record
+    seconds, tokens = sum(record.cost.seconds.values()), sum(record.cost.forward_tokens.values())
+    truth = record.ground_truth[0] if record.ground_truth else None
+    accuracy = [s.on_target.value for s in record.summary if s.on_target and _is_accuracy(record, s.task)]
+    strength = record.intervention.strength
+    return {
+        "id": entry.slug, "detector": record.detector.name, "model": record.model.name,
+        "detectorPage": slug(record.detector.name), "modelPage": slug(record.model.name),
+        "intervention": record.intervention.name + ("" if strength is None else f" {strength:g}"),
+        "kinds": "+".join(record.selection.kinds), "budget": record.selection.budget,
+        "neurons": record.neurons.selected, "total": record.neurons.total, "badge": record.identity.badge,
+        "created": record.identity.created, "tokens": tokens, "seconds": rounded(seconds),
+        "auroc": rounded(truth.auroc) if truth else None, "truth": truth.truth if truth else None,
+        "accuracy": rounded(fmean(accuracy)) if accuracy else None,
+        "failed": sum(cell.status == "failed" for cell in record.cells),
+        "tasks": {summary.task: _task_row(entry, summary, placed) for summary in record.summary},
+    }  # fmt: skip
+
+
+def _task_row(entry: Entry, summary: TaskSummary, placed: Standings) -> dict[str, Any]:
+    standing = placed.get((entry.slug, summary.task))
+    control = summary.control_selectivity
+    return {
+        "s": _three(summary.selectivity),
+        "on": rounded(summary.on_target.value) if summary.on_target else None,
+        "off": rounded(summary.off_target.value) if summary.off_target else None,
+        "diag": rounded(summary.diagonal_share), "f1": rounded(summary.langspec_f1),
+        "auc": rounded(summary.area_under_budget), "perNeuron": rounded(summary.per_neuron_damage),
+        "c": [rounded(control.mean), rounded(control.sd), rounded(control.effect), rounded(control.p), control.draws]
+        if control else None,
+        "set": standing.group if standing else None, "tier": standing.tier if standing else None,
+        "lang": {
+            row.language: [*_three(row.selectivity), rounded(row.on_target.value) if row.on_target else None,
+                           row.diagonal]
+            for row in summary.rows
+            if row.selectivity is not None
+        },
+    }  # fmt: skip
+
+
+def _three(estimate: Estimate | None) -> list[float | None]:
+    low, high = estimate.interval if estimate and estimate.interval else (None, None)
+    return [rounded(estimate.value) if estimate else None, rounded(low), rounded(high)]
+
+
+def _is_accuracy(record: Record, name: str) -> bool:
+    task = record.task(name)
+    return task is not None and task.direction == "higher"
+
+
+def _tasks(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Return every task once, the ones most records have first."""
+    counted: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        for task in entry.record.tasks:
+            known = counted.setdefault(task.name, {"name": task.name, "metric": task.metric, "unit": task.unit, "n": 0})
+            known["n"] += 1
+    return sorted(counted.values(), key=lambda task: (task["metric"] != "bits_per_byte", -task["n"], task["name"]))
+
+
+def _sets(entries: Sequence[Entry], placed: Standings) -> dict[str, dict[str, Any]]:
+    """Return what the records of each comparable set have in common."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        for summary in entry.record.summary:
+            standing = placed.get((entry.slug, summary.task))
+            if standing is not None and standing.group not in found:
+                record = entry.record
+                found[standing.group] = {"model": record.model.name, "corpus": record.corpus.name,
+                                         "languages": list(record.languages)}  # fmt: skip
+    return found

@@ -1,0 +1,177 @@
+"""Building the site: results folder in, a folder of pages out that opens from the disk and asks nothing of a network.
+
+Equal results give equal bytes: there is no time of building on the pages.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nharness import atomic
+from nharness.errors import OutputError
+from nharness.record.evalever import to_every_eval_ever
+from nharness.record.problems import Problem
+from nharness.record.schema import record_schema, schema_text
+from nharness.record.store import RECORD_NAME, inside
+from nharness.record.tables import cell_rows, summary_rows, to_csv, to_latex
+from nharness_leaderboard.paired import Influence, influences
+from nharness_leaderboard.results import Entry, read_results
+from nharness_leaderboard.site.board import board_data
+from nharness_leaderboard.site.comparison import comparison_script
+from nharness_leaderboard.site.render import asset, environment
+from nharness_leaderboard.site.subjects import detectors, models
+from nharness_leaderboard.site.vega import LICENCE, vega_script
+from nharness_leaderboard.site.view import RecordView, record_view
+from nharness_leaderboard.ties import standings
+
+ASSETS = ("site.css", "theme.js", "shared.js", "board.js", "record.js", "compare.js")
+MARKER = ".nharness-site"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built: pages and records, what was refused and why, and how long it took."""
+
+    pages: int
+    records: int
+    refused: Mapping[Path, Sequence[Problem]]
+    seconds: float
+
+
+@dataclass
+class _Site:
+    """A site being written: where it goes, its title, how many pages it has."""
+
+    out: Path
+    title: str
+    pages: int = 0
+
+    def page(self, path: str, template: str, /, **values: Any) -> None:
+        root = "../" * path.count("/")
+        made = environment().get_template(template).render(root=root, site_title=self.title, **values)
+        self.file(path, made)
+        self.pages += 1
+
+    def file(self, name: str, content: str) -> None:
+        path = self.out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8", errors="backslashreplace")
+
+
+def build_site(results: Path, out: Path, *, title: str = "Language neurons leaderboard") -> Built:
+    """Build the site of a results folder into `out`; records that are not valid are refused and named.
+
+    `out` is replaced when it is a site built before, or empty. Raises `OutputError` when it holds anything else,
+    `FileFormatError` without a results folder, `UsageError` when the chart library is not installed.
+    """
+    started = time.perf_counter()
+    vega = vega_script()
+    found = read_results(results, files=True)
+    site = _Site(_prepare(out), title)
+    known = {entry.slug: influences(entry.record, entry.folder) for entry in found.entries}
+    placed = standings(found.entries, known)
+    views = [record_view(entry, placed) for entry in found.entries]
+    for entry, view in zip(found.entries, views, strict=True):
+        _record(site, entry, view, known[entry.slug])
+    _overview(site, found.entries, placed)
+    _subjects(site, views)
+    for name in ASSETS:
+        site.file(f"assets/{name}", asset(name))
+    site.file("assets/vega.js", vega)
+    site.file("assets/LICENCES.txt", LICENCE)
+    return Built(site.pages, len(found.entries), found.problems, time.perf_counter() - started)
+
+
+def _prepare(out: Path) -> Path:
+    if out.exists():
+        if not out.is_dir() or (any(out.iterdir()) and not (out / MARKER).is_file()):
+            raise OutputError(f"{out} exists and is no site built before; choose an empty folder with --out")
+        shutil.rmtree(out)
+    atomic.make_folder(out)
+    atomic.write_bytes(out / MARKER, b"built by nharness leaderboard build\n")
+    return out
+
+
+def _record(site: _Site, entry: Entry, view: RecordView, influence: Mapping[str, Influence]) -> None:
+    folder = f"data/{view.slug}"
+    site.file(f"data/{view.slug}.js", comparison_script(view, influence))
+    site.file(f"{folder}/cells.csv", to_csv(cell_rows(entry.record)))
+    site.file(f"{folder}/cells.tex", to_latex(cell_rows(entry.record)))
+    site.file(f"{folder}/every-eval-ever.json", json.dumps(to_every_eval_ever(entry.record), ensure_ascii=False))
+    _copy(entry.folder / RECORD_NAME, site.out / folder / RECORD_NAME)
+    downloads = [
+        ("record.json", f"../{folder}/record.json", ""),
+        ("cells.csv", f"../{folder}/cells.csv", ""),
+        ("cells.tex", f"../{folder}/cells.tex", ""),
+        ("every-eval-ever.json", f"../{folder}/every-eval-ever.json", ""),
+    ]
+    for file in entry.record.files:
+        name = f"{folder}/files/{file.name}"
+        _copy(inside(entry.folder, file.name), site.out / name)
+        downloads.append((file.name, f"../{name}", _size(file.bytes)))
+    site.page(f"records/{view.slug}.html", "record.html.j2", page="Record", view=view, downloads=downloads)
+
+
+def _overview(site: _Site, entries: Sequence[Entry], placed: Any) -> None:
+    data = board_data(entries, placed)
+    site.page("index.html", "board.html.j2", page="Board", data=data)
+    site.file("data/board.json", json.dumps(data, ensure_ascii=False, allow_nan=False))
+    rows = summary_rows([entry.record for entry in entries])
+    site.file("data/board.csv", to_csv(rows))
+    site.file("data/board.tex", to_latex(rows))
+    labels = {entry.slug: _label(entry) for entry in entries}
+    site.page("compare.html", "compare.html.j2", page="Compare", data=labels)
+    site.file("data/record-1.schema.json", schema_text())
+    site.page("methods.html", "methods.html.j2", page="Methods", parts=_fields())
+
+
+def _subjects(site: _Site, views: Sequence[RecordView]) -> None:
+    for folder, heading, other, note, found in (
+        ("detectors", "Detectors", "Models", "Best tier", detectors(views)),
+        ("models", "Models", "Detectors", "Neurons", models(views)),
+    ):
+        site.page(
+            f"{folder}/index.html",
+            "listing.html.j2",
+            page=heading,
+            heading=heading,
+            other=other,
+            note=note,
+            items=found,
+        )
+        for item in found:
+            site.page(f"{folder}/{item.page}.html", "subject.html.j2", page=heading, name=item.name, facts=item.facts,
+                      rows=item.views, filter=folder.removesuffix("s"))  # fmt: skip
+
+
+def _label(entry: Entry) -> str:
+    record = entry.record
+    return f"{record.detector.name} on {record.model.name}, {record.intervention.name}, {entry.slug}"
+
+
+def _fields() -> list[dict[str, Any]]:
+    schema = record_schema()
+    parts = {"Record": schema, **{name: part for name, part in schema["$defs"].items() if "properties" in part}}
+    return [
+        {"name": name, "description": part.get("description", ""),
+         "fields": [(field, value.get("description", "")) for field, value in part["properties"].items()]}
+        for name, part in parts.items()
+    ]  # fmt: skip
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 10**6 else f"{count / 1e3:.0f} kB"
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise OutputError(f"cannot copy {source} to {target}: {error.strerror or error}") from error

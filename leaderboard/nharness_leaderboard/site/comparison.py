@@ -1,0 +1,58 @@
+"""What the compare page loads of one record: summaries, matrix, and the influences that pair it with any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nharness.record.results import TaskSummary
+from nharness.record.types import Estimate
+from nharness_leaderboard.paired import Influence
+from nharness_leaderboard.site.text import rounded, script_json
+from nharness_leaderboard.site.view import RecordView, TaskView
+
+
+def comparison_script(view: RecordView, influence: Mapping[str, Influence]) -> str:
+    """Return a script that registers the record; its data are JSON in which nothing can end a script."""
+    return f'window.nharnessRecords["{view.slug}"]={script_json(comparison_data(view, influence))};\n'
+
+
+def comparison_data(view: RecordView, influence: Mapping[str, Influence]) -> dict[str, Any]:
+    """Return the record's document for comparing; selectivity is exact, the rest has five significant digits."""
+    record = view.record
+    strength = record.intervention.strength
+    return {
+        "id": view.slug, "detector": record.detector.name, "model": record.model.name,
+        "intervention": record.intervention.name + ("" if strength is None else f" {strength:g}"),
+        "neurons": record.neurons.selected, "tokens": view.cost["tokens"],
+        "tasks": {task.task.name: _task(task, influence.get(task.task.name)) for task in view.tasks},
+    }  # fmt: skip
+
+
+def _task(view: TaskView, influence: Influence | None) -> dict[str, Any]:
+    summary = view.summary
+    control = summary.control_selectivity if summary else None
+    return {
+        "unit": view.task.unit, "languages": [tag for tag, _ in view.languages],
+        "targets": [row.target for row in view.rows],
+        "owners": [next((cell.language for cell in row.cells if cell.own), None) for row in view.rows],
+        "harm": [[cell.harm for cell in row.cells] for row in view.rows],
+        "sig": [[cell.significant for cell in row.cells] for row in view.rows],
+        "s": _three(_part(summary, "selectivity"), exact=True), "on": _three(_part(summary, "on_target")),
+        "off": _three(_part(summary, "off_target")), "diag": summary.diagonal_share if summary else None,
+        "effect": rounded(control.effect) if control else None,
+        "set": view.standing.group if view.standing else None,
+        "key": influence.key if influence else None,
+        "influence": {tag: [rounded(float(v)) for v in values] for tag, values in influence.languages.items()}
+        if influence else None,
+    }  # fmt: skip
+
+
+def _part(summary: TaskSummary | None, name: str) -> Estimate | None:
+    return getattr(summary, name) if summary else None
+
+
+def _three(estimate: Estimate | None, *, exact: bool = False) -> list[float | None]:
+    low, high = estimate.interval if estimate and estimate.interval else (None, None)
+    found = [estimate.value if estimate else None, low, high]
+    return found if exact else [rounded(value) for value in found]

@@ -1,0 +1,85 @@
+"""Detector and model pages: what the records of one have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from nharness_leaderboard.site.text import NONE, whole
+from nharness_leaderboard.site.view import RecordView
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One detector or model: its page, its records, what is known of it."""
+
+    name: str
+    page: str
+    views: tuple[RecordView, ...]
+    others: int
+    note: str
+    facts: tuple[tuple[str, str], ...]
+
+    @property
+    def records(self) -> int:
+        """Number of its records."""
+        return len(self.views)
+
+
+def detectors(views: Sequence[RecordView]) -> list[Subject]:
+    """Return the detectors, by name."""
+    return [
+        Subject(
+            name=name,
+            page=found[0].detector_page,
+            views=tuple(found),
+            others=len({view.record.model.name for view in found}),
+            note=_best_tier(found),
+            facts=(
+                ("Versions", _join(view.record.detector.version for view in found)),
+                ("Plug-in", _join(view.record.detector.distribution or view.record.detector.plugin for view in found)),
+                ("Models", _join(view.record.model.name for view in found)),
+                ("Interventions", _join(view.record.intervention.name for view in found)),
+            ),
+        )
+        for name, found in _groups([(view.record.detector.name, view) for view in views])
+    ]
+
+
+def models(views: Sequence[RecordView]) -> list[Subject]:
+    """Return the models, by name."""
+    return [
+        Subject(
+            name=name,
+            page=found[0].model_page,
+            views=tuple(found),
+            others=len({view.record.detector.name for view in found}),
+            note=whole(found[0].record.neurons.total),
+            facts=(
+                ("Architecture", _join(view.record.model.architecture for view in found)),
+                ("Parameters", _join(whole(view.record.model.parameters) for view in found)),
+                ("Layers", _join(str(len(view.record.model.layer_widths)) for view in found)),
+                ("Corpora", _join(view.record.corpus.name for view in found)),
+                ("Detectors", _join(view.record.detector.name for view in found)),
+            ),
+        )
+        for name, found in _groups([(view.record.model.name, view) for view in views])
+    ]
+
+
+def _groups(named: Sequence[tuple[str, RecordView]]) -> list[tuple[str, list[RecordView]]]:
+    groups: dict[str, list[RecordView]] = {}
+    for name, view in named:
+        groups.setdefault(name, []).append(view)
+    return sorted(groups.items())
+
+
+def _join(values: Iterable[str]) -> str:
+    unique = sorted(set(values))
+    shown = ", ".join(unique[:30])
+    return f"{shown} and {len(unique) - 30} more" if len(unique) > 30 else shown
+
+
+def _best_tier(views: Sequence[RecordView]) -> str:
+    tiers = [task.standing.tier for view in views for task in view.tasks if task.standing]
+    return str(min(tiers)) if tiers else NONE

@@ -1,0 +1,75 @@
+"""Numbers and documents as a page shows them; everything else is escaped by the templates themselves."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from markupsafe import Markup
+
+MINUS = "\N{MINUS SIGN}"
+NONE = "\N{EN DASH}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number with so many significant digits; an absent one is a dash."""
+    if value is None or isinstance(value, bool) or not math.isfinite(value):
+        return NONE
+    if value and (abs(value) >= 10**6 or abs(value) < 10**-4):
+        text = f"{value:.{digits - 1}e}"
+    elif abs(value) >= 10 ** (digits - 1):
+        text = f"{value:,.0f}"
+    else:
+        text = f"{value:#.{digits}g}" if value else "0"
+    return text.rstrip(".").replace("-", MINUS)
+
+
+def plain(value: float | None) -> str:
+    """Return a setting as it would be typed: no trailing zeros."""
+    return NONE if value is None else f"{value:g}".replace("-", MINUS)
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """Return a change: as `number`, with a plus where it is above 0."""
+    text = number(value, digits)
+    return f"+{text}" if value is not None and value > 0 else text
+
+
+def fixed(value: float | None, places: int = 3) -> str:
+    """Return a change with a fixed number of places and its sign, for the cells of one matrix."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    if abs(value) >= 10**5:
+        return signed(value, 2)
+    text = f"{value:+.{places}f}"
+    return "0" if not float(text) else text.replace("-", MINUS)
+
+
+def percent(value: float | None) -> str:
+    """Return a share as whole percent."""
+    return NONE if value is None else f"{100 * value:.0f}\N{NARROW NO-BREAK SPACE}%"
+
+
+def whole(value: float | None) -> str:
+    """Return a count with separators."""
+    return NONE if value is None else f"{value:,.0f}"
+
+
+def p_value(value: float | None) -> str:
+    """Return a p value: two significant digits, never 0."""
+    if value is None:
+        return NONE
+    return "<\N{NARROW NO-BREAK SPACE}0.0001" if value < 10**-4 else f"{value:.2g}"
+
+
+def script_json(document: Any) -> Markup:
+    """Return JSON that may stand inside a script element: nothing in it can close the element or open a comment."""
+    text = json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    escaped = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Markup(escaped)  # noqa: S704 - escaped above for exactly this place
+
+
+def rounded(value: float | None, digits: int = 5) -> float | None:
+    """Return a number with so many significant digits, for data that are only drawn."""
+    return None if value is None else float(f"{value:.{digits}g}")

@@ -1,0 +1,171 @@
+"""A record as its page shows it: plain values, worked out once, so that templates only place them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nharness.languages import display_name
+from nharness.record.cells import CellResult, Task
+from nharness.record.model import Record
+from nharness.record.results import TaskSummary
+from nharness_leaderboard.charts import Chart, charts
+from nharness_leaderboard.paired import Difference
+from nharness_leaderboard.results import Entry, slug
+from nharness_leaderboard.site.text import fixed, p_value, rounded, whole
+from nharness_leaderboard.ties import Standing
+
+FLAGS = {
+    "near_chance": "the intact model is too near chance to be harmed",
+    "near_ceiling": "the intact model is near the ceiling",
+    "near_floor": "the intact model is near the floor",
+    "underpowered": "too few items to find an effect of this size",
+    "below_noise_floor": "smaller than the difference between two batch sizes",
+    "few_items": "few items",
+    "overlap": "evaluation text was also in the detection text",
+    "empty_target": "the language has no neurons",
+}
+
+
+@dataclass(frozen=True)
+class HeatCell:
+    """One cell of the matrix: harm (None when it failed), its text, its shade 0 to 100 towards harm or gain."""
+
+    language: str
+    harm: float | None
+    text: str
+    shade: int
+    side: str
+    own: bool
+    significant: bool
+    flags: tuple[str, ...]
+    title: str
+
+
+@dataclass(frozen=True)
+class HeatRow:
+    """One row of the matrix: what was deactivated."""
+
+    target: str
+    name: str
+    neurons: int
+    cells: tuple[HeatCell, ...]
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """One task on the page: its matrix, its summary and what it is."""
+
+    task: Task
+    summary: TaskSummary | None
+    rows: tuple[HeatRow, ...]
+    largest: float
+    languages: tuple[tuple[str, str], ...]
+    standing: Standing | None
+    flags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RecordView:
+    """Everything a record page needs."""
+
+    slug: str
+    record: Record
+    title: str
+    detector_page: str
+    model_page: str
+    tasks: tuple[TaskView, ...]
+    charts: tuple[Chart, ...]
+    warnings: tuple[str, ...]
+    names: Mapping[str, str]
+    cost: Mapping[str, float]
+
+
+def record_view(entry: Entry, placed: Mapping[tuple[str, str], Standing]) -> RecordView:
+    """Return the view of one record."""
+    record = entry.record
+    tags = [*record.languages, *(tag for task in record.tasks for tag in task.languages)]
+    return RecordView(
+        slug=entry.slug, record=record, title=f"{record.detector.name} on {record.model.name}",
+        detector_page=slug(record.detector.name), model_page=slug(record.model.name),
+        tasks=tuple(_task(record, task, placed.get((entry.slug, task.name))) for task in record.tasks),
+        charts=tuple(charts(record)), warnings=tuple(_warnings(record)),
+        names={tag: display_name(tag) for tag in tags},
+        cost={"tokens": sum(record.cost.forward_tokens.values()), "seconds": sum(record.cost.seconds.values())},
+    )  # fmt: skip
+
+
+def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
+    cells = {(cell.target, cell.language): cell for cell in record.cells if cell.task == task.name}
+    largest = max((abs(cell.change) for cell in cells.values() if cell.change is not None), default=0.0)
+    rows = tuple(
+        HeatRow(
+            target=target.name,
+            name=display_name(target.language) if target.language else f"{target.name} neurons",
+            neurons=target.neurons,
+            cells=tuple(
+                _heat(cells[target.name, tag], task, target.language, largest, 1 - record.analysis.confidence)
+                for tag in task.languages
+            ),
+        )
+        for target in record.targets
+    )
+    flags = {flag: FLAGS[flag] for row in rows for cell in row.cells for flag in cell.flags}
+    return TaskView(
+        task=task, summary=record.summary_of(task.name), rows=rows, largest=largest, standing=standing, flags=flags,
+        languages=tuple((tag, display_name(tag)) for tag in task.languages),
+    )  # fmt: skip
+
+
+def _heat(cell: CellResult, task: Task, own: str | None, largest: float, alpha: float) -> HeatCell:
+    harm = None if cell.change is None else (cell.change if task.direction == "lower" else -cell.change)
+    places = 3 if largest < 10 else 1
+    shade = round(100 * abs(harm) / largest) if harm is not None and largest else 0
+    significant = cell.q is not None and cell.q < alpha
+    return HeatCell(
+        language=cell.language, harm=harm, text="failed" if harm is None else fixed(harm, places), shade=shade,
+        side="gain" if harm is not None and harm < 0 else "harm", own=own == cell.language, significant=significant,
+        flags=tuple(cell.flags), title=_title(cell, harm),
+    )  # fmt: skip
+
+
+def _title(cell: CellResult, harm: float | None) -> str:
+    if harm is None:
+        return f"failed: {cell.reason}"
+    parts = [f"baseline {rounded(cell.baseline, 4)}, edited {rounded(cell.edited, 4)}"]
+    if cell.interval:
+        parts.append(
+            f"change {rounded(cell.change, 3)} ({rounded(cell.interval[0], 3)} to {rounded(cell.interval[1], 3)})"
+        )
+    parts.append(f"q {p_value(cell.q)}, {whole(cell.items)} of {whole(cell.items_available)} items")
+    if cell.perplexity_ratio is not None:
+        parts.append(f"perplexity x {rounded(cell.perplexity_ratio, 4)}")
+    if cell.control and cell.control.effect is not None:
+        parts.append(f"{rounded(cell.control.effect, 3)} sd from {cell.control.draws} random draws")
+    return "; ".join([*parts, *(FLAGS[flag] for flag in cell.flags)])
+
+
+def _warnings(record: Record) -> Sequence[str]:
+    found = []
+    failed = [cell for cell in record.cells if cell.status == "failed"]
+    if failed:
+        found.append(f"{len(failed)} of {len(record.cells)} cells failed; the first: {failed[0].reason}")
+    for overlap in record.corpus.overlap:
+        name = display_name(overlap.language)
+        found.append(f"{name}: {overlap.documents} evaluation documents are also in the detection text")
+    empty = [display_name(tag) for tag in record.languages if not record.neurons.per_language.get(tag)]
+    if empty:
+        found.append(f"no neurons were found for {', '.join(empty)}")
+    if record.controls is None:
+        found.append("not compared with random neurons")
+    if record.identity.badge == "self-reported":
+        found.append("self-reported: not yet reproduced by a maintainer")
+    return found
+
+
+def difference_text(found: Difference | None) -> dict[str, Any] | None:
+    """Return a difference as a template shows it."""
+    if found is None:
+        return None
+    return {"value": found.value, "low": found.interval[0], "high": found.interval[1], "paired": found.paired}
