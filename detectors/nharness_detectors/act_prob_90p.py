@@ -48,9 +48,8 @@ class ActProb90p(Detector):
     def detect(self, evidence: Evidence) -> Detection:
         """Return each language's neurons; score = share of tokens above the pooled percentile [G, M]."""
         score = _exceedance(evidence.statistics("gate"), self.options.percentile / 100)
-        candidates = score > 1 - self.options.percentile / 100 + 1e-6
-        membership = highest_of_each(score, self.options.top_rate, candidates)
-        return self.detection(evidence, membership=membership, score=score, candidates=candidates)
+        membership = highest_of_each(score, self.options.top_rate, score > 0)
+        return self.detection(evidence, membership=membership, score=score)
 
 
 def _exceedance(recorded: Statistics, quantile: float) -> NDArray[np.float64]:

@@ -64,10 +64,7 @@ class AveragePrecision(Detector):
         membership = {"both": top | bottom, "top": top, "bottom": bottom}[self.options.half]
         below = {tag: np.flatnonzero(row & kept).tolist()
                  for tag, row, kept in zip(recorded.languages, bottom, membership, strict=True)}  # fmt: skip
-        candidates = np.broadcast_to(varies, membership.shape).copy()
-        return self.detection(
-            evidence, membership=membership, score=score, candidates=candidates, notes={"negative": below}
-        )
+        return self.detection(evidence, membership=membership, score=score, notes={"negative": below})
 
     def _ends(
         self, score: NDArray[np.float32], varies: NDArray[np.bool_]

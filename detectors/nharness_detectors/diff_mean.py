@@ -38,6 +38,5 @@ class DiffMean(Detector):
         """Return each language's most different neurons; score = absolute difference of means [G, M]."""
         score = contrast(evidence.statistics("gate").mean())
         np.abs(score, out=score)
-        candidates = score > 0
-        membership = highest_of_each(score, self.options.top_rate, candidates)
-        return self.detection(evidence, membership=membership, score=score, candidates=candidates)
+        membership = highest_of_each(score, self.options.top_rate, score > 0)
+        return self.detection(evidence, membership=membership, score=score)

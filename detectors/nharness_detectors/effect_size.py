@@ -35,6 +35,5 @@ class EffectSize(DiffMean):
         np.abs(score, out=score)
         np.divide(score, pooled, out=score, where=pooled > 0)
         score[:, pooled == 0] = 0.0
-        candidates = score > 0
-        membership = highest_of_each(score, self.options.top_rate, candidates)
-        return self.detection(evidence, membership=membership, score=score, candidates=candidates)
+        membership = highest_of_each(score, self.options.top_rate, score > 0)
+        return self.detection(evidence, membership=membership, score=score)

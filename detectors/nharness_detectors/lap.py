@@ -38,9 +38,8 @@ class Lap(Detector):
     def detect(self, evidence: Evidence) -> Detection:
         """Return each language's most active neurons; score = p [G, M]."""
         probability = evidence.statistics("gate").activation_probability()
-        candidates = probability > 0
         if self.options.threshold is None:
-            membership = highest_of_each(probability, self.options.top_rate, candidates)
+            membership = highest_of_each(probability, self.options.top_rate, probability > 0)
         else:
             membership = probability > self.options.threshold
-        return self.detection(evidence, membership=membership, score=probability, candidates=candidates)
+        return self.detection(evidence, membership=membership, score=probability)

@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class TernaryOptions(DetectorOptions):
 
     top_rate: float = Field(0.01, gt=0, le=1)
     activation_bar: float = Field(0.95, ge=0, le=1)
-    lambda_: Literal["auto"] | float = Field("auto", alias="lambda", ge=0, le=1)
+    lambda_: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field("auto", alias="lambda")
 
 
 class Ternary(Detector):

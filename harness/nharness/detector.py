@@ -89,7 +89,7 @@ Options = TypeVar("Options", bound=BaseModel)
 class Detector(ABC):
     """Base of all detectors; an instance holds its options and nothing else."""
 
-    name: ClassVar[str]
+    name: str
     version: ClassVar[str] = "1"
 
     Options: ClassVar[type[DetectorOptions]] = DetectorOptions  # a subclass's own model, nested or assigned

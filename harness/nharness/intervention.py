@@ -55,7 +55,7 @@ class InterventionOptions(BaseModel):
 class Intervention(ABC):
     """Base of all interventions; an instance holds its options and nothing else."""
 
-    name: ClassVar[str]
+    name: str
     version: ClassVar[str] = "1"
     strength_option: ClassVar[str | None] = None  # the option that `--strength` sweeps
 

@@ -22,8 +22,8 @@ from nharness import tensorfile
 from nharness.errors import FileFormatError, OptionError, UnknownNameError, UsageError
 
 FORMAT = "nharness-neurons/1"
-KINDS = ("specific", "related", "general", "unassigned")
 Kind = Literal["specific", "related", "general", "unassigned"]
+KINDS: tuple[Kind, ...] = ("specific", "related", "general", "unassigned")
 Best = Literal["lowest", "highest"]
 
 
@@ -169,7 +169,9 @@ def to_pairs(flat: NDArray[np.int64], layer_widths: Sequence[int]) -> NDArray[np
 def to_flat(pairs: NDArray[Any], layer_widths: Sequence[int], *, where: str = "neurons") -> NDArray[np.int64]:
     """Return (layer, unit) pairs [n, 2] as flat indices [n]; raises `FileFormatError` for a pair outside the model."""
     if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
-        raise FileFormatError(f"{where}: expected whole numbers [n, 2] of (layer, unit), got {pairs.dtype}{pairs.shape}")
+        raise FileFormatError(
+            f"{where}: expected whole numbers [n, 2] of (layer, unit), got {pairs.dtype}{pairs.shape}"
+        )
     widths = np.asarray(layer_widths, dtype=np.int64)
     layers, units = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
     inside = (layers >= 0) & (layers < len(widths)) & (units >= 0)

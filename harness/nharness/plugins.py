@@ -103,7 +103,7 @@ class Plugins:
             module = point.load()
             self.pm.register(module, name=point.name)
             self._register(point.name, module)
-        except Exception as error:  # noqa: BLE001 - the plug-in boundary: anybody's code, named and reported
+        except Exception as error:
             if self.pm.has_plugin(point.name):
                 self.pm.unregister(name=point.name)
             for entries in self._entries.values():

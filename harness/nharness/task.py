@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from nharness.errors import OptionError, UnknownNameError, UsageError
@@ -32,6 +32,7 @@ class TaskSpec:
     lm_eval_task: lm-eval's name of the task, group or tag.
     include_path: the folder of its YAML, empty for lm-eval's own.
     num_fewshot: None leaves the task's own number. limit: at most so many items, None for all.
+    columns: (field, column) pairs that read a local file without a header, as `nharness.evaluation.local_files` has it.
     version: changes whenever the items or the scoring do.
     """
 
@@ -48,6 +49,7 @@ class TaskSpec:
     metric_filter: str = "none"
     num_fewshot: int | None = None
     limit: int | None = None
+    columns: tuple[tuple[str, str], ...] = ()
     version: str = "1"
 
     @property
@@ -116,7 +118,7 @@ class CodedFamily(TaskFamily):
     """A family of lm-eval tasks whose names hold a language code.
 
     task: the name with `{code}` where the code stands. codes: canonical tag -> code; a code that starts with "=" is the
-    whole name itself. include_path: folder of the YAML.
+    whole name itself. include_path: folder of the YAML. columns: field -> column of a local file without a header.
     """
 
     name: str
@@ -129,6 +131,7 @@ class CodedFamily(TaskFamily):
     metric_filter: str = "none"
     num_fewshot: int | None = None
     include_path: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
     version: str = "1"
 
     def languages(self) -> tuple[str, ...]:
@@ -150,7 +153,8 @@ class CodedFamily(TaskFamily):
             TaskSpec(
                 name=self.name, family=self.name, language=language, kind="lm-eval", metric=self.metric, unit=self.unit,
                 chance=self.chance, lm_eval_task=self.lm_eval_name(language), include_path=self.include_path,
-                metric_filter=self.metric_filter, num_fewshot=self.num_fewshot, version=self.version,
+                metric_filter=self.metric_filter, num_fewshot=self.num_fewshot, columns=tuple(self.columns.items()),
+                version=self.version,
             ),
         )  # fmt: skip
 

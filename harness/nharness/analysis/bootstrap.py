@@ -101,8 +101,10 @@ class ClusterBootstrap:
             raise UsageError(f"contrasts are {matrix.shape}; expected [{cells}, s]")
         smoothed = self._turn > 0 and contrasts is None
         centre, replicates = self._centre(smoothed=smoothed)
-        influence = [part @ matrix for part in self._influence(centre, smoothed=smoothed)]
+        parts, single = self._influence(centre, smoothed=smoothed)
+        influence = [part @ matrix for part in parts]
         error = np.sqrt(sum((part**2).sum(axis=0) for part in influence))
+        error = np.where((matrix[single] != 0).any(axis=0), np.nan, error)
         spread = np.sqrt(np.maximum(self._variances(influence), VARIANCE_FLOOR * error**2))
         return self._studentised(self.estimate @ matrix, centre @ matrix, error, (replicates @ matrix, spread))
 
@@ -147,13 +149,13 @@ class ClusterBootstrap:
         centre = sum(change.sum(axis=0) for change, _ in parts) / sum(weight.sum(axis=0) for _, weight in parts)
         return np.asarray(centre), self._replicates(with_pseudo=True)
 
-    def _influence(self, centre: Floats, *, smoothed: bool) -> list[Floats]:
-        """Return u of every cell, one array [rows, m] a stratum; NaN where a cell has a single cluster."""
+    def _influence(self, centre: Floats, *, smoothed: bool) -> tuple[list[Floats], NDArray[np.bool_]]:
+        """Return u of every cell, one array [rows, m] a stratum, and which cells have a single cluster [m]."""
         parts = [self._rows(i, smoothed=smoothed)[:2] for i in range(len(self._strata))]
         total = sum(weight.sum(axis=0) for _, weight in parts)
         number = sum((weight > 0).sum(axis=0) for _, weight in parts).astype(np.float64)
-        grow = np.sqrt(np.where(number > 1, number / np.maximum(number - 1, 1), np.nan))
-        return [(change - centre * weight) / total * grow for change, weight in parts]
+        grow = np.sqrt(number / np.maximum(number - 1, 1))
+        return [(change - centre * weight) / total * grow for change, weight in parts], number < 2
 
     def _variances(self, influence: list[Floats]) -> Floats:
         variance = np.zeros((self.draws, influence[0].shape[1]))

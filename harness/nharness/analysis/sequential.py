@@ -13,7 +13,7 @@ different places stay paired on what both have seen. After each batch:
 
 Stopping favours batches whose variance came out too small, and skewed ones are then also off centre. The factor under
 the root, looks that lie apart, and `fewest` = 30 keep `theta -+ precision` covering 93-97 %, normal or skewed
-(simulated in tests/harness/analysis/test_sequential.py). Cells that are precise already at `fewest` stop there and cover more.
+(simulated in tests/harness/analysis/test_sequential.py). Cells precise already at `fewest` stop there and cover more.
 """
 
 from __future__ import annotations

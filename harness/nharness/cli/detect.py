@@ -39,7 +39,9 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.budget is not None:
         detection = detection.cut(arguments.budget)
     detection.save(arguments.out)
-    rows = [{"language": tag, "neurons": int(detection.membership[detection.row(tag)].sum())} for tag in detection.languages]
+    rows = [
+        {"language": tag, "neurons": int(detection.membership[detection.row(tag)].sum())} for tag in detection.languages
+    ]
     if arguments.json:
         print(json.dumps({"file": str(arguments.out), "neurons": {row["language"]: row["neurons"] for row in rows}}))
     else:

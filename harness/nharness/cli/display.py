@@ -12,7 +12,7 @@ from typing import IO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -71,13 +71,13 @@ class LiveDisplay:
 
     def __init__(self, console: Console, languages: Sequence[str]) -> None:
         self._progress = Progress(
-            TextColumn("{task.description:<22}"), BarColumn(bar_width=28), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"),
-            TextColumn("{task.fields[rate]}"), TimeRemainingColumn(compact=True), console=console,
+            TextColumn("{task.description:<22}"), BarColumn(bar_width=28), MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"), TextColumn("{task.fields[rate]}"), TimeRemainingColumn(compact=True), console=console,
         )  # fmt: skip
         self._languages = tuple(languages)
         self._changes: dict[tuple[str, str], float | None] = {}
         self._title = ""
-        self._bars: dict[str, int] = {}
+        self._bars: dict[str, TaskID] = {}
         self._tokens: deque[tuple[float, int]] = deque(maxlen=50)
         self._live = Live(self._view(), console=console, refresh_per_second=8, transient=True)
         self._live.start()
@@ -107,11 +107,11 @@ class LiveDisplay:
         self._tokens.append((time.monotonic(), tokens))
         elapsed = self._tokens[-1][0] - self._tokens[0][0]
         rate = sum(count for _, count in list(self._tokens)[1:]) / elapsed if elapsed > 0 else 0
-        self._progress.update(self._bars[stage], advance=amount, rate=f"{rate:,.0f} tokens/s" if rate else "")  # type: ignore[arg-type] - rich numbers its bars
+        self._progress.update(self._bars[stage], advance=amount, rate=f"{rate:,.0f} tokens/s" if rate else "")
 
     def _finish(self, stage: str, summary: str) -> None:
         if stage in self._bars:
-            self._progress.remove_task(self._bars.pop(stage))  # type: ignore[arg-type] - rich numbers its bars
+            self._progress.remove_task(self._bars.pop(stage))
         self._live.console.print(Text(f"{stage}: {summary}"))
 
     def _cell(self, cell: Cell, status: str, change: float | None) -> None:

@@ -41,7 +41,10 @@ def _rows(what: str, plugins: Plugins) -> Sequence[Mapping[str, Any]]:
     if what == "languages":
         return _languages(plugins)
     registered = plugins.entries(what)
-    return [{"name": name, "summary": registered[name].entry.summary, "plugin": registered[name].plugin} for name in sorted(registered)]
+    return [
+        {"name": name, "summary": registered[name].entry.summary, "plugin": registered[name].plugin}
+        for name in sorted(registered)
+    ]
 
 
 def _languages(plugins: Plugins) -> Sequence[Mapping[str, Any]]:

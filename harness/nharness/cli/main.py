@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from nharness.errors import NharnessError, UnknownNameError
@@ -24,7 +25,10 @@ COMMANDS = {
     "validate": ("nharness.cli.validate", "records against the schema"),
     "list": ("nharness.cli.list_", "what is registered: detectors, interventions, tasks, corpora, models, plugins"),
 }
-CODES = "Exit codes: 0 passed, 1 a cell failed or a claim did not hold, 2 interrupted, 3 internal error, 4 usage error, 5 nothing collected."
+CODES = (
+    "Exit codes: 0 passed, 1 a cell failed or a claim did not hold, 2 interrupted, 3 internal error, 4 usage error, "
+    "5 nothing collected."
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         where = traceback.extract_tb(error.__traceback__)[-1]
         print(
-            f"nharness: internal error: {type(error).__name__}: {error} (at {os.path.basename(where.filename)}:{where.lineno}; "
-            "set NHARNESS_TRACEBACK=1 to see the whole way)", file=sys.stderr
+            f"nharness: internal error: {type(error).__name__}: {error} "
+            f"(at {Path(where.filename).name}:{where.lineno}; set NHARNESS_TRACEBACK=1 to see the whole way)", file=sys.stderr
         )  # fmt: skip
         return 3
 
@@ -85,7 +89,7 @@ def _overview() -> str:
     lines = [
         "usage: nharness COMMAND [OPTIONS]",
         "",
-        "Tests claims about language neurons: if the neurons a method finds are switched off, what happens to each language?",
+        "Tests claims about language neurons: with those that a method finds switched off, what happens to each language?",
         "",
         *(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()),
         "",

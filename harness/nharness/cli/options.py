@@ -96,8 +96,16 @@ def claims(text: str) -> list[dict[str, str]]:
 
 
 WHAT = (
-    Option("--detector", "detectors", names, "detectors to run: names, module:attr paths, file:NEURONS.safetensors", "A,B"),
-    Option("--option", "detector_options", pairs, "detector options, for every detector that has them or as DETECTOR.key", "K=V,..."),
+    Option(
+        "--detector", "detectors", names, "detectors to run: names, module:attr paths, file:NEURONS.safetensors", "A,B"
+    ),
+    Option(
+        "--option",
+        "detector_options",
+        pairs,
+        "detector options, for every detector that has them or as DETECTOR.key",
+        "K=V,...",
+    ),
     Option("--intervention", "interventions", names, "what is done to the neurons (default zero)", "A,B"),
     Option("--intervention-option", "intervention_options", pairs, "intervention options", "K=V,..."),
     Option("--strength", "strengths", numbers, "sweep of the intervention's strength", "A,B"),
@@ -112,7 +120,9 @@ MODEL = (
     Option("--device", "model.device", str, "auto, cpu, cuda, cuda:1 (default auto)", "DEVICE"),
     Option("--dtype", "model.dtype", str, "auto (the checkpoint's), float32, bfloat16, float16", "DTYPE"),
     Option("--device-map", "model.device_map", str, "spread a model over devices, as in transformers", "MAP"),
-    Option("--trust-remote-code", "model.trust_remote_code", bool, "run code that a checkpoint brings along", switch=True),
+    Option(
+        "--trust-remote-code", "model.trust_remote_code", bool, "run code that a checkpoint brings along", switch=True
+    ),
     Option("--batch-tokens", "model.batch_tokens", auto_or_int, "tokens per forward pass (default auto)", "N"),
     Option("--max-length", "model.max_length", int, "longest window in tokens (default 512)", "N"),
 )
@@ -120,9 +130,13 @@ TEXT = (
     Option("--languages", "languages", words, "language tags (default all that the corpus has)", "A,B"),
     Option("--corpus", "corpus.name", str, "registered name, folder, file, or hub dataset (default sample)", "NAME"),
     Option("--corpus-args", "corpus", pairs, "text_column=..., id_column=..., config=..., ...", "K=V,..."),
-    Option("--detect-tokens", "corpus.detect_tokens", int, "most tokens per language for detection (default 40000)", "N"),
+    Option(
+        "--detect-tokens", "corpus.detect_tokens", int, "most tokens per language for detection (default 40000)", "N"
+    ),
     Option("--eval-tokens", "corpus.eval_tokens", int, "most tokens per language for perplexity (default 8000)", "N"),
-    Option("--tokens", "corpus.tokens_of_interest", str, "all, or response: the prompt's tokens are not counted", "WHICH"),
+    Option(
+        "--tokens", "corpus.tokens_of_interest", str, "all, or response: the prompt's tokens are not counted", "WHICH"
+    ),
 )
 TASKS = (
     Option("--tasks", "tasks", words, "ppl, task families, or lm-eval task names (default ppl)", "A,B"),
@@ -130,7 +144,9 @@ TASKS = (
     Option("--num-fewshot", "task_options.num_fewshot", int, "few-shot examples", "N"),
     Option("--include-path", "task_options.include_path", words, "folders with lm-eval YAML tasks", "DIR,..."),
     Option("--dataset-dir", "task_options.dataset_dir", str, "serve tasks' data from local files", "DIR"),
-    Option("--apply-chat-template", "task_options.chat_template", bool, "wrap prompts in the chat template", switch=True),
+    Option(
+        "--apply-chat-template", "task_options.chat_template", bool, "wrap prompts in the chat template", switch=True
+    ),
 )
 RIGOUR = (
     Option("--controls", "controls.draws", int, "most matched random draws per target (default 5)", "N"),

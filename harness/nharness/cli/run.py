@@ -10,29 +10,31 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nharness.cli import options, settings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
 from nharness.spec import RunSpec
 
-if TYPE_CHECKING:
-    from nharness.plugins import Plugins
-    from nharness.run.line import RunResult
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a specification, of selection, and of the run itself."""
     options.add_options(parser)
     chosen = parser.add_argument_group("selection")
-    chosen.add_argument("-k", dest="expression", default="", metavar="EXPR", help="only cells whose id matches, as in pytest")
+    chosen.add_argument(
+        "-k", dest="expression", default="", metavar="EXPR", help="only cells whose id matches, as in pytest"
+    )
     chosen.add_argument("--collect-only", action="store_true", help="show cells and their cost, run nothing")
-    chosen.add_argument("-x", dest="maxfail", action="store_const", const=1, default=0, help="stop at the first failed cell")
+    chosen.add_argument(
+        "-x", dest="maxfail", action="store_const", const=1, default=0, help="stop at the first failed cell"
+    )
     chosen.add_argument("--maxfail", type=int, default=0, metavar="N", help="stop after N failed cells")
     chosen.add_argument("--lf", dest="last_failed", action="store_true", help="only cells that failed the last time")
     where = parser.add_argument_group("where")
-    where.add_argument("--out", type=Path, metavar="DIR", help="run folder (default nharness-runs/DETECTOR-MODEL-DIGEST)")
+    where.add_argument(
+        "--out", type=Path, metavar="DIR", help="run folder (default nharness-runs/DETECTOR-MODEL-DIGEST)"
+    )
     where.add_argument("--store", type=Path, metavar="DIR", help="store of products, may be shared (default OUT/store)")
     where.add_argument("--resume", action="store_true", help="go on with the run in --out, as it was specified")
     where.add_argument("--executor", default="local", metavar="NAME", help="where cells run (default local)")
@@ -40,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown = parser.add_argument_group("output")
     shown.add_argument("-q", dest="quiet", action="count", default=0, help="less")
     shown.add_argument("-v", dest="verbose", action="count", default=0, help="one line per cell")
-    shown.add_argument("--json", action="store_true", help="the records' paths and summaries as JSON on standard output")
+    shown.add_argument(
+        "--json", action="store_true", help="the records' paths and summaries as JSON on standard output"
+    )
     shown.add_argument("--log-json", type=Path, metavar="FILE", help="every event as a line of JSON")
     shown.add_argument("--durations", type=int, default=0, metavar="N", help="show the N slowest cells")
     shown.add_argument("--show-config", action="store_true", help="show where each setting comes from, run nothing")
@@ -58,10 +62,12 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.resume and from_line:
         raise UsageError(f"--resume goes on with the run as it was specified; leave out --{next(iter(from_line))}")
     plugins = load_plugins(arguments)
-    from nharness.cli.session import collect, run_and_report
-
     if arguments.collect_only:
+        from nharness.cli.collect import collect
+
         return collect(spec, plugins, arguments)
+    from nharness.cli.session import run_and_report
+
     return run_and_report(spec, plugins, arguments, command=_command())
 
 

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -22,8 +23,7 @@ from nharness.report.matrix import matrix_table, summary_rows
 from nharness.run.described import installed
 from nharness.run.events import Listener
 from nharness.run.folder import file_stem
-from nharness.run.line import RunRequest, RunResult, collected, run
-from nharness.run.plan import Plan
+from nharness.run.line import RunRequest, RunResult, run
 from nharness.spec import RunSpec
 
 DEFAULT_OUT = Path("nharness-runs")
@@ -35,7 +35,8 @@ def run_and_report(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespac
     out = arguments.out or default_out(spec)
     request = RunRequest(
         spec=spec, out=out, store=arguments.store, command=command, expression=arguments.expression,
-        last_failed=arguments.last_failed, maxfail=arguments.maxfail, executor=arguments.executor, workers=arguments.workers,
+        last_failed=arguments.last_failed, maxfail=arguments.maxfail, executor=arguments.executor,
+        workers=arguments.workers,
     )  # fmt: skip
     if verbosity >= 0:
         _header(request, plugins)
@@ -52,38 +53,6 @@ def run_and_report(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespac
     else:
         _print_result(result, plugins, arguments.durations)
     return result.exit_code
-
-
-def collect(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespace) -> int:
-    """Print the tree of cells, their number and what they would cost in forward tokens; run nothing."""
-    resolved, plan = collected(spec, plugins, arguments.expression)
-    tokens = estimated_tokens(resolved.spec, plan)
-    if arguments.json:
-        print(json.dumps({"cells": [cell.id for cell in plan.cells], "forward_tokens": tokens}, indent=1))
-        return 0
-    for edition, cells in plan.by_edition().items():
-        if arguments.quiet == 0 and (edition is None or edition.control is None or arguments.verbose):
-            print(f"{edition.id if edition else 'baseline'}")
-            by_task: dict[str, list[str]] = {}
-            for cell in cells:
-                by_task.setdefault(cell.task, []).append(cell.language)
-            for task, languages in by_task.items():
-                print(f"  {task}[{','.join(languages)}]")
-    controls = sum(cell.edition is not None and cell.edition.control is not None for cell in plan.cells)
-    print(f"{len(plan.cells)} cells ({controls} of them controls, drawn only as far as needed), about {tokens:,} forward tokens")
-    return 0
-
-
-def estimated_tokens(spec: RunSpec, plan: Plan) -> int:
-    """Return the most forward tokens a plan costs; lm-eval tasks count 100 tokens an item, 100 items without a limit."""
-    total = len(spec.languages) * spec.corpus.detect_tokens
-    for cell in plan.cells:
-        control = cell.edition is not None and cell.edition.control is not None
-        if plan.tasks[cell.task, cell.language].kind == "perplexity":
-            total += spec.controls.eval_tokens if control else spec.corpus.eval_tokens
-        else:
-            total += 100 * (spec.task_options.limit or 100)
-    return total
 
 
 def default_out(spec: RunSpec) -> Path:
@@ -109,7 +78,9 @@ def _header(request: RunRequest, plugins: Plugins) -> None:
 @contextmanager
 def _display(arguments: argparse.Namespace, verbosity: int, languages: tuple[str, ...]) -> Iterator[Listener]:
     console = Console(stderr=True)
-    shown = LiveDisplay(console, languages) if console.is_terminal and verbosity == 0 else PlainDisplay(verbosity=verbosity)
+    shown = (
+        LiveDisplay(console, languages) if console.is_terminal and verbosity == 0 else PlainDisplay(verbosity=verbosity)
+    )
     with ExitStack() as stack:
         stack.callback(shown.close)
         if arguments.log_json is None:
@@ -123,7 +94,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
     """Let the first Ctrl-C finish the running cell and the second stop at once; yield what tells whether one came."""
     asked: list[int] = []
 
-    def interrupt(number: int, frame: object) -> None:
+    def interrupt(number: int, _frame: object) -> None:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
@@ -142,7 +113,12 @@ def _print_result(result: RunResult, plugins: Plugins, durations: int) -> None:
         for task in record.tasks:
             console.print()
             console.print(matrix_table(record, task.name))
-        console.print(Text("* differs from random neurons after correction (q < 0.05); blue is harm, orange is benefit", style="dim"))
+        console.print(
+            Text(
+                "* differs from random neurons after correction (q < 0.05); blue is harm, orange is benefit",
+                style="dim",
+            )
+        )
         print()
         print_table(summary_rows(record))
     if result.failed:
@@ -155,10 +131,13 @@ def _print_result(result: RunResult, plugins: Plugins, durations: int) -> None:
         print("\n".join(f"  {outcome.seconds:8.2f} s  {cell.id}" for cell, outcome in slowest))
     for claim in result.claims:
         value = "no value" if claim.value is None else f"{claim.value:.4g}"
-        print(f"claim {'holds' if claim.holds else 'DOES NOT HOLD'}: {claim.record} {claim.task}: {claim.statement} ({value})")
+        verdict = "holds" if claim.holds else "DOES NOT HOLD"
+        print(f"claim {verdict}: {claim.record} {claim.task}: {claim.statement} ({value})")
     for text in plugins.hook.nharness_summary(records=list(result.records.values())):
         print(text)
-    counts = {status: sum(o.status == status for o in result.outcomes.values()) for status in ("passed", "failed", "skipped")}
+    counts = {
+        status: sum(o.status == status for o in result.outcomes.values()) for status in ("passed", "failed", "skipped")
+    }
     reused = sum(outcome.reused for outcome in result.outcomes.values())
     print(f"\n{', '.join(f'{n} {s}' for s, n in counts.items() if n)} ({reused} reused) in {result.seconds:.1f} s")
     for path in result.records:
@@ -172,6 +151,6 @@ def _as_json(result: RunResult) -> dict[str, object]:
             for path, record in result.records.items()
         ],
         "cells": {cell.id: outcome.status for cell, outcome in result.outcomes.items()},
-        "claims": [{"statement": c.statement, "task": c.task, "value": c.value, "holds": c.holds} for c in result.claims],
+        "claims": [asdict(claim) for claim in result.claims],
         "exit_code": result.exit_code,
     }  # fmt: skip

@@ -55,7 +55,7 @@ def build_spec(settings: Mapping[str, Any]) -> RunSpec:
 
 
 def checked(document: Mapping[str, Any]) -> RunSpec:
-    """Return the specification in a JSON-like document; raises `OptionError` or `UnknownNameError` for the first fault."""
+    """Return the specification in a JSON-like document; raises `OptionError` for the first fault."""
     try:
         return RunSpec.model_validate(document)
     except ValidationError as error:
@@ -80,9 +80,9 @@ def _read_settings(document: Mapping[str, Any], source: str) -> dict[str, Any]:
         if key not in BY_NAME:
             raise UnknownNameError(f"setting in {source}", key, BY_NAME)
         option = BY_NAME[key]
-        if isinstance(value, list) and all(isinstance(part, str) for part in value):
-            value = ",".join(value)
-        settings[key] = option.read(value) if isinstance(value, str) else value
+        texts = isinstance(value, list) and all(isinstance(part, str) for part in value)
+        text = ",".join(value) if texts else value
+        settings[key] = option.read(text) if isinstance(text, str) else value
     return settings
 
 

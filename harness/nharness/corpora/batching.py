@@ -48,15 +48,16 @@ class Batch:
 
 
 def batches(
-    encoded: Sequence[EncodedDocument], *, max_tokens: int, overhead: int = OVERHEAD, max_rows: int | None = None
+    encoded: Sequence[EncodedDocument], *, max_tokens: int, overhead: int = OVERHEAD, pad: bool = True
 ) -> Iterator[Batch]:
     """Yield batches of at most `max_tokens` tokens, padding included, longest rows first.
 
-    A row longer than `max_tokens` is a batch of its own. `max_rows` also bounds B.
+    A row longer than `max_tokens` is a batch of its own. Without `pad` (for models in which a token sees those after
+    it) a batch holds rows of one length only.
     """
     lengths = np.array([len(document.tokens) for document in encoded], dtype=np.int64)
     order = np.argsort(lengths, kind="stable")
-    for start, stop in reversed(_cuts(lengths[order], max_tokens, overhead, max_rows)):
+    for start, stop in reversed(_cuts(lengths[order], max_tokens, overhead, pad=pad)):
         yield _batch(encoded, order[start:stop], int(lengths[order[stop - 1]]))
 
 
@@ -66,14 +67,14 @@ def padding_share(encoded: Sequence[EncodedDocument], *, max_tokens: int, overhe
     return 1 - sum(len(document.tokens) for document in encoded) / computed if computed else 0.0
 
 
-def _cuts(lengths: NDArray[np.int64], max_tokens: int, overhead: int, max_rows: int | None) -> list[tuple[int, int]]:
+def _cuts(lengths: NDArray[np.int64], max_tokens: int, overhead: int, *, pad: bool) -> list[tuple[int, int]]:
     count = len(lengths)
     cost = np.zeros(count + 1, dtype=np.int64)  # cost[j]: least cost of batching the j shortest
     best = np.zeros(count + 1, dtype=np.int64)
     for stop in range(1, count + 1):
         longest = int(lengths[stop - 1])
-        most = max(1, min(max_tokens // max(longest, 1), max_rows or count))
-        starts = np.arange(max(0, stop - most), stop)
+        first = max(0, stop - max(1, max_tokens // max(longest, 1)))
+        starts = np.arange(first if pad else max(first, int(np.searchsorted(lengths, longest))), stop)
         costs = cost[starts] + (stop - starts) * longest + overhead
         chosen = int(np.argmin(costs))
         cost[stop], best[stop] = costs[chosen], starts[chosen]

@@ -18,9 +18,9 @@ SPLITS = ("detect", "eval")
 class Document:
     """One text of one language.
 
-    id: stable, shared by the translations of one text in a parallel corpus. source: what documents are clustered by
-    when intervals are computed (a page, an article); the id where nothing better is known. prompt: text that the
-    model sees before `text` and that counts only where tokens of interest are "all".
+    id: stable, shared by the translations of one text in a parallel corpus; `page#3` is the third document of a page.
+    source: where it is from (an article, a book). prompt: text that the model sees before `text` and that counts only
+    where tokens of interest are "all".
     """
 
     id: str
@@ -30,8 +30,10 @@ class Document:
 
     @property
     def cluster(self) -> str:
-        """The source, or the id of a document that names none."""
-        return self.source or self.id
+        """What documents are clustered by in intervals: the page of an id, else the source, else the id."""
+        page, mark, _ = self.id.rpartition("#")
+        return page if mark else self.source or self.id
+
 
 
 Reader = Callable[[], Iterable[Document]]

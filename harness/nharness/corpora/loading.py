@@ -63,7 +63,7 @@ def _local(path: Path, name: str, columns: Columns, splits: Mapping[str, str] | 
     if path.is_dir() and is_saved_dataset(path):
         return assemble(name, saved_tables(path), columns, splits=splits)
     manifest = _manifest(path / MANIFEST) if (path / MANIFEST).is_file() else {}
-    _check_hashes(path, manifest.get("sha256", {}))
+    _check_hashes(path, _hashes(path / MANIFEST, manifest))
     tables = find_tables(path, extra_splits=tuple((splits or {}).values()))
     corpus = assemble(str(manifest.get("name", name)), tables, columns, splits=splits)
     order = manifest.get("languages")
@@ -89,13 +89,26 @@ def _manifest(path: Path) -> dict[str, Any]:
     return document
 
 
-def _check_hashes(root: Path, hashes: object) -> None:
-    for relative, expected in hashes.items() if isinstance(hashes, dict) else ():
-        file = root / str(relative)
+def _hashes(path: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return SHA-256 by file: from `sha256: {file: hash}`, and from `splits: {split: {language: {file, sha256}}}`."""
+    try:
+        listed = {str(file): str(expected) for file, expected in manifest.get("sha256", {}).items()}
+        for by_language in manifest.get("splits", {}).values():
+            for entry in by_language.values():
+                if "sha256" in entry:
+                    listed[entry["file"]] = entry["sha256"]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise FileFormatError(f"{path}: 'sha256' or 'splits' is not in the layout of a corpus ({error!r})") from error
+    return listed
+
+
+def _check_hashes(root: Path, hashes: Mapping[str, str]) -> None:
+    for relative, expected in hashes.items():
+        file = root / relative
         if not file.is_file():
             raise FileFormatError(f"{file}: no such file, though {root / MANIFEST} lists it")
         got = hashlib.sha256(file.read_bytes()).hexdigest()
         if got != expected:
             raise FileFormatError(
-                f"{file}: its SHA-256 is {got[:12]}..., {root / MANIFEST} says {str(expected)[:12]}..."
+                f"{file}: its SHA-256 is {got[:12]}..., {root / MANIFEST} says {expected[:12]}..."
             )

@@ -4,7 +4,7 @@
 2. Its language stands in its name, or in a column; its split stands in its name, or is unknown.
 3. Names of splits become `detect` and `eval`: by the mapping given, else the first that exists of `DETECT` and,
    among the others, of `EVAL`. Where only one split exists, documents are divided in halves by a hash of their
-   source (else their id), the same in every language, so that no source and no translation stands on both sides.
+   cluster (page, source or id), the same in every language, so that no page and no translation stands on both sides.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ def assemble(
     for split, source in chosen.items():
         half = split if divided else None
         readers[split] = {tag: _reader(tag, found, columns, half) for tag, found in by_name[source].items()}
-    how = f"{chosen['detect']}, divided by a hash of the source" if divided else f"{chosen['detect']}, {chosen['eval']}"
-    return Corpus(name, readers, identity, {"splits": how})
+    how = "{detect}, divided by a hash of page, source or id" if divided else "{detect}, {eval}"
+    return Corpus(name, readers, identity, {"splits": how.format(**chosen)})
 
 
 def in_detect_half(document: Document) -> bool:
-    """Tell on which side an undivided corpus' document falls: a function of its source (else its id) alone."""
+    """Tell on which side an undivided corpus' document falls: a function of its cluster alone."""
     return hashlib.sha256(document.cluster.encode("utf-8", "surrogatepass")).digest()[0] < 128
 
 

@@ -48,12 +48,12 @@ class Product:
 class Flow:
     """What a tensor is inside a feed-forward block; see the module's steps.
 
-    `active`: an activation function lies on the way. `reduced`: one number per token, made from all units. `settled`:
+    `active`: 2 when an activation function lies on the way, 1 when only a soft cap (tanh) does, else 0. `reduced`: one number per token, made from all units. `settled`:
     the root of the last tensor before the units were mixed (normalised) behind the activation function.
     """
 
     leaves: frozenset[Leaf]
-    active: bool = False
+    active: int = 0
     reduced: bool = False
     product: Product | None = None
     settled: int | None = None
@@ -79,7 +79,7 @@ class Mark:
     """All that is known of one tensor; tensors that hold the same values share a `root`.
 
     `rows` int64 [S] are indices into the rows of the tensor these rows were gathered from, -1 for a row that belongs to
-    no token; `experts` int64 [S] is the expert of each row.
+    no token; `experts` int64 [S] is the expert of each row. Rows taken from one tensor share its `stem`.
     """
 
     root: int
@@ -87,6 +87,12 @@ class Mark:
     weight: Weight | None = None
     rows: Tensor | None = None
     experts: Tensor | None = None
+    stem: int = -1
+
+    @property
+    def source(self) -> int:
+        """The tensor of which these are some rows, or all."""
+        return self.root if self.stem < 0 else self.stem
 
 
 def gated_factors(left: Mark, right: Mark) -> Product | None:
@@ -96,8 +102,9 @@ def gated_factors(left: Mark, right: Mark) -> Product | None:
         return None
     if len({leaf.source for leaf in a.leaves | b.leaves}) != 1:
         return None
-    (gate, gate_root), (up, up_root) = ((a, left.root), (b, right.root)) if a.active else ((b, right.root), (a, left.root))
-    return Product(gate_root, up_root, gate.leaves, up.leaves)
+    if a.active > b.active:
+        return Product(left.root, right.root, a.leaves, b.leaves)
+    return Product(right.root, left.root, b.leaves, a.leaves)
 
 
 def combine(name: str, tensors: Sequence[Tensor], marks: Sequence[Mark], product: Product | None) -> Flow | None:
@@ -111,7 +118,7 @@ def combine(name: str, tensors: Sequence[Tensor], marks: Sequence[Mark], product
     if name in ops.REDUCTIONS and len(tensors) == 1:
         return replace(flows[0], reduced=True)
     mixing = name in ops.NORMS or (bool(whole) and any(flow.reduced for flow in flows))
-    active = name in ops.NONLINEAR or any(flow.active for flow in flows)
+    active = max(ops.strength(name), *(flow.active for flow in flows))
     return Flow(leaves, active, not whole, products[0] if products else None, _settled(whole, mixing, product))
 
 
@@ -134,6 +141,12 @@ def _settled(whole: Sequence[Mark], mixing: bool, product: Product | None) -> in
 def part_of(flow: Flow, part: str) -> Flow:
     """Return the flow of a slice of the values."""
     return replace(flow, leaves=frozenset(replace(leaf, part=f"{leaf.part}{part}") for leaf in flow.leaves))
+
+
+def joined(marks: Sequence[Mark]) -> Flow | None:
+    """Return the flow of rows put one below the other, when all of them are the same thing."""
+    flows = {mark.flow for mark in marks}
+    return marks[0].flow if len(flows) == 1 else None
 
 
 def settled_root(mark: Mark) -> int:

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from nharness.models import operations as ops
-from nharness.models.flow import Flow, Leaf, Mark, Product, Weight, combine, gated_factors, part_of
+from nharness.models.flow import Flow, Leaf, Mark, Product, Weight, combine, gated_factors, joined, part_of
 
 Arguments = tuple[Any, ...]
 
@@ -57,6 +57,9 @@ class Follower(TorchFunctionMode):
 
     def on_projection(self, leaf: Leaf) -> None:
         """See that a flow starts here."""
+
+    def on_activation(self, flow: Flow) -> None:
+        """See that a flow passes an activation function."""
 
     def on_departure(self, arrival: Arrival, output: Tensor) -> None:
         """See what the down projection made of an arrival."""
@@ -103,7 +106,7 @@ class Follower(TorchFunctionMode):
             arrival = Arrival(values, mark, weight, unit_dim, _parameter_dim(weight, dim))
             args = ops.put(args, kwargs, slot, self.on_arrival(arrival))
         result = func(*args, **kwargs)
-        leaf = Leaf(weight.parameter, "", mark.root, values.shape[unit_dim])
+        leaf = _leaf(weight, mark, values.shape[unit_dim])
         self.on_projection(leaf)
         self.marks[result] = Mark(next(self.roots), Flow(frozenset({leaf})), None, mark.rows, mark.experts)
         if arrival is not None:
@@ -133,10 +136,12 @@ class Follower(TorchFunctionMode):
         elif name in ops.ALIASES and isinstance(result, Tensor):
             self.marks[result] = _reshaped(first, tensors[0], result)
         elif name in ops.PARTS:
-            self._mark_parts(name, args, tensors, first, result)
+            self._mark_parts(name, args, kwargs, tensors, first, result)
         elif name in ops.REPEATS and isinstance(result, Tensor):
             self.marks[result] = self._repeated(name, args, kwargs, first, result)
-        elif isinstance(result, Tensor) and result.is_floating_point():
+        elif name == "cat" and isinstance(result, Tensor):
+            self.marks[result] = self._joined(args, kwargs, marks)
+        elif isinstance(result, Tensor) and not (result is tensors[0] and first.weight is not None):
             self.marks[result] = self._elementwise(name, tensors, marks, product)
 
     def _elementwise(self, name: str, tensors: list[Tensor], marks: list[Mark], product: Product | None) -> Mark:
@@ -148,12 +153,16 @@ class Follower(TorchFunctionMode):
             weight = marks[0].weight
             return Mark(root, weight=None if weight is None else replace(weight, exact=False))
         flow = combine(name, tensors, marks, product)
+        if flow is not None and ops.strength(name):
+            self.on_activation(flow)
         carrier = next((mark for mark in marks if mark.rows is not None or mark.experts is not None), None)
         if carrier is None or (flow is None and name not in ops.MULTIPLICATIONS):
             return Mark(root, flow)
         return Mark(root, flow, None, carrier.rows, carrier.experts)
 
-    def _mark_parts(self, name: str, args: Arguments, tensors: list[Tensor], first: Mark, result: Any) -> None:
+    def _mark_parts(
+        self, name: str, args: Arguments, kwargs: Mapping[str, Any], tensors: list[Tensor], first: Mark, result: Any
+    ) -> None:
         """Mark slices, and rows gathered by an index."""
         index = args[1] if len(args) > 1 else None
         if name == "index_select" and len(args) > 2:
@@ -162,6 +171,8 @@ class Follower(TorchFunctionMode):
             self.marks[result] = self._gathered(first, index)
         elif isinstance(result, Tensor) and tensors[0] is args[0] and result.numel() == tensors[0].numel():
             self.marks[result] = first
+        elif _splits_rows(name, args, kwargs, tensors[0]):
+            self._mark_rows(tensors[0], first, result)
         elif first.flow is not None:
             many = isinstance(result, tuple | list)
             for position, part in enumerate(result if many else (result,)):
@@ -173,12 +184,32 @@ class Follower(TorchFunctionMode):
                 next(self.roots), weight=replace(first.weight, experts=expert, exact=expert is not None and first.weight.exact)
             )
 
+    def _mark_rows(self, tensor: Tensor, mark: Mark, parts: Any) -> None:
+        """Mark groups of rows of a matrix."""
+        rows = torch.arange(len(tensor), device=tensor.device) if mark.rows is None else mark.rows
+        start = 0
+        for part in parts:
+            inside = slice(start, start + len(part))
+            experts = None if mark.experts is None else mark.experts[inside]
+            self.marks[part] = Mark(next(self.roots), mark.flow, None, rows[inside], experts, mark.source)
+            start += len(part)
+
+    def _joined(self, args: Arguments, kwargs: Mapping[str, Any], marks: list[Mark]) -> Mark:
+        """Mark rows put one below the other."""
+        root = next(self.roots)
+        dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+        if dim != 0 or any(mark.rows is None for mark in marks):
+            return Mark(root)
+        rows = torch.cat([mark.rows for mark in marks if mark.rows is not None])
+        experts = [mark.experts for mark in marks if mark.experts is not None]
+        return Mark(root, joined(marks), None, rows, torch.cat(experts) if len(experts) == len(marks) else None)
+
     def _gathered(self, mark: Mark, index: Tensor) -> Mark:
         """Mark `tensor[index]`: experts of a weight, or rows of an activation."""
         root = next(self.roots)
         if mark.weight is not None:
             return Mark(root, weight=replace(mark.weight, experts=index))
-        return Mark(root, mark.flow, None, index if mark.rows is None else mark.rows[index], None)
+        return Mark(root, mark.flow, None, index if mark.rows is None else mark.rows[index], None, mark.source)
 
     def _repeated(self, name: str, args: Arguments, kwargs: dict[str, Any], mark: Mark, result: Tensor) -> Mark:
         """Mark rows repeated in place (a b -> a a b b) or as a whole (a b -> a b a b)."""
@@ -211,6 +242,21 @@ class Follower(TorchFunctionMode):
             rows, experts = _stacked_rows(values)
             return replace(mark, rows=rows, experts=experts)
         return mark
+
+
+def _leaf(weight: Weight, mark: Mark, width: int) -> Leaf:
+    """Return the projection of a tensor; one of a projection (a low-rank pair) is a projection of what that one took."""
+    flow = mark.flow
+    if flow is not None and not flow.active and len(flow.leaves) == 1:
+        first = next(iter(flow.leaves))
+        return Leaf(weight.parameter, "", first.source, first.width)
+    return Leaf(weight.parameter, "", mark.source, width)
+
+
+def _splits_rows(name: str, args: Arguments, kwargs: Mapping[str, Any], tensor: Tensor) -> bool:
+    """True when a matrix of activations is cut into groups of rows."""
+    dim = args[2] if len(args) > 2 else kwargs.get("dim", 0)
+    return name in ("split", "split_with_sizes") and dim == 0 and tensor.ndim == 2 and tensor.is_floating_point()
 
 
 def _stacked_rows(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,11 +7,14 @@
    activation, fused experts) remember the weights, and the sites are reached by following the data when they are needed.
 3. Group the blocks by decoder layer: the module path up to its first number.
 
+4. A projection whose result goes through an activation function itself gates something else: no feed-forward block.
+
 No name of a model, class or folder decides anything.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from torch import nn
@@ -19,7 +22,7 @@ from torch import nn
 from nharness.errors import ModelError
 from nharness.models.flow import Leaf
 from nharness.models.neuron_map import SITES, UP, DownProjection, LayerNeurons, ModuleTap, NeuronMap, Segment
-from nharness.models.trace import FoundBlock, Trace, common_prefix, trace
+from nharness.models.trace import TRACE_BATCH, TRACE_LENGTH, FoundBlock, Trace, common_prefix, trace
 
 Architecture = Callable[[nn.Module], NeuronMap | None]
 
@@ -36,20 +39,33 @@ def locate(model: nn.Module, plugins: Sequence[Architecture] = ()) -> NeuronMap:
         if found is not None:
             return found
     traced = trace(model)
-    blocks = _distinct(traced.blocks)
+    blocks = [block for block in _distinct(traced.blocks) if block.parameter not in traced.activated]
     if not blocks:
         raise ModelError(
             f"no feed-forward block found in {type(model).__name__}: no projection takes an elementwise nonlinear function "
             "of projections of one vector back to the width of that vector"
         )
+    _require_tokens(model, blocks)
     return NeuronMap(tuple(_layer(model, traced, index, group) for index, group in enumerate(_grouped(blocks))))
 
 
-def _distinct(blocks: Sequence[FoundBlock]) -> list[FoundBlock]:
-    """Keep the first meeting with each down projection: experts are met once each."""
-    seen: dict[str, FoundBlock] = {}
+def _require_tokens(model: nn.Module, blocks: Sequence[FoundBlock]) -> None:
+    """Refuse a model in which a feed-forward block does not see one vector per token."""
+    tokens = TRACE_BATCH * TRACE_LENGTH
     for block in blocks:
-        seen.setdefault(block.parameter, block)
+        seen = math.prod(block.shape[:-1])
+        if not block.routed and seen != tokens:
+            raise ModelError(
+                f"{type(model).__name__}: {_block_path(block)} sees {seen} vectors for {tokens} tokens, so activations "
+                "cannot be said to belong to tokens; give `plugins=` a callable that returns its NeuronMap"
+            )
+
+
+def _distinct(blocks: Sequence[FoundBlock]) -> list[FoundBlock]:
+    """Keep the first meeting with each down projection in each place: experts are met once each."""
+    seen: dict[tuple[str, str], FoundBlock] = {}
+    for block in blocks:
+        seen.setdefault((block.parameter, _block_path(block)), block)
     return list(seen.values())
 
 
@@ -111,24 +127,39 @@ def _segment(model: nn.Module, traced: Trace, block: FoundBlock, first_unit: int
         block=_block_path(block),
         down=_down_projection(model, block),
         taps=taps,
-        gate_leaves=_leaf_keys(product.gate_leaves if product else block.flow.leaves),
-        up_leaves=_leaf_keys(product.up_leaves if product else frozenset()),
+        gate_leaves=_leaf_keys(model, block, product.gate_leaves if product else block.flow.leaves),
+        up_leaves=_leaf_keys(model, block, product.up_leaves if product else frozenset()),
+        time_first=not block.routed and block.shape[:-1] == (TRACE_LENGTH, TRACE_BATCH),
+        passes=traced.calls.get(_block_path(block), 1),
     )
 
 
-def _leaf_keys(leaves: frozenset[Leaf]) -> frozenset[tuple[str, str]]:
-    return frozenset((leaf.parameter, leaf.part) for leaf in leaves)
+def _leaf_keys(model: nn.Module, block: FoundBlock, leaves: frozenset[Leaf]) -> frozenset[tuple[str, str]]:
+    return frozenset((_name_inside(model, block, leaf.parameter), leaf.part) for leaf in leaves)
+
+
+def _name_inside(model: nn.Module, block: FoundBlock, parameter: str) -> str:
+    """Return the name that a parameter has inside the block: a weight shared by two blocks has a name in each."""
+    path = _block_path(block)
+    prefix = f"{path}." if path else ""
+    if parameter.startswith(prefix):
+        return parameter
+    wanted = model.get_parameter(parameter)
+    inside = model.get_submodule(path).named_parameters(remove_duplicate=False)
+    return next((f"{prefix}{name}" for name, value in inside if value is wanted), parameter)
 
 
 def _module_taps(traced: Trace, block: FoundBlock) -> dict[str, ModuleTap]:
-    """Return the sites of a dense block that are a module's input or output; modules that run more than once are no use."""
+    """Return the sites of a dense block that are a module's input or output; a module that
+    runs more often than the block is shared with another block, and of no use."""
     taps: dict[str, ModuleTap] = {}
-    takers = [name for name in traced.took.get(block.hidden_root, ()) if traced.calls[name] == 1]
+    passes = traced.calls[_block_path(block)]
+    takers = [name for name in traced.took.get(block.hidden_root, ()) if traced.calls[name] == passes]
     if takers:
         taps["hidden"] = ModuleTap(takers[-1], "input")
     product = block.flow.product
     for site, root in () if product is None else (("gate", product.gate), (UP, product.up)):
-        givers = [name for name in traced.gave.get(root, ()) if traced.calls[name] == 1]
+        givers = [name for name in traced.gave.get(root, ()) if traced.calls[name] == passes]
         if givers:
             taps[site] = ModuleTap(givers[0], "output")
     return taps
@@ -136,10 +167,11 @@ def _module_taps(traced: Trace, block: FoundBlock) -> dict[str, ModuleTap]:
 
 def _down_projection(model: nn.Module, block: FoundBlock) -> DownProjection:
     """Describe the weight that takes the hidden vector."""
-    owner, _, _ = block.parameter.rpartition(".")
+    parameter = _name_inside(model, block, block.parameter)
+    owner, _, _ = parameter.rpartition(".")
     alone = len(block.parameter_shape) == 2
     return DownProjection(
-        parameter=block.parameter,
+        parameter=parameter,
         unit_dim=block.weight_unit_dim,
         module=owner if alone else None,
         foldable=block.exact and block.flow.settled is None,

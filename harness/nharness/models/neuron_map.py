@@ -49,7 +49,9 @@ class Segment:
 
     `block` is the smallest module that sees every token and contains the whole block; sites without a module tap are
     reached by following the data through it. `gate_leaves`/`up_leaves` name the weights whose products the gate and
-    the up projection are, with the part of the output they take.
+    the up projection are, with the part of the output they take. `time_first` blocks see vectors in (t, b) order.
+    `passes` is how often the block runs in one forward pass: more than once where layers share their weights, and then
+    every token activates a neuron that many times.
     """
 
     first_unit: int
@@ -62,6 +64,8 @@ class Segment:
     taps: Mapping[str, ModuleTap] = field(default_factory=dict)
     gate_leaves: frozenset[tuple[str, str]] = frozenset()
     up_leaves: frozenset[tuple[str, str]] = frozenset()
+    time_first: bool = False
+    passes: int = 1
 
     @property
     def units(self) -> int:
@@ -93,6 +97,11 @@ class LayerNeurons:
     sites: tuple[str, ...]
     experts: int
     segments: tuple[Segment, ...] = ()
+
+    @property
+    def passes(self) -> int:
+        """How often each token runs through the layer's neurons in one forward pass."""
+        return max((segment.passes for segment in self.segments), default=1)
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,10 @@ NEUTRAL = frozenset(
     "reciprocal nan_to_num masked_fill isfinite isnan isinf iadd isub imul itruediv addcmul lerp fill copysign sign "
     "true_divide multiply subtract divide fake_quantize round floor and or".split()
 )
-# One value from one value, and an activation function or the heart of one.
+# One value from one value, and an activation function or the heart of one; a tanh may be no more than a soft cap.
+SOFT = frozenset({"tanh"})
 NONLINEAR = frozenset(
-    "relu relu6 silu gelu sigmoid logsigmoid tanh erf exp expm1 log log1p softplus elu celu selu leaky_relu mish "
+    "relu relu6 silu gelu sigmoid logsigmoid erf exp expm1 log log1p softplus elu celu selu leaky_relu mish "
     "hardswish hardsigmoid hardtanh softsign tanhshrink threshold prelu sin cos".split()
 )
 # One number per token from all units.
@@ -36,7 +37,7 @@ REDUCTIONS = frozenset("mean sum var std norm amax amin max min vector_norm".spl
 NORMS = frozenset("rms_norm layer_norm normalize group_norm".split())
 REPEATS = frozenset("repeat repeat_interleave".split())
 MULTIPLICATIONS = frozenset("mul rmul imul multiply".split())
-CONTINUING = NEUTRAL | NONLINEAR | REDUCTIONS | NORMS
+CONTINUING = NEUTRAL | NONLINEAR | SOFT | REDUCTIONS | NORMS
 # Questions about a tensor that make no tensor.
 HARMLESS = frozenset("size dim numel shape dtype device is_floating_point stride data_ptr item tolist len ndim grad_fn".split())
 INTEGERS = frozenset({torch.int64, torch.int32, torch.uint8})
@@ -86,6 +87,11 @@ def matrix_product(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     if name == "rmatmul":
         left, right, slots = right, left, slots[::-1]
     return MatrixProduct(left, right, slots[0], slots[1], -1, right_dim, offsets)
+
+
+def strength(name: str) -> int:
+    """Return how much of an activation function `name` is: 2 for one, 1 for what may be a soft cap, 0 for none."""
+    return 2 if name in NONLINEAR else 1 if name in SOFT else 0
 
 
 def put(args: tuple[Any, ...], kwargs: dict[str, Any], slot: int | str, value: Any) -> tuple[Any, ...]:

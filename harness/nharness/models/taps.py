@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from nharness.errors import ModelError
@@ -84,7 +85,8 @@ def _hook(
     """Hook what `module` takes or gives."""
 
     def see(tensor: Tensor) -> Tensor | None:
-        changed = visitor(SiteValues(layer, segment, site, tensor.reshape(-1, tensor.shape[-1])))
+        rows = token_rows(segment, tensor)
+        changed = visitor(SiteValues(layer, segment, site, tensor.reshape(-1, tensor.shape[-1]), rows))
         return None if changed is None else changed.reshape(tensor.shape)
 
     def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -104,6 +106,15 @@ def _hook(
     if tap.end == "input":
         return module.register_forward_pre_hook(before, with_kwargs=True)
     return module.register_forward_hook(after)
+
+
+def token_rows(segment: Segment, tensor: Tensor) -> Tensor | None:
+    """Return the flat token index b*T + t of each row of a block that sees [T, B, I]; None for one that sees [B, T, I]."""
+    if not segment.time_first or tensor.ndim != 3:
+        return None
+    length, batch = tensor.shape[:2]
+    time = torch.arange(length, device=tensor.device)[:, None]
+    return (torch.arange(batch, device=tensor.device) * length + time).reshape(-1)
 
 
 def _follow(
@@ -173,7 +184,7 @@ class SiteFollower(Follower):
 
     def _visit(self, layer: LayerNeurons, segment: Segment, site: str, values: Tensor, mark: Mark) -> Tensor:
         flat = values.reshape(-1, segment.width)
-        experts, rows = (mark.experts, mark.rows) if segment.routed else (None, None)
+        experts, rows = (mark.experts, mark.rows) if segment.routed else (None, token_rows(segment, values))
         changed = self.visitor(SiteValues(layer, segment, site, flat, rows, experts))
         return values if changed is None else changed.reshape(values.shape)
 

@@ -25,7 +25,7 @@ class FoundBlock:
     """One feed-forward block met in the traced pass.
 
     `hidden_root` is the root of the hidden site, `stack` the module calls around the down projection, `leaf_stacks`
-    those around each projection that feeds it, `rows` the number of token vectors that arrived.
+    those around each projection that feeds it, `shape` that of the hidden vectors that arrived.
     """
 
     flow: Flow
@@ -36,19 +36,23 @@ class FoundBlock:
     exact: bool
     routed: bool
     width: int
-    rows: int
+    shape: tuple[int, ...]
     stack: tuple[str, ...]
     leaf_stacks: tuple[tuple[str, ...], ...]
 
 
 @dataclass
 class Trace:
-    """What the traced pass showed: blocks in order, and the modules that took or gave each root, in call order."""
+    """What the traced pass showed: blocks in order, and the modules that took or gave each root, in call order.
+
+    `activated` are the weights whose products went through an activation function.
+    """
 
     blocks: list[FoundBlock] = field(default_factory=list)
     took: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     gave: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    activated: set[str] = field(default_factory=set)
 
 
 class _Tracer(Follower):
@@ -74,6 +78,9 @@ class _Tracer(Follower):
     def on_projection(self, leaf: Leaf) -> None:
         self.leaf_stacks[leaf] = tuple(self.stack)
 
+    def on_activation(self, flow: Flow) -> None:
+        self.trace.activated.update(leaf.parameter for leaf in flow.leaves)
+
     def on_departure(self, arrival: Arrival, output: Tensor) -> None:
         flow = arrival.mark.flow
         if flow is None or output.shape[arrival.unit_dim] != next(iter(flow.leaves)).width:
@@ -90,7 +97,7 @@ class _Tracer(Follower):
                 exact=arrival.weight.exact,
                 routed=arrival.mark.experts is not None,
                 width=width,
-                rows=arrival.values.numel() // max(width, 1),
+                shape=tuple(arrival.values.shape),
                 stack=tuple(self.stack),
                 leaf_stacks=tuple(self.leaf_stacks[leaf] for leaf in sorted(whole, key=lambda leaf: leaf.parameter)),
             )

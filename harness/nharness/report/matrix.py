@@ -1,12 +1,12 @@
 """The language x language matrix of a record, coloured by size and sign, significance marked.
 
 Rows are what was deactivated, columns the language that was measured. `*` marks a change that stands out from random
-neurons and from no change after correction (q below 1 - confidence); blue is harm, orange is benefit, both dark when large.
+neurons after correction (q below 0.05); blue is harm, orange is benefit, both dark when large.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.style import Style
@@ -56,7 +56,10 @@ def matrix_table(record: Record, task: str) -> Table:
         table.add_column(f"{language:>7} ", justify="right")
     table.add_column(" neurons", justify="right")
     for target in record.targets:
-        row = [_cell(measure, cells.get((target.name, language)), abs(scale), language == target.language) for language in languages]
+        row = [
+            _cell(measure, cells.get((target.name, language)), abs(scale), language == target.language)
+            for language in languages
+        ]
         table.add_row(f"{target.name} ", *row, f"{target.neurons}")
     return table
 
@@ -72,23 +75,23 @@ def _cell(measure: Measure, cell: CellResult | None, scale: float, diagonal: boo
     value = measure.value(cell)
     if value is None:
         return Text(" failed ", style="red")
-    mark = "*" if cell.q is not None and cell.q < 0.05 else " "  # noqa: PLR2004 - the level of the interval
+    mark = "*" if cell.q is not None and cell.q < 0.05 else " "
     text = f"{value:7.{measure.digits}f}{mark}"
     return Text(text, style=_colour(_harm(measure, cell), scale) + Style(bold=diagonal))
 
 
 def _colour(harm: float, scale: float) -> Style:
-    """Return a background from white to blue (harm) or orange (benefit); the square root keeps small effects visible."""
+    """Return a background from white to blue (harm) or orange (benefit); the root keeps small effects visible."""
     if scale <= 0 or harm == 0:
         return Style()
     share = min(1.0, (abs(harm) / scale) ** 0.5)
     end = HARM if harm > 0 else BENEFIT
     mixed = [round(255 + (part - 255) * share) for part in end]
-    foreground = "white" if share > 0.55 else "black"  # noqa: PLR2004 - where black stops being legible
-    return Style(color=foreground, bgcolor="#{:02x}{:02x}{:02x}".format(*mixed)) if share > 0.05 else Style()  # noqa: PLR2004 - nothing to see
+    foreground = "white" if share > 0.55 else "black"
+    return Style(color=foreground, bgcolor="#{:02x}{:02x}{:02x}".format(*mixed)) if share > 0.05 else Style()
 
 
-def summary_rows(record: Record) -> list[Mapping[str, str]]:
+def summary_rows(record: Record) -> Sequence[Mapping[str, str]]:
     """Return one row per task: on and off target, selectivity with its interval, diagonal share, random controls."""
     rows = []
     for summary in record.summary:

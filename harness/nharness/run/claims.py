@@ -50,7 +50,9 @@ def parse_claim(statement: str) -> tuple[str, str, float]:
     """Return quantity, operator and number of a statement."""
     match = _STATEMENT.fullmatch(statement)
     if match is None:
-        raise UsageError(f"claim {statement!r}; expected a statement such as 'selectivity > 0.01' or 'ppl.diagonal_share >= 0.9'")
+        raise UsageError(
+            f"claim {statement!r}; expected a statement such as 'selectivity > 0.01' or 'ppl.diagonal_share >= 0.9'"
+        )
     try:
         return match[1], match[2], float(match[3])
     except ValueError as error:
@@ -75,7 +77,10 @@ def quantity_of(summary: TaskSummary, name: str) -> float | None:
     base, _, end = name.partition(".")
     if base == "control_p":
         return summary.control_selectivity.p if summary.control_selectivity else None
-    known = [*(field for field in TaskSummary.model_fields if field not in {"task", "rows", "control_selectivity"}), "control_p"]
+    known = [
+        *(field for field in TaskSummary.model_fields if field not in {"task", "rows", "control_selectivity"}),
+        "control_p",
+    ]
     if base not in known or end not in {"", "low", "high"}:
         raise UnknownNameError("quantity of a claim", name, known)
     found = getattr(summary, base)

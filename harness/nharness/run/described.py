@@ -5,17 +5,16 @@ Legend: `G` languages, `L` layers, `M` neurons of the model.
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nharness.neurons import KINDS, Detection
+from nharness.neurons import KINDS, Detection, Kind
 from nharness.record.detection import KindCounts, LayerProfile, Neurons
 from nharness.record.sources import Environment
 
@@ -60,8 +59,9 @@ def describe_neurons(detection: Detection, *, file: str | None, sha256: str | No
 
 
 def _processor() -> str | None:
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+    listed = Path("/proc/cpuinfo")
+    if listed.exists():
+        with listed.open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 if line.startswith("model name"):
                     return line.partition(":")[2].strip() or None
@@ -75,8 +75,8 @@ def _kind_counts(kinds: NDArray[np.int8]) -> KindCounts:
 
 def _kind_layers(
     kinds: NDArray[np.int8], widths: Sequence[int]
-) -> dict[Literal["specific", "related", "general", "unassigned"], tuple[int, ...]]:
-    return {kind: _per_layer(kinds == place, widths) for place, kind in enumerate(KINDS)}  # type: ignore[misc] - KINDS are these
+) -> dict[Kind, tuple[int, ...]]:
+    return {kind: _per_layer(kinds == place, widths) for place, kind in enumerate(KINDS)}
 
 
 def _per_layer(marked: NDArray[np.bool_], widths: Sequence[int]) -> tuple[int, ...]:

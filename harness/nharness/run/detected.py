@@ -34,8 +34,8 @@ def detect(detectors: Mapping[str, Detector], recorded: Recorded, listen: Listen
         counts = detection.membership.sum(axis=1)
         shared = neurons.KINDS.index("specific")
         summary = (
-            f"{int(detection.membership.any(axis=0).sum())} of {detection.size} neurons, {counts.min()} to {counts.max()} "
-            f"a language, {int((detection.kinds() == shared).sum())} specific"
+            f"{int(detection.membership.any(axis=0).sum())} of {detection.size} neurons, {counts.min()} to "
+            f"{counts.max()} a language, {int((detection.kinds() == shared).sum())} specific"
         )
         listen(StageFinished(f"detect {name}", seconds, reused=False, summary=summary))
     return found

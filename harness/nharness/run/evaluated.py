@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from nharness.analysis.controls import ControlPlan, ControlRules
 from nharness.errors import InterruptedRun
@@ -47,7 +48,7 @@ class Evaluation:
         """
         groups = self.plan.by_edition()
         targets = {edition: cells for edition, cells in groups.items() if edition is None or edition.control is None}
-        controls = {edition: cells for edition, cells in groups.items() if edition not in targets}
+        controls = {edition: cells for edition, cells in groups.items() if edition is not None and edition not in targets}
         self.listen(StageStarted(STAGE, len(self.plan.cells), "cells"))
         self._evaluate(targets, prepared)
         for requested in self._control_rounds(controls):
@@ -63,7 +64,7 @@ class Evaluation:
         """Cells that failed, in order of completion."""
         return [cell for cell, outcome in self.outcomes.items() if outcome.status == "failed"]
 
-    def _evaluate(self, groups: Mapping[Edition | None, Sequence[Cell]], prepared: Prepared) -> None:
+    def _evaluate(self, groups: Mapping[Any, Sequence[Cell]], prepared: Prepared) -> None:
         jobs = []
         for edition, cells in groups.items():
             if self._given_up():
@@ -79,11 +80,17 @@ class Evaluation:
                 return
 
     def _job(self, edition: Edition | None, cells: Sequence[Cell], prepared: Prepared) -> list[Job]:
-        """Return the job of the cells that are not in the store; none when all are, or when there is nothing to edit."""
+        """Return the job of the cells that are not in the store; none when all are, or nothing is to be edited."""
         changes = prepared.changes(edition) if edition is not None else ()
         if edition is not None and not any(len(change.flat) for change in changes):
             for cell in cells:
-                self._finish(Done(cell, "", CellOutcome("skipped", reason=f"{edition.detector} has no neuron for {edition.target}")))
+                self._finish(
+                    Done(
+                        cell,
+                        "",
+                        CellOutcome("skipped", reason=f"{edition.detector} has no neuron for {edition.target}"),
+                    )
+                )
             return []
         digest = changes_digest(changes)
         missing = []
@@ -125,7 +132,9 @@ class Evaluation:
         """Yield what every detection's control plan asks for next, until none asks for more."""
         families: dict[tuple[object, ...], list[Edition]] = {}
         for edition in controls:
-            families.setdefault((edition.detector, edition.intervention, edition.strength, edition.budget), []).append(edition)
+            families.setdefault((edition.detector, edition.intervention, edition.strength, edition.budget), []).append(
+                edition
+            )
         while True:
             wanted: dict[Edition, list[Cell]] = {}
             for editions in families.values():
@@ -160,7 +169,9 @@ class Evaluation:
         for target in targets:
             for language in languages:
                 for number in [None, *range(self.worker.resolved.spec.controls.draws)]:
-                    edition = Edition(sample.detector, target, sample.intervention, number, sample.strength, sample.budget)
+                    edition = Edition(
+                        sample.detector, target, sample.intervention, number, sample.strength, sample.budget
+                    )
                     cell = Cell(edition, task, language)
                     if cell not in self.outcomes:
                         continue

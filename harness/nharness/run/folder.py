@@ -27,7 +27,7 @@ class RunFolder:
         return self.path / "records"
 
     def begin(self, spec: RunSpec, command: str) -> None:
-        """Write down what is run; raises `OutputError` when the folder cannot be written, `UsageError` when it is taken.
+        """Write down what is run; raises `OutputError` for a folder that cannot be written, `UsageError` if taken.
 
         A folder belongs to one specification: going on with it is free, another one needs another folder.
         """

@@ -13,17 +13,17 @@ from nharness.record.model import Record
 from nharness.record.sources import Study
 from nharness.run.cells import Cell, CellOutcome
 from nharness.run.claims import ClaimResult, check_claims
+from nharness.run.collection import collected
 from nharness.run.controls import ControlSampler
 from nharness.run.detected import Detected, detect
 from nharness.run.evaluated import Evaluation
 from nharness.run.events import Listener, Noted, StageFinished, ignore
 from nharness.run.executor import Executor, LocalExecutor
 from nharness.run.folder import RunFolder
-from nharness.run.plan import Plan, make_plan, select
 from nharness.run.prepared import Prepared
 from nharness.run.recorded import Recorded, record_evidence
 from nharness.run.records import RecordWriter
-from nharness.run.resolve import Resolved, resolve
+from nharness.run.resolve import Resolved
 from nharness.run.store import Store
 from nharness.run.worker import Worker
 from nharness.spec import RunSpec
@@ -66,15 +66,6 @@ class RunResult:
         return int(bool(self.failed) or any(not claim.holds for claim in self.claims))
 
 
-def collected(spec: RunSpec, plugins: Plugins, expression: str = "") -> tuple[Resolved, Plan]:
-    """Return the things a specification names and the cells it comes to; loads no model."""
-    resolved = resolve(spec, plugins)
-    plan = select(make_plan(resolved.spec, resolved.languages, resolved.tasks), expression)
-    cells = list(plan.cells)
-    plugins.hook.nharness_collection_modify(cells=cells)
-    return resolved, Plan(tuple(cells), plan.tasks)
-
-
 def run(
     request: RunRequest, plugins: Plugins, *, listen: Listener = ignore, stop: Callable[[], bool] = lambda: False
 ) -> RunResult:
@@ -94,7 +85,7 @@ def run(
     for text in resolved.warnings:
         listen(Noted("warning", text))
 
-    worker = _load(resolved, listen)
+    worker = load_worker(resolved, listen)
     recorded = record_evidence(worker, needs_of(resolved), store, listen)
     detected = detect(resolved.detectors, recorded, listen)
     prepared = _prepare(resolved, recorded, detected)
@@ -113,18 +104,21 @@ def run(
 def needs_of(resolved: Resolved) -> list[Need]:
     """Return everything that detectors, interventions and controls want recorded; activation counts at least."""
     needs = [Need("activation_count", "gate")]
-    for part in (*resolved.detectors.values(), *resolved.interventions.values()):
-        needs += part.needs()
+    for detector in resolved.detectors.values():
+        needs += detector.needs()
+    for intervention in resolved.interventions.values():
+        needs += intervention.needs()
     return list(dict.fromkeys(needs))
 
 
-def _load(resolved: Resolved, listen: Listener) -> Worker:
+def load_worker(resolved: Resolved, listen: Listener) -> Worker:
+    """Return the worker of this process, its model loaded and its neurons located."""
     started = time.perf_counter()
     worker = Worker(resolved)
     widths = worker.neuron_map.layer_widths
     summary = (
-        f"{resolved.spec.model.name}: {type(worker.loaded.model).__name__}, {worker.loaded.model.num_parameters():,} parameters, "
-        f"{len(widths)} layers, {sum(widths):,} neurons, on {worker.device}"
+        f"{resolved.spec.model.name}: {type(worker.loaded.model).__name__}, "
+        f"{worker.loaded.model.num_parameters():,} parameters, {len(widths)} layers, {sum(widths):,} neurons, on {worker.device}"
     )
     listen(StageFinished("load", time.perf_counter() - started, reused=False, summary=summary))
     return worker

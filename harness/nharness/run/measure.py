@@ -36,7 +36,11 @@ class Measurer:
         described: dict[str, Any] = {"task": asdict(task)}
         if task.kind == "perplexity":
             return {**described, "policy": {k: v for k, v in self.engine.provenance.items() if k != "batch_tokens"}}
-        return {**described, "options": self._spec.task_options.model_dump(mode="json"), "lm_eval": installed("lm_eval")}
+        return {
+            **described,
+            "options": self._spec.task_options.model_dump(mode="json"),
+            "lm_eval": installed("lm_eval"),
+        }
 
     def measure(self, task: TaskSpec, text: LanguageText | None) -> tuple[Sequence[Item], int]:
         """Return the items of a task and the forward tokens they cost.

@@ -1,4 +1,4 @@
-"""Editions made concrete: the neurons of every target and control draw, and the changes an intervention makes of them."""
+"""Editions made concrete: the neurons of every target and control draw, and what an intervention does to them."""
 
 from __future__ import annotations
 

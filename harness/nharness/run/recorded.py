@@ -58,7 +58,13 @@ def record_evidence(worker: Worker, needs: Iterable[Need], store: Store, listen:
     sites = {site: statistics.merge([language.sites[site] for language in found.values()]) for site in first.sites}
     totals = next(iter(sites.values())).totals
     splits = tuple(
-        CorpusSplit(language=tag, split="detect", documents=totals[tag].documents, tokens=totals[tag].tokens, bytes=found[tag].bytes)
+        CorpusSplit(
+            language=tag,
+            split="detect",
+            documents=totals[tag].documents,
+            tokens=totals[tag].tokens,
+            bytes=found[tag].bytes,
+        )
         for tag in languages
     )
     tokens = sum(totals[tag].tokens for tag in languages if not found[tag].reused)
@@ -83,7 +89,7 @@ class _Pass:
             policy, spec.corpus.detect_tokens,
         )  # fmt: skip
         options = RecordingOptions(batch_tokens=spec.model.batch_tokens, length=policy.max_length)
-        self._key = {
+        self._key: dict[str, Any] = {
             "identity": worker.identity, "corpus": corpus.fingerprint, "needs": needs, "split": "detect",
             "policy": policy_provenance(worker.loaded.model, policy, spec.corpus.detect_tokens, options),
             "languages": worker.resolved.languages,
@@ -94,9 +100,7 @@ class _Pass:
         }  # fmt: skip
         accumulators = {name: plugins.resolve("statistics", name) for name in plugins.entries("statistics")}
         self._shard_documents = options.shard_documents
-        self._make = lambda: Recorder(
-            worker.loaded.model, worker.neuron_map, needs, options, accumulators, provenance
-        )
+        self._make = lambda: Recorder(worker.loaded.model, worker.neuron_map, needs, options, accumulators, provenance)
         self._recorder: Recorder | None = None
         self._streams: dict[str, Iterator[Parts]] = {}
 
@@ -112,7 +116,9 @@ class _Pass:
         fold: dict[str, Fold] = {}
         recorder = self._ready()
         for shard in shards_of(self._streams[tag], self._shard_documents):
-            for site, part in recorder.record_shard(tag, shard, lambda n: self._listen(StageAdvanced(STAGE, n, n))).items():
+            for site, part in recorder.record_shard(
+                tag, shard, lambda n: self._listen(StageAdvanced(STAGE, n, n))
+            ).items():
                 fold.setdefault(site, Fold()).add(part)
             ids.update(dict.fromkeys(parts[0].id for parts in shard))
             size += sum(part.bytes for parts in shard for part in parts)

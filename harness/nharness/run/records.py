@@ -1,3 +1,6 @@
 class RecordWriter:
-    def __init__(self,*a): pass
-    def write(self): return {}
+    def __init__(self, *a) -> None:
+        pass
+
+    def write(self):
+        return {}

@@ -28,7 +28,8 @@ class FromFile(Detector):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.detection_read = neurons.load(path)
+        self.name = f"{FILE}{path.name}"
+        self.detection_read = read_detection(path)
 
     def needs(self) -> tuple[Need, ...]:
         """Need nothing recorded."""
@@ -71,7 +72,7 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
     _check_strengths(spec, interventions)
     corpus = open_corpus(spec.corpus, spec.languages, plugins)
     languages = choose_languages(spec.languages, corpus.languages, where=f"corpus {corpus.name!r}")
-    if len(languages) < 2:  # noqa: PLR2004 - a comparison needs two
+    if len(languages) < 2:
         raise UsageError(f"a run compares languages and needs at least 2; got {', '.join(languages) or 'none'}")
     tasks, warnings = expand_tasks(spec.tasks, languages, task_families(plugins))
     options = spec.task_options
@@ -87,16 +88,15 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
 def load_detector(named: Named, plugins: Plugins) -> Detector:
     """Return the detector of a name, a `module:attribute` path, or a neurons file."""
     if named.name.startswith(FILE):
-        path = Path(named.name.removeprefix(FILE))
-        found = FromFile(path)
-        found.name = f"file:{path.name}"  # type: ignore[misc] - a file's name is its own, not its class's
-        return found
-    return _instance("detectors", Detector, named, plugins)
+        return FromFile(Path(named.name.removeprefix(FILE)))
+    found: Detector = _instance("detectors", Detector, named, plugins)
+    return found
 
 
 def load_intervention(named: Named, plugins: Plugins) -> Intervention:
     """Return the intervention of a name or a `module:attribute` path."""
-    return _instance("interventions", Intervention, named, plugins)
+    found: Intervention = _instance("interventions", Intervention, named, plugins)
+    return found
 
 
 def task_families(plugins: Plugins) -> Mapping[str, TaskFamily]:
@@ -134,7 +134,9 @@ def _check_strengths(spec: RunSpec, interventions: Mapping[str, Intervention]) -
     for name, intervention in interventions.items():
         if spec.strengths and intervention.strength_option is None:
             swept = [n for n, i in interventions.items() if i.strength_option]
-            raise UsageError(f"intervention {name} has no strength to sweep{'; only ' + ', '.join(swept) if swept else ''}")
+            raise UsageError(
+                f"intervention {name} has no strength to sweep{'; only ' + ', '.join(swept) if swept else ''}"
+            )
 
 
 def read_detection(path: Path) -> Detection:

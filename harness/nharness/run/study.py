@@ -59,7 +59,9 @@ def load_study(path: Path) -> StudyFile:
     table = document.get("study")
     if not isinstance(table, dict) or set(document) != {"study"}:
         other = next((key for key in document if key != "study"), None)
-        raise UsageError(f"{_place(path, text, other)}: expected one table [study]" + (f", got {other!r}" if other else ""))
+        raise UsageError(
+            f"{_place(path, text, other)}: expected one table [study]" + (f", got {other!r}" if other else "")
+        )
     runs = tuple(_runs(path, text, table))
     return StudyFile(str(table.get("name", path.stem)), text, hashlib.sha256(text.encode()).hexdigest(), runs)
 
@@ -98,11 +100,13 @@ def _spec(path: Path, text: str, document: Mapping[str, Any]) -> RunSpec:
         keys = [str(part) for part in first["loc"] if not isinstance(part, int)]
         plural = {single: several for several, single in LISTS.items()}
         named = [plural.get(keys[0], keys[0]), *keys[1:]]
-        raise UsageError(f"{_place(path, text, *reversed(named))}: {'.'.join(named)}: {first['msg'].lower()}") from error
+        raise UsageError(
+            f"{_place(path, text, *reversed(named))}: {'.'.join(named)}: {first['msg'].lower()}"
+        ) from error
 
 
 def _place(path: Path, text: str, *keys: str | None) -> str:
-    """Return `file:line` of the first of `keys` that stands in the text, innermost first; the file alone when none does."""
+    """Return `file:line` of the first of `keys` that stands in the text, innermost first; else the file alone."""
     for key in keys:
         if key is None:
             continue

@@ -1,4 +1,4 @@
-"""The evaluation text of a run: encoded once per language, whole for targets, a stratified sample of it for controls."""
+"""The evaluation text of a run: encoded once per language; whole for targets, a sample of it for controls."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LanguageText:
         return sum(document.counted for document in self.documents)
 
     def sample(self, tokens: int) -> LanguageText:
-        """Return documents of about `tokens` tokens, spread evenly over sources and lengths; all when there are fewer."""
+        """Return documents of about `tokens` tokens, spread over sources and lengths; all when there are fewer."""
         counts = [document.counted for document in self.documents]
         strata = [document.cluster for document in self.documents]
         chosen = spread_sample(counts, strata, tokens)
@@ -49,7 +49,9 @@ def describe_split(text: LanguageText, split: str) -> CorpusSplit:
     )  # fmt: skip
 
 
-def find_overlap(corpus: Corpus, languages: Sequence[str], used: Mapping[tuple[str, str], frozenset[str]]) -> list[TextOverlap]:
+def find_overlap(
+    corpus: Corpus, languages: Sequence[str], used: Mapping[tuple[str, str], frozenset[str]]
+) -> list[TextOverlap]:
     """Return, per language that has any, the evaluation documents whose content also stands in the detection text.
 
     used: ids of the documents that were used, by (language, split).
@@ -59,7 +61,11 @@ def find_overlap(corpus: Corpus, languages: Sequence[str], used: Mapping[tuple[s
         detect, evaluated = (_used(corpus, tag, split, used) for split in ("detect", "eval"))
         shared = overlap(detect, evaluated)
         if shared:
-            found.append(TextOverlap(language=tag, documents=len(shared), share=len(shared) / len(evaluated), examples=shared[:10]))
+            found.append(
+                TextOverlap(
+                    language=tag, documents=len(shared), share=len(shared) / len(evaluated), examples=shared[:10]
+                )
+            )
     return found
 
 

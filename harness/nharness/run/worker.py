@@ -101,7 +101,12 @@ class Worker:
         except torch.OutOfMemoryError as error:
             return CellOutcome("failed", reason=f"out of memory at the smallest batch ({str(error)[:120]})")
         return CellOutcome(
-            "passed", items, edited, tokens, time.perf_counter() - started, backend=report.backend if cell.edition else ""
+            "passed",
+            items,
+            edited,
+            tokens,
+            time.perf_counter() - started,
+            backend=report.backend if cell.edition else "",
         )
 
     def _encode(self, language: str, *, sample: bool) -> LanguageText:

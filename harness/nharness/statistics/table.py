@@ -145,13 +145,15 @@ def merge(shards: Sequence[Statistics]) -> Statistics:
 def _add(a: Statistics, b: Statistics) -> Statistics:
     for what in ("site", "layer_widths", "provenance"):
         if getattr(a, what) != getattr(b, what):
-            raise UsageError(f"statistics that differ in {what} cannot be merged: {getattr(a, what)}, {getattr(b, what)}")
+            raise UsageError(
+                f"statistics that differ in {what} cannot be merged: {getattr(a, what)}, {getattr(b, what)}"
+            )
     totals = dict(a.totals)
     for tag, more in b.totals.items():
         totals[tag] = totals[tag] + more if tag in totals else more
     tensors = dict(a.tensors)
-    for name, more in b.tensors.items():
-        tensors[name] = _join(name, tensors[name], more) if name in tensors else more
+    for name, tensor in b.tensors.items():
+        tensors[name] = _join(name, tensors[name], tensor) if name in tensors else tensor
     return Statistics(a.site, a.layer_widths, totals, tensors, a.provenance)
 
 

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+import transformers
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from nharness.errors import UnknownNameError
-from nharness.testing.tiny_sizes import BY_MODEL, BY_NAME, DEFAULT, LATENT_ATTENTION
+from nharness.testing.tiny_sizes import BY_MODEL, BY_NAME, DEFAULT, LATENT_ATTENTION, PARTS
 
 VOCABULARY = 99
 
@@ -42,9 +43,12 @@ def tiny_model(model_type: str, seed: int = 0) -> PreTrainedModel:
     initialisation and an edit shows. The global random state is left as it was.
     """
     config = tiny_config(model_type)
+    part = PARTS.get(model_type)
+    config = getattr(config, part) if part is not None else config
+    kind = getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(config).float().eval()
+        model = kind._from_config(config).float().eval()  # noqa: SLF001
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.normal_(0.0, 0.1) if parameter.ndim > 1 else parameter.uniform_(0.5, 1.0)
@@ -54,11 +58,24 @@ def tiny_model(model_type: str, seed: int = 0) -> PreTrainedModel:
 def _config(kind: type[PretrainedConfig], model_type: str) -> PretrainedConfig:
     """Return a small config, sub-configs included."""
     sizes = dict(_sizes(kind, BY_MODEL.get(model_type, {})))
-    for name, sub_kind in getattr(kind, "sub_configs", {}).items():
+    for name, declared in getattr(kind, "sub_configs", {}).items():
         override = sizes.get(name, {})
-        if isinstance(override, Mapping) and isinstance(sub_kind, type) and issubclass(sub_kind, PretrainedConfig):
-            sizes[name] = dict(_sizes(sub_kind, override))
+        sub_kind = _sub_kind(kind, name, declared, override)
+        if isinstance(override, Mapping) and sub_kind is not None:
+            sizes[name] = {"model_type": sub_kind.model_type, **_sizes(sub_kind, override)}
     return kind(**sizes)
+
+
+def _sub_kind(
+    kind: type[PretrainedConfig], name: str, declared: Any, override: Mapping[str, Any]
+) -> type[PretrainedConfig] | None:
+    """Return the class of a sub-config; one that may be of any class is what the config makes by itself."""
+    if isinstance(declared, type) and issubclass(declared, PretrainedConfig):
+        return declared
+    if "model_type" in override:
+        return CONFIG_MAPPING[override["model_type"]]
+    made = getattr(kind(), name, None)
+    return type(made) if isinstance(made, PretrainedConfig) else None
 
 
 def _sizes(kind: type[PretrainedConfig], override: Mapping[str, Any]) -> Mapping[str, Any]:

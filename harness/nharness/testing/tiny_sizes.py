@@ -55,8 +55,64 @@ BY_NAME: Mapping[str, Any] = {
 DEFAULT = object()
 # Attention through a compressed cache: the sizes of a head are parts of it, and every head has its own key.
 LATENT_ATTENTION: Mapping[str, Any] = {"head_dim": DEFAULT, "num_key_value_heads": 4}
+# The part of a composite config that the causal language model is made from.
+PARTS: Mapping[str, str] = {"musicgen": "decoder", "musicgen_melody": "decoder"}
 BY_MODEL: Mapping[str, Mapping[str, Any]] = {
     "bamba": {"mamba_n_heads": 8, "mamba_d_head": 8},
-    "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0}, "ffn_config": {"ffn_hidden_size": 40, "moe_num_experts": 4, "moe_top_k": 2}},
-    "apertus": {},
+    "blt": {
+        "encoder_hash_byte_group_size": [2],
+        "encoder_hash_byte_group_vocab": 50,
+        "patcher_config": {},
+        "encoder_config": {},
+        "decoder_config": {"hidden_size_global": 32},
+        "global_config": {},
+    },
+    "cohere_compass_text": {"layer_types": ["sliding_attention", "full_attention"]},
+    "dbrx": {
+        "attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 10000.0},
+        "ffn_config": {"ffn_hidden_size": 40, "moe_num_experts": 4, "moe_top_k": 2},
+    },
+    "dots3_note": {"text_config": {"per_layer_config": None, "layer_types": ["indexed_attention", "sliding_attention"]}},
+    "gemma3n_text": {"num_kv_shared_layers": 0, "activation_sparsity_pattern": [0.5, 0.0]},
+    "gemma4_assistant": {"text_config": {"hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0}},
+    "gemma4_unified": {"vision_config": {"mm_embed_dim": 32, "mm_posemb_size": 16, "patch_size": 4, "output_proj_dims": 32}},
+    "gemma4_unified_assistant": {"text_config": {"num_kv_shared_layers": 0}},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "granitemoehybrid": {"mamba_n_heads": 8, "mamba_d_head": 8, "layer_types": ["mamba", "attention"]},
+    "inkling_text": {"n_shared_experts": 2},
+    "inkling2_text": {"n_shared_experts": 2},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "longcat_flash": {"head_dim": 4, "zero_expert_num": 2},
+    "mamba2": {"head_dim": 16, "num_heads": 4},
+    "musicgen": {"decoder": {"num_codebooks": 1}},
+    "musicgen_melody": {"decoder": {"num_codebooks": 1}},
+    "nemotron_h": {"n_groups": 2, "mamba_head_dim": 16, "moe_latent_size": None},
+    "phi4_multimodal": {"audio_config": {"num_blocks": 1, "nemo_conv_channels": 32, "ext_pw_out_channel": 32}},
+    "reformer": {
+        "is_decoder": True,
+        "attn_layers": ["local", "local"],
+        "axial_pos_embds_dim": [16, 16],
+        "axial_pos_shape": [8, 8],
+        "local_attn_chunk_length": 8,
+    },
+    "roc_bert": {"pronunciation_vocab_size": 9, "shape_vocab_size": 9, "pronunciation_embed_dim": 8, "shape_embed_dim": 8},
+    "xmod": {"default_language": "en_XX"},
+    "zamba": {
+        "num_hidden_layers": 4,
+        "layers_block_type": ["linear_attention", "hybrid"] * 2,
+        "attention_hidden_size": 64,
+        "attention_head_dim": 16,
+        "mamba_dt_rank": 4,
+        "num_key_value_heads": 4,
+    },
+    "zamba2": {
+        "num_hidden_layers": 4,
+        "layers_block_type": ["linear_attention", "hybrid"] * 2,
+        "attention_hidden_size": 64,
+        "attention_head_dim": 16,
+        "mamba_headdim": 8,
+        "num_key_value_heads": 4,
+        "adapter_rank": 8,
+    },
+    "zaya": {"num_experts_per_tok": 1},
 }
