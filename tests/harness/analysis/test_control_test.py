@@ -1,8 +1,6 @@
 """The test against random controls: error rates under the null, power, a case by hand, and what cannot be computed."""
 
-import importlib.util
-from pathlib import Path
-
+import null_matrices
 import numpy as np
 import pytest
 from scipy import stats
@@ -10,10 +8,6 @@ from scipy import stats
 from nharness.analysis.control_test import control_test
 from nharness.analysis.significance import benjamini_hochberg
 from nharness.errors import UsageError
-
-_SPEC = importlib.util.spec_from_file_location("null_matrices", Path(__file__).with_name("null_matrices.py"))
-null_matrices = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(null_matrices)
 
 
 def rates(pairs):

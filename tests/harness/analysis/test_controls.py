@@ -1,8 +1,6 @@
 """The plan of controls: error rates with it, what it saves, that it ends, resumes and handles failures."""
 
-import importlib.util
-from pathlib import Path
-
+import null_matrices
 import numpy as np
 import pytest
 
@@ -10,10 +8,6 @@ from nharness.analysis.control_test import control_test
 from nharness.analysis.controls import ControlPlan, ControlRules
 from nharness.analysis.significance import benjamini_hochberg
 from nharness.errors import OptionError
-
-_SPEC = importlib.util.spec_from_file_location("null_matrices", Path(__file__).with_name("null_matrices.py"))
-null_matrices = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(null_matrices)
 
 NAMES = tuple(f"l{i}" for i in range(8))
 

@@ -1,5 +1,7 @@
 """Stopping when an interval is narrow: simulated coverage, and the plan's mechanics."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -76,7 +78,7 @@ def test_order_is_fixed_shuffled_and_keeps_clusters_whole():
     assert sorted(order) == list(range(90))
     assert order == evaluation_order(clusters, seed=1) != evaluation_order(clusters, seed=2)
     visited = [clusters[place] for place in order]
-    assert sum(a != b for a, b in zip(visited, visited[1:], strict=False)) == 29
+    assert sum(a != b for a, b in itertools.pairwise(visited)) == 29
     # an item's rank does not depend on which other clusters there are
     fewer = [visited[i] for i in range(0, 90, 3)][:10]
     assert [fewer[i] for i in evaluation_order(fewer, seed=1)] == fewer

@@ -1,0 +1,161 @@
+"""The record's cells and baselines of one task: values, intervals, p and q, flags.
+
+Flags: `few_items` fewer than 20 clusters, below which intervals were not simulated to cover; `near_chance`,
+`near_ceiling`, `near_floor` a baseline nearer to an end than a change that could be detected (significance.py);
+`underpowered` a change that is not significant while one of a tenth of the baseline would not have been either;
+`below_noise_floor` a change smaller than what another batch size does; `overlap` detection text in the evaluation;
+`empty_target` no neuron to deactivate, so that nothing changes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nharness.analysis.control_effects import ControlEffects
+from nharness.analysis.effects import Effects, Place
+from nharness.analysis.measurements import BITS_PER_BYTE, Key, Measurement, Paired, columns
+from nharness.analysis.rounding import interval, known, rounded
+from nharness.analysis.significance import Room, benjamini_hochberg, detectable_effect, mcnemar, room_flags
+from nharness.record.cells import Baseline, CellFlag, CellResult, Target, Task
+
+FEWEST_CLUSTERS = 20
+DETECTABLE_SHARE = 0.1
+UNBOUNDED = (BITS_PER_BYTE,)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a task's cells are read with, beyond their items.
+
+    table: measurements by key. reasons: why a cell failed, by key. noise_floors: by language, in the task's unit.
+    overlapping: languages whose evaluation text is also detection text.
+    """
+
+    table: Mapping[Key, Measurement]
+    reasons: Mapping[Key, str] = field(default_factory=dict)
+    noise_floors: Mapping[str, float] = field(default_factory=dict)
+    overlapping: Collection[str] = ()
+
+
+def baselines_of(task: Task, context: Context, digits: int) -> list[Baseline]:
+    """Return the intact model's numbers in every language that was measured; a failed one is absent."""
+    found = []
+    for language in task.languages:
+        measured = context.table.get((task.name, None, None, language))
+        if measured is None or not measured.ids:
+            continue
+        value, weight = columns(measured, task.metric)
+        kept = np.isfinite(value) & np.isfinite(weight)
+        if not kept.any() or weight[kept].sum() <= 0:
+            continue
+        tokens, size = (_sum(measured, name, kept) for name in ("tokens", "bytes"))
+        perplexity = None
+        if task.metric == BITS_PER_BYTE and tokens:
+            perplexity = rounded(_exp(float(measured.values["nll"][kept].sum()) / tokens), digits)
+        floor = context.noise_floors.get(language)
+        found.append(Baseline(
+            task=task.name, language=language, value=known(float(value[kept].sum() / weight[kept].sum()), digits),
+            items=int(kept.sum()), tokens=tokens, bytes=size, perplexity=perplexity, noise_floor=rounded(floor, digits),
+        ))  # fmt: skip
+    return found
+
+
+def cells_of(
+    effects: Effects, targets: Sequence[Target], controls: ControlEffects, context: Context
+) -> list[CellResult]:
+    """Return one result per target and language of the task, in that order, failed ones with their reason."""
+    places = list(effects.cells)
+    p = effects.intervals.p if effects.intervals is not None else np.empty(0)
+    q = dict(zip(places, benjamini_hochberg(p), strict=True))
+    results = []
+    for target in targets:
+        for language in effects.task.languages:
+            place = target.name, language
+            if place in effects.cells:
+                results.append(_computed(effects, place, float(q[place]), controls, context))
+            elif place in effects.empty:
+                results.append(_empty(effects.task, place, context, effects.settings.precision))
+            else:
+                results.append(_failed(effects.task, place, context))
+    return results
+
+
+def _computed(
+    effects: Effects, place: Place, q: float, controls: ControlEffects, context: Context
+) -> CellResult:
+    cell, found, digits = effects.cells[place], effects.intervals, effects.settings.precision
+    at = list(effects.cells).index(place)
+    measured = context.table[effects.task.name, place[0], None, place[1]]
+    error = float(found.standard_error[at]) if found is not None else math.nan
+    detectable = detectable_effect(error, len(set(cell.clusters)), level=1 - effects.settings.confidence)
+    return CellResult(
+        task=effects.task.name, target=place[0], language=place[1], status="ok",
+        baseline=known(cell.baseline, digits), edited=known(cell.edited, digits), change=known(cell.change, digits),
+        interval=interval(found.low[at], found.high[at], digits) if found is not None else None,
+        p=rounded(float(found.p[at]), digits) if found is not None else None, q=rounded(q, digits),
+        mcnemar_p=rounded(mcnemar(cell.before, cell.after), digits) if effects.right_or_wrong else None,
+        perplexity_ratio=rounded(_perplexity_ratio(effects.task, cell), digits),
+        items=len(cell.ids), items_available=max(len(cell.ids), measured.available or len(measured.ids)),
+        edited_activations=measured.edited_activations, flags=_flags(effects, place, q, detectable, context),
+        minimum_detectable_effect=rounded(detectable, digits), control=controls.part(place),
+    )  # fmt: skip
+
+
+def _empty(task: Task, place: Place, context: Context, digits: int) -> CellResult:
+    baseline = context.table[task.name, None, None, place[1]]
+    value, weight = columns(baseline, task.metric)
+    kept = np.isfinite(value) & np.isfinite(weight)
+    same = known(float(value[kept].sum() / weight[kept].sum()), digits)
+    return CellResult(
+        task=task.name, target=place[0], language=place[1], status="ok", baseline=same, edited=same, change=0.0,
+        interval=(0.0, 0.0), perplexity_ratio=1.0 if task.metric == BITS_PER_BYTE else None, items=int(kept.sum()),
+        items_available=max(int(kept.sum()), baseline.available or 0), edited_activations=0, flags=("empty_target",),
+    )  # fmt: skip
+
+
+def _failed(task: Task, place: Place, context: Context) -> CellResult:
+    target, language = place
+    own, intact = (task.name, target, None, language), (task.name, None, None, language)
+    reason = context.reasons.get(own)
+    if reason is None and intact not in context.table:
+        reason = f"no baseline: {context.reasons.get(intact, 'it was not measured')}"
+    if reason is None:
+        reason = "it shares no item with its baseline" if own in context.table else "it was not measured"
+    return CellResult(task=task.name, target=target, language=language, status="failed", reason=reason[:2000])
+
+
+def _flags(
+    effects: Effects, place: Place, q: float, detectable: float | None, context: Context
+) -> tuple[CellFlag, ...]:
+    cell, task, settings = effects.cells[place], effects.task, effects.settings
+    bounded = task.metric not in UNBOUNDED and task.unit.startswith("share")
+    room = Room(0.0, 1.0 if bounded else None, task.chance, higher_is_better=task.direction == "higher")
+    flags = list(room_flags(cell.baseline, detectable, room))
+    if len(set(cell.clusters)) < FEWEST_CLUSTERS:
+        flags.append("few_items")
+    blind = detectable is not None and detectable > DETECTABLE_SHARE * abs(cell.baseline)
+    if blind and not q < 1 - settings.confidence:
+        flags.append("underpowered")
+    if abs(cell.change) < context.noise_floors.get(place[1], 0.0):
+        flags.append("below_noise_floor")
+    if place[1] in context.overlapping:
+        flags.append("overlap")
+    return tuple(flags)  # type: ignore[arg-type]
+
+
+def _perplexity_ratio(task: Task, cell: Paired) -> float | None:
+    if task.metric != BITS_PER_BYTE or not cell.tokens:
+        return None
+    return _exp(float((cell.after - cell.before).sum()) * math.log(2) / cell.tokens)
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < 690 else math.inf
+
+
+def _sum(measured: Measurement, name: str, kept: np.ndarray) -> int | None:
+    return int(measured.values[name][kept].sum()) if name in measured.values else None
