@@ -49,7 +49,8 @@ class Flow:
     """What a tensor is inside a feed-forward block; see the module's steps.
 
     `active`: 2 when an activation function lies on the way, 1 when only a soft cap (tanh) does, else 0. `reduced`: one number per token, made from all units. `settled`:
-    the root of the last tensor before the units were mixed (normalised) behind the activation function.
+    the root of the last tensor before the units were mixed (normalised) behind the activation function. `direct`: what
+    a weight gave, untouched.
     """
 
     leaves: frozenset[Leaf]
@@ -57,6 +58,7 @@ class Flow:
     reduced: bool = False
     product: Product | None = None
     settled: int | None = None
+    direct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def combine(name: str, tensors: Sequence[Tensor], marks: Sequence[Mark], product
     leaves = frozenset().union(*(flow.leaves for flow in flows))
     products = [product] if product else [flow.product for flow in flows if flow.product is not None]
     if name in ops.REDUCTIONS and len(tensors) == 1:
-        return replace(flows[0], reduced=True)
+        return replace(flows[0], reduced=True, direct=False)
     mixing = name in ops.NORMS or (bool(whole) and any(flow.reduced for flow in flows))
     active = max(ops.strength(name), *(flow.active for flow in flows))
     return Flow(leaves, active, not whole, products[0] if products else None, _settled(whole, mixing, product))
@@ -140,7 +142,7 @@ def _settled(whole: Sequence[Mark], mixing: bool, product: Product | None) -> in
 
 def part_of(flow: Flow, part: str) -> Flow:
     """Return the flow of a slice of the values."""
-    return replace(flow, leaves=frozenset(replace(leaf, part=f"{leaf.part}{part}") for leaf in flow.leaves))
+    return replace(flow, direct=False, leaves=frozenset(replace(leaf, part=f"{leaf.part}{part}") for leaf in flow.leaves))
 
 
 def joined(marks: Sequence[Mark]) -> Flow | None:

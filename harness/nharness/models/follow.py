@@ -108,7 +108,7 @@ class Follower(TorchFunctionMode):
         result = func(*args, **kwargs)
         leaf = _leaf(weight, mark, values.shape[unit_dim])
         self.on_projection(leaf)
-        self.marks[result] = Mark(next(self.roots), Flow(frozenset({leaf})), None, mark.rows, mark.experts)
+        self.marks[result] = Mark(next(self.roots), Flow(frozenset({leaf}), direct=True), None, mark.rows, mark.experts)
         if arrival is not None:
             self.on_departure(arrival, result)
         return result
@@ -247,7 +247,7 @@ class Follower(TorchFunctionMode):
 def _leaf(weight: Weight, mark: Mark, width: int) -> Leaf:
     """Return the projection of a tensor; one of a projection (a low-rank pair) is a projection of what that one took."""
     flow = mark.flow
-    if flow is not None and not flow.active and len(flow.leaves) == 1:
+    if flow is not None and flow.direct:
         first = next(iter(flow.leaves))
         return Leaf(weight.parameter, "", first.source, first.width)
     return Leaf(weight.parameter, "", mark.source, width)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
@@ -44,11 +44,14 @@ def tiny_model(model_type: str, seed: int = 0) -> PreTrainedModel:
     """
     config = tiny_config(model_type)
     part = PARTS.get(model_type)
-    config = getattr(config, part) if part is not None else config
-    kind = getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = kind._from_config(config).float().eval()  # noqa: SLF001
+        if part is None:
+            model = AutoModelForCausalLM.from_config(config)
+        else:
+            kind = getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type])
+            model = kind(getattr(config, part))
+        model = model.float().eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.normal_(0.0, 0.1) if parameter.ndim > 1 else parameter.uniform_(0.5, 1.0)
