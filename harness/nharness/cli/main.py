@@ -89,7 +89,7 @@ def _overview() -> str:
     lines = [
         "usage: nharness COMMAND [OPTIONS]",
         "",
-        "Tests claims about language neurons: with those that a method finds switched off, what happens to each language?",
+        "Tests claims about language neurons: with those a method finds switched off, what becomes of each language?",
         "",
         *(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()),
         "",

@@ -19,11 +19,12 @@ from nharness.cli.display import JsonDisplay, LiveDisplay, PlainDisplay, both
 from nharness.cli.output import print_table
 from nharness.errors import InterruptedRun
 from nharness.plugins import Plugins
-from nharness.report.matrix import matrix_table, summary_rows
-from nharness.run.described import installed
+from nharness.report.matrix import matrix_table, matrix_title, summary_rows
 from nharness.run.events import Listener
 from nharness.run.folder import file_stem
-from nharness.run.line import RunRequest, RunResult, run
+from nharness.run.line import RunResult, run
+from nharness.run.request import RunRequest
+from nharness.run.versions import installed
 from nharness.spec import RunSpec
 
 DEFAULT_OUT = Path("nharness-runs")
@@ -112,6 +113,7 @@ def _print_result(result: RunResult, plugins: Plugins, durations: int) -> None:
     for record in result.records.values():
         for task in record.tasks:
             console.print()
+            console.print(Text(matrix_title(record, task.name), style="bold"))
             console.print(matrix_table(record, task.name))
         console.print(
             Text(

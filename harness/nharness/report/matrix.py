@@ -43,14 +43,23 @@ def measure_of(record: Record, task: str) -> Measure:
     return Measure(f"change of {unit}", 2, 0.0, worse)
 
 
+def matrix_title(record: Record, task: str) -> str:
+    """Return what a task's matrix shows, for the line above it."""
+    strength = "" if record.intervention.strength is None else f" x {record.intervention.strength:g}"
+    budget = "" if record.selection.budget is None else f" at budget {record.selection.budget:g}"
+    return (
+        f"{record.detector.name}{budget} / {record.intervention.name}{strength} on {record.model.name} :: {task} -- "
+        f"{measure_of(record, task).title}"
+    )
+
+
 def matrix_table(record: Record, task: str) -> Table:
     """Return the task's matrix as a rich table; on a terminal without colour, or piped, the numbers stand alone."""
     measure = measure_of(record, task)
     languages = [language for language in record.languages if any(c.language == language for c in record.cells)]
     cells = {(cell.target, cell.language): cell for cell in record.cells if cell.task == task}
     scale = max((_harm(measure, cell) for cell in cells.values()), key=abs, default=0.0)
-    table = Table(title=f"{record.detector.name} / {record.intervention.name} :: {task} -- {measure.title}",
-                  title_justify="left", box=None, padding=(0, 0), header_style="bold")  # fmt: skip
+    table = Table(box=None, padding=(0, 0), header_style="bold")
     table.add_column("off \\ on ", justify="right", style="bold")
     for language in languages:
         table.add_column(f"{language:>7} ", justify="right")

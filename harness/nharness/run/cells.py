@@ -58,7 +58,8 @@ class CellOutcome:
     """What a cell gave: items, or why it has none: it failed, or was skipped because there is no neuron to edit.
 
     edited_activations: activations (tokens x neurons) that the edit reached, 0 for the baseline only.
-    tokens: forward tokens the cell cost. reused: taken from the store.
+    tokens: forward tokens the cell cost. reused: taken from the store. noise_floor: of a baseline, by how much another
+    batch size changes the metric, in its unit.
     """
 
     status: Literal["passed", "failed", "skipped"]
@@ -69,6 +70,7 @@ class CellOutcome:
     reused: bool = False
     reason: str = ""
     backend: str = ""
+    noise_floor: float | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the outcome as the store keeps it; items by column, since there are many."""
@@ -77,7 +79,7 @@ class CellOutcome:
             "ids": [item.id for item in self.items], "clusters": [item.cluster for item in self.items],
             "values": {name: [item.values.get(name) for item in self.items] for name in names},
             "edited_activations": self.edited_activations, "tokens": self.tokens, "seconds": self.seconds,
-            "backend": self.backend,
+            "backend": self.backend, "noise_floor": self.noise_floor,
         }  # fmt: skip
 
     @classmethod
@@ -92,5 +94,5 @@ class CellOutcome:
         )  # fmt: skip
         return cls(
             "passed", items, document["edited_activations"], document["tokens"], document["seconds"],
-            reused=reused, backend=document["backend"],
+            reused=reused, backend=document["backend"], noise_floor=document["noise_floor"],
         )  # fmt: skip

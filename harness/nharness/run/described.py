@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nharness.intervention import Intervention as Method
 from nharness.neurons import KINDS, Detection, Kind
+from nharness.record.cells import Task
 from nharness.record.detection import KindCounts, LayerProfile, Neurons
-from nharness.record.sources import Environment
-
-
-def installed(distribution: str) -> str:
-    """Return the installed version of a distribution, "none" when it is absent."""
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "none"
+from nharness.record.sources import Corpus, Detector, Environment, Intervention, Model
+from nharness.run.detected import Detected
+from nharness.run.plan import Plan
+from nharness.run.recorded import Recorded
+from nharness.run.resolve import Resolved, plugin_of
+from nharness.run.texts import describe_split, find_overlap
+from nharness.run.versions import installed
+from nharness.run.worker import Worker
+from nharness.spec import RunSpec
 
 
 def describe_environment(device: torch.device, *, lm_eval: bool) -> Environment:
@@ -94,3 +96,69 @@ def _jaccard(membership: NDArray[np.bool_]) -> tuple[tuple[float | None, ...], .
         tuple(float(s) / float(u) if u else None for s, u in zip(row, union, strict=True))
         for row, union in zip(shared, united, strict=True)
     )
+
+
+def describe_tasks(plan: Plan, spec: RunSpec) -> tuple[Task, ...]:
+    """Return the tasks of a plan, one per name, with the languages it is measured in, in order."""
+    languages: dict[str, list[str]] = {}
+    for name, language in plan.tasks:
+        languages.setdefault(name, []).append(language)
+    found = []
+    for name, tags in languages.items():
+        task = plan.tasks[name, tags[0]]
+        by_lm_eval = task.kind == "lm-eval"
+        found.append(Task(
+            name=task.name, family=task.family, metric=task.metric, unit=task.unit, version=task.version,
+            direction="higher" if task.higher_is_better else "lower", languages=tuple(tags),
+            dataset=None if by_lm_eval else f"{spec.corpus.name}, split eval",
+            few_shot=task.num_fewshot or 0, limit=task.limit, chance=task.chance,
+            chat_template=by_lm_eval and spec.task_options.chat_template,
+            lm_eval=installed("lm_eval") if by_lm_eval else None,
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def describe_model(worker: Worker) -> Model:
+    """Return the model as it was before any edit."""
+    spec, loaded = worker.resolved.spec.model, worker.loaded
+    return Model(
+        name=spec.name, revision=loaded.revision, fingerprint=loaded.fingerprint,
+        tokenizer_fingerprint=loaded.tokenizer_fingerprint, architecture=type(loaded.model).__name__,
+        parameters=loaded.model.num_parameters(), layer_widths=worker.neuron_map.layer_widths,
+        dtype=str(next(loaded.model.parameters()).dtype).removeprefix("torch."), device=worker.device.type,
+        args=dict(spec.args),
+    )  # fmt: skip
+
+
+def describe_corpus(worker: Worker, recorded: Recorded) -> Corpus:
+    """Return the text that was used, and which evaluation documents also stand in the detection text."""
+    corpus, languages = worker.resolved.corpus, worker.resolved.languages
+    texts = {tag: worker.text(tag) for tag in languages}
+    used = {(tag, "detect"): recorded.used[tag] for tag in languages}
+    used |= {(tag, "eval"): frozenset(document.id for document in texts[tag].documents) for tag in languages}
+    return Corpus(
+        name=corpus.name, fingerprint=corpus.fingerprint, licence=corpus.notes.get("licence"),
+        splits=(*recorded.splits, *(describe_split(text, "eval") for text in texts.values())),
+        overlap=tuple(find_overlap(corpus, languages, used)),
+    )  # fmt: skip
+
+
+def describe_detector(resolved: Resolved, name: str, detected: Detected, recorded: Recorded) -> Detector:
+    """Return the detector with its options and where it came from."""
+    plugin, distribution = plugin_of("detectors", name, resolved.plugins)
+    found = resolved.detectors[name]
+    return Detector(
+        name=name, version=found.version, plugin=plugin, distribution=distribution, seconds=detected.seconds,
+        options=found.options.model_dump(mode="json"),
+        tokens=sum(totals.tokens for totals in recorded.evidence.any.totals.values()),
+    )  # fmt: skip
+
+
+def describe_intervention(
+    found: Method, strength: float | None, site: Literal["gate", "hidden"], backend: str, scope: str
+) -> Intervention:
+    """Return the intervention with its options, and how it was applied."""
+    return Intervention(
+        name=found.name, options=found.options.model_dump(mode="json"), strength=strength, site=site, backend=backend,
+        scope=scope,
+    )  # fmt: skip

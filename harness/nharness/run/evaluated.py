@@ -5,12 +5,12 @@ Controls are drawn step by step: the plan of `nharness.analysis.controls` says w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from nharness.analysis.controls import ControlPlan, ControlRules
+from nharness.analysis.measurements import Measurement, pair
 from nharness.errors import InterruptedRun
 from nharness.evaluation.items import Item
 from nharness.plugins import Plugins
@@ -48,7 +48,7 @@ class Evaluation:
         """
         groups = self.plan.by_edition()
         targets = {edition: cells for edition, cells in groups.items() if edition is None or edition.control is None}
-        controls = {edition: cells for edition, cells in groups.items() if edition is not None and edition not in targets}
+        controls = {edition: cells for edition, cells in groups.items() if edition and edition not in targets}
         self.listen(StageStarted(STAGE, len(self.plan.cells), "cells"))
         self._evaluate(targets, prepared)
         for requested in self._control_rounds(controls):
@@ -196,12 +196,6 @@ class Evaluation:
 
 def paired_change(task: TaskSpec, edited: Sequence[Item], baseline: Sequence[Item]) -> float | None:
     """Return edited minus baseline on the items of both: bits per byte for perplexity, else the metric's mean."""
-    before = {item.id: item.values for item in baseline}
-    pairs = [(item.values, before[item.id]) for item in edited if item.id in before]
-    if not pairs:
-        return None
-    if task.kind == "perplexity":
-        size = sum(float(old["bytes"]) for _, old in pairs)
-        return math.fsum(new["nll"] - old["nll"] for new, old in pairs) / math.log(2) / size if size else None
-    metric = task.metric
-    return math.fsum(float(new[metric]) - float(old[metric]) for new, old in pairs) / len(pairs)
+    key = (task.name, None, None, task.language)
+    paired = pair(Measurement.of(key, baseline), Measurement.of(key, edited), task.metric)
+    return None if paired is None else paired.change

@@ -10,7 +10,6 @@ from pathlib import Path
 from nharness.detector import Need
 from nharness.plugins import Plugins
 from nharness.record.model import Record
-from nharness.record.sources import Study
 from nharness.run.cells import Cell, CellOutcome
 from nharness.run.claims import ClaimResult, check_claims
 from nharness.run.collection import collected
@@ -23,26 +22,10 @@ from nharness.run.folder import RunFolder
 from nharness.run.prepared import Prepared
 from nharness.run.recorded import Recorded, record_evidence
 from nharness.run.records import RecordWriter
+from nharness.run.request import RunRequest
 from nharness.run.resolve import Resolved
 from nharness.run.store import Store
 from nharness.run.worker import Worker
-from nharness.spec import RunSpec
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What is run and where: specification, run folder, store, and how cells are chosen and spread."""
-
-    spec: RunSpec
-    out: Path
-    store: Path | None = None
-    command: str = "nharness run"
-    study: Study | None = None
-    expression: str = ""
-    last_failed: bool = False
-    maxfail: int = 0
-    executor: str = "local"
-    workers: int = 1
 
 
 @dataclass(frozen=True)

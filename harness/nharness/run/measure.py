@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from nharness.errors import CellError
-from nharness.evaluation.items import Item
+from nharness.evaluation.items import Item, bits_per_byte
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import default_policy
 from nharness.models.load import LoadedModel
-from nharness.run.described import installed
 from nharness.run.texts import LanguageText
+from nharness.run.versions import installed
 from nharness.spec import RunSpec
 from nharness.task import TaskSpec
 
@@ -50,6 +50,16 @@ class Measurer:
         if task.kind == "perplexity" and text is not None:
             return self._perplexity(text), text.tokens
         raise CellError(f"task {task.id} is not measured yet")
+
+    def noise_floor(self, text: LanguageText) -> float:
+        """Return by how much the bits per byte of a text change when it is batched otherwise."""
+        usual = self._perplexity(text)
+        tokens, self.engine.batch_tokens = self.engine.batch_tokens, max(1, self.engine.batch_tokens // 4)
+        try:
+            other = self._perplexity(text)
+        finally:
+            self.engine.batch_tokens = tokens
+        return abs(bits_per_byte(usual) - bits_per_byte(other))
 
     def _perplexity(self, text: LanguageText) -> Sequence[Item]:
         while True:

@@ -58,11 +58,12 @@ class Prepared:
             source_flat=table.flat(source) if source else None,
         )  # fmt: skip
         with during(intervention=edition.intervention, target=edition.target):
-            return self._intervention(edition).changes(target, self.recorded.evidence)
+            return self.intervention(edition.intervention, edition.strength).changes(target, self.recorded.evidence)
 
-    def _intervention(self, edition: Edition) -> Intervention:
-        base = self.interventions[edition.intervention]
-        if edition.strength is None or base.strength_option is None:
+    def intervention(self, name: str, strength: float | None) -> Intervention:
+        """Return an intervention at one strength of its sweep, or as it was asked for."""
+        base = self.interventions[name]
+        if strength is None or base.strength_option is None:
             return base
-        options = {**base.options.model_dump(), base.strength_option: edition.strength}
+        options = {**base.options.model_dump(), base.strength_option: strength}
         return type(base)(**options)

@@ -116,15 +116,16 @@ class _Pass:
         fold: dict[str, Fold] = {}
         recorder = self._ready()
         for shard in shards_of(self._streams[tag], self._shard_documents):
-            for site, part in recorder.record_shard(
-                tag, shard, lambda n: self._listen(StageAdvanced(STAGE, n, n))
-            ).items():
+            for site, part in recorder.record_shard(tag, shard, self._seen).items():
                 fold.setdefault(site, Fold()).add(part)
             ids.update(dict.fromkeys(parts[0].id for parts in shard))
             size += sum(part.bytes for parts in shard for part in parts)
         sites = {site: sums.result() for site, sums in fold.items()}
         self._keep(key, sites, list(ids), size)
         return _Language(sites, tuple(ids), size, reused=False)
+
+    def _seen(self, tokens: int) -> None:
+        self._listen(StageAdvanced(STAGE, tokens, tokens))
 
     def _ready(self) -> Recorder:
         """Return the recorder, its settings made from the first documents of every language."""

@@ -15,12 +15,12 @@ import torch
 from nharness.errors import CellError, NharnessError
 from nharness.models import EditReport, apply_edits, load_model, locate
 from nharness.run.cells import Cell, CellOutcome
-from nharness.run.described import installed
 from nharness.run.edits import to_edits
 from nharness.run.jobs import Done, Job, cell_key
 from nharness.run.measure import Measurer
 from nharness.run.resolve import Resolved
 from nharness.run.texts import LanguageText
+from nharness.run.versions import installed
 
 
 class Worker:
@@ -100,14 +100,11 @@ class Worker:
             return CellOutcome("failed", reason=str(error), seconds=time.perf_counter() - started)
         except torch.OutOfMemoryError as error:
             return CellOutcome("failed", reason=f"out of memory at the smallest batch ({str(error)[:120]})")
-        return CellOutcome(
-            "passed",
-            items,
-            edited,
-            tokens,
-            time.perf_counter() - started,
-            backend=report.backend if cell.edition else "",
-        )
+        seconds = time.perf_counter() - started
+        if cell.edition is not None:
+            return CellOutcome("passed", items, edited, tokens, seconds, backend=report.backend)
+        floor = self._measurer.noise_floor(self.text(cell.language, sample=True)) if text is not None else None
+        return CellOutcome("passed", items, 0, tokens, seconds, noise_floor=floor)
 
     def _encode(self, language: str, *, sample: bool) -> LanguageText:
         spec = self.resolved.spec

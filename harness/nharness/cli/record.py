@@ -1,0 +1,83 @@
+"""Record statistics of a model on text, for `nharness detect`; no edit, no evaluation."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nharness.cli import options, settings
+from nharness.cli.plugin_options import add_plugin_options, load_plugins
+from nharness.errors import UsageError
+
+if TYPE_CHECKING:
+    from nharness.detector import Need
+    from nharness.plugins import Plugins
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is recorded (for which detectors, or by name) and where it is written."""
+    options.add_options(parser, ("model", "text"))
+    parser.add_argument(
+        "--detector", action="append", default=[], metavar="A,B", help="record what these detectors need"
+    )
+    parser.add_argument("--statistics", action="append", default=[], metavar="NAME[@SITE]",
+                        help="record these statistics (default activation_count and moments at gate)")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE",
+                        help="statistics file; with several sites, the site stands before the suffix")  # fmt: skip
+    parser.add_argument("--store", type=Path, metavar="DIR", help="store of products, so that a killed pass goes on")
+    parser.add_argument("-q", dest="quiet", action="count", default=0, help="less")
+    parser.add_argument("--json", action="store_true", help="files and totals as JSON")
+    add_plugin_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Record and write one statistics file per site."""
+    spec = settings.build_spec({**settings.configured(Path.cwd())[0], **options.given(arguments)})
+    plugins = load_plugins(arguments)
+    from nharness.cli.display import PlainDisplay
+    from nharness.run.line import load_worker
+    from nharness.run.recorded import record_evidence
+    from nharness.run.resolve import resolve
+    from nharness.run.store import Store
+
+    needs = _needs(arguments.detector, arguments.statistics, plugins)
+    with closing(PlainDisplay(verbosity=-arguments.quiet)) as display, tempfile.TemporaryDirectory() as scratch:
+        worker = load_worker(resolve(spec, plugins), display)
+        recorded = record_evidence(worker, needs, Store(arguments.store or Path(scratch)), display)
+    files = {}
+    for site, table in recorded.evidence.sites.items():
+        path = (
+            arguments.out
+            if len(recorded.evidence.sites) == 1
+            else arguments.out.with_suffix(f".{site}{arguments.out.suffix}")
+        )
+        table.save(path)
+        files[site] = str(path)
+    totals: dict[str, Any] = {tag: t.tokens for tag, t in recorded.evidence.any.totals.items()}
+    print(
+        json.dumps({"files": files, "tokens": totals})
+        if arguments.json
+        else "\n".join(f"written: {p}" for p in files.values())
+    )
+    return 0
+
+
+def _needs(detectors: Sequence[str], statistics: Sequence[str], plugins: Plugins) -> list[Need]:
+    from nharness.detector import Need
+    from nharness.run.resolve import load_detector
+    from nharness.spec import Named
+
+    needs: list[Need] = []
+    for name in (name for text in detectors for name in options.words(text)):
+        needs += load_detector(Named(name=name), plugins).needs()
+    for text in (text for given in statistics for text in options.words(given)):
+        name, _, site = text.partition("@")
+        if site not in {"", "gate", "hidden"}:
+            raise UsageError(f"site {site!r} in --statistics {text!r}; expected gate or hidden")
+        needs.append(Need(name, site or "gate"))
+    return list(dict.fromkeys(needs)) or [Need("activation_count"), Need("moments")]
