@@ -25,6 +25,8 @@ from nharness.detector import Detector, DetectorOptions, Evidence, Need
 from nharness.neurons import Detection
 from nharness_detectors.documents import document_counts
 
+TOLERANCE = 1e-5  # of the solver; much looser and the weights depend on the order of the neurons
+
 
 class ProbeOptions(DetectorOptions):
     """Inverse strength of the penalty, most iterations, seed of the solver."""
@@ -69,7 +71,7 @@ class Probe(Detector):
         options = self.options
         model = LogisticRegression(
             l1_ratio=1.0, C=options.C, solver="liblinear", class_weight="balanced", max_iter=options.iterations,
-            random_state=options.seed,
+            tol=TOLERANCE, random_state=options.seed,
         )  # fmt: skip
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)

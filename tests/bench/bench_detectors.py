@@ -11,6 +11,7 @@ import time
 import tracemalloc
 
 import numpy as np
+
 from nharness.detector import Evidence
 from nharness.plugins import Plugins
 from nharness.statistics import LanguageTotals, Statistics

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from nharness.errors import FileFormatError, UsageError
@@ -57,7 +58,9 @@ def _read(path: Path) -> tuple[int, NDArray[np.int64], tuple[int, ...]]:
         got = ", ".join(map(str, content)) if isinstance(content, dict) else f"a {type(content).__name__}"
         raise FileFormatError(f"{path}: holds {got}; expected {' or '.join(TOKEN_KEYS)}, and over_zero")
     tokens = whole_numbers(path, content[key], key)
-    layers = [whole_numbers(path, layer, f"over_zero, layer {i}") for i, layer in enumerate(content["over_zero"])]
+    stored = content["over_zero"]
+    rows = stored if isinstance(stored, torch.Tensor | list | tuple) and len(stored) else ()
+    layers = [whole_numbers(path, layer, f"over_zero, layer {i}") for i, layer in enumerate(rows)]
     if tokens.size != 1 or not layers or any(layer.ndim != 1 or not layer.size for layer in layers):
         raise FileFormatError(f"{path}: expected one number of tokens and over_zero of [layers, neurons]")
     return int(tokens.reshape(-1)[0]), np.concatenate(layers), tuple(layer.size for layer in layers)

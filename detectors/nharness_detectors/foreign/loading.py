@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ def load_torch(path: Path) -> Any:
     if not path.is_file():
         raise FileFormatError(f"{path}: no such file; expected one written by torch.save")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # on the age of the pickle protocol
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).strip().splitlines()[0]
         raise FileFormatError(f"{path}: not read, since it holds more than tensors or is damaged ({reason})") from error

@@ -1,0 +1,194 @@
+"""Every intervention: its scale and shift against a loop or a hand computation."""
+
+import numpy as np
+import pytest
+
+from nharness.detector import Evidence
+from nharness.errors import OptionError, UsageError
+from nharness.intervention import Target
+from nharness.plugins import Plugins
+from nharness.statistics import LanguageTotals, Statistics
+from nharness_detectors.interventions.affine import histogram_quantile
+
+PLUGINS = Plugins()
+NAMES = sorted(name for name, entry in PLUGINS.entries("interventions").items() if entry.plugin == "detectors")
+FLAT = np.array([0, 3, 4])
+
+
+def make(name, **options):
+    return PLUGINS.resolve("interventions", name)(**options)
+
+
+def only_change(name, evidence, target=None, **options):
+    (change,) = make(name, **options).changes(target or Target("de", FLAT), evidence)
+    assert change.flat.tolist() == FLAT.tolist()
+    assert change.scale.dtype == change.shift.dtype == np.float32
+    return change
+
+
+@pytest.fixture
+def evidence():
+    """Means by language: en 1 2 3 4 5, de 10 20 30 40 50, zh 0 0 0 6 6, at both sites (hidden: ten times that)."""
+    means = {"en": [1, 2, 3, 4, 5], "de": [10, 20, 30, 40, 50], "zh": [0, 0, 0, 6, 6]}
+    sites = {}
+    for site, factor in (("gate", 1), ("hidden", 10)):
+        tensors = {}
+        for tag, row in means.items():
+            value = np.array(row, dtype=float) * factor
+            tensors[f"moments/sum/{tag}"] = value * 100
+            tensors[f"moments/sumsq/{tag}"] = value**2 * 100
+            tensors[f"activation_count/positive/{tag}"] = np.full(5, 50)
+            tensors[f"document_mean/mean/{tag}"] = np.array([value - 1, value, value + 7], dtype=np.float32)
+            tensors[f"histogram/count/{tag}"] = np.tile([0, 4, 4, 2, 0], (5, 1)) * (1 if tag == "de" else 3)
+            tensors[f"histogram/edges/{tag}"] = np.array([0, 1, 2, 3], dtype=np.float32)
+        sites[site] = Statistics(site, (2, 3), {tag: LanguageTotals(100, 3) for tag in means}, tensors)
+    return Evidence(sites)
+
+
+def test_every_specified_intervention_is_registered():
+    assert set(NAMES) == {
+        "zero", "mean", "complement-mean", "median", "add", "replace", "diff-mean", "constant", "scale", "amplify",
+        "resample", "patch", "steer",
+    }  # fmt: skip
+    for name in NAMES:
+        assert PLUGINS.resolve("interventions", name).name == name
+
+
+def test_zero(evidence):
+    change = only_change("zero", evidence)
+    assert (change.site, change.scale.tolist(), change.shift.tolist()) == ("hidden", [0, 0, 0], [0, 0, 0])
+
+
+def test_mean(evidence):
+    change = only_change("mean", evidence)
+    assert change.site == "hidden"
+    assert change.scale.tolist() == [0, 0, 0]
+    assert change.shift == pytest.approx([110 / 3, 500 / 3, 610 / 3])
+    assert only_change("mean", evidence, site="gate").shift == pytest.approx([11 / 3, 50 / 3, 61 / 3])
+
+
+def test_complement_mean(evidence):
+    members = np.zeros((3, 5), dtype=bool)
+    members[1, [0, 3]] = True  # neuron 0: de; 3: de and zh; 4: all
+    members[2, 3] = True
+    members[:, 4] = True
+    change = only_change("complement-mean", evidence, Target("de", FLAT, members))
+    assert change.site == "gate"
+    assert change.shift == pytest.approx([0.5, 4, 61 / 3])
+    assert only_change("complement-mean", evidence).shift == pytest.approx([0.5, 5, 5.5])
+
+
+def test_median(evidence):
+    assert only_change("median", evidence).shift == pytest.approx([100, 400, 500])
+    assert only_change("median", evidence, alpha=0.5).shift == pytest.approx([50, 200, 250])
+    # neuron 0: -1 0 7 9 10 17 99 100 107; 3: 39 40 47 59 60 67 399 400 407; 4: 49 50 57 59 60 67 499 500 507
+    assert only_change("median", evidence, Target("general", FLAT)).shift.tolist() == [10, 60, 60]
+
+
+def test_doses_of_the_languages_mean(evidence):
+    add = only_change("add", evidence, alpha=2)
+    assert (add.site, add.scale.tolist(), add.shift.tolist()) == ("gate", [1, 1, 1], [20, 80, 100])
+    replace = only_change("replace", evidence)
+    assert (replace.scale.tolist(), replace.shift.tolist()) == ([0, 0, 0], [10, 40, 50])
+    difference = only_change("diff-mean", evidence)
+    assert difference.scale.tolist() == [1, 1, 1]
+    assert difference.shift == pytest.approx([10 - 0.5, 40 - 5, 50 - 5.5])
+    assert only_change("replace", evidence, Target("general", FLAT)).shift == pytest.approx([11 / 3, 50 / 3, 61 / 3])
+
+
+def test_a_difference_needs_a_language(evidence):
+    with pytest.raises(UsageError, match="needs a target of one of en, de, zh; got 'general'"):
+        make("diff-mean").changes(Target("general", FLAT), evidence)
+
+
+def test_constant_and_scale(evidence):
+    assert only_change("constant", evidence, value=-2.5).shift.tolist() == [-2.5] * 3
+    assert only_change("constant", evidence).scale.tolist() == [0, 0, 0]
+    scale = only_change("scale", evidence, factor=3)
+    assert (scale.scale.tolist(), scale.shift.tolist()) == ([3, 3, 3], [0, 0, 0])
+
+
+def test_amplify(evidence):
+    assert only_change("amplify", evidence, quantile=1).shift.tolist() == [3, 3, 3]
+    assert only_change("amplify", evidence, quantile=0.6, alpha=2).shift == pytest.approx([3, 3, 3])
+    assert only_change("amplify", evidence, Target("general", FLAT), quantile=0.9).shift == pytest.approx([2.5] * 3)
+
+
+@pytest.mark.parametrize("name", ["resample", "patch"])
+def test_draws_name_what_the_runner_draws(name, evidence):
+    assert only_change(name, evidence).draw == name
+    assert make(name).needs() == ()
+
+
+def test_steer(evidence):
+    target = Target("de", FLAT, source="en", source_flat=np.array([1, 3]))
+    off, driven = make("steer", alpha=0.5).changes(target, evidence)
+    assert (off.flat.tolist(), off.scale.tolist(), off.shift.tolist()) == ([1], [0], [0])
+    assert (driven.flat.tolist(), driven.scale.tolist(), driven.shift.tolist()) == (FLAT.tolist(), [0, 0, 0], [5, 20, 25])
+    assert off.site == driven.site
+    added = make("steer", mode="add").changes(target, evidence)[1]
+    assert added.scale.tolist() == [1, 1, 1]
+    with pytest.raises(UsageError, match="needs a source language"):
+        make("steer").changes(Target("de", FLAT), evidence)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_neuron_is_no_change(name, evidence):
+    nobody = np.array([], dtype=np.int64)
+    assert make(name).changes(Target("de", nobody, source="en", source_flat=nobody), evidence) == ()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_needs_are_what_changes_reads(name, evidence):
+    intervention = make(name)
+    allowed = {(need.site, need.statistic) for need in intervention.needs()}
+    sites = {
+        site: Statistics(site, s.layer_widths, s.totals, {n: t for n, t in s.tensors.items() if (site, n.split("/")[0]) in allowed})
+        for site, s in evidence.sites.items()
+    }
+    changes = intervention.changes(Target("de", FLAT, source="en", source_flat=np.array([1])), Evidence(sites))
+    seen = [(change.site, unit) for change in changes for unit in change.flat.tolist()]
+    assert len(set(seen)) == len(seen) >= 3
+    for change in changes:
+        assert change.flat.shape == change.scale.shape == change.shift.shape
+        assert np.isfinite(change.shift).all()
+
+
+def test_strength_is_an_option():
+    for name in NAMES:
+        kind = PLUGINS.resolve("interventions", name)
+        if kind.strength_option:
+            options = kind(**{kind.strength_option: 2}).options
+            assert getattr(options, kind.strength_option) == 2
+
+
+def test_option_out_of_range_names_the_range():
+    with pytest.raises(OptionError, match="intervention amplify: option quantile is 2; expected a number above 0 and at most 1"):
+        make("amplify", quantile=2)
+
+
+def test_a_language_that_never_reached_an_expert_is_left_out(evidence):
+    gate = evidence.sites["gate"]
+    routed = {f"activation_count/routed/{tag}": np.array([100, 100, 100, 100, 100 * (tag != "zh")]) for tag in gate.languages}
+    tensors = {**gate.tensors, **routed, "moments/sum/zh": np.array([0, 0, 0, 600, 0.0])}
+    experts = Evidence({"gate": Statistics("gate", (2, 3), gate.totals, tensors)})
+    assert only_change("mean", experts, site="gate").shift == pytest.approx([11 / 3, 50 / 3, 55 / 2])
+    assert only_change("complement-mean", experts).shift == pytest.approx([0.5, 5, 5])
+
+
+@pytest.mark.parametrize("quantile", [0.01, 0.1, 0.5, 0.9, 0.99, 1.0])
+def test_quantiles_of_a_histogram_come_near_those_of_the_values(quantile):
+    random = np.random.default_rng(0)
+    values = random.normal(0.3, 0.5, (20, 5000))
+    edges = np.linspace(-0.4, 1.8, 401).astype(np.float32)
+    bins = np.searchsorted(edges, values, side="right")
+    count = np.stack([np.bincount(row, minlength=402) for row in bins])
+    found = histogram_quantile(count, edges, quantile)
+    exact = np.clip(np.quantile(values, quantile, axis=1), edges[0], edges[-1])
+    assert found == pytest.approx(exact, abs=0.012)
+
+
+def test_quantiles_by_hand():
+    edges = np.array([0, 1, 2], dtype=np.float32)
+    count = np.array([[0, 1, 3, 0], [4, 0, 0, 0], [0, 0, 0, 4], [0, 0, 0, 0]])
+    assert histogram_quantile(count, edges, 0.5).tolist() == [pytest.approx(4 / 3), 0, 2, 0]
