@@ -18,7 +18,7 @@ from nharness.record.tables import Row
 from nharness.record.types import Estimate
 
 Spec = dict[str, Any]
-SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 KIND_COLOURS = {"specific": "#0072B2", "related": "#E69F00", "general": "#009E73"}
 HARM, GAIN, CONTROL = "#D55E00", "#0072B2", "#8a8f98"
 
@@ -158,13 +158,8 @@ def curve_chart(record: Record, task: Task, axis: str) -> Chart | None:
         return None
     scale = {"type": "log"} if axis == "budget" and points[0].value > 0 else {"zero": False}
     title = "share of neurons per language" if axis == "budget" else "strength"
-    x = {
-        "field": axis,
-        "type": "quantitative",
-        "scale": scale,
-        "title": title,
-        "axis": {"format": "~g", "tickCount": 6},
-    }
+    marks = {"format": "~g", "values": _powers(points)} if axis == "budget" else {"format": "~g", "tickCount": 6}
+    x = {"field": axis, "type": "quantitative", "scale": scale, "title": title, "axis": marks}
     band = {"type": "area", "opacity": 0.25}
     spec = _frame(f"Selectivity against {axis}, {task.name}", rows) | {
         "width": 560,
@@ -212,7 +207,8 @@ def control_chart(record: Record, task: Task) -> Chart | None:
         "encoding": {"y": {"field": "language", "type": "nominal", "sort": list(record.languages), "title": None}},
         "layer": [
             {"transform": [{"filter": "datum.neurons === 'random'"}],
-             "mark": {"type": "tick", "thickness": 1.5, "opacity": 0.7, "tooltip": True}, "encoding": {"x": x, "color": colour}},
+             "mark": {"type": "tick", "thickness": 1.5, "opacity": 0.7, "tooltip": True},
+             "encoding": {"x": x, "color": colour}},
             {"transform": detected, "mark": {"type": "rule", "strokeWidth": 2, "color": HARM},
              "encoding": {"x": {"field": "low", "type": "quantitative", "title": x["title"]}, "x2": {"field": "high"}}},
             {"transform": detected, "mark": {"type": "point", "filled": True, "size": 70, "tooltip": True},
@@ -235,14 +231,14 @@ def matrix_chart(record: Record, task: Task) -> Chart:
     ]  # fmt: skip
     largest = max((abs(float(row["harm"] or 0)) for row in rows), default=0.0) or 1.0
     axis = {"labelAngle": 0, "orient": "top"}
+    shown = "datum.harm === null ? '' : format(datum.harm, '+.3f') + datum.mark"
+    across = {"field": "language", "type": "nominal", "sort": list(task.languages), "title": "evaluated"}
+    down = {"field": "target", "type": "nominal", "sort": [t.name for t in record.targets], "title": "deactivated"}
     spec = _frame(f"Harm by language, {task.name}", rows) | {
         "width": {"step": 44},
         "height": {"step": 26},
-        "transform": [{"calculate": "datum.harm === null ? '' : format(datum.harm, '+.3f') + datum.mark", "as": "label"}],
-        "encoding": {
-            "x": {"field": "language", "type": "nominal", "sort": list(task.languages), "title": "evaluated", "axis": axis},
-            "y": {"field": "target", "type": "nominal", "sort": [t.name for t in record.targets], "title": "deactivated"},
-        },
+        "transform": [{"calculate": shown, "as": "label"}],
+        "encoding": {"x": across | {"axis": axis}, "y": down},
         "layer": [
             {"mark": {"type": "rect", "tooltip": True},
              "encoding": {"color": {"field": "harm", "type": "quantitative", "title": task.unit,
@@ -258,6 +254,12 @@ def matrix_chart(record: Record, task: Task) -> Chart:
 
 def _frame(description: str, rows: Sequence[Row]) -> Spec:
     return {"$schema": SCHEMA, "description": description, "data": {"values": [dict(row) for row in rows]}}
+
+
+def _powers(points: Sequence[CurvePoint]) -> list[float]:
+    """Return the powers of ten, and three times those, between the first and the last point."""
+    low, high = points[0].value * 0.999, points[-1].value * 1.001
+    return [m * 10.0**e for e in range(-8, 1) for m in (1, 3) if low <= m * 10.0**e <= high]
 
 
 def _kind_colour() -> Mapping[str, Any]:

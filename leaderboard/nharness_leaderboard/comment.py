@@ -32,8 +32,9 @@ def comment(verdict: Verdict) -> str:
 
 
 def _problems(verdict: Verdict) -> Iterator[str]:
+    root = verdict.results.folder
     rows: list[Row] = [
-        {"file": path.relative_to(verdict.results.folder).as_posix(), "where": problem.pointer, "problem": problem.message}
+        {"file": path.relative_to(root).as_posix(), "where": problem.pointer, "problem": problem.message}
         for path, found in verdict.problems.items()
         for problem in found
     ]  # fmt: skip

@@ -2,30 +2,78 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nharness.analysis.analyse import reanalyse
+from nharness.analysis.measurements import from_items
 from nharness.errors import NharnessError
 from nharness.neurons import KINDS, Detection
 from nharness.neurons import load as load_neurons
+from nharness.record.items import read_items
 from nharness.record.model import Record
 from nharness.record.problems import Problem, pointer, shown, unique
 from nharness.record.store import find, inside
+
+# What no item tells: how many items there were to choose from, and how many activations were edited.
+MAX_ITEMS = 1_000_000_000
+_NOT_IN_ITEMS = ("edited_activations", "items_available")
 
 
 def deep_problems(record: Record, folder: Path) -> list[Problem]:
     """Return every difference between a valid record and what its files give; what has no file is not compared."""
     problems: list[Problem] = []
-    try:
-        problems += neuron_differences(record, folder)
-    except NharnessError as error:
-        problems.append(
-            Problem("/neurons/file", f"the neurons file cannot be used: {shown(str(error), limit=300)[1:-1]}")
-        )
+    sources = (("/neurons/file", "neurons", neuron_differences), ("/files", "items", item_differences))
+    for where, what, differences in sources:
+        try:
+            problems += differences(record, folder)
+        except (NharnessError, ValueError, ArithmeticError) as error:
+            message = shown(str(error), limit=300)[1:-1]
+            problems.append(Problem(where, f"the {what} file cannot be used: {message}"))
     return unique(problems)
+
+
+def item_differences(record: Record, folder: Path) -> Iterator[Problem]:
+    """Yield every aggregate that is not what the items give, with the record's own settings and seeds.
+
+    Raises `FileFormatError` or `UsageError` for items that cannot be read or do not belong together.
+    """
+    entry = find(record.files, "items")
+    if entry is None:
+        return
+    found = reanalyse(record, from_items(read_items(inside(folder, entry.name), max_bytes=MAX_ITEMS)))
+    for name in ("baseline", "cells", "summary"):
+        parts = [part.document() for part in getattr(found, name)]
+        yield from _apart([name], [part.document() for part in getattr(record, name)], parts)
+    for index, draw in enumerate(record.controls.draws if record.controls else ()):
+        changes = found.control_changes.get((draw.target, draw.draw), {})
+        yield from _apart(["controls", "draws", index, "changes"], draw.document()["changes"], changes)
+    if record.controls is None and found.control_changes:
+        yield Problem("/controls", "the items file has random draws, the record lists none")
+
+
+def _apart(place: list[str | int], got: Any, expected: Any) -> Iterator[Problem]:
+    """Yield every place where two JSON documents differ; numbers may differ by rounding."""
+    if isinstance(got, dict) and isinstance(expected, dict):
+        for name in dict.fromkeys([*got, *expected]):
+            if name not in _NOT_IN_ITEMS:
+                yield from _apart([*place, name], got.get(name), expected.get(name))
+    elif isinstance(got, list | tuple) and isinstance(expected, list | tuple) and len(got) == len(expected):
+        for index, (one, other) in enumerate(zip(got, expected, strict=True)):
+            yield from _apart([*place, index], one, other)
+    elif not _agree(got, expected):
+        yield Problem(pointer(*place), f"the record says {shown(got)}, the items give {shown(expected)}")
+
+
+def _agree(got: Any, expected: Any) -> bool:
+    if isinstance(got, int | float) and isinstance(expected, int | float) and not isinstance(got, bool):
+        return math.isclose(got, expected, rel_tol=1e-6, abs_tol=1e-9)
+    return bool(got == expected)
 
 
 def neuron_differences(record: Record, folder: Path) -> Iterator[Problem]:

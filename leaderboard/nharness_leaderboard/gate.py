@@ -35,7 +35,8 @@ def check(folder: Path, *, base: str | None = None) -> Verdict:
     """Check a results folder.
 
     base: a git revision; only records that differ from it are recomputed and count as new, while names and duplicates
-    are still looked at in all. Raises `UsageError` when git does not know the revision, `FileFormatError` without a folder.
+    are still looked at in all. Raises `UsageError` when git does not know the revision, `FileFormatError` without a
+    folder.
     """
     results = read_results(folder, schema=True, files=True)
     changed = None if base is None else _changed(folder, base)

@@ -6,8 +6,8 @@ The harm of target t to language l is a ratio of sums over clusters, `h(t,l) = s
 n = change of NLL in bits, w = bytes; a share of items: n = minus the change, w = items). Its first-order influence is
 `(n_c - h * w_c) / sum w`. Selectivity S is linear in the harms, so its influence `I(l,c)` is the same sum of theirs:
 1/T on the diagonal and -1/(T (K-1)) off it. For records A and B measured on the same clusters the difference has
-variance `sum_l C_l/(C_l - 1) sum_c (I_A - I_B)^2` (infinitesimal jackknife; clusters are taken as independent within and
-between languages), and the interval is normal. Only I is stored: any pair can be compared later, also in a
+variance `sum_l C_l/(C_l - 1) sum_c (I_A - I_B)^2` (infinitesimal jackknife; clusters are taken as independent within
+and between languages), and the interval is normal. Only I is stored: any pair can be compared later, also in a
 browser.
 """
 
@@ -131,42 +131,47 @@ def _measured(metric: str, values: Mapping[str, float]) -> tuple[float, float] |
 
 
 def _influence(record: Record, task: Task, sums: Mapping[tuple[str, str | None, str], Sums]) -> Influence | None:
-    rows = [t for t in record.targets if t.language in task.languages]
-    ok = {(c.target, c.language) for c in record.cells if c.task == task.name and c.status == "ok"}
+    weights = _weights(record, task)
     summary = record.summary_of(task.name)
-    count = len(task.languages)
-    if not rows or count < 2 or summary is None or summary.selectivity is None:
+    if not weights or summary is None or summary.selectivity is None:
         return None
     sign = 1.0 if task.direction == "lower" else -1.0
     total, moved, digest = 0.0, {}, hashlib.sha256()
     for tag in task.languages:
-        base = sums.get((task.name, None, tag))
-        if not base:
-            return None
+        base = sums.get((task.name, None, tag), {})
         names = sorted(base)
         digest.update("\0".join([tag, *names, ""]).encode("utf-8", "surrogatepass"))
-        intact = np.array([base[name] for name in names])
+        intact = np.array([base[name] for name in names]).reshape(-1, 2)
         moved[tag] = np.zeros(len(names))
-        for target in rows:
-            edited = sums.get((task.name, target.name, tag))
-            if (target.name, tag) not in ok or edited is None or sorted(edited) != names:
+        for target in [name for name, language in weights if language == tag]:
+            edited = sums.get((task.name, target, tag))
+            if not names or edited is None or sorted(edited) != names:
                 return None
             change = sign * (np.array([edited[name][0] for name in names]) - intact[:, 0])
             size = float(intact[:, 1].sum())
             harm = float(change.sum()) / size
-            share = 1 / len(rows) if target.language == tag else -1 / (len(rows) * (count - 1))
-            total += share * harm
-            moved[tag] += share * (change - harm * intact[:, 1]) / size
-    scale = _scale(total, summary.selectivity.value)
-    if scale is None:
+            total += weights[target, tag] * harm
+            moved[tag] += weights[target, tag] * (change - harm * intact[:, 1]) / size
+    if abs(total - summary.selectivity.value) > _AGREES * max(abs(total), 1e-6):
         return None
-    scaled = {tag: influence * scale for tag, influence in moved.items()}
-    return Influence(digest.hexdigest()[:16], summary.selectivity.value, scaled)
+    return Influence(digest.hexdigest()[:16], summary.selectivity.value, moved)
 
 
-def _scale(total: float, published: float) -> float | None:
-    """Return 1, or 100 where the record counts in percentage points; None when neither reproduces what is published."""
-    for scale in (1.0, 100.0):
-        if abs(total * scale - published) <= _AGREES * max(abs(published), 1e-6):
-            return scale
-    return None
+def _weights(record: Record, task: Task) -> dict[tuple[str, str], float]:
+    """Return the weight of every measured cell (target, language) in the task's selectivity.
+
+    Means are over complete rows: those whose own cell and at least one other did not fail. The cells of a target
+    without neurons count as harm 0, and are left out here.
+    """
+    ok = {(c.target, c.language) for c in record.cells if c.task == task.name and c.status == "ok"}
+    found: dict[tuple[str, str], float] = {}
+    rows = 0
+    for target in record.targets:
+        others = [tag for tag in task.languages if tag != target.language and (target.name, tag) in ok]
+        if target.language is None or (target.name, target.language) not in ok or not others:
+            continue
+        rows += 1
+        if target.neurons:
+            found[target.name, target.language] = 1.0
+            found |= {(target.name, tag): -1.0 / len(others) for tag in others}
+    return {place: weight / rows for place, weight in found.items()}

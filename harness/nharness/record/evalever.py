@@ -106,7 +106,11 @@ def _frame(record: Record, task: Task) -> dict[str, Any]:
 
 def _texts(values: dict[str, Any]) -> dict[str, str]:
     return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        name: value if isinstance(value, str) else repr(value) if _is_plain(value) else json.dumps(value)
         for name, value in values.items()
         if value is not None
     }
+
+
+def _is_plain(value: Any) -> bool:
+    return type(value) in {int, float}

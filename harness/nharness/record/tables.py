@@ -17,11 +17,11 @@ from nharness.record.types import Estimate
 Value = str | float | int | bool | None
 Row = Mapping[str, Value]
 
-_LATEX = {
+_LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-}  # fmt: skip
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+})  # fmt: skip
+_FORMULA = frozenset("=+-@\t\r")
 
 
 def summary_rows(records: Sequence[Record]) -> list[Row]:
@@ -62,9 +62,9 @@ def to_csv(rows: Sequence[Row]) -> str:
     """Return RFC 4180 CSV with a header; text that a spreadsheet would run as a formula gets a `'` in front."""
     target = io.StringIO()
     if rows:
-        writer = csv.DictWriter(target, fieldnames=list(rows[0]), lineterminator="\r\n")
-        writer.writeheader()
-        writer.writerows({name: _csv_value(value) for name, value in row.items()} for row in rows)
+        writer = csv.writer(target, lineterminator="\r\n")
+        writer.writerow(rows[0])
+        writer.writerows([_csv_value(value) for value in row.values()] for row in rows)
     return target.getvalue()
 
 
@@ -122,20 +122,18 @@ def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, Value]:
 
 
 def _csv_value(value: Value) -> Value:
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
 
 
 def _is_numeric(rows: Sequence[Row], name: str) -> bool:
-    kept = [row[name] for row in rows if row[name] is not None]
-    return bool(kept) and all(isinstance(value, int | float) for value in kept)
+    kept = {type(row[name]) for row in rows} - {type(None)}
+    return bool(kept) and kept <= {int, float}
 
 
 def _text(value: Value) -> str:
-    if value is None:
-        return ""
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value)
+    return "" if value is None else str(value)
 
 
 def _markdown(text: str) -> str:
@@ -144,4 +142,4 @@ def _markdown(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in re.sub(r"\s+", " ", text))
+    return " ".join(text.split()).translate(_LATEX)
