@@ -1,0 +1,155 @@
+"""Serve a task's dataset from files in a folder, so that lm-eval's own task definitions run without a network.
+
+A task names a dataset (`cambridgeltl/xcopa`) and often a configuration (`zh`). Its files are those of the folder's
+subfolder `cambridgeltl/xcopa` or `xcopa`; or of the folder itself, where its own name or the file's begins with `xcopa`
+(`-` and `_` left out of account). What a file is follows from the words of its path
+below there: `test.zh.jsonl`, `zh/test.parquet` and `xcopa_zh_test.csv` are all the configuration `zh`, split `test`. A
+file that names no split is the test split. `val`, `valid`, `dev` and `validation` are one split under four names.
+
+Columns: JSON, JSON Lines, CSV and Parquet name theirs; a TSV has no header and its columns are "0", "1", ... A column
+mapping says what the task's fields are made of: `{"question": "0", "answer_number": "1", "answer": ""}`, where an
+empty name is a field that is null in every row. Without a mapping, columns keep their names.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from nharness.errors import UsageError, nearest
+
+SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+ALIASES = (("train", "training"), ("validation", "val", "valid", "dev"), ("test", "devtest", "eval"))
+Rows = list[dict[str, Any]]
+
+
+class Splits(dict[str, datasets.Dataset]):
+    """Splits by name; one that no file holds is empty rather than absent, as few-shot examples nobody asked for are."""
+
+    def __missing__(self, name: str) -> datasets.Dataset:
+        """Return an empty split with the columns of the others."""
+        some = next(iter(self.values()))
+        return some.select([])
+
+
+@contextmanager
+def served_from(folder: Path, columns: Mapping[str, str]) -> Iterator[None]:
+    """Let `datasets.load_dataset` answer from the folder while tasks are built; undone afterwards.
+
+    Raises `UsageError` when the folder does not exist, and inside it when no file is the dataset asked for.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"--dataset-dir {folder} is not a folder")
+    original = datasets.load_dataset
+
+    def load(path: str, name: str | None = None, **kwargs: Any) -> Any:
+        if path in {"json", "csv", "parquet", "text"} or Path(path).exists():
+            return original(path, name, **kwargs)
+        return find(folder, path, name, columns)
+
+    datasets.load_dataset = load
+    try:
+        yield
+    finally:
+        datasets.load_dataset = original
+
+
+def find(folder: Path, dataset: str, name: str | None, columns: Mapping[str, str]) -> Splits:
+    """Return a dataset's splits from the files of one configuration; `UsageError` naming what stands there if none."""
+    short = dataset.rpartition("/")[2]
+    own = _joined(folder.resolve().name).startswith(_joined(short))
+    places = [
+        *((path, folder / dataset) for path in _files(folder / dataset)),
+        *((path, folder / short) for path in _files(folder / short)),
+        *((path, folder) for path in _files(folder) if own or _joined(path.name).startswith(_joined(short))),
+    ]
+    chosen = [(path, _words(path.relative_to(place))) for path, place in places]
+    matching = {path: words for path, words in chosen if name is None or name.lower() in words}
+    if not matching:
+        what = f"{dataset} ({name})" if name else dataset
+        hint = nearest(f"test.{name}.jsonl", {path.name for path, _ in chosen}) if chosen else ""
+        raise UsageError(f"--dataset-dir {folder} has no file of {what} in a folder {short!r} or so named{hint}")
+    return _splits(sorted(matching.items()), columns)
+
+
+def _splits(files: list[tuple[Path, set[str]]], columns: Mapping[str, str]) -> Splits:
+    found: dict[str, Rows] = {}
+    for path, words in files:
+        split = next((alias[0] for alias in ALIASES if words & set(alias)), "test")
+        found.setdefault(split, []).extend(_mapped(row, columns, path) for row in _READERS[_kind(path)](path))
+    result = Splits()
+    for split, rows in found.items():
+        data = datasets.Dataset.from_list(rows)
+        result.update(dict.fromkeys(next(alias for alias in ALIASES if alias[0] == split), data))
+    return result
+
+
+def _mapped(row: dict[str, Any], columns: Mapping[str, str], path: Path) -> dict[str, Any]:
+    if not columns or not any(source in row for source in columns.values()):
+        return row
+    for source in columns.values():
+        if source and source not in row:
+            raise UsageError(f"{path}: no column {source!r}{nearest(source, row)}")
+    return {**row, **{field: row[source] if source else None for field, source in columns.items()}}
+
+
+def _words(path: Path) -> set[str]:
+    """Return the words of a path between `.`, `-` and `_`, those between `.` and `-` (`zho_hans`), and its stems."""
+    words: set[str] = set()
+    for part in path.parts:
+        stem = re.sub(r"\.(gz|jsonl|json|csv|tsv|parquet)", "", part.lower())
+        words |= {stem, *re.split(r"[.\-]", stem), *re.split(r"[._\-]", stem)}
+    return words
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if _kind(path)] if folder.is_dir() else []
+
+
+def _joined(name: str) -> str:
+    return re.sub(r"[-_ ]", "", name.lower())
+
+
+def _kind(path: Path) -> str:
+    suffix = Path(path.name.removesuffix(".gz")).suffix
+    return suffix if suffix in SUFFIXES and path.is_file() else ""
+
+
+def _text(path: Path) -> str:
+    raw = path.read_bytes()
+    return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
+
+
+def _json_lines(path: Path) -> Rows:
+    return [json.loads(line) for line in _text(path).splitlines() if line.strip()]
+
+
+def _json(path: Path) -> Rows:
+    found = json.loads(_text(path))
+    return list(found["data"] if isinstance(found, dict) else found)
+
+
+def _csv(path: Path) -> Rows:
+    return list(csv.DictReader(_text(path).splitlines()))
+
+
+def _tsv(path: Path) -> Rows:
+    rows = csv.reader(_text(path).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    return [{str(column): value for column, value in enumerate(row)} for row in rows]
+
+
+def _parquet(path: Path) -> Rows:
+    return list(datasets.Dataset.from_parquet(str(path), keep_in_memory=True))
+
+
+_READERS: Mapping[str, Callable[[Path], Rows]] = {
+    ".jsonl": _json_lines, ".json": _json, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet,
+}  # fmt: skip
