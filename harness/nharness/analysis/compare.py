@@ -1,0 +1,149 @@
+"""Two sets of measurements on the same items: how much larger one's effects are than the other's.
+
+Both may come from different detectors, interventions, strengths or models, as long as items have the same ids and
+weights. For every cell in both, `difference = change in the first - change in the second` is computed item by item on
+what both have seen, so that what items have in common falls out; cells and the means over rows are resampled together
+(bootstrap.py), and the differences' p are corrected over the matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nharness.analysis.effects import Effects, Place, effects_of
+from nharness.analysis.measurements import Measurement, Paired, by_key
+from nharness.analysis.rounding import interval, rounded
+from nharness.analysis.selectivity import summarise
+from nharness.analysis.significance import benjamini_hochberg
+from nharness.errors import UsageError
+from nharness.record.cells import Target, Task
+from nharness.record.results import AnalysisSettings
+from nharness.record.types import Estimate
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One cell in both: the changes on their common items, first minus second with interval, p and q (two-sided).
+
+    In the task's unit. interval, p and q are None with a single cluster of items.
+    """
+
+    target: str
+    language: str
+    first: float
+    second: float
+    difference: float
+    interval: tuple[float, float] | None
+    p: float | None
+    q: float | None
+    items: int
+
+
+@dataclass(frozen=True)
+class TaskComparison:
+    """One task: cells in both, cells in only one of them, and differences of the summary's harms.
+
+    The harms are None without a row that has a cell on and one off the diagonal in both.
+    """
+
+    task: str
+    cells: tuple[Difference, ...]
+    only_first: tuple[Place, ...]
+    only_second: tuple[Place, ...]
+    on_target: Estimate | None
+    off_target: Estimate | None
+    selectivity: Estimate | None
+
+
+def compare(
+    first: Iterable[Measurement],
+    second: Iterable[Measurement],
+    *,
+    tasks: Sequence[Task],
+    targets: tuple[Sequence[Target], Sequence[Target]],
+    settings: AnalysisSettings,
+) -> tuple[TaskComparison, ...]:
+    """Return one comparison a task; targets are matched by name, and have no neurons where either says 0.
+
+    Raises `UsageError` when the two have no cell in common, or items of one id that differ in weight.
+    """
+    tables = by_key(first), by_key(second)
+    found = []
+    for task in tasks:
+        sides = [effects_of(task, rows, table, settings) for rows, table in zip(targets, tables, strict=True)]
+        found.append(_compared(sides[0], sides[1], targets[0]))
+    if not any(task.cells for task in found):
+        raise UsageError("the two have no target, task and language in common whose items share an id")
+    return tuple(found)
+
+
+def _compared(first: Effects, second: Effects, targets: Sequence[Target]) -> TaskComparison:
+    pairs: dict[Place, tuple[Paired, Paired]] = {}
+    for place in dict.fromkeys([*first.cells, *first.empty]):
+        paired = _common(first, second, place)
+        if paired is not None:
+            pairs[place] = paired
+    neither = first.empty & second.empty
+    gaps = Effects(first.task, {place: _gap(*both) for place, both in pairs.items()}, neither, first.settings)
+    held = {place[0] for place in pairs} | {place[0] for place in neither}
+    summary = summarise(gaps, [target for target in targets if target.name in held])
+    sides = [set(side.cells) | set(side.empty) for side in (first, second)]
+    return TaskComparison(
+        first.task.name, _differences(gaps, pairs), tuple(sorted(sides[0] - sides[1])),
+        tuple(sorted(sides[1] - sides[0])), summary.on_target, summary.off_target, summary.selectivity,
+    )  # fmt: skip
+
+
+def _differences(gaps: Effects, pairs: Mapping[Place, tuple[Paired, Paired]]) -> tuple[Difference, ...]:
+    found, digits = gaps.intervals, gaps.settings.precision
+    if found is None:
+        return ()
+    q = benjamini_hochberg(found.p)
+    return tuple(
+        Difference(
+            place[0], place[1], pairs[place][0].change, pairs[place][1].change, gap.change,
+            interval(found.low[at], found.high[at], digits), rounded(float(found.p[at]), digits),
+            rounded(float(q[at]), digits), len(gap.ids),
+        )
+        for at, (place, gap) in enumerate(gaps.cells.items())
+    )  # fmt: skip
+
+
+def _common(first: Effects, second: Effects, place: Place) -> tuple[Paired, Paired] | None:
+    """Return both sides of a cell on their common items; a side without neurons changes nothing on the other's."""
+    a, b = first.cells.get(place), second.cells.get(place)
+    if a is None and b is not None and place in first.empty:
+        a = _unchanged(b)
+    if b is None and a is not None and place in second.empty:
+        b = _unchanged(a)
+    if a is None or b is None:
+        return None
+    ids = frozenset(a.ids).intersection(b.ids)
+    if not ids:
+        return None
+    a, b = _sorted(a.only(ids)), _sorted(b.only(ids))
+    if not np.array_equal(a.weight, b.weight):
+        raise UsageError(f"an item of {first.task.name} on {place[1]} has other bytes in the second set")
+    return a, b
+
+
+def _gap(first: Paired, second: Paired) -> Paired:
+    """Return the cell whose change is the difference of the two changes."""
+    return Paired(
+        first.ids, first.clusters, second.after - second.before, first.after - first.before, first.weight, None
+    )  # fmt: skip
+
+
+def _unchanged(cell: Paired) -> Paired:
+    return Paired(cell.ids, cell.clusters, cell.before, cell.before, cell.weight, cell.tokens)
+
+
+def _sorted(cell: Paired) -> Paired:
+    order = sorted(range(len(cell.ids)), key=cell.ids.__getitem__)
+    return Paired(
+        tuple(cell.ids[i] for i in order), tuple(cell.clusters[i] for i in order),
+        cell.before[order], cell.after[order], cell.weight[order], cell.tokens,
+    )  # fmt: skip
