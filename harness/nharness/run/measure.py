@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,6 +18,9 @@ from nharness.run.texts import LanguageText
 from nharness.run.versions import installed
 from nharness.spec import RunSpec
 from nharness.task import TaskSpec
+
+if TYPE_CHECKING:
+    from nharness.evaluation.lm_eval_bridge import LmEvalBridge
 
 
 class Measurer:
@@ -49,7 +53,30 @@ class Measurer:
         """
         if task.kind == "perplexity" and text is not None:
             return self._perplexity(text), text.tokens
-        raise CellError(f"task {task.id} is not measured yet")
+        if task.kind == "lm-eval":
+            result = self._lm_eval.measure(task)
+            return result.items, result.tokens
+        raise CellError(f"task {task.id} has no evaluation text")
+
+    @cached_property
+    def _lm_eval(self) -> LmEvalBridge:
+        from nharness.evaluation.lm_eval_bridge import (  # noqa: PLC0415 - lm-eval takes seconds to import
+            LmEvalBridge,
+            LmEvalOptions,
+        )
+        from nharness.evaluation.task_loading import TaskLoader  # noqa: PLC0415 - likewise
+
+        options, asked = self._spec.task_options, self._spec.model.batch_tokens
+        return LmEvalBridge(
+            self._loaded.model, self._loaded.tokenizer,
+            options=LmEvalOptions(
+                batch_size=None if asked == "auto" else max(1, asked // self.engine.policy.window),
+                chat_template=options.chat_template,
+            ),
+            loader=TaskLoader(
+                include_path=options.include_path, dataset_dir=options.dataset_dir, columns=options.columns
+            ),
+        )  # fmt: skip
 
     def noise_floor(self, text: LanguageText) -> float:
         """Return by how much the bits per byte of a text change when it is batched otherwise."""
