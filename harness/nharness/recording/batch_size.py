@@ -1,0 +1,64 @@
+"""How many tokens one forward pass takes: a measured constant on a CPU, found by trying on an accelerator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from nharness.recording.trunk import Forward
+
+CPU_TOKENS = 2048
+GRADIENT_TOKENS = 512
+FIRST_TRY = 2048
+MOST = 1 << 17
+GAIN = 1.03
+OVERHEAD = {"cpu": 16, "cuda": 256}
+"""What one more forward pass costs, in tokens: the price of a batch when batches are cut."""
+
+
+def batch_tokens_for(device: torch.device, forward: Forward, *, length: int, gradient: bool) -> int:
+    """Return the tokens per forward pass for a device; on an accelerator by `largest_that_pays`."""
+    if gradient:
+        return GRADIENT_TOKENS
+    if device.type == "cpu":
+        return CPU_TOKENS
+
+    def attempt(tokens: int) -> float:
+        return _seconds(forward, torch.zeros(max(1, tokens // length), length, dtype=torch.int64, device=device))
+
+    return largest_that_pays(attempt, start=max(FIRST_TRY, length), most=MOST)
+
+
+def largest_that_pays(seconds_of: Callable[[int], float], *, start: int, most: int) -> int:
+    """Double from `start` while tokens get at least 3 % cheaper; stop before memory runs out, and at `most`."""
+    best, rate = start, 0.0
+    tokens = start
+    while tokens <= most:
+        try:
+            seconds = seconds_of(tokens)
+        except torch.OutOfMemoryError:
+            release_memory()
+            return best if rate else max(1, tokens // 2)
+        if tokens / seconds < rate * GAIN:
+            return best
+        best, rate, tokens = tokens, tokens / seconds, tokens * 2
+    return best
+
+
+def release_memory() -> None:
+    """Give cached accelerator memory back after it ran out."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+@torch.inference_mode()
+def _seconds(forward: Forward, tokens: Tensor) -> float:
+    forward(tokens)
+    torch.accelerator.synchronize(tokens.device)
+    start = time.perf_counter()
+    forward(tokens)
+    torch.accelerator.synchronize(tokens.device)
+    return time.perf_counter() - start

@@ -1,0 +1,265 @@
+"""The recording pass: one forward pass over the text feeds every statistic that was asked for.
+
+Legend: `B` rows of a batch, `T` its length.
+
+1. The documents of a language are cut into shards of a fixed number of documents. Batches are cut inside a shard and
+   never across shards or languages.
+2. Each batch runs through the model without its LM head (with it where a statistic needs gradients), and every layer's
+   activations go, piece by piece, to the accumulators of their site; nothing is kept.
+3. A shard gives statistics of its own. Shards are added up in order: recorded apart and merged, or recorded at once,
+   they are the same bytes. Memory does not grow with the corpus, but for statistics that have a row a document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nharness.corpora import Batch, EncodedDocument, batches
+from nharness.errors import ModelError, OptionError, UnknownNameError
+from nharness.models import NeuronMap, Observation, observe
+from nharness.recording.accumulator import Accumulator, Piece, Scratch, Shard
+from nharness.recording.attribution import with_gradients
+from nharness.recording.batch_size import OVERHEAD, batch_tokens_for, release_memory
+from nharness.recording.builtin import ACCUMULATORS
+from nharness.recording.by_document import layer_starts
+from nharness.recording.selection import Selection
+from nharness.recording.trunk import find_trunk, first_device, forward_of, is_causal
+from nharness.statistics import LanguageTotals, Statistics
+
+Parts = tuple[EncodedDocument, ...]
+"""One document: its parts, in order."""
+Seen = Callable[[int], None]
+Needed = tuple[str, str]
+"""A statistic and the site it is asked for at."""
+
+
+@dataclass(frozen=True)
+class RecordingOptions:
+    """How the pass is run; none of it changes what is counted.
+
+    batch_tokens: tokens of one forward pass, padding included. shard_documents: documents of one shard (the order in
+    which floating-point sums are added depends on it, nothing else). length: longest row to expect, for trying out
+    batch sizes.
+    """
+
+    batch_tokens: int | Literal["auto"] = "auto"
+    shard_documents: int = 64
+    length: int = 512
+
+    def __post_init__(self) -> None:
+        if self.shard_documents < 1 or (self.batch_tokens != "auto" and self.batch_tokens < 1):
+            raise OptionError(
+                f"batch_tokens and shard_documents are at least 1; got {self.batch_tokens}, {self.shard_documents}"
+            )
+
+
+@dataclass
+class Recorder:
+    """Records shards of encoded documents with one model.
+
+    needs: statistics by name and site. accumulators: those of plug-ins, by name, beside the built-in ones.
+    provenance: goes into every statistics value. settings: of each (statistic, site), from `prepare`, where a
+    statistic has any. Raises `UnknownNameError` for a statistic that nobody registered.
+    """
+
+    model: nn.Module
+    neuron_map: NeuronMap
+    needs: Sequence[Needed]
+    options: RecordingOptions = field(default_factory=RecordingOptions)
+    accumulators: Mapping[str, type[Accumulator]] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    settings: dict[Needed, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = {**ACCUMULATORS, **self.accumulators}
+        for statistic, _ in self.needs:
+            if statistic not in known:
+                raise UnknownNameError("statistic", statistic, known)
+        self._kinds = {need: known[need[0]] for need in dict.fromkeys(self.needs)}
+        self._gradient = any(kind.gradient for kind in self._kinds.values())
+        self._device = first_device(self.model)
+        # float64 sums are impossible on some accelerators, and layers may lie on several: then sums live on the CPU
+        self._home = torch.device("cpu") if self._device.type == "mps" or _spread(self.model) else self._device
+        self._scratch = Scratch()
+        with _evaluating(self.model):
+            self._forward = forward_of(self.model) if self._gradient else find_trunk(self.model, self.neuron_map)
+            self._causal = is_causal(self.model, self.neuron_map, self._forward)
+            self.batch_tokens = (
+                batch_tokens_for(self._device, self._forward, length=self.options.length, gradient=self._gradient)
+                if self.options.batch_tokens == "auto"
+                else self.options.batch_tokens
+            )
+
+    def scouts(self) -> tuple[Needed, ...]:
+        """Return what has to be recorded over some documents of every language before the settings are known."""
+        found = {(kind.scout, site) for (_, site), kind in self._kinds.items() if kind.scout is not None}
+        return tuple(sorted(found)) if any(need not in self.settings for need in self._with_scout()) else ()
+
+    def prepare(self, documents: Mapping[str, Sequence[Parts]]) -> None:
+        """Settle what statistics need to know beforehand (the bins of histograms) from some documents of each language.
+
+        The same documents give the same settings; without such a statistic nothing happens.
+        """
+        needs = self.scouts()
+        if not needs:
+            return
+        options = replace(self.options, batch_tokens=self.batch_tokens)
+        scout = replace(self, needs=needs, options=options, settings={})
+        shards = [scout.record_shard(tag, found) for tag, found in documents.items()]
+        for need in self._with_scout():
+            site = need[1]
+            totals = {tag: t for shard in shards for tag, t in shard[site].totals.items()}
+            tensors = {name: tensor for shard in shards for name, tensor in shard[site].tensors.items()}
+            scouted = Statistics(site, self.neuron_map.layer_widths, totals, tensors)
+            self.settings[need] = self._kinds[need].prepare(scouted)
+
+    def record_shard(
+        self, language: str, documents: Sequence[Parts], seen: Seen | None = None
+    ) -> dict[str, Statistics]:
+        """Return the statistics of one shard, by site; `seen(tokens)` is called after every batch.
+
+        Running out of memory halves the batch and starts the shard again. Raises `ModelError` when not even one row
+        fits.
+        """
+        while True:
+            try:
+                return self._record(language, documents, seen)
+            except torch.OutOfMemoryError as error:
+                release_memory()
+                longest = max(len(part.tokens) for parts in documents for part in parts)
+                if self.batch_tokens <= longest:
+                    raise ModelError(f"a row of {longest} tokens does not fit into memory; lower max_length") from error
+                self.batch_tokens //= 2
+
+    def _with_scout(self) -> list[Needed]:
+        return [need for need, kind in self._kinds.items() if kind.scout is not None]
+
+    def _record(self, language: str, documents: Sequence[Parts], seen: Seen | None) -> dict[str, Statistics]:
+        parts = [part for found in documents for part in found]
+        places = np.array([place for place, found in enumerate(documents) for _ in found], dtype=np.int64)
+        counted = np.array([sum(part.counted for part in found) for found in documents], dtype=np.int64)
+        made = {need: kind(self._shard(need, counted)) for need, kind in self._kinds.items()}
+        with _evaluating(self.model):
+            for batch in self._batches(parts):
+                self._run(batch, places[batch.rows], made)
+                if seen is not None:
+                    seen(batch.counted)
+        totals = {language: LanguageTotals(int(counted.sum()), len(documents))}
+        result: dict[str, Statistics] = {}
+        for site in dict.fromkeys(site for _, site in made):
+            tensors = {f"{need[0]}/{name}/{language}": tensor for need, accumulator in made.items() if need[1] == site
+                       for name, tensor in accumulator.tensors().items()}  # fmt: skip
+            result[site] = Statistics(site, self.neuron_map.layer_widths, totals, tensors, dict(self.provenance))
+        return result
+
+    def _batches(self, parts: Sequence[EncodedDocument]) -> Iterator[Batch]:
+        overhead = OVERHEAD.get(self._device.type, OVERHEAD["cuda"])
+        return batches(parts, max_tokens=self.batch_tokens, overhead=overhead, pad=self._causal)
+
+    def _shard(self, need: Needed, counted: NDArray[np.int64]) -> Shard:
+        return Shard(
+            self.model, self.neuron_map, need[1], self._home, counted, self.settings.get(need, {}), self._scratch
+        )
+
+    def _run(self, batch: Batch, places: NDArray[np.int64], made: Mapping[Needed, Accumulator]) -> None:
+        """Run one batch and hand its activations on; raises `ModelError` when a layer was not passed."""
+        selection = Selection(batch, places, self._home)
+        tokens = torch.from_numpy(batch.tokens).to(self._device)
+        dispatch = Dispatch(selection, made, layer_starts(self.neuron_map), self._home, self._scratch)
+        if self._gradient:
+            mask = torch.from_numpy(batch.mask).to(self._device)
+            for observation, gradient in with_gradients(
+                self.model, self.neuron_map, dispatch.sites, tokens=tokens, counted=mask
+            ):
+                with torch.no_grad():
+                    dispatch(observation, gradient)
+        else:
+            with torch.inference_mode(), observe(self.model, self.neuron_map, dispatch.sites, dispatch):
+                self._forward(tokens)
+        missed = {(site, layer.index) for site in dispatch.sites for layer in self.neuron_map.layers} - dispatch.passed
+        if missed:
+            site, layer = min(missed)
+            raise ModelError(f"layer {layer} was not passed at site {site!r} in a forward pass and cannot be recorded")
+
+
+class Dispatch:
+    """Gives what is observed in one batch to the accumulators of its site."""
+
+    def __init__(
+        self,
+        selection: Selection,
+        made: Mapping[Needed, Accumulator],
+        starts: Sequence[int],
+        home: torch.device,
+        scratch: Scratch,
+    ) -> None:
+        self._selection, self._starts, self._home, self._scratch = selection, starts, home, scratch
+        self._groups: dict[str, list[tuple[bool, list[Accumulator]]]] = {}
+        by_site: dict[str, list[Accumulator]] = {}
+        for (_, site), accumulator in made.items():
+            by_site.setdefault(type(accumulator).observes(site), []).append(accumulator)
+        for site, found in by_site.items():
+            apart = [[a for a in found if a.by_document], [a for a in found if not a.by_document]]
+            together = home.type == "cpu"  # there pieces are of one document anyway: cut once for all
+            self._groups[site] = [
+                (any(a.by_document for a in group), group) for group in ([found] if together else apart) if group
+            ]
+        self.sites = tuple(by_site)
+        self.passed: set[tuple[str, int]] = set()
+
+    def __call__(self, seen: Observation, gradient: Tensor | None = None) -> None:
+        """Cut one observation into pieces and add each to every accumulator of the site."""
+        self.passed.add((seen.site, seen.layer))
+        first = self._starts[seen.layer] + seen.first_unit
+        values, rows = seen.values.to(self._home), seen.rows
+        for by_document, group in self._groups[seen.site]:
+            pieces = self._selection.cut(values, rows, by_document=by_document)
+            slopes = None
+            if gradient is not None:
+                slopes = self._selection.cut(gradient.to(self._home), rows, by_document=by_document)
+            for document, part in pieces:
+                slope = next(slopes)[1] if slopes is not None else None
+                piece = Piece(self._widened(part), first, document, slope)
+                for accumulator in group:
+                    accumulator.add(piece)
+
+    def _widened(self, values: Tensor) -> Tensor:
+        """Return half precision values as float32 on a CPU, where sums are matrix products in the values' own type."""
+        if values.device.type != "cpu" or values.dtype in {torch.float32, torch.float64}:
+            return values
+        return self._scratch.like(values, slot=1, dtype=torch.float32).copy_(values)
+
+
+def _spread(model: nn.Module) -> bool:
+    return len({parameter.device for parameter in model.parameters()}) > 1
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Put the model into evaluation mode and back."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def shards_of(documents: Iterable[Parts], size: int) -> Iterator[list[Parts]]:
+    """Cut documents into lists of `size`, the last one shorter."""
+    shard: list[Parts] = []
+    for document in documents:
+        shard.append(document)
+        if len(shard) == size:
+            yield shard
+            shard = []
+    if shard:
+        yield shard

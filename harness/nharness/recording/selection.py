@@ -1,0 +1,92 @@
+"""Which rows of a batch count, and cutting what was observed into pieces of counted rows.
+
+Legend: `B` rows and `T` length of the batch; a flat token index is b*T + t.
+
+Counted tokens of a row stand next to each other, so a dense layer's piece is a slice of what the model computed:
+nothing is copied and no mask is multiplied. On an accelerator, where a kernel costs more than a copy, pieces of
+several documents are gathered instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nharness.corpora import Batch
+from nharness.recording.accumulator import BLOCK
+
+
+class Selection:
+    """The counted rows of one batch; `documents` int64 [B] is each row's document in the shard."""
+
+    def __init__(self, batch: Batch, documents: NDArray[np.int64], device: torch.device) -> None:
+        length = batch.tokens.shape[1]
+        self.size = batch.tokens.size
+        self.device = device
+        self._spans = [
+            (int(document), place * length + int(start), place * length + int(stop))
+            for place, (document, start, stop) in enumerate(
+                zip(documents, batch.counted_from, batch.counted_to, strict=True)
+            )
+            if stop > start
+        ]
+        self._blocks = [
+            (document, low, min(low + BLOCK, stop))
+            for document, start, stop in self._spans
+            for low in range(start, stop, BLOCK)
+        ]
+
+    @cached_property
+    def document_of(self) -> Tensor:
+        """Document of every flat token index, int64 [B*T]; -1 where the token does not count."""
+        found = np.full(self.size, -1, dtype=np.int64)
+        for document, start, stop in self._spans:
+            found[start:stop] = document
+        return torch.from_numpy(found).to(self.device)
+
+    @cached_property
+    def counted(self) -> Tensor | None:
+        """Flat indices of all counted tokens; None when all tokens of the batch count."""
+        rows = torch.nonzero(self.document_of >= 0)[:, 0]
+        return None if len(rows) == self.size else rows
+
+    def cut(self, values: Tensor, rows: Tensor | None, *, by_document: bool) -> Iterator[tuple[int | None, Tensor]]:
+        """Yield (document, rows of `values` that count); `rows` are flat token indices, None for every token in order.
+
+        With `by_document`, and on a CPU in any case, a dense layer's pieces are of one document each.
+        """
+        if rows is not None:
+            yield from self._cut_routed(values, rows, by_document=by_document)
+        elif values.device.type == "cpu":
+            for document, start, stop in self._blocks:
+                yield document, values[start:stop]
+        elif by_document:
+            for document, start, stop in self._spans:
+                yield document, values[start:stop]
+        else:
+            yield None, values if self.counted is None else values.index_select(0, self.counted)
+
+    def _cut_routed(self, values: Tensor, rows: Tensor, *, by_document: bool) -> Iterator[tuple[int | None, Tensor]]:
+        documents = self.document_of[rows.to(self.device)]
+        kept = torch.nonzero(documents >= 0)[:, 0]
+        if by_document:
+            kept = kept[torch.argsort(documents[kept], stable=True)]
+        if len(kept) < len(rows) or by_document:
+            values, documents = values.index_select(0, kept.to(values.device)), documents[kept]
+        if not by_document:
+            yield from ((None, part) for part in _blocks(values))
+            return
+        present, counts = torch.unique_consecutive(documents, return_counts=True)
+        for document, part in zip(present.tolist(), torch.split(values, counts.tolist()), strict=True):
+            yield from ((document, block) for block in _blocks(part))
+
+
+def _blocks(values: Tensor) -> tuple[Tensor, ...]:
+    if not len(values):
+        return ()
+    return torch.split(values, BLOCK) if values.device.type == "cpu" else (values,)

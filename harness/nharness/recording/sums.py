@@ -1,0 +1,64 @@
+"""`activation_count` and `moments`: how often a neuron is active, and its sum and sum of squares.
+
+Legend: `M` neurons of the model.
+
+Both add columns of a piece (at most `BLOCK` rows on a CPU) in float32 and add the result to float64: an error of at
+most 256 * 2^-24 = 1.6e-5 of the sum of absolute values, in practice some 1e-7. Counts are sums of at most 256 ones:
+exact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from nharness.recording.accumulator import Accumulator, Piece, Shard
+
+
+class ActivationCount(Accumulator):
+    """Tokens with a > 0, and for mixture-of-experts models the tokens that reached each neuron."""
+
+    name = "activation_count"
+
+    def __init__(self, shard: Shard) -> None:
+        super().__init__(shard)
+        self.positive = torch.zeros(shard.size, dtype=torch.int64, device=shard.device)
+        self.reached = torch.zeros(shard.size, dtype=torch.int64, device=shard.device)
+
+    def add(self, piece: Piece) -> None:
+        """Count; NaN > 0 is false, so that NaN is not active."""
+        self.reached[piece.columns] += len(piece.values)
+        if piece.values.device.type == "cpu":
+            ones = torch.gt(piece.values, 0, out=self.shard.scratch.like(piece.values))
+            self.positive[piece.columns] += self.shard.scratch.column_sums(ones).to(torch.int64)
+        else:
+            self.positive[piece.columns] += (piece.values > 0).sum(0)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """`positive`, and `routed` where tokens are routed: int64 [M]."""
+        routed = {"routed": self.reached.cpu().numpy()} if self.shard.routed else {}
+        return {"positive": self.positive.cpu().numpy(), **routed}
+
+
+class Moments(Accumulator):
+    """Sum and sum of squares of a; a NaN stays visible as NaN."""
+
+    name = "moments"
+
+    def __init__(self, shard: Shard) -> None:
+        super().__init__(shard)
+        self.sum = torch.zeros(shard.size, dtype=torch.float64, device=shard.device)
+        self.sumsq = torch.zeros(shard.size, dtype=torch.float64, device=shard.device)
+
+    def add(self, piece: Piece) -> None:
+        """Add values and squares."""
+        scratch = self.shard.scratch
+        wide = piece.values if piece.values.dtype == torch.float64 else piece.values.to(torch.float32)
+        self.sum[piece.columns] += scratch.column_sums(wide)
+        self.sumsq[piece.columns] += scratch.column_sums(torch.mul(wide, wide, out=scratch.like(wide)))
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """`sum` and `sumsq`: float64 [M]."""
+        return {"sum": self.sum.cpu().numpy(), "sumsq": self.sumsq.cpu().numpy()}
