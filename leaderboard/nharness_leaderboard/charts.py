@@ -20,7 +20,8 @@ from nharness.record.types import Estimate
 Spec = dict[str, Any]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 KIND_COLOURS = {"specific": "#0072B2", "related": "#E69F00", "general": "#009E73"}
-HARM, GAIN, CONTROL = "#D55E00", "#0072B2", "#8a8f98"
+HARM, CONTROL = "#D55E00", "#8a8f98"
+SHADES = ("#4f9bd9", "#ffffff", "#e8702a")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,12 @@ class Chart:
     title: str
     caption: str
     spec: Spec
-    table: Sequence[Row]
+
+    @property
+    def table(self) -> Sequence[Row]:
+        """The numbers that are drawn."""
+        rows: Sequence[Row] = self.spec["data"]["values"]
+        return rows
 
 
 def charts(record: Record) -> list[Chart]:
@@ -73,7 +79,7 @@ def kind_chart(record: Record, *, over: str) -> Chart | None:
         },
     }
     caption = f"Specific to one language, related to several, general to all: {what}, by layer."
-    return Chart(f"kinds-{over}", f"Layer profile, {what}", caption, spec, rows)
+    return Chart(f"kinds-{over}", f"Layer profile, {what}", caption, spec)
 
 
 def language_layer_chart(record: Record) -> Chart | None:
@@ -101,7 +107,7 @@ def language_layer_chart(record: Record) -> Chart | None:
             "color": {"field": "neurons", "type": "quantitative", "scale": {"scheme": "blues"}, "title": "neurons"},
         },
     }
-    return Chart("language-layers", "Neurons by language and layer", "Where each language's neurons lie.", spec, rows)
+    return Chart("language-layers", "Neurons by language and layer", "Where each language's neurons lie.", spec)
 
 
 def overlap_chart(record: Record) -> Chart | None:
@@ -147,7 +153,7 @@ def overlap_chart(record: Record) -> Chart | None:
         ],
     }
     caption = "Share of two languages' neurons that belong to both (Jaccard overlap)."
-    return Chart("overlap", "Overlap between languages", caption, spec, rows)
+    return Chart("overlap", "Overlap between languages", caption, spec)
 
 
 def curve_chart(record: Record, task: Task, axis: str) -> Chart | None:
@@ -174,7 +180,7 @@ def curve_chart(record: Record, task: Task, axis: str) -> Chart | None:
         ],
     }  # fmt: skip
     caption = "Harm to the own language minus mean harm to the others; the grey band is random neurons."
-    return Chart(f"curve-{task.name}-{axis}", f"Dose and response: {task.name} by {axis}", caption, spec, rows)
+    return Chart(f"curve-{task.name}-{axis}", f"Dose and response: {task.name} by {axis}", caption, spec)
 
 
 def control_chart(record: Record, task: Task) -> Chart | None:
@@ -218,7 +224,7 @@ def control_chart(record: Record, task: Task) -> Chart | None:
     caption = (
         "The dot is the language's own neurons, with interval; each tick is as many random neurons, layer by layer."
     )
-    return Chart(f"controls-{task.name}", f"Against random neurons: {task.name}", caption, spec, rows)
+    return Chart(f"controls-{task.name}", f"Against random neurons: {task.name}", caption, spec)
 
 
 def matrix_chart(record: Record, task: Task) -> Chart:
@@ -231,7 +237,7 @@ def matrix_chart(record: Record, task: Task) -> Chart:
     ]  # fmt: skip
     largest = max((abs(float(row["harm"] or 0)) for row in rows), default=0.0) or 1.0
     axis = {"labelAngle": 0, "orient": "top"}
-    shown = "datum.harm === null ? '' : format(datum.harm, '+.3f') + datum.mark"
+    shown = "datum.harm === null ? '' : (abs(datum.harm) < 0.0005 ? '0' : format(datum.harm, '+.3f')) + datum.mark"
     across = {"field": "language", "type": "nominal", "sort": list(task.languages), "title": "evaluated"}
     down = {"field": "target", "type": "nominal", "sort": [t.name for t in record.targets], "title": "deactivated"}
     spec = _frame(f"Harm by language, {task.name}", rows) | {
@@ -242,14 +248,14 @@ def matrix_chart(record: Record, task: Task) -> Chart:
         "layer": [
             {"mark": {"type": "rect", "tooltip": True},
              "encoding": {"color": {"field": "harm", "type": "quantitative", "title": task.unit,
-                                    "scale": {"domain": [-largest, 0, largest], "range": [GAIN, "#ffffff", HARM]}}}},
+                                    "scale": {"domain": [-largest, 0, largest], "range": SHADES, "interpolate": "rgb"}}}},
             {"mark": {"type": "text", "fontSize": 9, "color": "#111111"}, "encoding": {"text": {"field": "label"}}},
         ],
     }  # fmt: skip
     caption = (
         f"Rows: neurons deactivated. Columns: language evaluated. Positive is harm, in {task.unit}. * q below 0.05."
     )
-    return Chart(f"matrix-{task.name}", f"Language by language: {task.name}", caption, spec, rows)
+    return Chart(f"matrix-{task.name}", f"Language by language: {task.name}", caption, spec)
 
 
 def _frame(description: str, rows: Sequence[Row]) -> Spec:

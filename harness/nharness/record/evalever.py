@@ -53,18 +53,23 @@ def _model(record: Record) -> dict[str, Any]:
 
 
 def _results(record: Record) -> Iterator[dict[str, Any]]:
-    tasks = {task.name: task for task in record.tasks}
+    frames = {task.name: _frame(record, task) for task in record.tasks}
+    common = _texts({
+        "detector": record.detector.name, "detector_options": record.detector.options,
+        "intervention": record.intervention.name, "strength": record.intervention.strength,
+        "kinds": list(record.selection.kinds), "budget": record.selection.budget,
+    })  # fmt: skip
     for entry in record.baseline:
-        yield _baseline(record, tasks[entry.task], entry)
+        yield _baseline(frames[entry.task], entry)
     for cell in record.cells:
         if cell.status == "ok" and cell.edited is not None:
-            yield _cell(record, tasks[cell.task], cell)
+            yield _cell(frames[cell.task], common, cell, record.analysis.bootstrap_draws)
 
 
-def _baseline(record: Record, task: Task, entry: Baseline) -> dict[str, Any]:
-    name = f"{task.name}/{entry.language}"
+def _baseline(frame: dict[str, Any], entry: Baseline) -> dict[str, Any]:
+    name = f"{entry.task}/{entry.language}"
     return {
-        "evaluation_result_id": f"{name}/baseline", "evaluation_name": name, **_frame(record, task),
+        "evaluation_result_id": f"{name}/baseline", "evaluation_name": name, **frame,
         "score_details": {
             "score": entry.value, "details": _texts({"language": entry.language, "edited": "nothing"}),
             "uncertainty": {"num_samples": entry.items},
@@ -72,20 +77,17 @@ def _baseline(record: Record, task: Task, entry: Baseline) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _cell(record: Record, task: Task, cell: CellResult) -> dict[str, Any]:
-    name = f"{task.name}/{cell.language}"
+def _cell(frame: dict[str, Any], common: dict[str, str], cell: CellResult, draws: int) -> dict[str, Any]:
+    name = f"{cell.task}/{cell.language}"
     details = {
-        "language": cell.language, "target": cell.target, "detector": record.detector.name,
-        "detector_options": record.detector.options, "intervention": record.intervention.name,
-        "strength": record.intervention.strength, "kinds": list(record.selection.kinds),
-        "budget": record.selection.budget, "baseline": cell.baseline, "change": cell.change,
+        "language": cell.language, "target": cell.target, "baseline": cell.baseline, "change": cell.change,
         "change_interval": list(cell.interval) if cell.interval else None, "q": cell.q,
     }  # fmt: skip
     return {
-        "evaluation_result_id": f"{name}/{cell.target}", "evaluation_name": name, **_frame(record, task),
+        "evaluation_result_id": f"{name}/{cell.target}", "evaluation_name": name, **frame,
         "score_details": {
-            "score": cell.edited, "details": _texts(details),
-            "uncertainty": {"num_samples": cell.items, "num_bootstrap_samples": record.analysis.bootstrap_draws},
+            "score": cell.edited, "details": common | _texts(details),
+            "uncertainty": {"num_samples": cell.items, "num_bootstrap_samples": draws},
         },
     }  # fmt: skip
 

@@ -102,13 +102,11 @@ def _record(site: _Site, entry: Entry, view: RecordView, influence: Mapping[str,
     folder = f"data/{view.slug}"
     site.file(f"data/{view.slug}.js", comparison_script(view, influence))
     site.file(f"{folder}/cells.csv", to_csv(cell_rows(entry.record)))
-    site.file(f"{folder}/cells.tex", to_latex(cell_rows(entry.record)))
     site.file(f"{folder}/every-eval-ever.json", json.dumps(to_every_eval_ever(entry.record), ensure_ascii=False))
     _copy(entry.folder / RECORD_NAME, site.out / folder / RECORD_NAME)
     downloads = [
         ("record.json", f"../{folder}/record.json", ""),
         ("cells.csv", f"../{folder}/cells.csv", ""),
-        ("cells.tex", f"../{folder}/cells.tex", ""),
         ("every-eval-ever.json", f"../{folder}/every-eval-ever.json", ""),
     ]
     for file in entry.record.files:

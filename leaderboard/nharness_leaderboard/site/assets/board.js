@@ -13,14 +13,14 @@
     { key: "detector", label: "Detector", value: function (r) { return r.detector; }, draw: drawName, cls: "name" },
     { key: "intervention", label: "Intervention", value: function (r) { return r.intervention; } },
     { key: "selectivity", label: "Selectivity", help: "selectivity", value: function (r) { return sel(r)[0]; }, draw: drawSelectivity },
-    { key: "random", label: "vs random, sd", help: "random", value: function (r) { return control(r, 2); }, draw: drawRandom, cls: "r" },
+    { key: "random", label: "vs random", help: "random", value: function (r) { return control(r, 2); }, draw: drawRandom, cls: "r" },
     { key: "diagonal", label: "Diagonal", help: "diagonal", value: diagonal, draw: drawDiagonal, cls: "r" },
-    { key: "accuracy", label: "Accuracy effect", help: "accuracy", value: function (r) { return r.accuracy; }, draw: function (r) { return n.signed(r.accuracy); }, cls: "r" },
+    { key: "accuracy", label: "Accuracy", help: "accuracy", value: function (r) { return r.accuracy; }, draw: function (r) { return n.signed(r.accuracy); }, cls: "r" },
     { key: "auroc", label: "AUROC", help: "truth", value: function (r) { return r.auroc; }, draw: function (r) { return n.number(r.auroc); }, cls: "r" },
     { key: "budget", label: "Budget", value: function (r) { return r.budget; }, draw: function (r) { return r.budget === null ? n.NONE : String(r.budget); }, cls: "r" },
     { key: "neurons", label: "Neurons", value: function (r) { return r.neurons; }, draw: function (r) { return r.neurons.toLocaleString("en"); }, cls: "r" },
     { key: "tokens", label: "Tokens", value: function (r) { return r.tokens; }, draw: function (r) { return n.short(r.tokens); }, cls: "r" },
-    { key: "seconds", label: "Seconds", value: function (r) { return r.seconds; }, draw: function (r) { return n.short(r.seconds); }, cls: "r" },
+    { key: "seconds", label: "Time", value: function (r) { return r.seconds; }, draw: function (r) { return n.short(r.seconds) + "\u202fs"; }, cls: "r" },
     { key: "badge", label: "Badge", value: function (r) { return r.badge; }, draw: drawBadge }
   ];
 
@@ -212,7 +212,7 @@
   function drawRandom(row) {
     var effect = control(row, 2), p = control(row, 3);
     if (effect === null) return n.NONE;
-    return make("span", { title: "p " + n.number(p, 2) + ", " + control(row, 4) + " draws" }, n.signed(effect));
+    return make("span", { title: "p " + n.number(p, 2) + ", " + control(row, 4) + " draws" }, n.signed(effect) + "\u202fsd");
   }
 
   function drawDiagonal(row) {

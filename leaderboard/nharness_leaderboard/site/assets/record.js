@@ -23,6 +23,20 @@
     });
   }
 
+  // The numbers behind a chart, for readers who cannot or will not look at it.
+  function tabulate(figure) {
+    var rows = JSON.parse(document.getElementById(figure.dataset.chart).textContent).data.values, columns = Object.keys(rows[0] || {});
+    var title = figure.querySelector("h3").textContent;
+    var head = n.make("tr", {}, columns.map(function (name) { return n.make("th", { scope: "col" }, name.replace(/_/g, " ")); }));
+    var body = rows.map(function (row) {
+      return n.make("tr", {}, columns.map(function (name) {
+        return n.make("td", {}, typeof row[name] === "string" ? row[name] : n.number(row[name], 4));
+      }));
+    });
+    figure.querySelector(".numbers").append(n.make("div", { "class": "scroll", tabindex: "0", role: "region", "aria-label": title },
+      n.make("table", { "class": "plain" }, [n.make("caption", {}, title), n.make("thead", {}, head), n.make("tbody", {}, body)])));
+  }
+
   function drawAll() {
     var figures = Array.from(document.querySelectorAll("figure[data-chart]"));
     return figures.reduce(function (before, figure) { return before.then(function () { return draw(figure); }); }, Promise.resolve()).then(function () {
@@ -44,6 +58,21 @@
   document.querySelectorAll("[data-image]").forEach(function (button) {
     button.addEventListener("click", function () { image(button.closest("figure"), button.dataset.image); });
   });
+  function saveMatrix(button) {
+    var table = button.closest(".matrix").querySelector("table");
+    var columns = ["deactivated", "neurons"].concat(Array.from(table.querySelectorAll("thead abbr")).map(function (cell) { return cell.textContent; }));
+    var rows = Array.from(table.querySelectorAll("tbody tr")).map(function (row) {
+      return [row.querySelector("th").textContent, Number(row.querySelector(".n").textContent.replace(/,/g, ""))].concat(
+        Array.from(row.querySelectorAll(".c")).map(function (cell) { return cell.dataset.value === undefined ? null : Number(cell.dataset.value); }));
+    });
+    var name = "matrix-" + table.dataset.task;
+    if (button.dataset.matrix === "csv") n.save(name + ".csv", "text/csv", n.csv(columns, rows));
+    else n.save(name + ".tex", "text/x-tex", n.latex(columns, rows));
+  }
+
+  document.querySelectorAll("[data-matrix]").forEach(function (button) {
+    button.addEventListener("click", function () { saveMatrix(button); });
+  });
   document.querySelectorAll("[data-copy]").forEach(function (button) {
     button.addEventListener("click", function () {
       var text = document.getElementById(button.dataset.copy).textContent;
@@ -60,6 +89,7 @@
     getSelection().addRange(range);
   }
 
+  document.querySelectorAll("figure[data-chart]").forEach(tabulate);
   drawAll();
   document.addEventListener("themechange", drawAll);
 })();
