@@ -28,7 +28,8 @@ from nharness.neurons import Detection
 from nharness.statistics import Statistics
 from nharness_detectors.selection import blocks
 
-HISTOGRAM_BLOCK = 64
+HISTOGRAM_BLOCK = 64  # neurons whose histograms fit the cache
+SPLIT_VALUES = 1_600_000  # similarities of a block, G * G * B
 
 
 class DlnOptions(DetectorOptions):
@@ -59,7 +60,7 @@ class Dln(Detector):
         del pairs
         score = np.full(recorded.size, np.inf, dtype=np.float32)
         candidates = np.zeros((len(recorded.languages), recorded.size), dtype=bool)
-        for block in blocks(recorded.size):
+        for block in blocks(recorded.size, max(1, SPLIT_VALUES // len(recorded.languages) ** 2)):
             score[block], candidates[:, block] = best_split(overlap[:, block], level[:, block])
         score[~reached] = np.inf
         candidates[:, ~reached] = False

@@ -55,6 +55,7 @@ def test_both_bars_are_separate(from_counts, filter_rate, bar):
     score, member = reference(counts, [60, 70, 80], top_rate=0.2, filter_rate=filter_rate, bar_rate=bar)
     assert found.score.tobytes() == score.tobytes()
     assert (found.membership == member).all()
+    assert not found.candidates[:, np.isinf(score)].any()
 
 
 def test_case_computed_by_hand(from_counts):

@@ -23,7 +23,7 @@ from nharness_detectors.selection import (
 @pytest.fixture
 def weights():
     random = np.random.default_rng(3)
-    values = random.integers(0, 6, (5, 400)) / 10
+    values = random.integers(0, 6, (5, 401)) / 10  # 0.95 * 2005 is no whole number
     values[:, ::7] = 0
     return values
 
