@@ -237,6 +237,7 @@ def matrix_chart(record: Record, task: Task) -> Chart:
     ]  # fmt: skip
     largest = max((abs(float(row["harm"] or 0)) for row in rows), default=0.0) or 1.0
     axis = {"labelAngle": 0, "orient": "top"}
+    scale = {"domain": [-largest, 0, largest], "range": SHADES, "interpolate": "rgb"}
     shown = "datum.harm === null ? '' : (abs(datum.harm) < 0.0005 ? '0' : format(datum.harm, '+.3f')) + datum.mark"
     across = {"field": "language", "type": "nominal", "sort": list(task.languages), "title": "evaluated"}
     down = {"field": "target", "type": "nominal", "sort": [t.name for t in record.targets], "title": "deactivated"}
@@ -247,8 +248,7 @@ def matrix_chart(record: Record, task: Task) -> Chart:
         "encoding": {"x": across | {"axis": axis}, "y": down},
         "layer": [
             {"mark": {"type": "rect", "tooltip": True},
-             "encoding": {"color": {"field": "harm", "type": "quantitative", "title": task.unit,
-                                    "scale": {"domain": [-largest, 0, largest], "range": SHADES, "interpolate": "rgb"}}}},
+             "encoding": {"color": {"field": "harm", "type": "quantitative", "title": task.unit, "scale": scale}}},
             {"mark": {"type": "text", "fontSize": 9, "color": "#111111"}, "encoding": {"text": {"field": "label"}}},
         ],
     }  # fmt: skip

@@ -5,10 +5,10 @@ Legend: `T` targets, `G` languages, `R` draws.
 A full design evaluates every draw of every target in every language. Here a cell (target, language) is looked at after
 5, 8, 12 and 20 draws (`ControlRules.looks`), all cells of a task together, by `control_test`, and is closed
 
-- as *ordinary* when p > 0.25: the effect is like that of random neurons, and more draws would hardly change that;
-- as *clear* when p < alpha / (10 cells): so far beyond alpha that it stays significant after correction for the whole
-  matrix. This is the Haybittle-Peto design (Peto et al. 1976): looks that stop only at so extreme a value add next to
-  nothing to the error, and the last look keeps the nominal level;
+- as *ordinary* when p > 0.2: the effect is like that of random neurons, and more draws would hardly change that;
+- as *clear* when p < alpha k / (10 cells), k the cells significant after correction at this look, at least 1: a tenth
+  of what Benjamini-Hochberg asks for. This is the Haybittle-Peto design (Peto et al. 1976): looks that stop only at so
+  extreme a value add next to nothing to the error, and the last look keeps the nominal level;
 - after the last look.
 
 The plan keeps no state: it is a function of what has been evaluated, replayed from the first look, so that a run killed
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nharness.analysis.control_test import control_test
+from nharness.analysis.significance import benjamini_hochberg
 from nharness.errors import OptionError
 
 Cell = tuple[str, str]
@@ -37,7 +38,7 @@ class ControlRules:
 
     looks: tuple[int, ...] = (5, 8, 12, 20)
     alpha: float = 0.05
-    ordinary: float = 0.25
+    ordinary: float = 0.2
     margin: float = 10.0
 
     def __post_init__(self) -> None:
@@ -127,7 +128,8 @@ class ControlPlan:
                 return asked & ~tried, decided | self._decisions(is_open, "open", before, unknown)
             seen[asked] = value[asked]
             p = control_test(effect, seen).p
-            clear = is_open & (p < self.rules.alpha / (self.rules.margin * max(cells, 1)))
+            found = max(1, int((benjamini_hochberg(p) < self.rules.alpha).sum()))
+            clear = is_open & (p < self.rules.alpha * found / (self.rules.margin * max(cells, 1)))
             ordinary = is_open & (p > self.rules.ordinary)
             rest = is_open & ~clear & ~ordinary if look == self.rules.looks[-1] else np.zeros_like(is_open)
             for verdict, which in (("clear", clear), ("ordinary", ordinary), ("all draws", rest)):

@@ -171,9 +171,7 @@ def pair(baseline: Measurement, edited: Measurement, metric: str) -> Paired | No
 
     Raises `UsageError` when an item weighs differently in the two: they were not measured on the same text.
     """
-    places = {name: place for place, name in enumerate(edited.ids)}
-    here = [place for place, name in enumerate(baseline.ids) if name in places]
-    there = [places[baseline.ids[place]] for place in here]
+    here, there = _places(baseline.ids, edited.ids)
     (before, weight), (after, other) = columns(baseline, metric), columns(edited, metric)
     before, weight, after, other = before[here], weight[here], after[there], other[there]
     known = np.isfinite(before) & np.isfinite(after) & np.isfinite(weight)
@@ -181,12 +179,22 @@ def pair(baseline: Measurement, edited: Measurement, metric: str) -> Paired | No
         raise UsageError(f"{edited.task} on {edited.language}: an item has other bytes than in the baseline")
     if not known.any() or weight[known].sum() <= 0:
         return None
-    kept = np.array(here)[known]
+    kept = here[known]
     tokens = float(baseline.values["tokens"][kept].sum()) if "tokens" in baseline.values else None
     return Paired(
         tuple(baseline.ids[place] for place in kept), tuple(baseline.clusters[place] for place in kept),
         before[known], after[known], weight[known], tokens,
     )  # fmt: skip
+
+
+def _places(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the common ids stand in each, in the order of the first."""
+    if first[: len(second)] == second:
+        return np.arange(len(second)), np.arange(len(second))
+    places = {name: place for place, name in enumerate(second)}
+    here = [place for place, name in enumerate(first) if name in places]
+    there = [places[first[place]] for place in here]
+    return np.array(here, dtype=np.int64), np.array(there, dtype=np.int64)
 
 
 def by_key(measurements: Iterable[Measurement]) -> dict[Key, Measurement]:

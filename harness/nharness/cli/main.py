@@ -67,8 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = traceback.extract_tb(error.__traceback__)[-1]
         print(
             f"nharness: internal error: {type(error).__name__}: {error} "
-            f"(at {Path(where.filename).name}:{where.lineno}; set NHARNESS_TRACEBACK=1 to see the whole way)", file=sys.stderr
-        )  # fmt: skip
+            f"(at {Path(where.filename).name}:{where.lineno}; set NHARNESS_TRACEBACK=1 to see the whole way)",
+            file=sys.stderr,
+        )
         return 3
 
 

@@ -218,7 +218,7 @@ class Follower(TorchFunctionMode):
             rows = rows.repeat_interleave(args[1] if len(args) > 1 else kwargs["repeats"])
         else:
             rows = rows.repeat(result.shape[0] // max(len(rows), 1))
-        return Mark(next(self.roots), rows=rows if len(rows) == result.shape[0] else None)
+        return Mark(next(self.roots), rows=rows if len(rows) == result.shape[0] else None, stem=mark.source)
 
     def _transposed(self, mark: Mark, tensor: Tensor, result: Tensor) -> Mark:
         """Mark a transposition; only one of the last two dimensions of a weight is followed."""

@@ -56,7 +56,7 @@ def _require_tokens(model: nn.Module, blocks: Sequence[FoundBlock]) -> None:
         seen = math.prod(block.shape[:-1])
         if not block.routed and seen != tokens:
             raise ModelError(
-                f"{type(model).__name__}: {_block_path(block)} sees {seen} vectors for {tokens} tokens, so activations "
+                f"{type(model).__name__}: {block.path} sees {seen} vectors for {tokens} tokens, so activations "
                 "cannot be said to belong to tokens; give `plugins=` a callable that returns its NeuronMap"
             )
 
@@ -65,7 +65,7 @@ def _distinct(blocks: Sequence[FoundBlock]) -> list[FoundBlock]:
     """Keep the first meeting with each down projection in each place: experts are met once each."""
     seen: dict[tuple[str, str], FoundBlock] = {}
     for block in blocks:
-        seen.setdefault((block.parameter, _block_path(block)), block)
+        seen.setdefault((block.parameter, block.path), block)
     return list(seen.values())
 
 
@@ -73,14 +73,10 @@ def _grouped(blocks: Sequence[FoundBlock]) -> list[list[FoundBlock]]:
     """Group blocks by decoder layer, in order of first use; dense blocks before routed ones."""
     groups: dict[str, list[FoundBlock]] = {}
     for block in blocks:
-        groups.setdefault(_layer_path(_block_path(block)), []).append(block)
+        groups.setdefault(_layer_path(block.path), []).append(block)
     return [sorted(group, key=lambda block: block.routed) for group in groups.values()]
 
 
-def _block_path(block: FoundBlock) -> str:
-    """Return the path of the smallest module that contains the whole block."""
-    prefix = common_prefix([block.stack, *block.leaf_stacks])
-    return prefix[-1] if prefix else ""
 
 
 def _layer_path(path: str) -> str:
@@ -116,7 +112,8 @@ def _common_path(paths: Sequence[str]) -> str:
 def _segment(model: nn.Module, traced: Trace, block: FoundBlock, first_unit: int) -> Segment:
     """Describe one feed-forward block."""
     product = block.flow.product
-    experts = block.parameter_shape[0] if block.routed and len(block.parameter_shape) == 3 else 1
+    model_width = next(iter(block.flow.leaves)).width
+    experts = math.prod(block.parameter_shape) // (block.width * model_width) if block.routed else 1
     taps = {} if block.routed else _module_taps(traced, block)
     return Segment(
         first_unit=first_unit,
@@ -124,13 +121,13 @@ def _segment(model: nn.Module, traced: Trace, block: FoundBlock, first_unit: int
         width=block.width,
         routed=block.routed,
         gated=product is not None,
-        block=_block_path(block),
+        block=block.path,
         down=_down_projection(model, block),
         taps=taps,
         gate_leaves=_leaf_keys(model, block, product.gate_leaves if product else block.flow.leaves),
         up_leaves=_leaf_keys(model, block, product.up_leaves if product else frozenset()),
         time_first=not block.routed and block.shape[:-1] == (TRACE_LENGTH, TRACE_BATCH),
-        passes=traced.calls.get(_block_path(block), 1),
+        passes=traced.calls.get(block.path, 1),
     )
 
 
@@ -140,7 +137,7 @@ def _leaf_keys(model: nn.Module, block: FoundBlock, leaves: frozenset[Leaf]) -> 
 
 def _name_inside(model: nn.Module, block: FoundBlock, parameter: str) -> str:
     """Return the name that a parameter has inside the block: a weight shared by two blocks has a name in each."""
-    path = _block_path(block)
+    path = block.path
     prefix = f"{path}." if path else ""
     if parameter.startswith(prefix):
         return parameter
@@ -153,7 +150,7 @@ def _module_taps(traced: Trace, block: FoundBlock) -> dict[str, ModuleTap]:
     """Return the sites of a dense block that are a module's input or output; a module that
     runs more often than the block is shared with another block, and of no use."""
     taps: dict[str, ModuleTap] = {}
-    passes = traced.calls[_block_path(block)]
+    passes = traced.calls[block.path]
     takers = [name for name in traced.took.get(block.hidden_root, ()) if traced.calls[name] == passes]
     if takers:
         taps["hidden"] = ModuleTap(takers[-1], "input")

@@ -24,8 +24,8 @@ TRACE_BATCH, TRACE_LENGTH = 2, 5
 class FoundBlock:
     """One feed-forward block met in the traced pass.
 
-    `hidden_root` is the root of the hidden site, `stack` the module calls around the down projection, `leaf_stacks`
-    those around each projection that feeds it, `shape` that of the hidden vectors that arrived.
+    `hidden_root` is the root of the hidden site, `shape` that of the hidden vectors that arrived, `path` the smallest
+    module that contains all of the block; with routed experts, the smallest such module that is given every token.
     """
 
     flow: Flow
@@ -37,8 +37,7 @@ class FoundBlock:
     routed: bool
     width: int
     shape: tuple[int, ...]
-    stack: tuple[str, ...]
-    leaf_stacks: tuple[tuple[str, ...], ...]
+    path: str
 
 
 @dataclass
@@ -98,10 +97,15 @@ class _Tracer(Follower):
                 routed=arrival.mark.experts is not None,
                 width=width,
                 shape=tuple(arrival.values.shape),
-                stack=tuple(self.stack),
-                leaf_stacks=tuple(self.leaf_stacks[leaf] for leaf in sorted(whole, key=lambda leaf: leaf.parameter)),
+                path=self._path([tuple(self.stack), *(self.leaf_stacks[leaf] for leaf in whole)], flow),
             )
         )
+
+    def _path(self, stacks: Sequence[Sequence[str]], flow: Flow) -> str:
+        """Return the innermost of the modules around all of `stacks` that took what the block projects."""
+        around = common_prefix(stacks)
+        took = {name for leaf in flow.leaves for name in self.trace.took.get(leaf.source, ())}
+        return next((name for name in reversed(around) if name in took), around[-1] if around else "")
 
 
 def trace(model: nn.Module) -> Trace:

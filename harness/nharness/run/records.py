@@ -1,6 +1,6 @@
 """The last stage of a run: one record per detector, intervention, budget and strength, validated before it is written.
 
-Beside a record lie its items (JSON Lines) and its neurons file; the record names both with their SHA-256.
+A record has a folder of its own, with its items (JSON Lines) and its neurons file beside it, named with their SHA-256.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Combination:
 
     @property
     def stem(self) -> str:
-        """The name of its files, without suffix."""
+        """The name of its folder."""
         budget = "" if self.budget is None else f"budget{self.budget:g}"
         strength = "" if self.strength is None else f"strength{self.strength:g}"
         return file_stem(self.detector, self.intervention, budget, strength)
@@ -220,9 +220,9 @@ class RecordWriter:
         return "+".join(sorted({outcome.backend for outcome in outcomes.values() if outcome.backend})) or "none"
 
     def _write_files(self, combination: Combination, detection: Detection) -> list[FileEntry]:
-        folder = self.folder.records
-        items = write_items(folder, self._items(combination), stem=f"{combination.stem}.items")
-        neurons = folder / f"{combination.stem}.neurons.safetensors"
+        folder = self.folder.records / combination.stem
+        items = write_items(folder, self._items(combination))
+        neurons = folder / "neurons.safetensors"
         chosen = detection if combination.budget is None else detection.cut(combination.budget)
         chosen.save(neurons)
         return [
@@ -243,11 +243,11 @@ class RecordWriter:
         ]  # fmt: skip
 
     def _write(self, combination: Combination, record: Record) -> Path:
-        path = self.folder.records / f"{combination.stem}.json"
+        path = self.folder.records / combination.stem / "record.json"
         atomic.write_json(path, record.document())
         _, problems = validate_bytes(path.read_bytes())
         if problems:
-            path.rename(path.with_suffix(".invalid.json"))
+            path.rename(path.with_name("record.invalid.json"))
             raise NharnessError(f"the record of {combination.stem} is not valid: {problems[0]}")
         self.evaluation.plugins.hook.nharness_record_written(record=record, path=str(path))
         return path

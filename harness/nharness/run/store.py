@@ -1,7 +1,7 @@
 """The store: every stage's product under a content key, written whole or not at all, verified when read.
 
-A key is the SHA-256 over everything that can change the product. Entries are `<kind>/<k1k2>/<key>.<suffix>`; a JSON entry
-carries the SHA-256 of its own payload, so that a torn or altered file is told from a good one and made again.
+A key is the SHA-256 over everything that can change the product. Entries are `<kind>/<k1k2>/<key>.<suffix>`; a JSON
+entry carries the SHA-256 of its own payload, so that a torn or altered file is told from a good one and made again.
 Two runs may share a store: they write by atomic rename, and equal keys mean equal content.
 """
 

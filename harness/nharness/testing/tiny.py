@@ -15,8 +15,8 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from nharness.errors import UnknownNameError
-from nharness.testing.tiny_sizes import BY_MODEL, BY_NAME, DEFAULT, LATENT_ATTENTION, PARTS
+from nharness.errors import ModelError, UnknownNameError
+from nharness.testing.tiny_sizes import BY_MODEL, BY_NAME, DEFAULT, LATENT_ATTENTION, PARTS, UNBUILDABLE
 
 VOCABULARY = 99
 
@@ -29,10 +29,12 @@ def architectures() -> tuple[str, ...]:
 def tiny_config(model_type: str) -> PretrainedConfig:
     """Return a config of `model_type` in which every size is small: two layers, width 32, vocabulary 99.
 
-    An unknown model type raises UnknownNameError with the nearest known one.
+    An unknown model type raises UnknownNameError with the nearest known one, one that cannot be made small ModelError.
     """
     if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise UnknownNameError("model type", model_type, architectures())
+    if model_type in UNBUILDABLE:
+        raise ModelError(f"{model_type} cannot be built tiny: {UNBUILDABLE[model_type]}")
     return _config(CONFIG_MAPPING[model_type], model_type)
 
 

@@ -2,7 +2,7 @@
 
 Per language, over the sample corpus's split `eval`: perplexity, `exp(total NLL / total tokens)`, of the network and of
 a unigram model (add-one smoothing, the same tokenizer, the same language's training text), and bits per UTF-8 byte. The
-shipped bfloat16 weights are computed with in float32. Writes `perplexity.json` and prints it as the card's table.
+shipped bfloat16 weights are computed with in float32. Writes `perplexity.json` and prints it as the card's tables.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nharness_tasks.babel.sequences import Tokens, encode
 from nharness_tasks.corpora import shipped, udhr
 from nharness_tasks.corpora.babel_text import splits
 from nharness_tasks.corpora.documents import Document
-from nharness_tasks.corpora.pages import LANGUAGES
+from nharness_tasks.corpora.pages import LANGUAGES, Page
 
 OUT_OF_DOMAIN = udhr.SOURCE
 
@@ -35,7 +35,8 @@ def measure(folder: Path, work: Path) -> dict[str, Any]:
     """What `perplexity.json` holds; the training text is fetched into `work` for the unigram model."""
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    train = encode(tokenizer, splits(work).train)
+    text = splits(work).train
+    train = encode(tokenizer, text)
     languages = {}
     for language in LANGUAGES:
         documents = shipped.documents("eval", language)
@@ -45,9 +46,14 @@ def measure(folder: Path, work: Path) -> dict[str, Any]:
     return {
         "weights_sha256": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
         "corpus": "sample, split eval",
-        "training_tokens": {language: sum(map(len, found)) for language, found in train.items()},
+        "training_text": {language: _amounts(text[language], train[language]) for language in LANGUAGES},
         "languages": languages,
     }
+
+
+def _amounts(pages: Sequence[Page], tokens: Sequence[Tokens]) -> dict[str, int]:
+    size = sum(len(page.text.encode("utf-8")) for page in pages)
+    return {"pages": len(pages), "bytes": size, "tokens": sum(map(len, tokens))}
 
 
 def _row(documents: Sequence[Document], tokens: Sequence[Tokens], nll: Any, unigram: Any) -> dict[str, Any]:
@@ -65,8 +71,16 @@ def _row(documents: Sequence[Document], tokens: Sequence[Tokens], nll: Any, unig
     }
 
 
-def table(languages: Mapping[str, Mapping[str, Any]]) -> str:
-    """The card's table in Markdown."""
+def text_table(training_text: Mapping[str, Mapping[str, int]]) -> str:
+    """The card's table of training text in Markdown."""
+    rows = [
+        f"| {language} | {row['pages']} | {row['bytes']} | {row['tokens']} |" for language, row in training_text.items()
+    ]
+    return "\n".join(["| language | pages | bytes | tokens |", "|---|---:|---:|---:|", *rows])
+
+
+def perplexity_table(languages: Mapping[str, Mapping[str, Any]]) -> str:
+    """The card's table of perplexities in Markdown."""
     rows = [
         f"| {language} | {row['tokens']} | {row['perplexity']:.2f} | {row['unigram_perplexity']:.1f} "
         f"| {row['bits_per_byte']:.3f} | {row['perplexity_udhr']:.1f} |"
@@ -77,10 +91,12 @@ def table(languages: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def run(folder: Path, work: Path, out: Path, say: Callable[[str], None]) -> None:
-    """Measure, write the JSON document to `out` and say the table."""
+    """Measure, write the JSON document to `out` and say both tables."""
     found = measure(folder, work)
     out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    say(table(found["languages"]))
+    say(text_table(found["training_text"]))
+    say("")
+    say(perplexity_table(found["languages"]))
 
 
 def main() -> None:

@@ -20,8 +20,7 @@
     { key: "budget", label: "Budget", value: function (r) { return r.budget; }, draw: function (r) { return r.budget === null ? n.NONE : String(r.budget); }, cls: "r" },
     { key: "neurons", label: "Neurons", value: function (r) { return r.neurons; }, draw: function (r) { return r.neurons.toLocaleString("en"); }, cls: "r" },
     { key: "tokens", label: "Tokens", value: function (r) { return r.tokens; }, draw: function (r) { return n.short(r.tokens); }, cls: "r" },
-    { key: "seconds", label: "Time", value: function (r) { return r.seconds; }, draw: function (r) { return n.short(r.seconds) + "\u202fs"; }, cls: "r" },
-    { key: "badge", label: "Badge", value: function (r) { return r.badge; }, draw: drawBadge }
+    { key: "seconds", label: "Time", value: function (r) { return r.seconds; }, draw: function (r) { return n.short(r.seconds) + "\u202fs"; }, cls: "r" }
   ];
 
   function own(object, name) { return Object.prototype.hasOwnProperty.call(object, name) ? object[name] : undefined; }
@@ -146,7 +145,7 @@
   }
 
   function sortBy(key) {
-    var text = ["detector", "intervention", "badge", "tier"].indexOf(key) >= 0;
+    var text = ["detector", "intervention", "tier"].indexOf(key) >= 0;
     var same = state.sort.replace("-", "") === key;
     state.sort = same ? (state.sort[0] === "-" ? key : "-" + key) : (text ? key : "-" + key);
     remember();
@@ -207,7 +206,12 @@
     return tier === null || tier === undefined ? n.NONE : make("span", { "class": "tier" + (tier === 1 ? " first" : "") }, String(tier));
   }
 
-  function drawName(row) { return make("a", { href: "records/" + row.id + ".html" }, row.detector); }
+  function drawName(row) {
+    var link = make("a", { href: "records/" + row.id + ".html" }, row.detector), mark = document.createDocumentFragment();
+    mark.append(link);
+    if (row.badge === "reproduced") mark.append(" ", make("span", { "class": "check", role: "img", "aria-label": "reproduced", title: "reproduced by a maintainer" }, "\u2713"));
+    return mark;
+  }
 
   function drawRandom(row) {
     var effect = control(row, 2), p = control(row, 3);
@@ -220,8 +224,6 @@
     if (state.lang) return value === null ? n.NONE : value ? "yes" : "no";
     return n.percent(value);
   }
-
-  function drawBadge(row) { return make("span", { "class": "badge " + (row.badge === "reproduced" ? "reproduced" : "") }, row.badge); }
 
   function drawPick(row) {
     var box = make("input", { type: "checkbox", "aria-label": "Compare " + row.detector + " on " + row.model + ", " + row.id });
