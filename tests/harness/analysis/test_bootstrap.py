@@ -21,7 +21,7 @@ def documents(rng, kind, size, repeats, effect=0.05):
 @pytest.mark.parametrize("kind", ["normal", "skewed", "heavy"])
 @pytest.mark.parametrize("size", [20, 60, 200])
 def test_95_percent_intervals_cover_93_to_97_percent(kind, size):
-    change, weight = documents(np.random.default_rng(11), kind, size, 3000)
+    change, weight = documents(np.random.default_rng(11), kind, size, 2000)
     found = ClusterBootstrap(Totals(change, weight), draws=999, seed=1).intervals()
     covered = np.mean((found.low <= 0.05) & (found.high >= 0.05))
     assert 0.93 <= covered <= 0.97

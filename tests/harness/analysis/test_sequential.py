@@ -34,7 +34,7 @@ def simulate(kind, spread, repeats, seed):
 @pytest.mark.parametrize("kind", ["normal", "skewed"])
 @pytest.mark.parametrize("spread", [0.04, 0.08])
 def test_stopped_intervals_cover_93_to_97_percent(kind, spread):
-    change, weight = simulate(kind, spread, 2000, seed=51)
+    change, weight = simulate(kind, spread, 1500, seed=51)
     rule, inside, sizes = Precision(0.01), [], []
     for x, y in zip(change, weight, strict=True):
         seen, at = run(x, y, rule)
