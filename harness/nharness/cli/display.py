@@ -72,7 +72,8 @@ class LiveDisplay:
     def __init__(self, console: Console, languages: Sequence[str]) -> None:
         self._progress = Progress(
             TextColumn("{task.description:<22}"), BarColumn(bar_width=28), MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"), TextColumn("{task.fields[rate]}"), TimeRemainingColumn(compact=True), console=console,
+            TextColumn("{task.fields[unit]}"), TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True), console=console,
         )  # fmt: skip
         self._languages = tuple(languages)
         self._changes: dict[tuple[str, str], float | None] = {}

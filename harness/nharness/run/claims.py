@@ -1,8 +1,8 @@
 """Claims: statements about a record's summary that hold or do not, such as `selectivity > 0.01`.
 
-A statement is `QUANTITY OPERATOR NUMBER`, or `TASK.QUANTITY OPERATOR NUMBER` for one task. The quantities are those of
-`nharness.record.results.TaskSummary`; `NAME.low` and `NAME.high` are the ends of an estimate's interval, and
-`control_p` the empirical p of the selectivity against random controls.
+A statement is `[TASK.]QUANTITY[.low|.high] OPERATOR NUMBER`. The quantities are those of
+`nharness.record.results.TaskSummary`; `.low` and `.high` are the ends of an estimate's interval, and `control_p` is the
+p of the selectivity against random controls. Without a task the statement is about every task of the record.
 """
 
 from __future__ import annotations
@@ -21,7 +21,24 @@ from nharness.spec import Claim
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq,
 }  # fmt: skip
-_STATEMENT = re.compile(r"\s*([\w.-]+)\s*(>=|<=|==|>|<)\s*([-+0-9.eE]+)\s*")
+CONTROL_P = "control_p"
+NOT_QUANTITIES = ("task", "rows", "control_selectivity")
+QUANTITIES = (*(name for name in TaskSummary.model_fields if name not in NOT_QUANTITIES), CONTROL_P)
+_STATEMENT = re.compile(
+    r"\s*(?:([\w-]+)\.)?([A-Za-z]\w*?)(?:\.(low|high))?\s*(>=|<=|==|>|<)\s*([-+]?\d+\.?\d*(?:[eE][-+]?\d+)?)\s*"
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A claim taken apart; task and end are empty where none was named."""
+
+    text: str
+    task: str
+    quantity: str
+    end: str
+    operator: str
+    bar: float
 
 
 @dataclass(frozen=True)
@@ -35,55 +52,39 @@ class ClaimResult:
     holds: bool
 
 
+def read_statement(text: str) -> Statement:
+    """Take a claim apart; raises `UsageError` for what is none, `UnknownNameError` for an unknown quantity."""
+    match = _STATEMENT.fullmatch(text)
+    if match is None:
+        raise UsageError(f"claim {text!r}; expected one such as 'selectivity > 0.01' or 'ppl.diagonal_share >= 0.9'")
+    task, quantity, end, compare, bar = match.groups(default="")
+    if quantity not in QUANTITIES:
+        raise UnknownNameError("quantity of a claim", quantity, QUANTITIES)
+    return Statement(text, task, quantity, end, compare, float(bar))
+
+
 def check_claims(claims: Sequence[Claim], records: Sequence[Record]) -> list[ClaimResult]:
-    """Return every claim on every record it is about; raises `UsageError` for a statement that cannot be read."""
+    """Return every claim on every record and task that it is about."""
     results = []
     for claim in claims:
-        place, compare, bar = parse_claim(claim.statement)
+        statement = read_statement(claim.statement)
         for record in records:
             if claim.detector in {None, record.detector.name}:
-                results += _on_record(claim.statement, place, compare, bar, record)
+                results += [_on(statement, record, s) for s in record.summary if statement.task in {"", s.task}]
     return results
 
 
-def parse_claim(statement: str) -> tuple[str, str, float]:
-    """Return quantity, operator and number of a statement."""
-    match = _STATEMENT.fullmatch(statement)
-    if match is None:
-        raise UsageError(
-            f"claim {statement!r}; expected a statement such as 'selectivity > 0.01' or 'ppl.diagonal_share >= 0.9'"
-        )
-    try:
-        return match[1], match[2], float(match[3])
-    except ValueError as error:
-        raise UsageError(f"claim {statement!r}: {match[3]!r} is no number") from error
+def _on(statement: Statement, record: Record, summary: TaskSummary) -> ClaimResult:
+    value = value_of(summary, statement.quantity, statement.end)
+    holds = value is not None and OPERATORS[statement.operator](value, statement.bar)
+    return ClaimResult(statement.text, record.detector.name, summary.task, value, holds)
 
 
-def _on_record(statement: str, place: str, compare: str, bar: float, record: Record) -> list[ClaimResult]:
-    tasks = {summary.task: summary for summary in record.summary}
-    task, dot, quantity = place.partition(".")
-    chosen = {task: tasks[task]} if dot and task in tasks else tasks
-    name = quantity if dot and task in tasks else place
-    results = []
-    for label, summary in chosen.items():
-        value = quantity_of(summary, name)
-        holds = value is not None and OPERATORS[compare](value, bar)
-        results.append(ClaimResult(statement, record.detector.name, label, value, holds))
-    return results
-
-
-def quantity_of(summary: TaskSummary, name: str) -> float | None:
-    """Return a quantity of a summary; raises `UnknownNameError` with the nearest one."""
-    base, _, end = name.partition(".")
-    if base == "control_p":
+def value_of(summary: TaskSummary, quantity: str, end: str = "") -> float | None:
+    """Return a quantity of a summary, or one end of its interval; None where the record has none."""
+    if quantity == CONTROL_P:
         return summary.control_selectivity.p if summary.control_selectivity else None
-    known = [
-        *(field for field in TaskSummary.model_fields if field not in {"task", "rows", "control_selectivity"}),
-        "control_p",
-    ]
-    if base not in known or end not in {"", "low", "high"}:
-        raise UnknownNameError("quantity of a claim", name, known)
-    found = getattr(summary, base)
+    found = getattr(summary, quantity)
     if isinstance(found, Estimate):
         if not end:
             return found.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nharness.plugins import Plugins
+from nharness.run.claims import read_statement
 from nharness.run.plan import Plan, make_plan, select
 from nharness.run.resolve import Resolved, resolve
 from nharness.spec import RunSpec
@@ -13,6 +14,8 @@ ITEMS = 100
 
 def collected(spec: RunSpec, plugins: Plugins, expression: str = "") -> tuple[Resolved, Plan]:
     """Return the things a specification names and the cells it comes to; loads no model."""
+    for claim in spec.claims:
+        read_statement(claim.statement)
     resolved = resolve(spec, plugins)
     plan = select(make_plan(resolved.spec, resolved.languages, resolved.tasks), expression)
     cells = list(plan.cells)

@@ -101,7 +101,8 @@ def load_worker(resolved: Resolved, listen: Listener) -> Worker:
     widths = worker.neuron_map.layer_widths
     summary = (
         f"{resolved.spec.model.name}: {type(worker.loaded.model).__name__}, "
-        f"{worker.loaded.model.num_parameters():,} parameters, {len(widths)} layers, {sum(widths):,} neurons, on {worker.device}"
+        f"{worker.loaded.model.num_parameters():,} parameters, {len(widths)} layers, {sum(widths):,} neurons, "
+        f"on {worker.device}"
     )
     listen(StageFinished("load", time.perf_counter() - started, reused=False, summary=summary))
     return worker

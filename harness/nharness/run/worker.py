@@ -76,16 +76,17 @@ class Worker:
     def evaluate(self, job: Job) -> Iterator[Done]:
         """Yield every cell of the job: its items, or the reason why it failed. The model is left as it was."""
         spec = self.resolved.spec
+        left = dict(zip(job.cells, job.keys, strict=True))
         try:
             edits = to_edits(job.changes, self.neuron_map)
             with apply_edits(
                 self.loaded.model, self.neuron_map, edits, backend=spec.edit_backend, scope=spec.scope
             ) as report:
-                for cell, key in zip(job.cells, job.keys, strict=True):
-                    yield Done(cell, key, self._cell(cell, report))
+                for cell in job.cells:
+                    yield Done(cell, left.pop(cell), self._cell(cell, report))
         except NharnessError as error:
             done = CellOutcome("failed", reason=str(error))
-            yield from (Done(cell, key, done) for cell, key in zip(job.cells, job.keys, strict=True))
+            yield from (Done(cell, key, done) for cell, key in left.items())
 
     def _cell(self, cell: Cell, report: EditReport) -> CellOutcome:
         started, before = time.perf_counter(), report.edited_activations

@@ -1,0 +1,7 @@
+"""`python -m nharness`."""
+
+import sys
+
+from nharness.cli.main import main
+
+sys.exit(main())
