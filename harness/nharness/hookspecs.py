@@ -1,6 +1,6 @@
 """Every hook of nharness, in the order in which a run calls them.
 
-A plug-in is a module (or object) in the entry-point group `nharness`; its functions are marked with `nharness.hookimpl`.
+A plug-in is a module (or object) in the entry-point group `nharness`, its functions marked with `nharness.hookimpl`.
 Registration hooks are called once, when plug-ins are loaded, and return `Entry` values; they must not import a tensor
 library: an entry may name its target as `"package.module:attribute"`, which is imported when it is used.
 """

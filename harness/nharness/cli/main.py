@@ -22,7 +22,16 @@ COMMANDS = {
     "record": ("nharness.cli.record", "statistics only"),
     "detect": ("nharness.cli.detect", "neurons from a statistics file"),
     "evaluate": ("nharness.cli.evaluate", "a neurons file on a model"),
+    "export": ("nharness.cli.export", "an edited checkpoint that transformers loads"),
+    "analyze": ("nharness.cli.analyze", "a detection's layers, kinds and overlap between languages"),
+    "compare": ("nharness.cli.compare", "two neurons files, or two records on the same items"),
+    "report": ("nharness.cli.report", "tables and charts of a run"),
     "validate": ("nharness.cli.validate", "records against the schema"),
+    "migrate": ("nharness.cli.migrate", "records of older formats brought up to the newest"),
+    "leaderboard": ("nharness.cli.leaderboard", "build the site, add records, check a submission"),
+    "inspect": ("nharness.cli.inspect", "where a model's neurons are"),
+    "check": ("nharness.cli.check", "conformance of a detector or intervention"),
+    "import": ("nharness.cli.import_", "foreign masks and activation counts"),
     "list": ("nharness.cli.list_", "what is registered: detectors, interventions, tasks, corpora, models, plugins"),
 }
 CODES = (

@@ -13,13 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from nharness.cli.display import JsonDisplay, LiveDisplay, PlainDisplay, both
-from nharness.cli.output import print_table
+from nharness.cli.records_shown import show_record
 from nharness.errors import InterruptedRun
 from nharness.plugins import Plugins
-from nharness.report.matrix import matrix_table, matrix_title, summary_rows
 from nharness.run.events import Listener
 from nharness.run.folder import file_stem
 from nharness.run.line import RunResult, run
@@ -109,20 +107,8 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 
 def _print_result(result: RunResult, plugins: Plugins, durations: int) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 200)
     for record in result.records.values():
-        for task in record.tasks:
-            console.print()
-            console.print(Text(matrix_title(record, task.name), style="bold"))
-            console.print(matrix_table(record, task.name))
-        console.print(
-            Text(
-                "* differs from random neurons after correction (q < 0.05); blue is harm, orange is benefit",
-                style="dim",
-            )
-        )
-        print()
-        print_table(summary_rows(record))
+        show_record(record)
     if result.failed:
         print("\nFailures")
         for cell in result.failed:

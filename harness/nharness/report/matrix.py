@@ -7,7 +7,7 @@ neurons after correction (q below 0.05); blue is harm, orange is benefit, both d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.style import Style
 from rich.table import Table
@@ -16,6 +16,7 @@ from rich.text import Text
 from nharness.record.cells import CellResult
 from nharness.record.model import Record
 
+SMALL = 0.5
 HARM, BENEFIT = (33, 102, 172), (217, 95, 2)
 
 
@@ -59,6 +60,8 @@ def matrix_table(record: Record, task: str) -> Table:
     languages = [language for language in record.languages if any(c.language == language for c in record.cells)]
     cells = {(cell.target, cell.language): cell for cell in record.cells if cell.task == task}
     scale = max((_harm(measure, cell) for cell in cells.values()), key=abs, default=0.0)
+    if abs(scale) < SMALL:
+        measure = replace(measure, digits=3)
     table = Table(box=None, padding=(0, 0), header_style="bold")
     table.add_column("off \\ on ", justify="right", style="bold")
     for language in languages:

@@ -1,0 +1,103 @@
+"""Compare two neurons files (Jaccard, shared neurons, rank correlation), or two records, paired item by item."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nharness.cli.output import print_table
+from nharness.errors import FileFormatError, UsageError
+
+if TYPE_CHECKING:
+    from nharness.analysis.compare import TaskComparison
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the two files."""
+    parser.add_argument("first", type=Path, help="neurons file (.safetensors), or record file or folder")
+    parser.add_argument("second", type=Path, help="another of the same sort")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the comparison and return 0; raises `UsageError` for two files of different sorts."""
+    neurons = [path.suffix == ".safetensors" for path in (arguments.first, arguments.second)]
+    if neurons[0] != neurons[1]:
+        raise UsageError("compare takes two neurons files or two records; got one of each")
+    document, rows = (_neurons if neurons[0] else _records)(arguments.first, arguments.second)
+    if arguments.json:
+        print(json.dumps(document, indent=1, ensure_ascii=False))
+    else:
+        for title, table in rows.items():
+            print(f"\n{title}")
+            print_table(table)
+    return 0
+
+
+HARMS = ("on_target", "off_target", "selectivity")
+Tables = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def _neurons(first: Path, second: Path) -> tuple[Any, Tables]:
+    from nharness import neurons
+    from nharness.analysis.overlap import compare_detections
+
+    found = compare_detections(neurons.load(first), neurons.load(second))
+    rows = [
+        {
+            "language": tag, "first": one.whole.first, "second": one.whole.second, "shared": one.whole.shared,
+            "jaccard": one.whole.jaccard, "by chance": one.whole.expected, "rank correlation": one.rank_correlation,
+        }
+        for tag, one in found.languages.items()
+    ]  # fmt: skip
+    layers = [
+        {"layer": layer, **{tag: one.layers[layer].jaccard for tag, one in found.languages.items()}}
+        for layer in range(max((len(one.layers) for one in found.languages.values()), default=0))
+    ]
+    only = [{"only in the first": found.only_first, "only in the second": found.only_second}]
+    return asdict(found), {"neurons per language": rows, "jaccard per layer": layers, "languages": only}
+
+
+def _records(first: Path, second: Path) -> tuple[Any, Tables]:
+    from nharness.analysis.compare import compare
+    from nharness.analysis.measurements import from_items
+
+    (one, here), (other, there) = _record(first), _record(second)
+    names = {task.name for task in other.tasks}
+    found = compare(
+        from_items(here), from_items(there), tasks=[task for task in one.tasks if task.name in names],
+        targets=(one.targets, other.targets), settings=one.analysis,
+    )  # fmt: skip
+    tables: dict[str, Sequence[Mapping[str, Any]]] = {}
+    for task in found:
+        tables[f"{task.task}: means over rows, first minus second"] = [
+            {"harm": name, "difference": estimate.value, "interval": estimate.interval}
+            for name in HARMS
+            if (estimate := getattr(task, name)) is not None
+        ]
+        tables[f"{task.task}: cells, first minus second"] = [asdict(cell) for cell in task.cells]
+    return [_plain(task) for task in found], tables
+
+
+def _plain(task: TaskComparison) -> dict[str, Any]:
+    estimates = {name: getattr(task, name) for name in HARMS}
+    return {**asdict(task), **{name: found and found.document() for name, found in estimates.items()}}
+
+
+def _record(path: Path) -> tuple[Any, Any]:
+    """Return a record and its items; raises `FileFormatError` for a record that is not valid or has no items file."""
+    from nharness.record.items import read_items
+    from nharness.record.validate import validate_file
+
+    file = path / "record.json" if path.is_dir() else path
+    record, problems = validate_file(file)
+    if record is None or problems:
+        raise FileFormatError(f"{file}: {problems[0] if problems else 'not a record'}")
+    items = next((entry for entry in record.files if entry.role == "items"), None)
+    if items is None:
+        raise FileFormatError(f"{file}: no items file beside it, so nothing can be compared item by item")
+    return record, read_items(file.parent / items.name)

@@ -1,0 +1,56 @@
+"""Write an edited checkpoint that plain transformers loads and that gives the same logits as the edited model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from nharness.cli.model_options import add_model_options, load_from
+from nharness.cli.options import pairs
+from nharness.cli.plugin_options import add_plugin_options, load_plugins
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add model, neurons, language, intervention and output."""
+    add_model_options(parser)
+    parser.add_argument("--neurons", type=Path, required=True, metavar="FILE", help="neurons file")
+    parser.add_argument("--language", required=True, metavar="LANG", help="whose neurons of the file")
+    parser.add_argument("--intervention", default="zero", metavar="NAME", help="what is done to them (default zero)")
+    parser.add_argument("--intervention-option", default="", metavar="K=V,...", help="intervention options")
+    parser.add_argument("--statistics", type=Path, nargs="*", default=[], metavar="FILE",
+                        help="statistics files, one per site, for interventions that need them")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, absent or empty")
+    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
+    add_plugin_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Load, edit, write; print what was changed."""
+    from nharness import neurons, statistics
+    from nharness.detector import Evidence
+    from nharness.intervention import Target
+    from nharness.models import export_edited, locate
+    from nharness.run.edits import to_edits
+    from nharness.run.resolve import load_intervention
+    from nharness.spec import Named
+
+    plugins = load_plugins(arguments)
+    options = pairs(arguments.intervention_option)
+    intervention = load_intervention(Named(name=arguments.intervention, options=options), plugins)
+    detection = neurons.load(arguments.neurons)
+    target = Target(arguments.language, detection.flat(arguments.language), members=detection.membership)
+    tables = [statistics.load(path) for path in arguments.statistics]
+    changes = intervention.changes(target, Evidence({table.site: table for table in tables}))
+    loaded = load_from(arguments, plugins)
+    finders = [plugins.resolve("architectures", name) for name in plugins.entries("architectures")]
+    neuron_map = locate(loaded.model, finders)
+    neurons.same_model(detection.layer_widths, neuron_map.layer_widths, what=f"{arguments.neurons} and the model")
+    export_edited(loaded.model, loaded.tokenizer, neuron_map, to_edits(changes, neuron_map), arguments.out)
+    written = {"folder": str(arguments.out), "language": arguments.language, "neurons": len(target.flat),
+               "intervention": arguments.intervention, "model": loaded.fingerprint}  # fmt: skip
+    if arguments.json:
+        print(json.dumps(written))
+    else:
+        print(f"written: {arguments.out} ({written['neurons']} neurons of {arguments.language}, {arguments.intervention})")
+    return 0

@@ -1,0 +1,99 @@
+"""Show where a model's neurons are: layers, widths, experts, the modules at which each site is reached, shared weights."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nharness.cli.model_options import add_model_options, load_from
+from nharness.cli.output import print_table
+from nharness.cli.plugin_options import add_plugin_options, load_plugins
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nharness.models import LayerNeurons, NeuronMap
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the model and the choice of output."""
+    add_model_options(parser)
+    parser.add_argument("--json", action="store_true", help="print the map as JSON")
+    add_plugin_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Load the model, locate its neurons, print the map."""
+    from nharness.models import locate
+
+    plugins = load_plugins(arguments)
+    loaded = load_from(arguments, plugins)
+    finders = [plugins.resolve("architectures", name) for name in plugins.entries("architectures")]
+    neuron_map = locate(loaded.model, finders)
+    shared = _shared(loaded.model, neuron_map)
+    if arguments.json:
+        print(json.dumps(describe(neuron_map, shared, fingerprint=loaded.fingerprint), indent=1))
+        return 0
+    print(f"{arguments.model}: {type(loaded.model).__name__}, {len(neuron_map.layers)} layers with neurons, "
+          f"{sum(neuron_map.layer_widths)} neurons, fingerprint {loaded.fingerprint}")  # fmt: skip
+    print_table([_row(layer, shared) for layer in neuron_map.layers])
+    return 0
+
+
+def describe(neuron_map: NeuronMap, shared: Mapping[str, tuple[str, ...]], *, fingerprint: str) -> dict[str, Any]:
+    """Return the map as plain values: every layer with its segments and the modules of its sites."""
+    return {
+        "fingerprint": fingerprint,
+        "layer_widths": list(neuron_map.layer_widths),
+        "layers": [
+            {
+                "index": layer.index, "name": layer.name, "width": layer.width, "experts": layer.experts,
+                "sites": list(layer.sites), "passes": layer.passes,
+                "segments": [
+                    {
+                        "first_unit": segment.first_unit, "experts": segment.experts, "width": segment.width,
+                        "routed": segment.routed, "gated": segment.gated, "block": segment.block,
+                        "down_projection": segment.down.parameter, "foldable": segment.down.foldable,
+                        "modules": {site: f"{tap.module}:{tap.end}" for site, tap in sorted(segment.taps.items())},
+                        "shared_with": list(shared.get(segment.down.parameter, ())),
+                    }
+                    for segment in layer.segments
+                ],
+            }
+            for layer in neuron_map.layers
+        ],
+    }  # fmt: skip
+
+
+def _row(layer: LayerNeurons, shared: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Return one line of the table."""
+    segments = layer.segments
+    return {
+        "layer": layer.index,
+        "block": layer.name,
+        "neurons": layer.width,
+        "experts": layer.experts if any(segment.routed for segment in segments) else None,
+        "gated": "yes" if "up" in layer.sites else "no",
+        "hidden at": [_place(segment.tap("hidden")) for segment in segments],
+        "gate at": [_place(segment.tap("gate")) for segment in segments],
+        "shared weights": [name for segment in segments for name in shared.get(segment.down.parameter, ())],
+    }
+
+
+def _place(tap: Any) -> str:
+    return "followed" if tap is None else f"{tap.module.rpartition('.')[2]}:{tap.end}"
+
+
+def _shared(model: nn.Module, neuron_map: NeuronMap) -> dict[str, tuple[str, ...]]:
+    """Return, for every down projection, the other names of the same parameter."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    found = {}
+    for layer in neuron_map.layers:
+        for segment in layer.segments:
+            same = names[id(model.get_parameter(segment.down.parameter))]
+            found[segment.down.parameter] = tuple(name for name in same if name != segment.down.parameter)
+    return found

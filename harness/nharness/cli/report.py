@@ -1,0 +1,55 @@
+"""Show the records of a run: matrices and summaries here, or as one HTML file and images of the charts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nharness.errors import FileFormatError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the run and the forms."""
+    parser.add_argument("run", type=Path, help="run folder, record folder, or record file")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="one self-contained HTML file (of the first record)")
+    parser.add_argument("--png", type=Path, metavar="DIR", help="charts as PNG images")
+    parser.add_argument("--svg", type=Path, metavar="DIR", help="charts as SVG images")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print or write every record of the run."""
+    from nharness.cli.records_shown import show_record
+    from nharness.record.validate import validate_file
+
+    found = record_files(arguments.run)
+    for number, path in enumerate(found):
+        record, problems = validate_file(path)
+        if record is None or problems:
+            raise FileFormatError(f"{path}: {problems[0] if problems else 'not a record'}")
+        if arguments.html or arguments.png or arguments.svg:
+            from nharness_leaderboard.report import Kind, write_html, write_images
+
+            name = path.parent.name
+            if arguments.html:
+                file = arguments.html if len(found) == 1 else arguments.html.with_name(f"{name}-{arguments.html.name}")
+                print(f"written: {write_html(record, file)}")
+            kinds: tuple[Kind, ...] = ("png", "svg")
+            for folder, kind in zip((arguments.png, arguments.svg), kinds, strict=True):
+                if folder is not None:
+                    images = write_images(record, folder / name if len(found) > 1 else folder, kind)
+                    print("\n".join(f"written: {image}" for image in images))
+        else:
+            show_record(record)
+            print(f"record {number + 1} of {len(found)}: {path}")
+    return 0
+
+
+def record_files(path: Path) -> list[Path]:
+    """Return the record files of a run folder, a record folder or a file; raises `FileFormatError` when there is none."""
+    if path.is_file():
+        return [path]
+    for pattern in ("record.json", "records/*/record.json", "*/record.json", "*/records/*/record.json"):
+        files = sorted(path.glob(pattern))
+        if files:
+            return files
+    raise FileFormatError(f"{path}: no record; expected a run folder, a record folder, or a record file")
