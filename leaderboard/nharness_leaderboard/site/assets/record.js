@@ -19,6 +19,7 @@
     var place = figure.querySelector(".chart");
     return window.vegaEmbed(place, spec, { actions: false, renderer: "svg", config: theme(), mode: "vega-lite" }).then(function (result) {
       views.set(figure.id, result.view);
+      place.querySelector("svg").setAttribute("aria-hidden", "true");
       figure.dataset.drawn = "1";
     });
   }
@@ -30,7 +31,7 @@
     var head = n.make("tr", {}, columns.map(function (name) { return n.make("th", { scope: "col" }, name.replace(/_/g, " ")); }));
     var body = rows.map(function (row) {
       return n.make("tr", {}, columns.map(function (name) {
-        return n.make("td", {}, typeof row[name] === "string" ? row[name] : n.number(row[name], 4));
+        return n.make("td", {}, typeof row[name] === "string" ? row[name] : Number.isInteger(row[name]) ? row[name].toLocaleString("en") : n.number(row[name], 4));
       }));
     });
     figure.querySelector(".numbers").append(n.make("div", { "class": "scroll", tabindex: "0", role: "region", "aria-label": title },
