@@ -23,10 +23,9 @@ def parse_language(text: str) -> str:
     """
     candidate = text.strip().replace("_", "-")
     if not _is_valid(candidate):
-        try:
-            candidate = langcodes.find(text.strip()).to_tag()
-        except LookupError as error:
-            raise UnknownNameError("language", text, _known_tags()) from error
+        candidate = _by_name(text.strip())
+        if not candidate:
+            raise UnknownNameError("language", text, _known_tags())
     standard = langcodes.standardize_tag(candidate, macro=True)
     return _without_default_script(langcodes.Language.get(standard)).to_tag()
 
@@ -67,6 +66,15 @@ def _without_default_script(language: langcodes.Language) -> langcodes.Language:
     default = bare.maximize().script
     written = {default, "Hang"} if default == "Kore" else {default}  # FLORES writes Korean as kor_Hang
     return bare if language.script in written else language
+
+
+def _by_name(name: str) -> str:
+    """Return the tag of an English name, the whole of it (a likeness is not enough); empty when there is none."""
+    try:
+        found = langcodes.find(name)
+    except LookupError:
+        return ""
+    return found.to_tag() if found.display_name().casefold() == name.casefold() else ""
 
 
 def _is_valid(candidate: str) -> bool:

@@ -25,7 +25,8 @@ def execute(arguments: argparse.Namespace) -> int:
     plugins = load_plugins(arguments)
     sheet = check_detector(lambda: load_detector(Named(name=arguments.name), plugins))
     rows = [
-        {"check": point.name, "result": "FAILED" if point.problem else "passed", "why": point.problem} for point in sheet
+        {"check": point.name, "result": "FAILED" if point.problem else "passed", "why": point.problem}
+        for point in sheet
     ]
     if arguments.json:
         print(json.dumps(rows, indent=1))

@@ -45,7 +45,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def record_files(path: Path) -> list[Path]:
-    """Return the record files of a run folder, a record folder or a file; raises `FileFormatError` when there is none."""
+    """Return the record files of a run or record folder, or the file; raises `FileFormatError` when there is none."""
     if path.is_file():
         return [path]
     for pattern in ("record.json", "records/*/record.json", "*/record.json", "*/records/*/record.json"):

@@ -18,8 +18,9 @@ Over = Literal["selected", "all"]
 def languages_by_layer(detection: Detection) -> Rows:
     """Return one row a layer, with the number of neurons of each language."""
     return [
-        {"layer": layer, **dict(zip(detection.languages, detection.membership[:, part].sum(axis=1).tolist(), strict=True))}
+        {"layer": layer, **dict(zip(detection.languages, counts.tolist(), strict=True))}
         for layer, part in enumerate(_layers(detection))
+        for counts in (detection.membership[:, part].sum(axis=1),)
     ]
 
 
