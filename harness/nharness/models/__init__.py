@@ -2,6 +2,7 @@
 
 from nharness.models.edit import Edit, EditReport, ValueEdit
 from nharness.models.edits import apply_edits
+from nharness.models.export import export_edited
 from nharness.models.load import LoadedModel, load_model
 from nharness.models.locate import locate
 from nharness.models.neuron_map import SITES, LayerNeurons, NeuronMap
@@ -21,6 +22,7 @@ __all__ = [
     "ValueEdit",
     "apply",
     "apply_edits",
+    "export_edited",
     "load_model",
     "locate",
     "observe",

@@ -6,33 +6,49 @@ Shapes: `E` experts, `k` experts per token, `D` model width.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from nharness.models.edit import EditReport, Plan
 from nharness.models.neuron_map import NeuronMap, Segment
 from nharness.models.operations import INTEGERS, tensors_in
+from nharness.models.taps import SiteValues, visit_segment
 
 
 @contextmanager
 def count_edits(model: nn.Module, neuron_map: NeuronMap, plan: Plan, report: EditReport) -> Iterator[None]:
-    """Add tokens x units to `report` whenever an edited block runs."""
-    handles = []
-    try:
+    """Add tokens x units to `report` whenever an edited block runs.
+
+    Experts that are not told their tokens as whole numbers are followed, which costs what hooks cost.
+    """
+    with ExitStack() as stack:
         for (index, _), edits in plan.items():
-            for segment in neuron_map.layers[index].segments:
+            layer = neuron_map.layers[index]
+            for segment in layer.segments:
                 counts = edits.touched[segment.first_unit : segment.first_unit + segment.units]
                 counts = counts.reshape(segment.experts, segment.width).sum(1)
-                if bool(counts.any()):
-                    module = model.get_submodule(segment.block if segment.routed else segment.down.module or segment.block)
-                    handles.append(module.register_forward_pre_hook(_counter(segment, counts, report), with_kwargs=True))
+                if not bool(counts.any()):
+                    continue
+                if segment.routed and not segment.told:
+                    stack.enter_context(visit_segment(model, (layer, segment, "hidden"), _visitor(counts, report)))
+                    continue
+                module = model.get_submodule(segment.block if segment.routed else segment.down.module or segment.block)
+                hook = module.register_forward_pre_hook(_counter(segment, counts, report), with_kwargs=True)
+                stack.callback(hook.remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
+
+
+def _visitor(counts: Tensor, report: EditReport) -> Callable[[SiteValues], None]:
+    """Return what counts the rows of each expert; `counts` int64 [E] are the edited units per expert."""
+
+    def visit(seen: SiteValues) -> None:
+        if seen.experts is not None:
+            here = counts.to(seen.experts.device)[seen.experts]
+            report.add((here if seen.rows is None else here[seen.rows >= 0]).sum())
+
+    return visit
 
 
 def _counter(segment: Segment, counts: Tensor, report: EditReport) -> Callable[..., None]:
@@ -41,22 +57,10 @@ def _counter(segment: Segment, counts: Tensor, report: EditReport) -> Callable[.
     def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         tensors = tensors_in((*args, *kwargs.values()))
         if segment.routed:
-            report.add(counts.to(tensors[0].device)[_experts_met(segment, tensors)].sum())
+            chosen = next(tensor for tensor in tensors if tensor.dtype in INTEGERS).reshape(-1)
+            met = chosen[(chosen >= 0) & (chosen < segment.experts)].long()
+            report.add(counts.to(met.device)[met].sum())
         else:
             report.add(int(counts.sum()) * (tensors[0].numel() // tensors[0].shape[-1]))
 
     return before
-
-
-def _experts_met(segment: Segment, tensors: list[Tensor]) -> Tensor:
-    """Return the expert of every token-expert pair: the routing the block is given, or its rows that are not zero.
-
-    A block that is given no routing is given every token once per expert, with zeros where the token was not sent.
-    """
-    for tensor in tensors:
-        if tensor.dtype in INTEGERS:
-            chosen = tensor.reshape(-1)
-            return chosen[(chosen >= 0) & (chosen < segment.experts)].long()
-    stacked = tensors[0].reshape(segment.experts, -1, tensors[0].shape[-1])
-    sent = (stacked != 0).any(dim=-1).sum(dim=1)
-    return torch.repeat_interleave(torch.arange(segment.experts, device=sent.device), sent)

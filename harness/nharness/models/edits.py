@@ -95,9 +95,14 @@ class _Editor:
             self.report.add(counts.sum() * len(seen.values))
             edited = seen.values * scale[0] if shift is None else torch.addcmul(shift[0], seen.values, scale[0])
         else:
-            self.report.add(counts[seen.experts].sum())
+            touched = counts[seen.experts]
             edited = seen.values * scale[seen.experts]
             edited = edited if shift is None else edited + shift[seen.experts]
+            if seen.rows is not None:
+                # A row that stands for no token is computed and must stay what it is: zero.
+                touched = touched.masked_fill(seen.rows < 0, 0)
+                edited = torch.where((seen.rows < 0)[:, None], seen.values, edited)
+            self.report.add(touched.sum())
         return _with_values(seen, edits, edited)
 
     def _at(self, seen: SiteValues, edits: SitePlan) -> tuple[Tensor, Tensor | None, Tensor]:

@@ -127,6 +127,7 @@ def _segment(model: nn.Module, traced: Trace, block: FoundBlock, first_unit: int
         gate_leaves=_leaf_keys(model, block, product.gate_leaves if product else block.flow.leaves),
         up_leaves=_leaf_keys(model, block, product.up_leaves if product else frozenset()),
         time_first=not block.routed and block.shape[:-1] == (TRACE_LENGTH, TRACE_BATCH),
+        told=block.routed and block.path in traced.told,
         passes=traced.calls.get(block.path, 1),
     )
 

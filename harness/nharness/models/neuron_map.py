@@ -49,7 +49,8 @@ class Segment:
 
     `block` is the smallest module that sees every token and contains the whole block; sites without a module tap are
     reached by following the data through it. `gate_leaves`/`up_leaves` name the weights whose products the gate and
-    the up projection are, with the part of the output they take. `time_first` blocks see vectors in (t, b) order.
+    the up projection are, with the part of the output they take. `time_first` blocks see vectors in (t, b) order;
+    a block that is `told` the routing is given the experts of each token as whole numbers.
     `passes` is how often the block runs in one forward pass: more than once where layers share their weights, and then
     every token activates a neuron that many times.
     """
@@ -65,6 +66,7 @@ class Segment:
     gate_leaves: frozenset[tuple[str, str]] = frozenset()
     up_leaves: frozenset[tuple[str, str]] = frozenset()
     time_first: bool = False
+    told: bool = False
     passes: int = 1
 
     @property

@@ -38,6 +38,9 @@ class SiteValues:
 Visitor = Callable[[SiteValues], Tensor | None]
 
 
+Target = tuple[LayerNeurons, Segment, str]
+
+
 @contextmanager
 def visit_sites(model: nn.Module, wanted: Sequence[tuple[LayerNeurons, str]], visitor: Visitor) -> Iterator[None]:
     """Call `visitor` whenever the running model passes one of the `wanted` (layer, site).
@@ -45,19 +48,32 @@ def visit_sites(model: nn.Module, wanted: Sequence[tuple[LayerNeurons, str]], vi
     A tensor that the visitor returns, [S, I], takes the place of the values. Hooks of others are left alone; ours are
     removed on leaving, whatever happened inside.
     """
+    targets = [(layer, segment, site) for layer, site in wanted for segment in layer.segments]
+    with _visit_targets(model, targets, visitor):
+        yield
+
+
+@contextmanager
+def visit_segment(model: nn.Module, target: Target, visitor: Visitor) -> Iterator[None]:
+    """Call `visitor` whenever the running model passes one site of one segment."""
+    with _visit_targets(model, [target], visitor):
+        yield
+
+
+@contextmanager
+def _visit_targets(model: nn.Module, targets: Sequence[Target], visitor: Visitor) -> Iterator[None]:
     handles: list[Any] = []
-    followed: dict[str, list[tuple[LayerNeurons, Segment, str]]] = {}
+    followed: dict[str, list[Target]] = {}
     try:
-        for layer, site in wanted:
-            for segment in layer.segments:
-                _require(layer, segment, site)
-                tap = segment.tap(site)
-                if tap is None:
-                    followed.setdefault(segment.block, []).append((layer, segment, site))
-                else:
-                    handles.append(_hook(model.get_submodule(tap.module), tap, layer, segment, site, visitor))
-        for block, targets in followed.items():
-            handles.extend(_follow(model, block, targets, visitor))
+        for layer, segment, site in targets:
+            _require(layer, segment, site)
+            tap = segment.tap(site)
+            if tap is None:
+                followed.setdefault(segment.block, []).append((layer, segment, site))
+            else:
+                handles.append(_hook(model.get_submodule(tap.module), tap, (layer, segment, site), visitor))
+        for block, inside in followed.items():
+            handles.extend(_follow(model, block, inside, visitor))
         yield
     finally:
         for handle in handles:
@@ -79,10 +95,9 @@ def _require(layer: LayerNeurons, segment: Segment, site: str) -> None:
         )
 
 
-def _hook(
-    module: nn.Module, tap: ModuleTap, layer: LayerNeurons, segment: Segment, site: str, visitor: Visitor
-) -> Any:
+def _hook(module: nn.Module, tap: ModuleTap, target: Target, visitor: Visitor) -> Any:
     """Hook what `module` takes or gives."""
+    layer, segment, site = target
 
     def see(tensor: Tensor) -> Tensor | None:
         rows = token_rows(segment, tensor)
@@ -117,9 +132,7 @@ def token_rows(segment: Segment, tensor: Tensor) -> Tensor | None:
     return (torch.arange(batch, device=tensor.device) * length + time).reshape(-1)
 
 
-def _follow(
-    model: nn.Module, block: str, targets: Sequence[tuple[LayerNeurons, Segment, str]], visitor: Visitor
-) -> list[Any]:
+def _follow(model: nn.Module, block: str, targets: Sequence[Target], visitor: Visitor) -> list[Any]:
     """Follow the data inside one block while it runs."""
     module = model.get_submodule(block)
     active: list[SiteFollower] = []
@@ -148,9 +161,7 @@ def _parameters_of(model: nn.Module, block: str, module: nn.Module) -> dict[int,
 class SiteFollower(Follower):
     """Call the visitor at the sites of some segments of one block."""
 
-    def __init__(
-        self, parameters: Mapping[int, str], targets: Sequence[tuple[LayerNeurons, Segment, str]], visitor: Visitor
-    ) -> None:
+    def __init__(self, parameters: Mapping[int, str], targets: Sequence[Target], visitor: Visitor) -> None:
         super().__init__(parameters)
         self.targets, self.visitor = targets, visitor
 
@@ -160,7 +171,7 @@ class SiteFollower(Follower):
         factors = {"gate": gate, UP: up}
         for layer, segment, site in self.targets:
             if site in factors and segment.gate_leaves == keys["gate"] and segment.up_leaves == keys[UP]:
-                factors[site] = self._visit(layer, segment, site, factors[site], mark)
+                factors[site] = self._visit((layer, segment, site), factors[site], mark)
         return factors["gate"], factors[UP]
 
     def on_arrival(self, arrival: Arrival) -> Tensor:
@@ -168,21 +179,20 @@ class SiteFollower(Follower):
         values = arrival.values
         for layer, segment, site in self.targets:
             if arrival.weight.parameter == segment.down.parameter and (site == "hidden" or not segment.gated):
-                values = self._visit_arrival(layer, segment, site, values, arrival)
+                values = self._visit_arrival((layer, segment, site), values, arrival)
         return values
 
-    def _visit_arrival(
-        self, layer: LayerNeurons, segment: Segment, site: str, values: Tensor, arrival: Arrival
-    ) -> Tensor:
+    def _visit_arrival(self, target: Target, values: Tensor, arrival: Arrival) -> Tensor:
         """Visit a vector that stands in the last dimension, or in the last but one of a matrix of columns."""
         if arrival.unit_dim == -1:
-            return self._visit(layer, segment, site, values, arrival.mark)
+            return self._visit(target, values, arrival.mark)
         if values.shape[-1] == 1:
             # A column is put back as it came: other strides would choose another kernel, which rounds otherwise.
-            return self._visit(layer, segment, site, values.squeeze(-1), arrival.mark).unsqueeze(-1)
-        return self._visit(layer, segment, site, values.transpose(-1, -2), arrival.mark).transpose(-1, -2)
+            return self._visit(target, values.squeeze(-1), arrival.mark).unsqueeze(-1)
+        return self._visit(target, values.transpose(-1, -2), arrival.mark).transpose(-1, -2)
 
-    def _visit(self, layer: LayerNeurons, segment: Segment, site: str, values: Tensor, mark: Mark) -> Tensor:
+    def _visit(self, target: Target, values: Tensor, mark: Mark) -> Tensor:
+        layer, segment, site = target
         flat = values.reshape(-1, segment.width)
         experts, rows = (mark.experts, mark.rows) if segment.routed else (None, token_rows(segment, values))
         changed = self.visitor(SiteValues(layer, segment, site, flat, rows, experts))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nharness.errors import ModelError
 from nharness.models.flow import Flow, Leaf, Mark, settled_root
 from nharness.models.follow import Arrival, Follower
-from nharness.models.operations import tensors_in
+from nharness.models.operations import INTEGERS, tensors_in
 
 TRACE_BATCH, TRACE_LENGTH = 2, 5
 
@@ -44,7 +44,8 @@ class FoundBlock:
 class Trace:
     """What the traced pass showed: blocks in order, and the modules that took or gave each root, in call order.
 
-    `activated` are the weights whose products went through an activation function.
+    `activated` are the weights whose products went through an activation function, `told` the modules that were given
+    whole numbers per token: the routing.
     """
 
     blocks: list[FoundBlock] = field(default_factory=list)
@@ -52,6 +53,7 @@ class Trace:
     gave: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     activated: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
 
 
 class _Tracer(Follower):
@@ -66,8 +68,11 @@ class _Tracer(Follower):
     def enter(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self.stack.append(name)
         self.trace.calls[name] += 1
-        for tensor in tensors_in((*args, *kwargs.values()))[:1]:
+        tensors = tensors_in((*args, *kwargs.values()))
+        for tensor in tensors[:1]:
             self.trace.took[self.mark_of(tensor).root].append(name)
+        if any(tensor.dtype in INTEGERS and tensor.shape[:1] == (TRACE_BATCH * TRACE_LENGTH,) for tensor in tensors):
+            self.trace.told.add(name)
 
     def leave(self, name: str, output: Any) -> None:
         self.stack.pop()
