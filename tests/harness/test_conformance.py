@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from nharness.detector import Detector
 from nharness.plugins import Plugins
 from nharness.testing.conformance import check_detector

@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+
 from nharness import errors
 from nharness.errors import NharnessError, UnknownNameError, UsageError, during, nearest
 
@@ -11,7 +12,7 @@ def test_every_error_has_its_exit_code_in_the_tree():
     drawn = {line.split("|--")[-1].split("`--")[-1].split()[0]: int(line.split("  ")[1].split()[0]) if False else line
              for line in errors.__doc__.splitlines() if "Error" in line and "  " in line and line.strip()[0] in "|`N"}  # fmt: skip
     for name, kind in inspect.getmembers(errors, lambda o: inspect.isclass(o) and issubclass(o, NharnessError)):
-        if name in {"InterruptedRun"}:
+        if name == "InterruptedRun":
             continue
         assert name in drawn, name
         assert f" {kind.exit_code}  " in drawn[name], name
@@ -37,5 +38,5 @@ def test_context_comes_in_front_from_the_inside_out():
 
 
 def test_context_leaves_other_errors_alone():
-    with pytest.raises(KeyError, match="^'x'$"), during(model="m"):
+    with pytest.raises(KeyError, match=r"^'x'$"), during(model="m"):
         raise KeyError("x")

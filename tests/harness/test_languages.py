@@ -1,6 +1,7 @@
 """Languages: one spelling for each, whatever the field calls it."""
 
 import pytest
+
 from nharness.errors import UnknownNameError, UsageError
 from nharness.languages import choose_languages, display_name, parse_language, parse_languages
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from nharness import neurons, tensorfile
 from nharness.errors import FileFormatError, OptionError, UnknownNameError, UsageError
 from nharness.neurons import KINDS, Detection, same_model, to_flat, to_pairs
@@ -77,11 +78,14 @@ def test_round_trip(tmp_path, score, candidates):
     before = detection(score=score, candidates=candidates, options={"top_rate": 0.01}, provenance={"model": "x"})
     before.save(tmp_path / "n.safetensors")
     after = neurons.load(tmp_path / "n.safetensors")
-    assert after.languages == before.languages and after.layer_widths == WIDTHS and after.best == "highest"
+    assert after.languages == before.languages
+    assert after.layer_widths == WIDTHS
+    assert after.best == "highest"
     assert np.array_equal(after.membership, before.membership)
     assert np.array_equal(after.score, before.score)
     assert (after.candidates is None) == (candidates is None)
-    assert after.options == {"top_rate": 0.01} and after.provenance == {"model": "x"}
+    assert after.options == {"top_rate": 0.01}
+    assert after.provenance == {"model": "x"}
 
 
 def test_equal_detections_are_equal_bytes(tmp_path):

@@ -4,6 +4,7 @@ import sys
 import textwrap
 
 import pytest
+
 from nharness.errors import PluginError, UnknownNameError
 from nharness.plugins import Plugins
 
@@ -55,7 +56,7 @@ def test_a_blocked_built_in_is_gone():
 
 
 def test_a_named_plugin_that_fails_stops_with_its_name(module):
-    with pytest.raises(PluginError, match="'broken_plugin' given with -p failed: RuntimeError: boom"):
+    with pytest.raises(PluginError, match=r"'broken_plugin' given with -p failed: RuntimeError: boom"):
         Plugins(autoload=False, extra=[module("broken_plugin", "raise RuntimeError('boom')")])
 
 
@@ -82,7 +83,7 @@ def test_two_of_a_name_are_refused_and_the_second_leaves_nothing(module):
 
 def test_what_is_no_entry_is_refused(module):
     body = "def nharness_register_detectors():\n    return ['lape']\n"
-    with pytest.raises(PluginError, match="expected nharness.Entry"):
+    with pytest.raises(PluginError, match=r"expected nharness\.Entry"):
         Plugins(autoload=False, extra=[module("odd_plugin", body)])
 
 
@@ -91,5 +92,5 @@ def test_names_and_paths_resolve():
     assert plugins.resolve("detectors", "lape") is plugins.resolve("detectors", "nharness_detectors.lape:Lape")
     with pytest.raises(UnknownNameError, match="unknown detector 'lapse'; did you mean 'lape'"):
         plugins.resolve("detectors", "lapse")
-    with pytest.raises(PluginError, match="cannot import 'nharness_detectors.lape:Nothing'"):
+    with pytest.raises(PluginError, match=r"cannot import 'nharness_detectors\.lape:Nothing'"):
         plugins.resolve("detectors", "nharness_detectors.lape:Nothing")

@@ -92,7 +92,7 @@ class Evaluation:
                     )
                 )
             return []
-        digest = changes_digest(changes)
+        digest = changes_digest(changes, corpus=self.worker.resolved.corpus.fingerprint)
         missing = []
         for cell in cells:
             key = self.worker.key(cell, digest)

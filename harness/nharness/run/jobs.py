@@ -37,11 +37,13 @@ class Done:
     outcome: CellOutcome
 
 
-def changes_digest(changes: Sequence[Change]) -> str:
-    """Return the SHA-256 over what the changes do, bit by bit."""
+def changes_digest(changes: Sequence[Change], *, corpus: str) -> str:
+    """Return the SHA-256 over what the changes do, bit by bit; `corpus`, its fingerprint, is where values are drawn."""
     sha = hashlib.sha256()
     for change in changes:
         sha.update(f"{change.site}/{change.draw}/{len(change.flat)}/".encode())
+        if change.draw:
+            sha.update(f"{','.join(change.donors)}/{change.seed}/{corpus}/".encode())
         for array in (change.flat.astype("<i8"), change.scale.astype("<f4"), change.shift.astype("<f4")):
             sha.update(array.tobytes())
     return sha.hexdigest()

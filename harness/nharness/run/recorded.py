@@ -10,6 +10,7 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ class _Pass:
         }  # fmt: skip
         accumulators = {name: plugins.resolve("statistics", name) for name in plugins.entries("statistics")}
         self._shard_documents = options.shard_documents
-        self._make = lambda: Recorder(worker.loaded.model, worker.neuron_map, needs, options, accumulators, provenance)
+        self._make = partial(Recorder, worker.loaded.model, worker.neuron_map, needs, options, accumulators, provenance)
         self._recorder: Recorder | None = None
         self._streams: dict[str, Iterator[Parts]] = {}
 

@@ -15,6 +15,7 @@ import torch
 from nharness.errors import CellError, NharnessError
 from nharness.models import EditReport, apply_edits, load_model, locate
 from nharness.run.cells import Cell, CellOutcome
+from nharness.run.draws import DonorText, drawn_edits
 from nharness.run.edits import to_edits
 from nharness.run.jobs import Done, Job, cell_key
 from nharness.run.measure import Measurer
@@ -79,8 +80,10 @@ class Worker:
         left = dict(zip(job.cells, job.keys, strict=True))
         try:
             edits = to_edits(job.changes, self.neuron_map)
-            with apply_edits(
-                self.loaded.model, self.neuron_map, edits, backend=spec.edit_backend, scope=spec.scope
+            text = DonorText(self._measurer.engine, self.resolved.corpus, lambda tag: self.text(tag).documents)
+            languages = dict.fromkeys(cell.language for cell in job.cells)
+            with drawn_edits(job.changes, self.neuron_map, text, languages) as drawn, apply_edits(
+                self.loaded.model, self.neuron_map, [*edits, *drawn], backend=spec.edit_backend, scope=spec.scope
             ) as report:
                 for cell in job.cells:
                     yield Done(cell, left.pop(cell), self._cell(cell, report))

@@ -162,12 +162,14 @@ def _join(name: str, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     known = CATALOGUE.get(statistic)
     rule = known.tensors.get(tensor, "sum") if known else "sum"
     if rule == "concatenate":
-        return np.concatenate([a, b])
+        joined: NDArray[Any] = np.concatenate([a, b])
+        return joined
     if rule == "same":
         if not np.array_equal(a, b):
             raise UsageError(f"shards differ in {name}, which must be the same in all of them")
         return a
-    return a + b
+    total: NDArray[Any] = a + b
+    return total
 
 
 def _totals(path: Path, tag: str, described: Any) -> LanguageTotals:

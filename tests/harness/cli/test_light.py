@@ -22,7 +22,7 @@ def run_light(*argv):
     done = subprocess.run(
         [sys.executable, "-c", PROBE.format(argv=list(argv), heavy=HEAVY)], capture_output=True, text=True, timeout=60
     )
-    return done.stdout, eval(done.stderr.splitlines()[-1])  # noqa: S307 - our own repr
+    return done.stdout, eval(done.stderr.splitlines()[-1])
 
 
 @pytest.mark.parametrize(

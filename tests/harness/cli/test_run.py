@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from nharness.cli.main import main
 
 SMALL = ["--languages", "en,de,zh", "--detect-tokens", "1500", "--eval-tokens", "500", "--control-tokens", "250",
@@ -71,7 +72,8 @@ def test_the_same_run_again_takes_everything_from_the_store(finished):
     before = records_of(out)
     again = nharness("run", "--resume", "--out", out)
     assert again.returncode == 0, again.stderr
-    assert "record: " in again.stderr and "(reused)" in again.stderr
+    assert "record: " in again.stderr
+    assert "(reused)" in again.stderr
     cells = before["lape-zero"]["cells"]
     assert records_of(out)["lape-zero"]["cells"] == cells
     assert records_of(out) == before
@@ -142,7 +144,8 @@ def test_wrong_input_gets_one_sentence(argv, message, tmp_path, capsys):
     printed = capsys.readouterr().err
     assert code == (5 if argv[-2] == "-k" and "none of" in message else 4)
     last = printed.strip().splitlines()[-1]
-    assert last.startswith("nharness: ") and message in last
+    assert last.startswith("nharness: ")
+    assert message in last
     assert "Traceback" not in printed
 
 

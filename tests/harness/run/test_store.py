@@ -4,6 +4,7 @@ import os
 import time
 
 import pytest
+
 from nharness.errors import OutputError
 from nharness.run.store import Store, content_key
 

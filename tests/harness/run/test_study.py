@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from nharness.errors import UsageError
 from nharness.run.study import load_study
 

@@ -1,8 +1,9 @@
 """Neurons whose mean activation is largest for one language: a detector in twenty lines."""
 
 import numpy as np
-from nharness import Detector, DetectorOptions, Entry, Need, hookimpl
 from pydantic import Field
+
+from nharness import Detector, DetectorOptions, Entry, Need, hookimpl
 
 
 class TopMean(Detector):
