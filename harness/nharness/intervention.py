@@ -36,7 +36,8 @@ class Target:
 class Change:
     """`a -> scale * a + shift` for the given neurons at one site: flat int64 [n], scale and shift float32 [n].
 
-    draw: "resample" or "patch" replaces the value instead by one recorded elsewhere; scale and shift are then unused.
+    draw: "resample" or "patch" replaces the value instead by one of other text; scale and shift are then unused.
+    donors: languages whose text the values come from, in order of preference; seed: of the draw.
     """
 
     site: Literal["gate", "hidden"]
@@ -44,6 +45,8 @@ class Change:
     scale: NDArray[np.float32]
     shift: NDArray[np.float32]
     draw: Literal["", "resample", "patch"] = ""
+    donors: tuple[str, ...] = ()
+    seed: int = 0
 
 
 class InterventionOptions(BaseModel):

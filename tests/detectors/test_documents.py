@@ -111,6 +111,13 @@ def test_both_ends_are_kept_apart(evidence_of):
     assert not found.membership[:, constant].any()
 
 
+def test_halves_do_not_meet_where_all_are_equal(from_statistic):
+    same = np.array([[1.0], [2.0]], "f4").repeat(9, axis=1)
+    found = AveragePrecision(count=3)(from_statistic("hidden", "document_mean", [{"mean": same}, {"mean": same}]))
+    assert np.flatnonzero(signs(found)[0] == 1).tolist() == [0, 1, 2]
+    assert np.flatnonzero(signs(found)[0] == -1).tolist() == [3, 4, 5]
+
+
 def test_halves_do_not_meet_in_a_small_model(evidence_of):
     found = AveragePrecision()(evidence_of(3, (15, 16)))
     assert (np.abs(signs(found)).sum(axis=1) == 30).all()

@@ -101,6 +101,15 @@ def test_kinds_by_hand(from_counts):
     assert found.flat("de").tolist() == [1, 2]
 
 
+def test_kinds_of_the_selected_count_no_other_neuron(from_counts):
+    counts = np.random.default_rng(0).integers(0, 50, (3, 200))
+    found = Ternary(top_rate=0.1, activation_bar=0.6)(from_counts(counts, [50] * 3, (80, 120)))
+    tables = [np.array(list(found.notes[name].values())) for name in ("kinds_selected", "kinds_all")]
+    assert [table.sum() for table in tables] == [found.notes["selected"], 200] == [20, 200]
+    assert (tables[0] <= tables[1]).all()
+    assert tables[1].sum(axis=0).tolist() == [80, 120]
+
+
 def test_two_languages_have_no_related_neuron(from_counts):
     counts = np.random.default_rng(0).integers(0, 50, (2, 300))
     assert sum(Ternary()(from_counts(counts, [50, 50])).notes["kinds_all"]["related"]) == 0

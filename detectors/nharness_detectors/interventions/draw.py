@@ -1,10 +1,10 @@
 """Interventions `resample` and `patch`: the neuron says what it said elsewhere (not affine).
 
-`resample`  at every token, the activation is that at a random token of another language
-`patch`     it is that at the corresponding place of the parallel sentence in another language
+`resample`  at every token, the activations are those at one random token of text in the other languages
+`patch`     they are those at the same relative place of the parallel document in another language
 
-Both keep the neuron's distribution, which holding it at a constant does not. The runner draws the values and seeds
-the draw.
+Both keep the distribution of the neurons, and what they say together, which holding them at constants does not. The
+runner draws the values; `seed` seeds the random tokens.
 """
 
 from __future__ import annotations
@@ -12,30 +12,45 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from nharness.detector import Evidence
+from nharness.errors import UsageError
 from nharness.intervention import Change, Intervention, Target
 from nharness_detectors.interventions.affine import HiddenOptions
+
+
+class DrawOptions(HiddenOptions):
+    """Seed of the draw, and the site."""
+
+    seed: int = Field(0, ge=0)
 
 
 class Resample(Intervention):
     """Activation taken from a random token of another language."""
 
     name = "resample"
-    Options = HiddenOptions
-    options: HiddenOptions
+    Options = DrawOptions
+    options: DrawOptions
     draw: ClassVar[Literal["resample", "patch"]] = "resample"
 
-    def changes(self, target: Target, evidence: Evidence) -> tuple[Change, ...]:  # noqa: ARG002 - drawn by the runner
-        """Return one change that names the draw; scale and shift are unused."""
+    def changes(self, target: Target, evidence: Evidence) -> tuple[Change, ...]:
+        """Return one change that names the draw and its donors: every language but the target's, in evidence order.
+
+        Scale and shift are unused. Raises `UsageError` when the evidence has no other language.
+        """
         if not target.flat.size:
             return ()
+        donors = tuple(tag for tag in evidence.languages if tag != target.language)
+        if not donors:
+            raise UsageError(f"intervention {self.name} takes values from other languages than {target.language!r}")
         unused = np.zeros(target.flat.size, dtype=np.float32)
-        return (Change(self.options.site, target.flat, unused, unused, self.draw),)
+        seed = self.options.seed
+        return (Change(self.options.site, target.flat, unused, unused, self.draw, donors, seed),)
 
 
 class Patch(Resample):
-    """Activation taken from the parallel sentence in another language."""
+    """Activation taken from the parallel document in another language."""
 
     name = "patch"
     draw = "patch"
