@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -90,7 +91,9 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
     parser = Parser(prog=f"nharness {name}", description=command.__doc__ or summary, epilog=CODES,
                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     command.add_arguments(parser)
-    code = command.execute(parser.parse_args(rest))
+    arguments = parser.parse_args(rest)
+    arguments.command_line = shlex.join(["nharness", name, *rest])
+    code = command.execute(arguments)
     return int(code)
 
 

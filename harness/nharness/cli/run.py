@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from nharness.spec import RunSpec
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a specification, of selection, and of the run itself."""
     options.add_options(parser)
+    parser.add_argument("--study", type=Path, metavar="FILE", help="a TOML file that names all of it")
     chosen = parser.add_argument_group("selection")
     chosen.add_argument(
         "-k", dest="expression", default="", metavar="EXPR", help="only cells whose id matches, as in pytest"
@@ -58,21 +57,22 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.show_config:
         _show_config(from_file, source, from_line)
         return 0
-    spec = _resumed(arguments) if arguments.resume else settings.build_spec({**from_file, **from_line})
-    if arguments.resume and from_line:
-        raise UsageError(f"--resume goes on with the run as it was specified; leave out --{next(iter(from_line))}")
+    for given_by in ("--study" if arguments.study else "", "--resume" if arguments.resume else ""):
+        if given_by and from_line:
+            raise UsageError(f"{given_by} says everything that is run; leave out --{next(iter(from_line))}")
     plugins = load_plugins(arguments)
+    if arguments.study is not None:
+        from nharness.cli.study import run_study
+
+        return run_study(arguments.study, plugins, arguments)
+    spec = _resumed(arguments) if arguments.resume else settings.build_spec({**from_file, **from_line})
     if arguments.collect_only:
         from nharness.cli.collect import collect
 
         return collect(spec, plugins, arguments)
     from nharness.cli.session import run_and_report
 
-    return run_and_report(spec, plugins, arguments, command=_command())
-
-
-def _command() -> str:
-    return shlex.join(["nharness", *sys.argv[1:]])
+    return run_and_report(spec, plugins, arguments)
 
 
 def _resumed(arguments: argparse.Namespace) -> RunSpec:

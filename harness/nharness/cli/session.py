@@ -18,6 +18,7 @@ from nharness.cli.display import JsonDisplay, LiveDisplay, PlainDisplay, both
 from nharness.cli.records_shown import show_record
 from nharness.errors import InterruptedRun
 from nharness.plugins import Plugins
+from nharness.record.sources import Study
 from nharness.run.events import Listener
 from nharness.run.folder import file_stem
 from nharness.run.line import RunResult, run
@@ -28,12 +29,20 @@ from nharness.spec import RunSpec
 DEFAULT_OUT = Path("nharness-runs")
 
 
-def run_and_report(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespace, *, command: str) -> int:
+def run_and_report(
+    spec: RunSpec,
+    plugins: Plugins,
+    arguments: argparse.Namespace,
+    *,
+    out: Path | None = None,
+    study: Study | None = None,
+) -> int:
     """Run, show it, print matrices and summary, and return the exit code."""
     verbosity = arguments.verbose - arguments.quiet
-    out = arguments.out or default_out(spec)
+    out = out or arguments.out or default_out(spec)
     request = RunRequest(
-        spec=spec, out=out, store=arguments.store, command=command, expression=arguments.expression,
+        spec=spec, out=out, store=arguments.store, command=arguments.command_line, study=study,
+        expression=arguments.expression,
         last_failed=arguments.last_failed, maxfail=arguments.maxfail, executor=arguments.executor,
         workers=arguments.workers,
     )  # fmt: skip

@@ -26,18 +26,21 @@ class RunFolder:
         """Where records and the files beside them lie."""
         return self.path / "records"
 
-    def begin(self, spec: RunSpec, command: str) -> None:
+    def begin(self, spec: RunSpec, command: str) -> str:
         """Write down what is run; raises `OutputError` for a folder that cannot be written, `UsageError` if taken.
 
-        A folder belongs to one specification: going on with it is free, another one needs another folder.
+        A folder belongs to one specification: going on with it is free, another one needs another folder. Returns the
+        command that the run was begun with.
         """
         atomic.check_writable(self.path)
         before = self._read("run.json")
         document = {"spec": spec.model_dump(mode="json"), "command": command}
         if before is not None and before.get("spec") != document["spec"]:
             raise UsageError(f"{self.path} holds a run of another specification; choose another --out")
-        if before is None:
-            atomic.write_json(self.path / "run.json", document)
+        if before is not None:
+            return str(before["command"])
+        atomic.write_json(self.path / "run.json", document)
+        return command
 
     def remember_failed(self, cells: Sequence[Cell]) -> None:
         """Keep the ids of failed cells for `--lf`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nharness.detector import Need
@@ -60,7 +60,7 @@ def run(
     started = time.perf_counter()
     resolved, plan = collected(request.spec, plugins, request.expression)
     folder = RunFolder(request.out)
-    folder.begin(resolved.spec, request.command)
+    request = replace(request, command=folder.begin(resolved.spec, request.command))
     if request.last_failed:
         plan = folder.last_failed(plan)
     store = Store(request.store or folder.path / "store")
