@@ -7,9 +7,9 @@ Legend: `B` batch, `T` time, `N` counted tokens, `D` width of the trunk, `V` voc
    tokens x vocabulary; each tile's logsumexp comes from a float32 log-softmax, tiles are joined by a logsumexp. Any
    other head is called on a few tokens at a time.
 3. Some models do more than their head: they cap logits (cap * tanh(x / cap)) or scale them. Of the readings that the
-   configuration allows, the one whose logits agree with the model's own forward on a probe is taken; when none agrees,
-   the model's own forward is used whole, on few enough rows for the memory bound to hold (a single row of T tokens
-   is the least it can do). `description` says which.
+   configuration tells of, the fullest whose logits agree with the model's own forward on a probe is taken; when none
+   does, the model's own forward is used whole, on few enough rows for the memory bound to hold (one row of T tokens is
+   the least it can do). `description` says which.
 
 Beside the trunk's own activations, memory is bounded by `tile_values` float32 values, whatever V is.
 """
@@ -17,6 +17,7 @@ Beside the trunk's own activations, memory is bounded by `tile_values` float32 v
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +112,17 @@ class Head:
         return torch.cat(pieces)
 
 
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Switch dropout and the like off, and back to what it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
 def _parts(model: Any) -> tuple[Any, Any]:
     trunk = getattr(model, "base_model", None)
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
@@ -118,9 +130,9 @@ def _parts(model: Any) -> tuple[Any, Any]:
 
 
 def _agreeing(model: Any, trunk: Any, output: Any) -> Reading | None:
-    """Return the reading nearest to the model's own logits on a probe, if it is near enough."""
+    """Return the first reading that is as near to the model's own logits, on a probe, as its number type is precise."""
     ids = (torch.arange(PROBE_TOKENS) * 7919 + 11) % _vocabulary(model)
-    with torch.inference_mode():
+    with torch.inference_mode(), evaluating(model):
         own = model(input_ids=ids[None].to(model.device), use_cache=False).logits[0].float()
         plain = output(_first(trunk(input_ids=ids[None].to(model.device), use_cache=False)))[0].float()
     if own.shape != plain.shape:
@@ -130,23 +142,22 @@ def _agreeing(model: Any, trunk: Any, output: Any) -> Reading | None:
     def distance(reading: Reading) -> float:
         return float((own - (plain if reading.shape is None else reading.shape(plain))).abs().max())
 
-    best = min(_readings(model.config), key=distance)
-    return best if distance(best) <= bound else None
+    return next((reading for reading in _readings(model.config) if distance(reading) <= bound), None)
 
 
 def _readings(config: Any) -> Iterator[Reading]:
-    """Yield what a configuration allows: as they are, scaled, capped, both."""
+    """Yield what a configuration tells of, the fullest first: scaled and capped, scaled, capped, as they are."""
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    scales: list[tuple[str, Shape | None]] = [("as they are", None)]
+    scales: list[tuple[str, Shape | None]] = []
     factors = ((name, _number(text, name)) for name in ("logit_scale", "lm_head_multiplier"))
     scales += [(f"times {name}", _scaled(factor)) for name, factor in factors if factor]
     if divisor := _number(text, "logits_scaling"):
         scales.append(("over logits_scaling", _scaled(1 / divisor)))
     cap = _number(text, "final_logit_softcapping")
-    for name, scale in scales:
-        yield Reading(name, scale)
+    for name, scale in [*scales, ("as they are", None)]:
         if cap:
             yield Reading(f"{name}, capped at {cap:g}", _capped(scale, cap))
+        yield Reading(name, scale)
 
 
 def _scaled(factor: float) -> Shape:

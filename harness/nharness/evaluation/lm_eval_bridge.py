@@ -196,11 +196,17 @@ def _item(task: str, sample: Mapping[str, Any]) -> Item:
 
 
 def _choice_values(sample: Mapping[str, Any]) -> dict[str, Any]:
-    """Return, for a multiple choice, the number of choices and the right one's lead over the best other, in nats."""
+    """Return, for a multiple choice, the number of choices and the right one's lead over the best other, in nats.
+
+    Where a task scores mutual information, the second half of the answers are the choices without their context.
+    """
     answers, target = sample["filtered_resps"], sample["target"]
     if len(answers) < 2 or not isinstance(target, int) or not all(isinstance(a, list | tuple) for a in answers):
         return {}
     likelihoods = [float(answer[0]) for answer in answers]
+    if "acc_mutual_info" in sample["metrics"]:
+        half = len(likelihoods) // 2
+        likelihoods = [given - alone for given, alone in zip(likelihoods[:half], likelihoods[half:], strict=True)]
     if not 0 <= target < len(likelihoods):
         return {}
     others = [value for place, value in enumerate(likelihoods) if place != target]

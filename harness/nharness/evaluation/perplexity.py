@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nharness.corpora import Batch, Document, EncodedDocument, EncodingPolicy, batches, encode
 from nharness.errors import CellError
-from nharness.evaluation.head import Head
+from nharness.evaluation.head import Head, evaluating
 from nharness.evaluation.items import Item
 from nharness.evaluation.windows import WindowPolicy, default_policy, windows
 
@@ -70,16 +70,12 @@ class PerplexityEngine:
         tokens = np.zeros(len(documents), dtype=np.int64)
         pieces = [(row, window) for row, document in enumerate(documents) for window in windows(document, self.policy)]
         rows = np.array([row for row, _ in pieces], dtype=np.int64)
-        was_training = self.model.training
-        self.model.eval()
-        try:
+        with evaluating(self.model):
             for batch in batches([window for _, window in pieces], max_tokens=self.batch_tokens):
                 sums = self._sums(batch)
                 _stop_unless_finite(sums, [documents[row] for row in rows[batch.rows]])
                 np.add.at(nll, rows[batch.rows], sums)
                 np.add.at(tokens, rows[batch.rows], batch.counted_to - batch.counted_from)
-        finally:
-            self.model.train(was_training)
         return tuple(
             Item(document.id, document.cluster, {"nll": float(n), "tokens": int(t), "bytes": document.bytes})
             for document, n, t in zip(documents, nll, tokens, strict=True)

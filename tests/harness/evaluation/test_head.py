@@ -1,0 +1,148 @@
+"""The head: the model's own logits in float64 as reference, whatever the architecture does after its trunk."""
+
+import pytest
+import torch
+import transformers
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from nharness.evaluation.head import Head
+
+SIZES = {
+    "vocab_size": 300, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "max_position_embeddings": 64, "initializer_range": 0.3,
+    "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0,
+}  # fmt: skip
+ARCHITECTURES = {
+    "llama": ("Llama", {}, "as they are"),
+    "gemma2": ("Gemma2", {"final_logit_softcapping": 3.0, "head_dim": 8}, "as they are, capped at 3"),
+    "cohere": ("Cohere", {"logit_scale": 0.25}, "times logit_scale"),
+    "granite": ("Granite", {"logits_scaling": 4.0}, "over logits_scaling"),
+    "phi, whose head has a bias": ("Phi", {}, "as they are"),
+    "gpt_neox": ("GPTNeoX", {}, "as they are"),
+}
+
+
+def build(name, changes, dtype=torch.float32):
+    torch.manual_seed(1)
+    config = getattr(transformers, f"{name}Config")(**{**SIZES, **changes})
+    model = getattr(transformers, f"{name}ForCausalLM")(config).eval().to(dtype)
+    output = model.get_output_embeddings()
+    if output.bias is not None:
+        nn.init.normal_(output.bias)
+    return model
+
+
+def batch(vocabulary=300, rows=3, length=21):
+    generator = torch.Generator().manual_seed(2)
+    ids = torch.randint(2, vocabulary, (rows, length + 1), generator=generator)
+    counted = torch.rand(rows, length, generator=generator) > 0.3
+    return ids[:, :-1], ids[:, 1:], counted
+
+
+def reference(model, inputs, targets, counted):
+    with torch.inference_mode():
+        logits = model(input_ids=inputs, use_cache=False).logits.double()
+    return -logits.log_softmax(-1).gather(2, targets[..., None])[..., 0][counted]
+
+
+def nll(head, *given):
+    with torch.inference_mode():
+        return head.nll(*given).double()
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_equals_the_models_own_logits(kind):
+    name, changes, reading = ARCHITECTURES[kind]
+    model = build(name, changes)
+    head = Head(model, tile=(7, 64))
+    assert head.linear
+    assert head.reading.name == reading
+    torch.testing.assert_close(nll(head, *batch()), reference(model, *batch()), rtol=1e-5, atol=1e-5)
+
+
+def test_a_cap_is_seen_in_bfloat16_too_though_it_changes_little():
+    model = build("Gemma2", {"final_logit_softcapping": 30.0, "head_dim": 8, "initializer_range": 0.02}, torch.bfloat16)
+    assert Head(model).reading.name == "as they are, capped at 30"
+
+
+class Shifted(transformers.LlamaForCausalLM):
+    """A model whose forward does something to its logits that no configuration tells of."""
+
+    def forward(self, *args, **kwargs):
+        output = super().forward(*args, **kwargs)
+        output.logits = output.logits * torch.linspace(0.5, 2, output.logits.shape[-1])
+        return output
+
+
+def test_a_forward_that_does_more_is_used_whole():
+    torch.manual_seed(0)
+    model = Shifted(transformers.LlamaConfig(**SIZES)).eval()
+    head = Head(model, values=21 * 300)
+    assert head.reading is None
+    assert head.description == "the model's whole forward"
+    torch.testing.assert_close(nll(head, *batch()), reference(model, *batch()), rtol=1e-5, atol=1e-5)
+
+
+class Wrapped(nn.Module):
+    """Stands for a quantised or adapted head: not a plain linear layer."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, hidden):
+        return self.inner(hidden)
+
+
+@pytest.mark.parametrize("how", ["wrapped", "hooked"])
+def test_a_head_that_is_no_plain_linear_layer_is_called(how):
+    model = build("Llama", {})
+    if how == "wrapped":
+        model.set_output_embeddings(Wrapped(model.lm_head))
+    else:
+        model.lm_head.register_forward_hook(lambda _module, _inputs, output: output + 0.25 * output.cos())
+    head = Head(model, values=600)
+    assert not head.linear
+    assert "on a few tokens at a time" in head.description
+    torch.testing.assert_close(nll(head, *batch()), reference(model, *batch()), rtol=1e-5, atol=1e-5)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the largest tensor that any operation makes."""
+
+    values = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and not result._is_view():
+            self.values = max(self.values, result.numel())
+        return result
+
+
+@pytest.mark.parametrize("how", ["linear", "called"])
+def test_memory_does_not_grow_with_the_vocabulary(how):
+    vocabulary, length = 65_536, 200
+    model = build("Llama", {"vocab_size": vocabulary, "tie_word_embeddings": True, "max_position_embeddings": 256})
+    if how == "called":
+        model.set_output_embeddings(Wrapped(model.lm_head))
+    head = Head(model, tile=(64, 1024), values=4 * vocabulary)
+    given = batch(vocabulary, rows=2, length=length)
+    with Largest() as seen:
+        nll(head, *given)
+    bound = 4 * vocabulary if how == "called" else 64 * 1024
+    assert seen.values <= bound
+    with Largest() as whole:
+        reference(model, *given)
+    assert whole.values == 2 * length * vocabulary
+
+
+def test_half_precision_logits_get_a_float32_softmax():
+    model = build("Llama", {}, torch.bfloat16)
+    ours = nll(Head(model, tile=(16, 50)), *batch())
+    torch.testing.assert_close(ours, reference(model, *batch()), rtol=2e-3, atol=2e-2)
+
+
+def test_nothing_counted_gives_nothing():
+    inputs, targets, counted = batch()
+    assert nll(Head(build("Llama", {})), inputs, targets, counted & False).shape == (0,)
