@@ -8,7 +8,7 @@ Shapes: `S` rows, `E` experts, `n` rows per expert, `D` model width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -20,8 +20,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from nharness.models import operations as ops
 from nharness.models.flow import Flow, Leaf, Mark, Product, Weight, combine, gated_factors, joined, part_of
-
-Arguments = tuple[Any, ...]
+from nharness.models.routing import cut_rows, expert_of_rows, repeated_rows, splits_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,8 @@ class Follower(TorchFunctionMode):
         self.marks: Any = WeakIdKeyDictionary()
         self.roots: Iterator[int] = count()
 
-    def on_product(self, gate: Tensor, up: Tensor, product: Product, mark: Mark) -> tuple[Tensor, Tensor]:
-        """See the factors of `gate * up`; return those to multiply. `mark` is the gate's."""
+    def on_product(self, gate: Tensor, up: Tensor, _product: Product, _mark: Mark) -> tuple[Tensor, Tensor]:
+        """See the factors of `gate * up`; return those to multiply. The mark is the gate's."""
         return gate, up
 
     def on_arrival(self, arrival: Arrival) -> Tensor:
@@ -74,33 +73,37 @@ class Follower(TorchFunctionMode):
         return mark
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Arguments = (), kwargs: dict[str, Any] | None = None
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run `func` as it would have run and mark what it returns."""
         kwargs = dict(kwargs or {})
         name = ops.function_name(func)
-        call = ops.matrix_product(name, args, kwargs)
-        if call is not None:
-            return self._multiply(func, args, kwargs, call)
         if name in ops.HARMLESS:
             return func(*args, **kwargs)
+        factors = ops.matrix_product(name, args, kwargs)
+        if factors is not None:
+            return self._multiply(func, args, kwargs, factors)
         product, taken = self._gated(name, args)
         result = func(*taken, **kwargs)
         tensors = ops.tensors_in((*args, *kwargs.values()))
         if tensors:
-            self._mark(name, args, kwargs, tensors, product, result)
+            self._mark(ops.Call(name, args, kwargs, tensors), product, result)
         return result
 
-    def _multiply(self, func: Callable[..., Any], args: Arguments, kwargs: dict[str, Any], call: ops.MatrixProduct) -> Any:
+    def _multiply(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], factors: ops.MatrixProduct
+    ) -> Any:
         """Run a matrix product; with a weight for a factor it starts a flow, and may be where one arrives."""
-        left, right = self.mark_of(call.left), self.mark_of(call.right)
+        left, right = self.mark_of(factors.left), self.mark_of(factors.right)
         if right.weight is not None and left.weight is None:
-            values, slot, unit_dim, mark, weight, dim = call.left, call.left_slot, -1, left, right.weight, call.right_dim
+            values, slot, unit_dim, mark = factors.left, factors.left_slot, -1, left
+            weight, dim = right.weight, factors.right_dim
         elif left.weight is not None and right.weight is None:
-            values, slot, unit_dim, mark, weight, dim = call.right, call.right_slot, -2, right, left.weight, -1
+            values, slot, unit_dim, mark = factors.right, factors.right_slot, -2, right
+            weight, dim = left.weight, -1
         else:
             return func(*args, **kwargs)
-        mark = self._routed(mark, weight, values, unit_dim, call.offsets)
+        mark = expert_of_rows(mark, weight, values, unit_dim, factors.offsets)
         arrival = None
         if mark.flow is not None and mark.flow.active and not mark.flow.reduced:
             arrival = Arrival(values, mark, weight, unit_dim, _parameter_dim(weight, dim))
@@ -108,12 +111,13 @@ class Follower(TorchFunctionMode):
         result = func(*args, **kwargs)
         leaf = _leaf(weight, mark, values.shape[unit_dim])
         self.on_projection(leaf)
-        self.marks[result] = Mark(next(self.roots), Flow(frozenset({leaf}), direct=True), None, mark.rows, mark.experts)
+        flow = Flow(frozenset({leaf}), direct=True)
+        self.marks[result] = Mark(next(self.roots), flow, None, mark.rows, mark.experts)
         if arrival is not None:
             self.on_departure(arrival, result)
         return result
 
-    def _gated(self, name: str, args: Arguments) -> tuple[Product | None, Arguments]:
+    def _gated(self, name: str, args: tuple[Any, ...]) -> tuple[Product | None, tuple[Any, ...]]:
         """Let a subclass see both sites when this call multiplies gate and up projection."""
         if name not in ops.MULTIPLICATIONS or len(args) != 2 or not all(isinstance(arg, Tensor) for arg in args):
             return None, args
@@ -125,79 +129,67 @@ class Follower(TorchFunctionMode):
         gate, up = self.on_product(args[first], args[1 - first], product, marks[first])
         return product, (gate, up) if first == 0 else (up, gate)
 
-    def _mark(
-        self, name: str, args: Arguments, kwargs: dict[str, Any], tensors: list[Tensor], product: Product | None, result: Any
-    ) -> None:
+    def _mark(self, call: ops.Call, product: Product | None, result: Any) -> None:
         """Mark the result of a function that is no matrix product."""
-        marks = [self.mark_of(tensor) for tensor in tensors]
-        first = marks[0]
-        if name in ops.TRANSPOSES and isinstance(result, Tensor):
-            self.marks[result] = self._transposed(first, tensors[0], result)
-        elif name in ops.ALIASES and isinstance(result, Tensor):
-            self.marks[result] = _reshaped(first, tensors[0], result)
-        elif name in ops.PARTS:
-            self._mark_parts(name, args, kwargs, tensors, first, result)
-        elif name in ops.REPEATS and isinstance(result, Tensor):
-            self.marks[result] = self._repeated(name, args, kwargs, first, result)
-        elif name == "cat" and isinstance(result, Tensor):
-            self.marks[result] = self._joined(args, kwargs, marks)
-        elif isinstance(result, Tensor) and not (result is tensors[0] and first.weight is not None):
-            self.marks[result] = self._elementwise(name, tensors, marks, product)
+        first = self.mark_of(call.tensors[0])
+        if call.name in ops.PARTS:
+            self._mark_parts(call, first, result)
+        elif not isinstance(result, Tensor):
+            return
+        elif call.name in ops.TRANSPOSES:
+            self.marks[result] = self._transposed(first, call.tensors[0], result)
+        elif call.name in ops.ALIASES:
+            self.marks[result] = _reshaped(first, call.tensors[0], result)
+        elif call.name in ops.REPEATS:
+            rows = repeated_rows(call, result)
+            self.marks[result] = Mark(next(self.roots), rows=rows, stem=first.source)
+        elif call.name == "cat":
+            self.marks[result] = self._joined(call)
+        elif result is not call.tensors[0] or first.weight is None:
+            self.marks[result] = self._elementwise(call, product)
 
-    def _elementwise(self, name: str, tensors: list[Tensor], marks: list[Mark], product: Product | None) -> Mark:
+    def _elementwise(self, call: ops.Call, product: Product | None) -> Mark:
         """Mark the result of a function of several tensors."""
         root = next(self.roots)
-        if name not in ops.CONTINUING:
+        if call.name not in ops.CONTINUING:
             return Mark(root)
+        marks = [self.mark_of(tensor) for tensor in call.tensors]
         if all(mark.weight is not None for mark in marks):
             weight = marks[0].weight
             return Mark(root, weight=None if weight is None else replace(weight, exact=False))
-        flow = combine(name, tensors, marks, product)
-        if flow is not None and ops.strength(name):
+        flow = combine(call.name, call.tensors, marks, product)
+        if flow is not None and ops.strength(call.name):
             self.on_activation(flow)
         carrier = next((mark for mark in marks if mark.rows is not None or mark.experts is not None), None)
-        if carrier is None or (flow is None and name not in ops.MULTIPLICATIONS):
+        if carrier is None or (flow is None and call.name not in ops.MULTIPLICATIONS):
             return Mark(root, flow)
         return Mark(root, flow, None, carrier.rows, carrier.experts)
 
-    def _mark_parts(
-        self, name: str, args: Arguments, kwargs: Mapping[str, Any], tensors: list[Tensor], first: Mark, result: Any
-    ) -> None:
+    def _mark_parts(self, call: ops.Call, first: Mark, result: Any) -> None:
         """Mark slices, and rows gathered by an index."""
-        index = args[1] if len(args) > 1 else None
-        if name == "index_select" and len(args) > 2:
-            index = args[2] if args[1] == 0 else None
-        if isinstance(result, Tensor) and isinstance(index, Tensor) and index.dtype in ops.INTEGERS and index.ndim <= 1:
+        tensor, index = call.tensors[0], call.index
+        many = isinstance(result, tuple | list)
+        if not many and isinstance(index, Tensor) and index.dtype in ops.INTEGERS and index.ndim <= 1:
             self.marks[result] = self._gathered(first, index)
-        elif isinstance(result, Tensor) and tensors[0] is args[0] and result.numel() == tensors[0].numel():
+        elif not many and tensor is call.args[0] and result.numel() == tensor.numel():
             self.marks[result] = first
-        elif _splits_rows(name, args, kwargs, tensors[0]):
-            self._mark_rows(tensors[0], first, result)
+        elif splits_rows(call):
+            for part, mark in zip(result, cut_rows(first, tensor, [len(part) for part in result]), strict=True):
+                self.marks[part] = replace(mark, root=next(self.roots))
         elif first.flow is not None:
-            many = isinstance(result, tuple | list)
             for position, part in enumerate(result if many else (result,)):
-                label = f"{name}[{position if many else index}]"
+                label = f"{call.name}[{position if many else index}]"
                 self.marks[part] = replace(first, root=next(self.roots), flow=part_of(first.flow, label))
-        elif first.weight is not None and isinstance(result, Tensor):
+        elif first.weight is not None and not many:
             expert = torch.tensor(index) if isinstance(index, int) else None
-            self.marks[result] = Mark(
-                next(self.roots), weight=replace(first.weight, experts=expert, exact=expert is not None and first.weight.exact)
-            )
+            weight = replace(first.weight, experts=expert, exact=expert is not None and first.weight.exact)
+            self.marks[result] = Mark(next(self.roots), weight=weight)
 
-    def _mark_rows(self, tensor: Tensor, mark: Mark, parts: Any) -> None:
-        """Mark groups of rows of a matrix."""
-        rows = torch.arange(len(tensor), device=tensor.device) if mark.rows is None else mark.rows
-        start = 0
-        for part in parts:
-            inside = slice(start, start + len(part))
-            experts = None if mark.experts is None else mark.experts[inside]
-            self.marks[part] = Mark(next(self.roots), mark.flow, None, rows[inside], experts, mark.source)
-            start += len(part)
-
-    def _joined(self, args: Arguments, kwargs: Mapping[str, Any], marks: list[Mark]) -> Mark:
+    def _joined(self, call: ops.Call) -> Mark:
         """Mark rows put one below the other."""
         root = next(self.roots)
-        dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+        marks: Sequence[Mark] = [self.mark_of(tensor) for tensor in call.tensors]
+        dim = call.args[1] if len(call.args) > 1 else call.kwargs.get("dim", 0)
         if dim != 0 or any(mark.rows is None for mark in marks):
             return Mark(root)
         rows = torch.cat([mark.rows for mark in marks if mark.rows is not None])
@@ -211,15 +203,6 @@ class Follower(TorchFunctionMode):
             return Mark(root, weight=replace(mark.weight, experts=index))
         return Mark(root, mark.flow, None, index if mark.rows is None else mark.rows[index], None, mark.source)
 
-    def _repeated(self, name: str, args: Arguments, kwargs: dict[str, Any], mark: Mark, result: Tensor) -> Mark:
-        """Mark rows repeated in place (a b -> a a b b) or as a whole (a b -> a b a b)."""
-        rows = torch.arange(args[0].shape[0], device=result.device)
-        if name == "repeat_interleave":
-            rows = rows.repeat_interleave(args[1] if len(args) > 1 else kwargs["repeats"])
-        else:
-            rows = rows.repeat(result.shape[0] // max(len(rows), 1))
-        return Mark(next(self.roots), rows=rows if len(rows) == result.shape[0] else None, stem=mark.source)
-
     def _transposed(self, mark: Mark, tensor: Tensor, result: Tensor) -> Mark:
         """Mark a transposition; only one of the last two dimensions of a weight is followed."""
         if mark.weight is None:
@@ -229,49 +212,21 @@ class Follower(TorchFunctionMode):
         weight = replace(mark.weight, flipped=not mark.weight.flipped, exact=mark.weight.exact and swapped)
         return Mark(next(self.roots), weight=weight)
 
-    def _routed(self, mark: Mark, weight: Weight, values: Tensor, unit_dim: int, offsets: Tensor | None) -> Mark:
-        """Add to the mark of the activation which expert each of its rows meets."""
-        size = values.numel() // max(values.shape[unit_dim], 1)
-        if offsets is not None:
-            ends = torch.cat([offsets.new_zeros(1), offsets]).long()
-            experts = torch.repeat_interleave(torch.arange(len(offsets), device=offsets.device), ends.diff())
-            return replace(mark, experts=experts)
-        if weight.experts is not None:
-            return replace(mark, experts=weight.experts.to(values.device).long().reshape(-1).expand(size))
-        if weight.ndim == 3 and weight.exact and values.ndim == 3 and mark.experts is None:
-            rows, experts = _stacked_rows(values)
-            return replace(mark, rows=rows, experts=experts)
-        return mark
-
-
-def _leaf(weight: Weight, mark: Mark, width: int) -> Leaf:
-    """Return the projection of a tensor; one of a projection (a low-rank pair) is a projection of what that one took."""
-    flow = mark.flow
-    if flow is not None and flow.direct:
-        first = next(iter(flow.leaves))
-        return Leaf(weight.parameter, "", first.source, first.width)
-    return Leaf(weight.parameter, "", mark.source, width)
-
-
-def _splits_rows(name: str, args: Arguments, kwargs: Mapping[str, Any], tensor: Tensor) -> bool:
-    """True when a matrix of activations is cut into groups of rows."""
-    dim = args[2] if len(args) > 2 else kwargs.get("dim", 0)
-    return name in ("split", "split_with_sizes") and dim == 0 and tensor.ndim == 2 and tensor.is_floating_point()
-
-
-def _stacked_rows(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return rows and experts of [E, n, D]: every expert sees every token; a row of zeros was not sent to it."""
-    experts, n = values.shape[0], values.shape[1]
-    rows = torch.arange(n, device=values.device).repeat(experts)
-    sent = (values.detach() != 0).any(dim=-1).reshape(-1)
-    return torch.where(sent, rows, -1), torch.arange(experts, device=values.device).repeat_interleave(n)
-
 
 def _reshaped(mark: Mark, tensor: Tensor, result: Tensor) -> Mark:
     """Mark another view of the same values; a weight that was cut up anew is no longer laid out as its parameter."""
     if mark.weight is not None and (result.shape != tensor.shape or result.dtype != tensor.dtype):
         return replace(mark, weight=replace(mark.weight, exact=False))
     return mark
+
+
+def _leaf(weight: Weight, mark: Mark, width: int) -> Leaf:
+    """Return the projection of a tensor; a projection of a projection (a low-rank pair) is one of what that one took."""
+    flow = mark.flow
+    if flow is not None and flow.direct:
+        first = next(iter(flow.leaves))
+        return Leaf(weight.parameter, "", first.source, first.width)
+    return Leaf(weight.parameter, "", mark.source, width)
 
 
 def _parameter_dim(weight: Weight, dim: int) -> int:

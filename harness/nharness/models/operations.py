@@ -12,36 +12,60 @@ from typing import Any
 import torch
 from torch import Tensor
 
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Nothing but the shape, the type or the place of the values changes: the result is the same activation.
-ALIASES = frozenset(
-    "view reshape unsqueeze squeeze contiguous to float double half bfloat16 type type_as dropout clone flatten unflatten "
-    "detach view_as reshape_as cpu cuda alias requires_grad expand expand_as dropout1d feature_dropout".split()
+ALIASES = _names(
+    "view reshape unsqueeze squeeze contiguous to float double half bfloat16 type type_as dropout clone flatten "
+    "unflatten detach view_as reshape_as cpu cuda alias expand expand_as dropout1d feature_dropout"
 )
 # The result holds some of the values: another part of the same projection.
-PARTS = frozenset("chunk split tensor_split unbind getitem select narrow unsafe_chunk unsafe_split split_with_sizes".split())
+PARTS = _names("chunk split tensor_split unbind getitem select narrow unsafe_chunk unsafe_split split_with_sizes index_select")
 # One value from one value, and by itself no activation function (a block is no feed-forward block for having these).
-NEUTRAL = frozenset(
+NEUTRAL = _names(
     "add sub mul div radd rsub rmul rtruediv truediv neg pow rpow square sqrt rsqrt abs clamp clip clamp_min clamp_max "
     "minimum maximum where gt lt ge le eq ne logical_and logical_or logical_not bitwise_and bitwise_or invert "
     "reciprocal nan_to_num masked_fill isfinite isnan isinf iadd isub imul itruediv addcmul lerp fill copysign sign "
-    "true_divide multiply subtract divide fake_quantize round floor and or".split()
+    "true_divide multiply subtract divide round floor and or"
 )
 # One value from one value, and an activation function or the heart of one; a tanh may be no more than a soft cap.
-SOFT = frozenset({"tanh"})
-NONLINEAR = frozenset(
+SOFT = _names("tanh")
+NONLINEAR = _names(
     "relu relu6 silu gelu sigmoid logsigmoid erf exp expm1 log log1p softplus elu celu selu leaky_relu mish "
-    "hardswish hardsigmoid hardtanh softsign tanhshrink threshold prelu sin cos".split()
+    "hardswish hardsigmoid hardtanh softsign tanhshrink threshold prelu sin cos"
 )
 # One number per token from all units.
-REDUCTIONS = frozenset("mean sum var std norm amax amin max min vector_norm".split())
-NORMS = frozenset("rms_norm layer_norm normalize group_norm".split())
-REPEATS = frozenset("repeat repeat_interleave".split())
-MULTIPLICATIONS = frozenset("mul rmul imul multiply".split())
+REDUCTIONS = _names("mean sum var std norm amax amin max min vector_norm")
+NORMS = _names("rms_norm layer_norm normalize group_norm")
+REPEATS = _names("repeat repeat_interleave")
+MULTIPLICATIONS = _names("mul rmul imul multiply")
 CONTINUING = NEUTRAL | NONLINEAR | SOFT | REDUCTIONS | NORMS
+TRANSPOSES = _names("transpose permute t swapaxes T mT movedim")
 # Questions about a tensor that make no tensor.
-HARMLESS = frozenset("size dim numel shape dtype device is_floating_point stride data_ptr item tolist len ndim grad_fn".split())
+HARMLESS = _names(
+    "size dim numel shape dtype device is_floating_point stride data_ptr item tolist len ndim grad_fn requires_grad"
+)
 INTEGERS = frozenset({torch.int64, torch.int32, torch.uint8})
-TRANSPOSES = frozenset("transpose permute t swapaxes T mT movedim".split())
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a torch function: its bare name, what it was given, and the tensors among that, in order."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    tensors: Sequence[Tensor]
+
+    @property
+    def index(self) -> Any:
+        """What a slice or a gathering along the first dimension takes; None along another."""
+        if self.name == "index_select":
+            return self.args[2] if len(self.args) > 2 and self.args[1] == 0 else None
+        return self.args[1] if len(self.args) > 1 else None
 
 
 @dataclass(frozen=True)
