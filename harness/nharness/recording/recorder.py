@@ -208,7 +208,7 @@ class Dispatch:
             by_site.setdefault(type(accumulator).observes(site), []).append(accumulator)
         for site, found in by_site.items():
             apart = [[a for a in found if a.by_document], [a for a in found if not a.by_document]]
-            together = home.type == "cpu"  # there pieces are of one document anyway: cut once for all
+            together = selection.in_slices  # pieces are of one document anyway: cut once for all
             self._groups[site] = [
                 (any(a.by_document for a in group), group) for group in ([found] if together else apart) if group
             ]

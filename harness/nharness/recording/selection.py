@@ -20,14 +20,21 @@ from torch import Tensor
 from nharness.corpora import Batch
 from nharness.recording.accumulator import BLOCK
 
+GATHERED = 4096
+"""Most rows of one piece on an accelerator: bounds the memory of what is computed from it."""
+
 
 class Selection:
-    """The counted rows of one batch; `documents` int64 [B] is each row's document in the shard."""
+    """The counted rows of one batch; `documents` int64 [B] is each row's document in the shard.
+
+    in_slices: every dense piece is a slice of one document, as on a CPU; else pieces of several documents are gathered.
+    """
 
     def __init__(self, batch: Batch, documents: NDArray[np.int64], device: torch.device) -> None:
         length = batch.tokens.shape[1]
         self.size = batch.tokens.size
         self.device = device
+        self.in_slices = device.type == "cpu"
         self._spans = [
             (int(document), place * length + int(start), place * length + int(stop))
             for place, (document, start, stop) in enumerate(
@@ -52,26 +59,32 @@ class Selection:
     @cached_property
     def counted(self) -> Tensor | None:
         """Flat indices of all counted tokens; None when all tokens of the batch count."""
-        rows = torch.nonzero(self.document_of >= 0)[:, 0]
-        return None if len(rows) == self.size else rows
+        if sum(stop - start for _, start, stop in self._spans) == self.size:
+            return None
+        rows = [np.arange(start, stop, dtype=np.int64) for _, start, stop in self._spans]
+        return torch.from_numpy(np.concatenate([np.empty(0, dtype=np.int64), *rows])).to(self.device)
 
     def cut(self, values: Tensor, rows: Tensor | None, *, by_document: bool) -> Iterator[tuple[int | None, Tensor]]:
         """Yield (document, rows of `values` that count); `rows` are flat token indices, None for every token in order.
 
-        With `by_document`, and on a CPU in any case, a dense layer's pieces are of one document each.
+        With `by_document`, and in slices in any case, a dense layer's pieces are of one document each.
         """
         if rows is not None:
             yield from self._cut_routed(values, rows, by_document=by_document)
-        elif values.device.type == "cpu":
+        elif self.in_slices:
             for document, start, stop in self._blocks:
                 yield document, values[start:stop]
         elif by_document:
             for document, start, stop in self._spans:
                 yield document, values[start:stop]
         else:
-            yield None, values if self.counted is None else values.index_select(0, self.counted)
+            gathered = values if self.counted is None else values.index_select(0, self.counted)
+            yield from ((None, part) for part in torch.split(gathered, GATHERED))
 
     def _cut_routed(self, values: Tensor, rows: Tensor, *, by_document: bool) -> Iterator[tuple[int | None, Tensor]]:
+        if self.counted is None and not by_document:
+            yield from ((None, part) for part in self._blocked(values))
+            return
         documents = self.document_of[rows.to(self.device)]
         kept = torch.nonzero(documents >= 0)[:, 0]
         if by_document:
@@ -79,14 +92,11 @@ class Selection:
         if len(kept) < len(rows) or by_document:
             values, documents = values.index_select(0, kept.to(values.device)), documents[kept]
         if not by_document:
-            yield from ((None, part) for part in _blocks(values))
+            yield from ((None, part) for part in self._blocked(values))
             return
         present, counts = torch.unique_consecutive(documents, return_counts=True)
         for document, part in zip(present.tolist(), torch.split(values, counts.tolist()), strict=True):
-            yield from ((document, block) for block in _blocks(part))
+            yield from ((document, block) for block in self._blocked(part))
 
-
-def _blocks(values: Tensor) -> tuple[Tensor, ...]:
-    if not len(values):
-        return ()
-    return torch.split(values, BLOCK) if values.device.type == "cpu" else (values,)
+    def _blocked(self, values: Tensor) -> tuple[Tensor, ...]:
+        return torch.split(values, BLOCK if self.in_slices else GATHERED) if len(values) else ()

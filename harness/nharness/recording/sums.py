@@ -30,7 +30,7 @@ class ActivationCount(Accumulator):
     def add(self, piece: Piece) -> None:
         """Count; NaN > 0 is false, so that NaN is not active."""
         self.reached[piece.columns] += len(piece.values)
-        if piece.values.device.type == "cpu":
+        if self.shard.scratch.by_product(piece.values):
             ones = torch.gt(piece.values, 0, out=self.shard.scratch.like(piece.values))
             self.positive[piece.columns] += self.shard.scratch.column_sums(ones).to(torch.int64)
         else:

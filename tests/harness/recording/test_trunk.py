@@ -1,0 +1,88 @@
+"""What is found out by trying: the trunk, and whether right padding is harmless."""
+
+import pytest
+import torch
+from torch import nn
+
+from nharness.corpora import batches
+from nharness.models import locate
+from nharness.recording import Recorder, RecordingOptions
+from nharness.recording.batch_size import largest_that_pays
+from nharness.recording.trunk import activations, find_trunk, forward_of, is_causal
+from nharness.testing.tiny import tiny_model
+
+from .conftest import documents
+
+TOKENS = torch.tensor([[5, 9, 31, 7, 8, 60]])
+
+
+def test_the_trunk_leaves_the_lm_head_out(located):
+    model, neuron_map = located
+    called = []
+    handle = model.get_output_embeddings().register_forward_hook(lambda *_: called.append(1))
+    try:
+        trunk = find_trunk(model, neuron_map)
+        called.clear()
+        got = activations(model, neuron_map, trunk, TOKENS)
+        assert not called
+        expected = activations(model, neuron_map, forward_of(model), TOKENS)
+        assert called
+    finally:
+        handle.remove()
+    assert len(got) == len(expected)
+    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+class Wrapped(nn.Module):
+    """A model whose base model does not do what it does itself."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.base_model, self.config = inner, inner.model, inner.config
+
+    def get_input_embeddings(self):
+        return self.inner.get_input_embeddings()
+
+    def forward(self, input_ids, use_cache=False):
+        return self.inner((input_ids + 1) % 99)
+
+
+def test_a_base_model_that_does_something_else_is_not_the_trunk():
+    inner = tiny_model("llama")
+    wrapped = Wrapped(inner)
+    neuron_map = locate(wrapped)
+    got = activations(wrapped, neuron_map, find_trunk(wrapped, neuron_map), TOKENS)
+    expected = activations(wrapped, neuron_map, forward_of(wrapped), TOKENS)
+    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gpt2", "mixtral", "gemma3_text", "bloom", "opt", "recurrent_gemma"])
+def test_causal_models_bear_padding(model_type):
+    model = tiny_model(model_type)
+    neuron_map = locate(model)
+    assert is_causal(model, neuron_map, find_trunk(model, neuron_map))
+
+
+def test_a_model_that_looks_ahead_gets_no_padding():
+    model = tiny_model("bert")
+    model.config.is_decoder = False
+    neuron_map = locate(model)
+    recorder = Recorder(model, neuron_map, [("activation_count", "hidden")], RecordingOptions(batch_tokens=100))
+    assert not is_causal(model, neuron_map, forward_of(model))
+    parts = [part for (part,) in documents([4, 9, 4, 5, 9])]
+    assert all((batch.lengths == batch.tokens.shape[1]).all() for batch in recorder._batches(parts))
+    assert max(len(batch.rows) for batch in batches(parts, max_tokens=100)) == 5
+
+
+def test_the_batch_grows_while_it_pays_and_fits():
+    speed = {8: 1.0, 16: 1.5, 32: 2.0, 64: 2.02, 128: 3.0}
+    assert largest_that_pays(lambda tokens: tokens / speed[tokens], start=8, most=128) == 32
+    assert largest_that_pays(lambda tokens: tokens / speed[tokens], start=8, most=16) == 16
+
+    def full(tokens):
+        if tokens > 16:
+            raise torch.OutOfMemoryError
+        return 1.0
+
+    assert largest_that_pays(full, start=8, most=1024) == 16
+    assert largest_that_pays(full, start=64, most=1024) == 32
