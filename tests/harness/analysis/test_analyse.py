@@ -258,3 +258,41 @@ def test_damaged_measurements_are_refused_with_a_sentence():
     wrong.values["bytes"][:] += 1
     with pytest.raises(UsageError, match="other bytes"):
         run([*other, wrong])
+
+
+def choice_draws(count=4):
+    """Draws of the choice task that lose a few items in the own language only, so that their selectivity is above 0."""
+    base, found = by_key(matrix()), []
+    rng = np.random.default_rng(9)
+    for target in LANGUAGES:
+        for language in CHOICE.languages:
+            m = base["choice", None, None, language]
+            for draw in range(count):
+                lost = rng.random(120) < (0.1 if target == language else 0.0)
+                acc = np.where(lost, 0.0, m.values["acc"])
+                found.append(Measurement("choice", target, draw, language, m.ids, m.clusters, {"acc": acc}))
+    return found
+
+
+def test_selectivity_of_random_neurons_where_higher_is_better():
+    choice = run(matrix() + choice_draws()).summary[1].control_selectivity
+    assert choice.draws == 4
+    assert choice.mean == pytest.approx(0.08, abs=0.03)
+    assert choice.effect > 2
+
+
+def test_selectivity_of_random_neurons_beside_a_target_without_any():
+    measurements = [m for m in matrix() if m.target != "en"]
+    found = run(measurements, rows=targets(neurons=(0, 20, 30))).summary[0]
+    assert found.control_selectivity.draws == 6
+    assert found.control_selectivity.effect > 2
+
+
+def test_right_or_wrong_cells_that_never_turn_have_a_width_and_others_none():
+    table = by_key(matrix())
+    same = table["choice", None, None, "en"]
+    still = Measurement("choice", "zh", None, "en", same.ids, same.clusters, same.values)
+    got = cell(run([still if m.key == still.key else m for m in matrix()]), "choice", "zh", "en")
+    assert got.change == 0
+    assert 0.005 < got.interval[1] < 0.05
+    assert got.interval[0] == -got.interval[1]
