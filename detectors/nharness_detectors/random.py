@@ -7,7 +7,8 @@ Legend: `G` languages, `M` neurons of the model. Site gate (for activation proba
    layer; `match=uniform` the whole model; in both, one permutation serves all languages, so that neurons shared
    between languages stay shared and every kind keeps its size. `match=frequency` the neuron's layer and its
    activation probability on the language, in `bins` bins of equally many neurons; the strata differ by language, so
-   each language is permuted apart and sharing is left to chance.
+   each language is permuted apart and sharing is left to chance. What is no recorded language (the target of general
+   neurons) is binned by the mean.
 2. Without one, every language gets round(rate * M) neurons: in every layer the same share (`match=layer`; what
    rounding leaves over goes to the layers that lost most by it) or anywhere (`match=uniform`).
 3. The score is uniform noise [G, M], independent of the membership: as a ranking it knows nothing.
@@ -70,22 +71,25 @@ class Random(Detector):
     def _matched(self, evidence: Evidence, reference: Detection) -> NDArray[np.bool_]:
         layers = _layer_of(evidence)
         if self.options.match == "frequency":
-            return np.stack([
-                reference.membership[row][_permuted(self._strata(evidence, tag, layers), self._noise(tag, "draw"))]
-                for row, tag in enumerate(reference.languages)
-            ])  # fmt: skip
+            recorded = evidence.statistics("gate")
+            probability = dict(zip(recorded.languages, recorded.activation_probability(), strict=True))
+            membership = np.empty_like(reference.membership)
+            for row, tag in enumerate(reference.languages):
+                own = probability[tag] if tag in probability else np.mean(list(probability.values()), axis=0)
+                strata = self._strata(own, layers, evidence.layer_widths)
+                membership[row] = reference.membership[row][_permuted(strata, self._noise(tag, "draw"))]
+            return membership
         strata = layers if self.options.match == "layer" else np.zeros_like(layers)
         return reference.membership[:, _permuted(strata, self._noise("", "draw"))]
 
-    def _strata(self, evidence: Evidence, tag: str, layers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return layer and bin of each neuron [M]; what is no recorded language is binned by the mean over all."""
-        recorded = evidence.statistics("gate")
-        probability = recorded.activation_probability()
-        row = probability[recorded.languages.index(tag)] if tag in recorded.languages else probability.mean(axis=0)
-        order = np.lexsort((row, layers))
+    def _strata(
+        self, probability: NDArray[np.float64], layers: NDArray[np.int64], layer_widths: tuple[int, ...]
+    ) -> NDArray[np.int64]:
+        """Return layer and bin of each neuron as one number [M]."""
+        order = np.lexsort((probability, layers))
         rank = np.empty_like(layers)
         rank[order] = np.arange(layers.size)
-        widths = np.asarray(evidence.layer_widths, dtype=np.int64)
+        widths = np.asarray(layer_widths, dtype=np.int64)
         within = rank - (np.cumsum(widths) - widths)[layers]
         return np.asarray(layers * self.options.bins + within * self.options.bins // widths[layers], dtype=np.int64)
 

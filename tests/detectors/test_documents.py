@@ -101,6 +101,7 @@ def test_both_ends_are_kept_apart(evidence_of):
     for row in range(4):
         assert ((sign[row] == 1).sum(), (sign[row] == -1).sum()) == (10, 10)
         assert found.score[row][sign[row] == 1].min() >= found.score[row][sign[row] == -1].max()
+    assert (np.abs(signs(found.cut(0.05))) == found.cut(0.05).membership).all()  # what a budget drops has no sign
     top, bottom = (AveragePrecision(count=10, half=half)(evidence) for half in ("top", "bottom"))
     assert (top.membership | bottom.membership == found.membership).all()
     assert (signs(top) >= 0).all()
