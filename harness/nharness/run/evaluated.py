@@ -6,7 +6,7 @@ Controls are drawn step by step: the plan of `nharness.analysis.controls` says w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nharness.analysis.controls import ControlPlan, ControlRules
@@ -51,6 +51,7 @@ class Evaluation:
         controls = {edition: cells for edition, cells in groups.items() if edition and edition not in targets}
         self.listen(StageStarted(STAGE, len(self.plan.cells), "cells"))
         self._evaluate(targets, prepared)
+        self._refuse_idle_edits()
         for requested in self._control_rounds(controls):
             self._evaluate(requested, prepared)
         done = [o for o in self.outcomes.values() if o.status == "passed"]
@@ -58,6 +59,15 @@ class Evaluation:
         left = len(self.plan.cells) - len(self.outcomes)
         summary = f"{len(done)} cells, {reused} of them reused" + (f", {left} control cells not needed" if left else "")
         self.listen(StageFinished(STAGE, sum(o.seconds for o in done if not o.reused), reused == len(done), summary))
+
+    def _refuse_idle_edits(self) -> None:
+        """Fail the cells of an edition that changed no value in any of its languages: nothing was deactivated."""
+        for edition, cells in self.plan.by_edition().items():
+            changes = [self.change(cell) for cell in cells if edition and edition.control is None]
+            if changes and all(change == 0 for change in changes):
+                reason = "the edit changed no value in any language, so it deactivated nothing that matters"
+                for cell in cells:
+                    self._finish(Done(cell, "", replace(self.outcomes[cell], status="failed", reason=reason, items=())))
 
     @property
     def failed(self) -> list[Cell]:
@@ -152,13 +162,13 @@ class Evaluation:
         for task in dict.fromkeys(cell.task for edition in editions for cell in controls[edition]):
             allowed = {cell for edition in editions for cell in controls[edition] if cell.task == task}
             languages = tuple(dict.fromkeys(cell.language for cell in allowed))
-            plan = ControlPlan(targets, tuple(sorted(languages)), ControlRules.between(spec.least, spec.draws))
+            rules = ControlRules.between(min(spec.least, spec.draws), spec.draws)
+            plan = ControlPlan(targets, tuple(sorted(languages)), rules)
             effects, draws = self._evidence(editions[0], task, targets, languages)
             for request in plan.next(effects, draws):
-                for language in request.languages:
-                    cell = Cell(by_draw[request.target, request.draw], task, language)
-                    if cell in allowed:
-                        yield cell
+                edition = by_draw.get((request.target, request.draw))  # None for a draw that -k left out
+                cells = [Cell(edition, task, language) for language in request.languages] if edition else []
+                yield from (cell for cell in cells if cell in allowed)
 
     def _evidence(
         self, sample: Edition, task: str, targets: Sequence[str], languages: Sequence[str]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nharness.detector import Need
+from nharness.errors import NharnessError
 from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.cells import Cell, CellOutcome
@@ -73,12 +74,15 @@ def run(
     detected = detect(resolved.detectors, recorded, listen)
     prepared = _prepare(resolved, recorded, detected)
     executor = _executor(request, resolved, worker)
+    before = worker.checksum()
     evaluation = Evaluation(plan, worker, executor, store, plugins, listen, stop, request.maxfail)
     try:
         evaluation.run(prepared)
     finally:
         folder.remember_failed(evaluation.failed)
         executor.close()
+    if worker.checksum() != before:
+        raise NharnessError("the model's parameters are not what they were before the edits; no record was written")
     records = RecordWriter(request, folder, evaluation, prepared, detected).write()
     claims = check_claims(resolved.spec.claims, list(records.values()))
     return RunResult(records, evaluation.outcomes, claims, time.perf_counter() - started, resolved.warnings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +15,7 @@ from nharness.evaluation.items import Item, bits_per_byte
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import default_policy
 from nharness.models.load import LoadedModel
+from nharness.run.store import folder_digest
 from nharness.run.texts import LanguageText
 from nharness.run.versions import installed
 from nharness.spec import RunSpec
@@ -42,9 +44,15 @@ class Measurer:
             return {**described, "policy": {k: v for k, v in self.engine.provenance.items() if k != "batch_tokens"}}
         return {
             **described,
-            "options": self._spec.task_options.model_dump(mode="json"),
+            "options": self._spec.task_options.model_dump(mode="json", exclude={"include_path", "dataset_dir"}),
+            "files": [folder_digest(Path(place)) for place in (task.include_path, *self._folders) if place],
             "lm_eval": installed("lm_eval"),
         }
+
+    @property
+    def _folders(self) -> tuple[str, ...]:
+        options = self._spec.task_options
+        return (*options.include_path, options.dataset_dir or "")
 
     def measure(self, task: TaskSpec, text: LanguageText | None) -> tuple[Sequence[Item], int]:
         """Return the items of a task and the forward tokens they cost.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,18 @@ class FromFile(Detector):
         return self(evidence)
 
     def __call__(self, evidence: Evidence) -> Detection:
-        """Return the file's detection; raises `UsageError` when it is of a model of other widths."""
-        if evidence.sites:
-            same_model(self.detection_read.layer_widths, evidence.layer_widths, what="the neurons of the file")
-        return self.detection_read
+        """Return the rows of the run's languages.
+
+        Raises `UsageError` when the file is of a model of other widths or has no row for one of the languages.
+        """
+        found = self.detection_read
+        same_model(found.layer_widths, evidence.layer_widths, what=f"the neurons of {self.name}")
+        rows = [found.row(tag) for tag in evidence.languages]
+        return replace(
+            found, detector=self.name, languages=evidence.languages, membership=found.membership[rows],
+            score=found.score if found.score.ndim == 1 else found.score[rows],
+            candidates=None if found.candidates is None else found.candidates[rows],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

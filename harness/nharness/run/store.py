@@ -10,14 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from nharness import atomic
 from nharness.errors import FileFormatError
 from nharness.spec import digest
+
+LARGE = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,15 @@ def file_digest(path: Path) -> str:
         raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
 
 
-def check_same(kind: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise `FileFormatError` naming the first field in which a stored document differs from the wanted one."""
-    for name in sorted(set(stored) | set(wanted)):
-        if stored.get(name) != wanted.get(name):
-            raise FileFormatError(f"{kind}: {name} is {stored.get(name)!r}, expected {wanted.get(name)!r}")
+@cache
+def folder_digest(folder: Path) -> str:
+    """Return the SHA-256 over the files of a folder, names and content; read once per process.
+
+    Files above `LARGE` bytes are told apart by size and time of change instead of content.
+    """
+    sha = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        status = path.stat()
+        content = file_digest(path) if status.st_size <= LARGE else f"{status.st_size}/{status.st_mtime_ns}"
+        sha.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return sha.hexdigest()

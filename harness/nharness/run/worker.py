@@ -55,6 +55,10 @@ class Worker:
         """Where the model's first parameter lies."""
         return next(self.loaded.model.parameters()).device
 
+    def checksum(self) -> tuple[int, ...]:
+        """Return a number per parameter that changes with any of its bits, to see that edits were undone."""
+        return tuple(_bit_sum(parameter) for parameter in self.loaded.model.parameters())
+
     def text(self, language: str, *, sample: bool = False) -> LanguageText:
         """Return the language's evaluation text, or the sample of it that controls are judged on."""
         kind = "sample" if sample else "whole"
@@ -117,6 +121,11 @@ class Worker:
         documents = self.resolved.corpus.documents(language, "eval")
         encoded = self._measurer.engine.encode(documents, language=language, max_tokens=spec.corpus.eval_tokens)
         return LanguageText(language, encoded)
+
+
+def _bit_sum(parameter: torch.Tensor) -> int:
+    whole = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[parameter.element_size()]
+    return 0 if parameter.is_meta else int(parameter.detach().contiguous().view(whole).sum(dtype=torch.int64))
 
 
 def _sampled(cell: Cell) -> bool:
