@@ -1,7 +1,7 @@
 """The language x language matrix of a record, coloured by size and sign, significance marked.
 
-Rows are what was deactivated, columns the language that was measured. `*` marks a change that stands out from random
-neurons after correction (q below 0.05); blue is harm, orange is benefit, both dark when large.
+Rows are what was deactivated, columns the language that was measured. `*` marks a change that stands out from none and
+from random neurons, both corrected (q below 0.05); blue is harm, orange is benefit, both dark when large.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.text import Text
 from nharness.record.cells import CellResult
 from nharness.record.model import Record
 
-SMALL = 0.5
+SMALL, LEVEL = 0.5, 0.05
 HARM, BENEFIT = (33, 102, 172), (217, 95, 2)
 
 
@@ -87,9 +87,15 @@ def _cell(measure: Measure, cell: CellResult | None, scale: float, diagonal: boo
     value = measure.value(cell)
     if value is None:
         return Text(" failed ", style="red")
-    mark = "*" if cell.q is not None and cell.q < 0.05 else " "
+    mark = "*" if stands_out(cell) else " "
     text = f"{value:7.{measure.digits}f}{mark}"
     return Text(text, style=_colour(_harm(measure, cell), scale) + Style(bold=diagonal))
+
+
+def stands_out(cell: CellResult) -> bool:
+    """Tell whether a change is told from none and from what random neurons do, both corrected over the matrix."""
+    against_random = cell.control is None or (cell.control.q is not None and cell.control.q < LEVEL)
+    return cell.q is not None and cell.q < LEVEL and against_random
 
 
 def _colour(harm: float, scale: float) -> Style:
