@@ -7,6 +7,7 @@ table of the same numbers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 KIND_COLOURS = {"specific": "#0072B2", "related": "#E69F00", "general": "#009E73"}
 HARM, CONTROL = "#D55E00", "#8a8f98"
 SHADES = ("#4f9bd9", "#ffffff", "#e8702a")
+_MARKS = re.compile(r"[^\w ./%+()-]")
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,7 @@ def control_chart(record: Record, task: Task) -> Chart | None:
     colour = {"field": "neurons", "type": "nominal", "title": None,
               "scale": {"domain": ["detected", "random"], "range": [HARM, CONTROL]}}  # fmt: skip
     detected = [{"filter": "datum.neurons === 'detected'"}]
-    x = {"field": "harm", "type": "quantitative", "title": f"harm to the own language ({task.unit})"}
+    x = {"field": "harm", "type": "quantitative", "title": f"harm to the own language ({_plain(task.unit)})"}
     spec = _frame(f"Own-language harm against random neurons, {task.name}", rows) | {
         "width": 560,
         "height": {"step": 22},
@@ -248,7 +250,7 @@ def matrix_chart(record: Record, task: Task) -> Chart:
         "encoding": {"x": across | {"axis": axis}, "y": down},
         "layer": [
             {"mark": {"type": "rect", "tooltip": True},
-             "encoding": {"color": {"field": "harm", "type": "quantitative", "title": task.unit, "scale": scale}}},
+             "encoding": {"color": {"field": "harm", "type": "quantitative", "title": _plain(task.unit), "scale": scale}}},
             {"mark": {"type": "text", "fontSize": 9, "color": "#111111"}, "encoding": {"text": {"field": "label"}}},
         ],
     }  # fmt: skip
@@ -256,6 +258,11 @@ def matrix_chart(record: Record, task: Task) -> Chart:
         f"Rows: neurons deactivated. Columns: language evaluated. Positive is harm, in {task.unit}. * q below 0.05."
     )
     return Chart(f"matrix-{task.name}", f"Language by language: {task.name}", caption, spec)
+
+
+def _plain(text: str) -> str:
+    """Return free text as a chart may carry it: titles become part of expressions, where marks would mean something."""
+    return _MARKS.sub(" ", text)[:80]
 
 
 def _frame(description: str, rows: Sequence[Row]) -> Spec:
@@ -278,7 +285,7 @@ def _y(field: str) -> Mapping[str, Any]:
 
 
 def _span(low: str, high: str, task: Task) -> Mapping[str, Any]:
-    return {"y": {"field": low, "type": "quantitative", "title": f"selectivity ({task.unit})"}, "y2": {"field": high}}
+    return {"y": {"field": low, "type": "quantitative", "title": f"selectivity ({_plain(task.unit)})"}, "y2": {"field": high}}
 
 
 def _curve_row(point: CurvePoint) -> Row:

@@ -42,7 +42,7 @@ class Results:
 def slug(text: str) -> str:
     """Return a file name for any text: a-z, 0-9 and '-', with a digest added where that loses something."""
     plain = _SLUG.sub("-", text.lower()).strip("-")[:60]
-    if plain == text:
+    if plain and plain == text:
         return plain
     return f"{plain or 'x'}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:6]}"
 

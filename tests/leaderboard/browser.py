@@ -57,7 +57,8 @@ class Watched:
     def open(self, path, fragment=""):
         """Open a file and wait until its scripts have run, where it has any that say so."""
         self.page.goto(f"file://{path}{fragment}")
-        if path.name in {"index.html", "compare.html"} and path.parent.name not in {"detectors", "models"} or path.parent.name == "records":
+        overview = path.name in {"index.html", "compare.html"} and path.parent.name not in {"detectors", "models"}
+        if overview or path.parent.name == "records":
             self.page.wait_for_selector("html[data-ready]", state="attached")
         return self.page
 

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import random
+from contextlib import suppress
 
 import pytest
 from browser import Watched, launched
@@ -17,7 +18,7 @@ from nharness_leaderboard.site.text import script_json
 
 MUTANTS = 10_000
 EVIL = [
-    "<script>window.hacked=1</script>", "</script><script>window.hacked=1</script>", "\"><img src=x onerror=window.hacked=1>",
+    "<script>window.hacked=1</script>", "</script><script>window.hacked=1</script>", '"><img src=x onerror=window.hacked=1>',
     "'><svg onload=window.hacked=1>", "javascript:window.hacked=1", "{{7*7}}", "{% raw %}", "../../../etc/passwd", "..\\..\\x",
     "\u202e\u2066evil", "__proto__", "constructor", "]]>", "<!--", "\x00", "\ud800", "=cmd()", "a" * 5000, "", "\n\r\t",
     "${hacked}", "%s%n", "NaN", "&lt;script&gt;",
@@ -68,10 +69,8 @@ def mutate(document, rng):
 
 def as_text(document, rng):
     """Return JSON text, its content key renewed when that is possible, and sometimes damaged as text."""
-    try:
+    with suppress(KeyError, TypeError, ValueError):
         document["identity"]["id"] = content_id(document)
-    except (KeyError, TypeError, ValueError):
-        pass
     text = json.dumps(document).encode("utf-8", "surrogatepass")
     if rng.random() < 0.03:
         spot = rng.randrange(len(text))
@@ -136,7 +135,7 @@ def evil_record(evil):
     document["intervention"]["options"] = {evil: evil}
     document["corpus"] |= {"name": evil, "licence": evil}
     document["corpus"]["overlap"][0]["examples"] = [evil]
-    document["environment"] |= {name: evil for name in ("python", "torch", "transformers", "platform", "cpu", "gpu")}
+    document["environment"] |= dict.fromkeys(("python", "torch", "transformers", "platform", "cpu", "gpu"), evil)
     for task in document["tasks"]:
         task |= {"unit": evil, "dataset": evil, "version": evil}
     values = ("baseline", "edited", "change", "interval", "p", "q", "mcnemar_p", "perplexity_ratio", "control")

@@ -28,6 +28,24 @@ def board_data(entries: Sequence[Entry], placed: Standings) -> dict[str, Any]:
     }
 
 
+def language_data(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Return, by record, task and language, the row's selectivity, its interval, and whether it is on the diagonal.
+
+    Apart from the board's document, since it is read only when a language is chosen.
+    """
+    return {
+        entry.slug: {
+            summary.task: {
+                row.language: [*_three(row.selectivity), row.diagonal]
+                for row in summary.rows
+                if row.selectivity is not None
+            }
+            for summary in entry.record.summary
+        }
+        for entry in entries
+    }
+
+
 def board_row(entry: Entry, placed: Standings) -> dict[str, Any]:
     """Return one record's row."""
     record = entry.record
@@ -61,12 +79,6 @@ def _task_row(entry: Entry, summary: TaskSummary, placed: Standings) -> dict[str
         "c": [rounded(control.mean), rounded(control.sd), rounded(control.effect), rounded(control.p), control.draws]
         if control else None,
         "set": standing.group if standing else None, "tier": standing.tier if standing else None,
-        "lang": {
-            row.language: [*_three(row.selectivity), rounded(row.on_target.value) if row.on_target else None,
-                           row.diagonal]
-            for row in summary.rows
-            if row.selectivity is not None
-        },
     }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from nharness.record.store import RECORD_NAME, inside
 from nharness.record.tables import cell_rows, summary_rows, to_csv, to_latex
 from nharness_leaderboard.paired import Influence, influences
 from nharness_leaderboard.results import Entry, read_results
-from nharness_leaderboard.site.board import board_data
+from nharness_leaderboard.site.board import board_data, language_data
 from nharness_leaderboard.site.comparison import comparison_script
 from nharness_leaderboard.site.render import asset, environment
 from nharness_leaderboard.site.subjects import detectors, models
@@ -118,7 +118,7 @@ def _record(site: _Site, entry: Entry, view: RecordView, influence: Mapping[str,
 
 def _overview(site: _Site, entries: Sequence[Entry], placed: Any) -> None:
     data = board_data(entries, placed)
-    site.page("index.html", "board.html.j2", page="Board", data=data)
+    site.page("index.html", "board.html.j2", page="Board", data=data, by_language=language_data(entries))
     site.file("data/board.json", json.dumps(data, ensure_ascii=False, allow_nan=False))
     rows = summary_rows([entry.record for entry in entries])
     site.file("data/board.csv", to_csv(rows))

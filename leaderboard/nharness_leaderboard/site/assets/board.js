@@ -2,10 +2,10 @@
 (function () {
   "use strict";
   var n = window.nharness, make = n.make, data = n.data();
-  var PAGE = 100, MAX_PICKED = 6;
+  var PAGE = 50, MAX_PICKED = 6;
   var FILTERS = ["model", "detector", "intervention", "kinds", "budget", "badge"];
   var form = document.getElementById("filters"), table = document.getElementById("board");
-  var picked = [], shown = PAGE, state, sorted = [];
+  var byLanguage = null, picked = [], shown = PAGE, state, sorted = [];
 
   var COLUMNS = [
     { key: "pick", label: "", text: null },
@@ -25,9 +25,13 @@
 
   function own(object, name) { return Object.prototype.hasOwnProperty.call(object, name) ? object[name] : undefined; }
   function part(row) { return own(row.tasks, state.task) || {}; }
-  function sel(row) { return (state.lang ? own(part(row).lang || {}, state.lang) : part(row).s) || [null, null, null]; }
+  function sel(row) { return (state.lang ? ofLanguage(row) : part(row).s) || [null, null, null, null]; }
+  function ofLanguage(row) {
+    if (!byLanguage) byLanguage = JSON.parse(document.getElementById("by-language").textContent);
+    return own((own(byLanguage, row.id) || {})[state.task] || {}, state.lang);
+  }
   function control(row, i) { return state.lang || !part(row).c ? null : part(row).c[i]; }
-  function diagonal(row) { return state.lang ? (sel(row)[4] === undefined ? null : sel(row)[4] === null ? null : Number(sel(row)[4])) : part(row).diag; }
+  function diagonal(row) { return state.lang ? (sel(row)[3] === null ? null : Number(sel(row)[3])) : part(row).diag; }
 
   function start() {
     var tasks = data.tasks.map(function (t) { return t.name; });
@@ -82,7 +86,7 @@
 
   function matches(row) {
     if (!own(row.tasks, state.task)) return false;
-    if (state.lang && !own(part(row).lang || {}, state.lang)) return false;
+    if (state.lang && !ofLanguage(row)) return false;
     for (var i = 0; i < FILTERS.length; i++) {
       var name = FILTERS[i];
       if (state[name] && String(row[name] === null ? "none" : row[name]) !== state[name]) return false;

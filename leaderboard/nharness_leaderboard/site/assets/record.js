@@ -38,9 +38,14 @@
       n.make("table", { "class": "plain" }, [n.make("caption", {}, title), n.make("thead", {}, head), n.make("tbody", {}, body)])));
   }
 
+  function fail(figure, error) {
+    figure.querySelector(".chart").textContent = "This chart cannot be drawn; its numbers are in the table.";
+    console.error(error);
+  }
+
   function drawAll() {
     var figures = Array.from(document.querySelectorAll("figure[data-chart]"));
-    return figures.reduce(function (before, figure) { return before.then(function () { return draw(figure); }); }, Promise.resolve()).then(function () {
+    return figures.reduce(function (before, figure) { return before.then(function () { return draw(figure); }).catch(function (error) { fail(figure, error); }); }, Promise.resolve()).then(function () {
       document.documentElement.dataset.ready = "1";
     });
   }

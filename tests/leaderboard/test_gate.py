@@ -1,0 +1,193 @@
+"""The submission gate: what it takes in, what it refuses and why, what it tells the reviewer."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+from synthetic_runs import synthetic_run
+
+from nharness.cli.main import main
+from nharness.errors import FileFormatError, OutputError, UsageError
+from nharness.record.model import content_id
+from nharness_leaderboard.comment import comment
+from nharness_leaderboard.gate import check
+from nharness_leaderboard.results import place, read_results, slug
+from nharness_leaderboard.submission import add
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    return [
+        (root / name, synthetic_run(root / name, seed=seed, strength=0.1 * seed, detector=f"synthetic-{name}", draws=4))
+        for seed, name in ((1, "weak"), (4, "strong"))
+    ]
+
+
+@pytest.fixture
+def results(runs, tmp_path):
+    folder = tmp_path / "results"
+    for run, _ in runs:
+        add(run, folder)
+    return folder
+
+
+def messages(verdict):
+    return " | ".join(f"{p.pointer} {p.message}" for found in verdict.problems.values() for p in found)
+
+
+def rewrite(folder, **changes):
+    """Change a record's document in place, its content key renewed, and put it where it then belongs."""
+    document = json.loads((folder / "record.json").read_text()) | changes
+    document["identity"]["id"] = content_id(document)
+    (folder / "record.json").write_text(json.dumps(document))
+    target = folder.parent / document["identity"]["id"][:12]
+    return folder.rename(target)
+
+
+def test_added_records_pass_and_the_badge_is_ours(runs, results, tmp_path):
+    verdict = check(results)
+    assert verdict.passed, messages(verdict)
+    assert len(verdict.new) == 2
+    path = add(runs[0][0], tmp_path / "other", reproduced=True)
+    assert path == tmp_path / "other" / place(runs[0][1])
+    document = json.loads((path / "record.json").read_text())
+    assert document["identity"]["badge"] == "reproduced"
+    assert document["identity"]["id"] == runs[0][1].identity.id
+    with pytest.raises(OutputError, match="published already"):
+        add(runs[0][0], results)
+
+
+def test_only_valid_records_are_added(runs, tmp_path):
+    bad = tmp_path / "bad"
+    shutil.copytree(runs[0][0], bad)
+    (bad / "items.jsonl").write_text("{}")
+    with pytest.raises(FileFormatError, match="not a valid record"):
+        add(bad, tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_comment_says_how_new_records_stand(results):
+    text = comment(check(results))
+    assert text.startswith("## Submission: ready")
+    assert "is the best" in text
+    assert "paired" in text
+    assert "2 new record(s)" in text
+
+
+def test_untrue_numbers_are_refused(results):
+    folder = next(results.glob("*/*/*"))
+    document = json.loads((folder / "record.json").read_text())
+    document["summary"][0]["per_neuron_damage"] = 9.0
+    rewrite(folder, summary=document["summary"])
+    verdict = check(results)
+    assert not verdict.passed
+    assert "/summary/0/per_neuron_damage the record says 9.0, the items give" in messages(verdict)
+    assert "not ready" in comment(verdict)
+
+
+def test_missing_items_and_controls_are_refused(results):
+    folder = next(results.glob("*/*/*"))
+    document = json.loads((folder / "record.json").read_text())
+    kept = [entry for entry in document["files"] if entry["role"] != "items"]
+    cells = [cell | {"control": None} for cell in document["cells"]]
+    rewrite(folder, files=kept, cells=cells, controls=None)
+    found = messages(check(results))
+    assert "comes with its items file" in found
+    assert "compared with random neurons" in found
+    assert "lies beside the record" in found
+
+
+def test_duplicates_misplaced_records_and_strays_are_refused(results):
+    folder = min(results.glob("*/*/*"))
+    twin = folder.parent / "twin"
+    shutil.copytree(folder, twin)
+    document = json.loads((twin / "record.json").read_text())
+    document["analysis"]["seed"] = 8
+    document["identity"]["id"] = content_id(document)
+    (twin / "record.json").write_text(json.dumps(document))
+    (results / "notes.txt").write_text("hello")
+    (folder / "more.bin").write_bytes(b"x")
+    (folder / "link").symlink_to("/etc/hostname")
+    found = messages(check(results))
+    for words in ("belongs into", "asks the same as", "belongs to no record", "'more.bin' lies beside", "is a link"):
+        assert words in found, words
+
+
+def test_the_same_record_twice_is_one(results):
+    folder = min(results.glob("*/*/*"))
+    shutil.copytree(folder, folder.parent / "again")
+    read = read_results(results)
+    assert len(read.entries) == 2
+    assert "the same record as" in str(list(read.problems.values()))
+
+
+def test_large_files_are_refused(results, monkeypatch):
+    monkeypatch.setattr("nharness_leaderboard.gate.MAX_FILE", 1000)
+    assert "at most 1000 are published" in messages(check(results))
+
+
+def git(folder, *arguments):
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(
+        ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments],
+        check=True, capture_output=True, env=environment,
+    )  # fmt: skip
+
+
+def test_base_limits_what_is_new(runs, tmp_path):
+    root = tmp_path / "repository"
+    results = root / "leaderboard" / "results"
+    add(runs[0][0], results)
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "one")
+    assert check(results, base="HEAD").new == ()
+    added = add(runs[1][0], results)
+    assert [entry.folder for entry in check(results, base="HEAD").new] == [added]
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "two")
+    assert [entry.folder for entry in check(results, base="HEAD~1").new] == [added]
+    for base in ("no-such-branch", "--output=/tmp/x"):
+        with pytest.raises(UsageError):
+            check(results, base=base)
+
+
+def test_command_line(runs, results, tmp_path, capsys):
+    assert main(["leaderboard", "check", "--results", str(results), "--comment", str(tmp_path / "c.md")]) == 0
+    assert (tmp_path / "c.md").read_text() == capsys.readouterr().out
+    assert main(["leaderboard", "add", str(runs[0][0] / "record.json"), "--results", str(tmp_path / "new")]) == 0
+    (tmp_path / "new" / "stray").write_text("x")
+    assert main(["leaderboard", "check", "--results", str(tmp_path / "new")]) == 1
+    assert main(["leaderboard", "add", "--results", str(tmp_path / "new")]) == 4
+    assert main(["leaderboard", "build", "--results", str(tmp_path / "absent")]) == 4
+    capsys.readouterr()
+
+
+def test_validate_command(runs, tmp_path, capsys):
+    good = str(runs[0][0])
+    assert main(["validate", "--deep", good]) == 0
+    assert main(["validate", good, str(tmp_path / "absent.json")]) == 2
+    bad = tmp_path / "record.json"
+    document = runs[0][1].document() | {"surprise\n::error::": 1}
+    bad.write_text(json.dumps(document))
+    capsys.readouterr()
+    assert main(["validate", "--format", "json", "--no-files", good, str(bad)]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [entry["valid"] for entry in found] == [True, False]
+    assert {"pointer": "/surprise\n::error::", "message": "no field of this name exists in a record"} in found[1]["problems"]
+    assert main(["validate", "--format", "github", "--no-files", str(bad)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("::error file=")
+    assert all(line.startswith("::error file=") or line == "0 valid, 1 not" for line in lines)
+    assert main(["validate", "--no-files", str(bad)]) == 1
+    assert "surprise\\n" in capsys.readouterr().out
+
+
+def test_slugs_are_safe_and_differ():
+    names = ["a/b", "a-b", "A-B", "../..", "", "con", "a" * 300, "名前", "a\x00b"]
+    slugs = [slug(name) for name in names]
+    assert len(set(slugs)) == len(names)
+    assert all(part and set(part) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for part in slugs)

@@ -1,0 +1,60 @@
+"""A thousand records: built in time, and the board can be used at once.
+
+Times are of the processor, so that a busy machine does not decide: the build's own process, and the page's main thread.
+"""
+
+import json
+import time
+
+import pytest
+from browser import Watched, launched
+from synthetic_records import LANGUAGES, synthetic_record
+
+from nharness.record.model import Record
+from nharness_leaderboard.results import place
+from nharness_leaderboard.site.build import build_site
+
+RECORDS = 1000
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    root = tmp_path_factory.mktemp("results")
+    kinds = [
+        synthetic_record(seed=seed, languages=LANGUAGES[:8], layers=12, draws=5, accuracy=seed % 2 == 0, strength=0.03 * (seed + 1))
+        for seed in range(10)
+    ]
+    for number in range(RECORDS):
+        base = kinds[number % 10]
+        record: Record = base.model_copy(update={
+            "detector": base.detector.model_copy(update={"name": f"synthetic-{number % 25}", "options": {"number": number}}),
+            "model": base.model.model_copy(update={"name": f"synthetic/model-{number // 25 % 8}"}),
+        }).with_id()  # fmt: skip
+        folder = root / place(record)
+        folder.mkdir(parents=True)
+        (folder / "record.json").write_text(json.dumps(record.document()))
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_thousand_records(results, tmp_path):
+    started = time.process_time()
+    built = build_site(results, tmp_path / "site")
+    assert built.records == RECORDS
+    assert time.process_time() - started < 30
+    with launched() as browser:
+        watched = Watched(browser)
+        session = watched.context.new_cdp_session(watched.page)
+        session.send("Performance.setTimeDomain", {"timeDomain": "threadTicks"})
+        session.send("Performance.enable")
+        page = watched.open(tmp_path / "site" / "index.html")
+        assert page.eval_on_selector_all("#board tr[data-id]", "rows => rows.length") == 50
+        spent = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
+        assert spent["TaskDuration"] < 1, spent
+        page.fill("[name=q]", "synthetic-7 model-3")
+        assert page.text_content("#count").startswith("5 of 1000 records")
+        page.fill("[name=q]", "")
+        page.click("#more")
+        assert page.eval_on_selector_all("#board tr[data-id]", "rows => rows.length") == RECORDS
+        assert watched.close() == []
