@@ -18,8 +18,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness import tensorfile
 from nharness.errors import FileFormatError, OptionError, UnknownNameError, UsageError
+from nharness.tensorfile import field as metadata_field
+from nharness.tensorfile import load as load_tensors
+from nharness.tensorfile import save as save_tensors
 
 FORMAT = "nharness-neurons/1"
 Kind = Literal["specific", "related", "general", "unassigned"]
@@ -123,7 +125,7 @@ class Detection:
             tensors |= {f"score/{tag}": self.score[row].astype(np.float32) for row, tag in enumerate(self.languages)}
         if self.candidates is not None:
             tensors |= {f"candidate/{tag}": self.candidates[i].astype(np.uint8) for i, tag in enumerate(self.languages)}
-        tensorfile.save(path, tensors, self._metadata())
+        save_tensors(path, tensors, self._metadata())
 
     def _metadata(self) -> dict[str, Any]:
         return {
@@ -139,9 +141,9 @@ def load(path: Path) -> Detection:
     Scores are optional in foreign files: without them every selected neuron scores 1, every other 0.
     Raises `FileFormatError` naming the file for a damaged one, neurons outside the layer widths, or unsorted rows.
     """
-    tensors, metadata = tensorfile.load(path, FORMAT)
-    languages = tuple(tensorfile.field(path, metadata, "languages", list))
-    widths = tuple(int(width) for width in tensorfile.field(path, metadata, "layer_widths", list))
+    tensors, metadata = load_tensors(path, FORMAT)
+    languages = tuple(metadata_field(path, metadata, "languages", list))
+    widths = tuple(int(width) for width in metadata_field(path, metadata, "layer_widths", list))
     membership = np.zeros((len(languages), sum(widths)), dtype=bool)
     for row, tag in enumerate(languages):
         pairs = tensors.get(f"neurons/{tag}")

@@ -14,7 +14,6 @@ from typing import Any
 
 import pluggy
 
-from nharness import hookspecs
 from nharness.errors import PluginError, UnknownNameError
 from nharness.hookspecs import Entry
 
@@ -55,7 +54,7 @@ class Plugins:
         self, *, extra: Sequence[str] = (), block: Iterable[str] = (), autoload: bool = True, strict: bool = False
     ) -> None:
         self.pm = pluggy.PluginManager("nharness")
-        self.pm.add_hookspecs(hookspecs)
+        self.pm.add_hookspecs(importlib.import_module("nharness.hookspecs"))
         self._strict = strict
         self._block = frozenset(block)
         self.statuses: list[PluginStatus] = []

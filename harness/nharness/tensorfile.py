@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from nharness import atomic
+from nharness.atomic import write_bytes
 from nharness.errors import FileFormatError
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ def save(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str,
     """Write tensors and metadata; equal input gives equal bytes. Raises `OutputError` when it cannot be written."""
     ordered = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
     document = json.dumps(metadata, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    atomic.write_bytes(path, to_bytes(ordered, metadata={"nharness": document}))
+    write_bytes(path, to_bytes(ordered, metadata={"nharness": document}))
 
 
 def load(path: Path, expected_format: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from nharness import atomic
+from nharness.atomic import write_bytes
 from nharness.errors import FileFormatError
 
 COMPRESS_ABOVE = 1_000_000
@@ -57,10 +57,10 @@ def write_items(folder: Path, items: Iterable[Item], *, stem: str = "items") -> 
     content = "".join(item.line() + "\n" for item in items).encode()
     if len(content) <= COMPRESS_ABOVE:
         path = folder / f"{stem}.jsonl"
-        atomic.write_bytes(path, content)
+        write_bytes(path, content)
         return path
     path = folder / f"{stem}.jsonl.gz"
-    atomic.write_bytes(path, gzip.compress(content, compresslevel=6, mtime=0))
+    write_bytes(path, gzip.compress(content, compresslevel=6, mtime=0))
     return path
 
 

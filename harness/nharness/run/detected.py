@@ -6,10 +6,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nharness import neurons
 from nharness.detector import Detector
 from nharness.errors import during
-from nharness.neurons import Detection
+from nharness.neurons import KINDS, Detection
 from nharness.run.events import Listener, StageFinished
 from nharness.run.recorded import Recorded
 
@@ -32,7 +31,7 @@ def detect(detectors: Mapping[str, Detector], recorded: Recorded, listen: Listen
         seconds = time.perf_counter() - started
         found[name] = Detected(detection, seconds)
         counts = detection.membership.sum(axis=1)
-        shared = neurons.KINDS.index("specific")
+        shared = KINDS.index("specific")
         summary = (
             f"{int(detection.membership.any(axis=0).sum())} of {detection.size} neurons, {counts.min()} to "
             f"{counts.max()} a language, {int((detection.kinds() == shared).sum())} specific"

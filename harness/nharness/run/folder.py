@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nharness import atomic
+from nharness.atomic import check_writable, write_json
 from nharness.errors import NothingCollectedError, UsageError
 from nharness.run.cells import Cell
 from nharness.run.plan import Plan
@@ -32,19 +32,19 @@ class RunFolder:
         A folder belongs to one specification: going on with it is free, another one needs another folder. Returns the
         command that the run was begun with.
         """
-        atomic.check_writable(self.path)
+        check_writable(self.path)
         before = self._read("run.json")
         document = {"spec": spec.model_dump(mode="json"), "command": command}
         if before is not None and before.get("spec") != document["spec"]:
             raise UsageError(f"{self.path} holds a run of another specification; choose another --out")
         if before is not None:
             return str(before["command"])
-        atomic.write_json(self.path / "run.json", document)
+        write_json(self.path / "run.json", document)
         return command
 
     def remember_failed(self, cells: Sequence[Cell]) -> None:
         """Keep the ids of failed cells for `--lf`."""
-        atomic.write_json(self.path / "failed.json", sorted(cell.id for cell in cells))
+        write_json(self.path / "failed.json", sorted(cell.id for cell in cells))
 
     def last_failed(self, plan: Plan) -> Plan:
         """Return the plan cut to the cells that failed the last time, with their baselines; all when none did."""

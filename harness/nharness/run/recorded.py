@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nharness import statistics
 from nharness.corpora import EncodingPolicy
 from nharness.detector import Evidence, Need
 from nharness.record.sources import CorpusSplit
@@ -24,7 +23,8 @@ from nharness.recording.recorder import Parts
 from nharness.run.events import Listener, StageAdvanced, StageFinished, StageStarted
 from nharness.run.store import Store, content_key, file_digest
 from nharness.run.worker import Worker
-from nharness.statistics import Statistics
+from nharness.statistics import Statistics, merge
+from nharness.statistics import load as load_statistics
 
 STAGE = "record"
 
@@ -56,7 +56,7 @@ def record_evidence(worker: Worker, needs: Iterable[Need], store: Store, listen:
     listen(StageStarted(STAGE, len(languages) * worker.resolved.spec.corpus.detect_tokens, "tokens"))
     found = {tag: pass_.language(tag) for tag in languages}
     first = found[languages[0]]
-    sites = {site: statistics.merge([language.sites[site] for language in found.values()]) for site in first.sites}
+    sites = {site: merge([language.sites[site] for language in found.values()]) for site in first.sites}
     totals = next(iter(sites.values())).totals
     splits = tuple(
         CorpusSplit(
@@ -149,7 +149,7 @@ class _Pass:
         files = {site: self._file(key, site) for site in entry["sites"]}
         if any(not p.is_file() or file_digest(p) != entry["sites"][site] for site, p in files.items()):
             return None
-        sites = {site: statistics.load(path) for site, path in files.items()}
+        sites = {site: load_statistics(path) for site, path in files.items()}
         return _Language(sites, tuple(entry["ids"]), entry["bytes"], reused=True)
 
     def _keep(self, key: str, sites: Mapping[str, Statistics], ids: list[str], size: int) -> None:

@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from nharness import atomic
 from nharness.analysis.analyse import Analysis, Known, analyse
 from nharness.analysis.measurements import Failure, Measurement
+from nharness.atomic import write_json
 from nharness.errors import NharnessError
 from nharness.neurons import Detection
 from nharness.record.cells import Controls, Target, Task
@@ -244,7 +244,7 @@ class RecordWriter:
 
     def _write(self, combination: Combination, record: Record) -> Path:
         path = self.folder.records / combination.stem / "record.json"
-        atomic.write_json(path, record.document())
+        write_json(path, record.document())
         _, problems = validate_bytes(path.read_bytes())
         if problems:
             path.rename(path.with_name("record.invalid.json"))

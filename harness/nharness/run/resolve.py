@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nharness import neurons
 from nharness.corpora import Columns, Corpus, load_corpus
 from nharness.detector import Detector, Evidence, Need
 from nharness.errors import FileFormatError, PluginError, UsageError
 from nharness.intervention import Intervention
 from nharness.languages import choose_languages
 from nharness.neurons import Detection, same_model
+from nharness.neurons import load as load_neurons
 from nharness.plugins import Plugins
 from nharness.spec import CorpusSpec, Named, RunSpec
 from nharness.task import TaskFamily, TaskSpec, expand_tasks
@@ -149,7 +149,7 @@ def _check_strengths(spec: RunSpec, interventions: Mapping[str, Intervention]) -
 
 def read_detection(path: Path) -> Detection:
     """Return the detection of a neurons file; raises `FileFormatError` when it has no neuron at all."""
-    found = neurons.load(path)
+    found = load_neurons(path)
     if not found.membership.any():
         raise FileFormatError(f"{path}: no language has any neuron")
     return found

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nharness import atomic
+from nharness.atomic import write_bytes
 from nharness.errors import FileFormatError
 from nharness.spec import digest
 
@@ -61,7 +61,7 @@ class Store:
         """Store a JSON payload; raises `OutputError` when it cannot be written."""
         body = json.dumps(payload, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
         checksum = hashlib.sha256(body).hexdigest().encode()
-        atomic.write_bytes(self.path(kind, key), checksum + b"\n" + body)
+        write_bytes(self.path(kind, key), checksum + b"\n" + body)
 
     def entries(self) -> Iterator[StoreEntry]:
         """Yield every entry, unfinished files left out."""
@@ -83,7 +83,7 @@ class Store:
         for entry in self.entries():
             goal = other.folder / entry.path.relative_to(self.folder)
             if not goal.exists():
-                atomic.write_bytes(goal, entry.path.read_bytes())
+                write_bytes(goal, entry.path.read_bytes())
                 copied += 1
         return copied
 

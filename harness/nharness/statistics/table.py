@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness import tensorfile
 from nharness.errors import FileFormatError, UnknownNameError, UsageError
 from nharness.languages import parse_language
 from nharness.statistics.catalogue import CATALOGUE
+from nharness.tensorfile import field as metadata_field
+from nharness.tensorfile import load as load_tensors
+from nharness.tensorfile import save as save_tensors
 
 FORMAT = "nharness-statistics/1"
 
@@ -104,7 +106,7 @@ class Statistics:
 
     def save(self, path: Path) -> None:
         """Write the file atomically; equal statistics are equal bytes."""
-        tensorfile.save(path, self.tensors, {
+        save_tensors(path, self.tensors, {
             "format": FORMAT, "site": self.site, "layer_widths": list(self.layer_widths), **self.provenance,
             "languages": {tag: {"tokens": t.tokens, "documents": t.documents} for tag, t in self.totals.items()},
             "language_order": list(self.totals),
@@ -116,14 +118,14 @@ def load(path: Path) -> Statistics:
 
     Raises `FileFormatError` naming file and tensor for damage, unknown sites, or shapes that contradict the widths.
     """
-    tensors, metadata = tensorfile.load(path, FORMAT)
-    described = tensorfile.field(path, metadata, "languages", dict)
+    tensors, metadata = load_tensors(path, FORMAT)
+    described = metadata_field(path, metadata, "languages", dict)
     order = metadata.get("language_order")
     tags = order if isinstance(order, list) and sorted(order) == sorted(described) else sorted(described)
     known = {"format", "site", "layer_widths", "languages", "language_order"}
     statistics = Statistics(
-        site=tensorfile.field(path, metadata, "site", str),
-        layer_widths=tuple(int(width) for width in tensorfile.field(path, metadata, "layer_widths", list)),
+        site=metadata_field(path, metadata, "site", str),
+        layer_widths=tuple(int(width) for width in metadata_field(path, metadata, "layer_widths", list)),
         totals={tag: _totals(path, tag, described[tag]) for tag in tags},
         tensors=tensors,
         provenance={name: value for name, value in metadata.items() if name not in known},

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness import neurons
 from nharness.detector import Detector, Evidence
 from nharness.errors import NharnessError, UsageError
 from nharness.neurons import Detection
+from nharness.neurons import load as load_neurons
 from nharness.statistics import LanguageTotals, Statistics
 
 WIDTHS = (23, 40, 17)
@@ -109,7 +109,7 @@ def _file(make: Callable[[], Detector]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "neurons.safetensors"
         found.save(path)
-        return _difference(found, neurons.load(path), "another result after writing and reading")
+        return _difference(found, load_neurons(path), "another result after writing and reading")
 
 
 def _budget(make: Callable[[], Detector]) -> str:
