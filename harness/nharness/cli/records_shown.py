@@ -11,7 +11,7 @@ from nharness.cli.output import print_table
 from nharness.record.model import Record
 from nharness.report.matrix import matrix_table, matrix_title, summary_rows
 
-LEGEND = "* q < 0.05 against no change and against random neurons; blue is harm, orange is benefit"
+LEGEND = "* q < 0.05 against no change and against random neurons; orange is harm, blue is benefit"
 
 
 def show_record(record: Record) -> None:

@@ -1,7 +1,7 @@
 """The language x language matrix of a record, coloured by size and sign, significance marked.
 
 Rows are what was deactivated, columns the language that was measured. `*` marks a change that stands out from none and
-from random neurons, both corrected (q below 0.05); blue is harm, orange is benefit, both dark when large.
+from random neurons, both corrected (q below 0.05); orange is harm, blue is benefit, both dark when large.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nharness.record.cells import CellResult
 from nharness.record.model import Record
 
 SMALL, LEVEL = 0.5, 0.05
-HARM, BENEFIT = (33, 102, 172), (217, 95, 2)
+HARM, BENEFIT = (217, 95, 2), (33, 102, 172)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def stands_out(cell: CellResult) -> bool:
 
 
 def _colour(harm: float, scale: float) -> Style:
-    """Return a background from white to blue (harm) or orange (benefit); the root keeps small effects visible."""
+    """Return a background from white to orange (harm) or blue (benefit); the root keeps small effects visible."""
     if scale <= 0 or harm == 0:
         return Style()
     share = min(1.0, (abs(harm) / scale) ** 0.5)
