@@ -15,6 +15,7 @@ from rich.text import Text
 
 from nharness.record.cells import CellResult
 from nharness.record.model import Record
+from nharness.record.results import TaskSummary
 
 SMALL, LEVEL = 0.5, 0.05
 HARM, BENEFIT = (217, 95, 2), (33, 102, 172)
@@ -113,15 +114,22 @@ def summary_rows(record: Record) -> Sequence[Mapping[str, str]]:
     """Return one row per task: on and off target, selectivity with its interval, diagonal share, random controls."""
     rows = []
     for summary in record.summary:
-        controls = summary.control_selectivity
         rows.append({
             "task": summary.task,
             "on target": _estimate(summary.on_target), "off target": _estimate(summary.off_target),
             "selectivity": _estimate(summary.selectivity),
             "diagonal rows": "-" if summary.diagonal_share is None else f"{summary.diagonal_share:.0%}",
-            "random": "-" if controls is None else f"{controls.mean:+.4f} (p {controls.p:.3f}, {controls.draws} draws)",
+            "random": _random(summary),
         })  # fmt: skip
     return rows
+
+
+def _random(summary: TaskSummary) -> str:
+    controls = summary.control_selectivity
+    if controls is None:
+        return "-"
+    p = "" if controls.p is None else f"p {controls.p:.3f}, "
+    return f"{controls.mean:+.4f} ({p}{controls.draws} draws)"
 
 
 def _estimate(estimate: object) -> str:
