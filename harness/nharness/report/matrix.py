@@ -112,16 +112,16 @@ def _colour(harm: float, scale: float) -> Style:
 
 def summary_rows(record: Record) -> Sequence[Mapping[str, str]]:
     """Return one row per task: on and off target, selectivity with its interval, diagonal share, random controls."""
-    rows = []
-    for summary in record.summary:
-        rows.append({
+    return [
+        {
             "task": summary.task,
             "on target": _estimate(summary.on_target), "off target": _estimate(summary.off_target),
             "selectivity": _estimate(summary.selectivity),
             "diagonal rows": "-" if summary.diagonal_share is None else f"{summary.diagonal_share:.0%}",
             "random": _random(summary),
-        })  # fmt: skip
-    return rows
+        }
+        for summary in record.summary
+    ]  # fmt: skip
 
 
 def _random(summary: TaskSummary) -> str:
