@@ -11,10 +11,13 @@ Legend: `G` languages, `M` neurons of the model. Site hidden.
 Departures: the paper's final rule has no contrast between languages, so that most of what it finds is found for all
 of them; `contrast=false` restores it. The gradient is that of the token's log-likelihood, not of its bare logit: it
 has the same sign for the token's own logit and also counts what the neuron does to the competing tokens. The paper's
-second variant, layer-wise relevance propagation, needs rules per architecture and is not offered.
+second variant, layer-wise relevance propagation, needs rules per architecture and is not
+offered: `relevance` has one value.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -25,8 +28,9 @@ from nharness_detectors.attribution import ablation_effect
 
 
 class CraneOptions(DetectorOptions):
-    """How many standard deviations above the mean neuron, and whether the language must come first."""
+    """What relevance is, its bar in standard deviations above the mean neuron, whether the language must come first."""
 
+    relevance: Literal["gradient_x_activation"] = "gradient_x_activation"
     threshold: float = Field(1.0, ge=0, le=100)
     contrast: bool = True
 
