@@ -1,0 +1,139 @@
+"""Generated text: batches that change nothing, languages told apart by the real identifiers, hand-made cases."""
+
+import importlib
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nharness.corpora import Document
+from nharness.errors import CellError, OptionError, UsageError
+from nharness.evaluation.generation import Decoding, Prompt, Written, generate
+from nharness.evaluation.identification import FastTextIdentifier, LinguaIdentifier
+from nharness.evaluation.output_language import fallback, fluency, judge, openings, questions, repetition
+from nharness.evaluation.perplexity import PerplexityEngine
+
+from .conftest import llama
+
+FRENCH = "Le chat est assis sur le tapis et regarde tranquillement le chien."
+GERMAN = "Die Katze sitzt auf der Matte und schaut dem Hund in aller Ruhe zu."
+CHINESE = "猫坐在垫子上，安静地看着那只狗，什么也没有说。"
+
+
+@pytest.fixture(scope="module")
+def identifier():
+    return FastTextIdentifier()
+
+
+def written(text, tokens=(), name="a"):
+    return Written(name, name, np.array([0]), np.array(tokens, dtype=np.int64), text)
+
+
+def prompts(tokenizer, documents):
+    return [Prompt(doc.id, doc.cluster, np.array(tokenizer(doc.text[:30])["input_ids"])) for doc in documents]
+
+
+def test_a_batch_writes_what_each_prompt_gives_alone(model, tokenizer, documents):
+    asked = prompts(tokenizer, documents)
+    decoding = Decoding(max_new_tokens=12)
+    together = generate(model, tokenizer, asked, decoding=decoding, batch_size=4)
+    for prompt, output in zip(asked, together, strict=True):
+        with torch.inference_mode():
+            ids = torch.from_numpy(prompt.tokens)[None]
+            for _ in range(12):
+                best = model(ids).logits[0, -1].argmax()
+                ids = torch.cat([ids, best[None, None]], dim=1)
+        alone = ids[0, len(prompt.tokens) :].tolist()
+        alone = alone[: alone.index(1)] if 1 in alone else alone
+        assert output.tokens.tolist() == alone
+        assert output.id == prompt.id
+        assert output.text == tokenizer.decode(alone)
+
+
+def test_sampling_repeats_with_its_seed_and_leaves_the_global_generator_alone(model, tokenizer, documents):
+    asked = prompts(tokenizer, documents)
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    first = generate(model, tokenizer, asked, decoding=Decoding(temperature=1.0, seed=1))
+    assert torch.equal(torch.get_rng_state(), before)
+    again = generate(model, tokenizer, asked, decoding=Decoding(temperature=1.0, seed=1))
+    other = generate(model, tokenizer, asked, decoding=Decoding(temperature=1.0, seed=2))
+    assert [output.text for output in first] == [output.text for output in again]
+    assert [output.text for output in first] != [output.text for output in other]
+
+
+def test_logits_that_are_no_numbers_stop_the_cell(tokenizer, documents):
+    model = llama()
+    with torch.no_grad():
+        model.lm_head.weight[5] = math.nan
+    with pytest.raises(CellError, match="a logit is nan while generating"):
+        generate(model, tokenizer, prompts(tokenizer, documents)[:1])
+
+
+def test_decoding_out_of_range_is_an_error():
+    with pytest.raises(OptionError, match="max_new_tokens >= 1"):
+        Decoding(max_new_tokens=0)
+
+
+def test_the_language_of_the_whole_and_of_its_lines(identifier):
+    pure, mixed, other, none = judge(
+        [written(f"{FRENCH}\n{FRENCH}"), written(f"{FRENCH}\n{GERMAN}\n..."), written(CHINESE), written("1 + 2 = 3\n")],
+        "fr", identifier,
+    )  # fmt: skip
+    assert (pure.values["in_language"], pure.values["lines_in_language"], pure.values["confused"]) == (1, 1, 0)
+    assert (mixed.values["lines_in_language"], mixed.values["confused"]) == (0.5, 1)
+    assert (other.values["in_language"], other.values["language"], other.values["confused"]) == (0, "zh", 0)
+    assert (none.values["in_language"], none.values["language"], none.values["confidence"]) == (0, "und", 0)
+    assert fallback([pure, other, none, other], "fr") == {"zh": 2 / 3, "und": 1 / 3}
+    assert fallback([pure], "fr") == {}
+
+
+def test_a_second_opinion(identifier):
+    second = LinguaIdentifier(["fr", "de", "zh"])
+    items = judge([written(GERMAN), written(CHINESE), written("123")], "de", identifier, second=second)
+    assert [item.values["second_language"] for item in items] == ["de", "zh", "und"]
+    with pytest.raises(UsageError, match="at least 2 that it knows"):
+        LinguaIdentifier(["fr", "qu"])
+
+
+def test_a_missing_identifier_says_how_to_get_it(monkeypatch):
+    def absent(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    with pytest.raises(UsageError, match=r"pip install 'nharness\[identify\]'"):
+        FastTextIdentifier()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [([], 0), ([1, 2, 3], 0), ([1, 2, 3, 4], 0), ([7] * 8, 1 - 1 / 5), ([1, 2, 3, 4, 1, 2, 3, 4], 1 - 4 / 5)],
+)
+def test_repetition_by_hand(tokens, expected):
+    assert repetition(np.array(tokens, dtype=np.int64)) == pytest.approx(expected)
+
+
+def test_fluency_is_the_unedited_models_nll_of_what_was_written(model, tokenizer, documents, identifier):
+    outputs = generate(model, tokenizer, prompts(tokenizer, documents), decoding=Decoding(max_new_tokens=6))
+    items = fluency(PerplexityEngine(model, tokenizer), outputs, judge(outputs, "en", identifier))
+    for output, item in zip(outputs, items, strict=True):
+        ids = torch.tensor([[0, *output.prompt.tolist(), *output.tokens.tolist()]])
+        with torch.inference_mode():
+            logs = model(ids).logits[0].double().log_softmax(-1)
+        places = range(len(output.prompt), ids.shape[1] - 1)
+        expected = -sum(float(logs[place, ids[0, place + 1]]) for place in places)
+        assert item.values["nll"] == pytest.approx(expected, rel=1e-5)
+        assert item.values["tokens"] == len(output.tokens)
+        assert "in_language" in item.values
+    with pytest.raises(UsageError, match="very outputs"):
+        fluency(PerplexityEngine(model, tokenizer), outputs[:1], items)
+
+
+def test_prompts_from_documents_and_from_questions(model, tokenizer, documents):
+    engine = PerplexityEngine(model, tokenizer)
+    encoded = engine.encode([*documents, Document(id="empty", text="")], language="en")
+    made = openings(encoded, tokens=10)
+    assert [len(prompt.tokens) for prompt in made] == [min(10, max(1, len(doc.tokens) // 2)) for doc in encoded]
+    (asked,) = questions(tokenizer, {"q1": "How are you?"}, answer_in="fr")
+    assert tokenizer.decode(asked.tokens) == "How are you? Answer in French.\n"
