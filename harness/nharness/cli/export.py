@@ -52,5 +52,6 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(written))
     else:
-        print(f"written: {arguments.out} ({written['neurons']} neurons of {arguments.language}, {arguments.intervention})")
+        what = f"{written['neurons']} neurons of {arguments.language}, {arguments.intervention}"
+        print(f"written: {arguments.out} ({what})")
     return 0

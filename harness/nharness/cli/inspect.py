@@ -1,4 +1,4 @@
-"""Show where a model's neurons are: layers, widths, experts, the modules at which each site is reached, shared weights."""
+"""Show where a model's neurons are: layers, widths, experts, the modules of each site, shared weights."""
 
 from __future__ import annotations
 

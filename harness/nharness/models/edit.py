@@ -139,7 +139,7 @@ def _check(neuron_map: NeuronMap, edit: AnyEdit) -> None:
     units, width = edit.units, layers[edit.layer].width
     if units.dtype != torch.int64 or units.ndim != 1:
         raise ModelError(f"units must be int64 in one dimension, got {units.dtype} of shape {tuple(units.shape)}")
-    if len(units) and not (0 <= int(units.min()) and int(units.max()) < width):
+    if len(units) and (int(units.min()) < 0 or int(units.max()) >= width):
         raise ModelError(f"layer {edit.layer} has units 0 to {width - 1}, got {int(units.min())} to {int(units.max())}")
     if len(torch.unique(units)) != len(units):
         raise ModelError(f"a unit of layer {edit.layer} is named twice in one edit")

@@ -48,9 +48,9 @@ class Product:
 class Flow:
     """What a tensor is inside a feed-forward block; see the module's steps.
 
-    `active`: 2 when an activation function lies on the way, 1 when only a soft cap (tanh) does, else 0. `reduced`: one number per token, made from all units. `settled`:
-    the root of the last tensor before the units were mixed (normalised) behind the activation function. `direct`: what
-    a weight gave, untouched.
+    `active`: 2 when an activation function lies on the way, 1 when only a soft cap (tanh) does, else 0. `reduced`: one
+    number per token, made from all units. `settled`: the root of the last tensor before the units were mixed
+    (normalised) behind the activation function. `direct`: what a weight gave, untouched.
     """
 
     leaves: frozenset[Leaf]
@@ -121,7 +121,7 @@ def combine(name: str, tensors: Sequence[Tensor], marks: Sequence[Mark], product
         return replace(flows[0], reduced=True, direct=False)
     mixing = name in ops.NORMS or (bool(whole) and any(flow.reduced for flow in flows))
     active = max(ops.strength(name), *(flow.active for flow in flows))
-    return Flow(leaves, active, not whole, products[0] if products else None, _settled(whole, mixing, product))
+    return Flow(leaves, active, not whole, products[0] if products else None, _settled(whole, product, mixing=mixing))
 
 
 def _foreign(tensor: Tensor, mark: Mark) -> bool:
@@ -129,7 +129,7 @@ def _foreign(tensor: Tensor, mark: Mark) -> bool:
     return mark.flow is None and mark.weight is None and tensor.numel() > 1 and tensor.shape[-1] != 1
 
 
-def _settled(whole: Sequence[Mark], mixing: bool, product: Product | None) -> int | None:
+def _settled(whole: Sequence[Mark], product: Product | None, *, mixing: bool) -> int | None:
     """Return the root of the last tensor behind the activation function before units were mixed."""
     if product is not None:
         return None
@@ -142,7 +142,8 @@ def _settled(whole: Sequence[Mark], mixing: bool, product: Product | None) -> in
 
 def part_of(flow: Flow, part: str) -> Flow:
     """Return the flow of a slice of the values."""
-    return replace(flow, direct=False, leaves=frozenset(replace(leaf, part=f"{leaf.part}{part}") for leaf in flow.leaves))
+    leaves = frozenset(replace(leaf, part=f"{leaf.part}{part}") for leaf in flow.leaves)
+    return replace(flow, direct=False, leaves=leaves)
 
 
 def joined(marks: Sequence[Mark]) -> Flow | None:

@@ -6,7 +6,7 @@ columns that change are saved. Shapes: `D` model width, `I` neurons, `n` units c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -109,7 +109,8 @@ def _fold_segment(model: nn.Module, segment: Segment, edits: SitePlan, undo: Exi
             _fold_shift(model, segment, (weight, units.to(weight.device), shift.to(weight.device)), undo)
         for expert in sorted(set((units // segment.width).tolist())):
             chosen = units // segment.width == expert
-            bank, dim = (weight[expert], segment.down.unit_dim - 1) if weight.ndim == 3 else (weight, segment.down.unit_dim)
+            dim = segment.down.unit_dim
+            bank, dim = (weight[expert], dim - 1) if weight.ndim == 3 else (weight, dim)
             local = (units[chosen] % segment.width).to(weight.device)
             _scale_columns(bank, dim, local, scale[chosen].to(weight.device, weight.dtype), undo)
 
@@ -136,12 +137,12 @@ def _fold_shift(model: nn.Module, segment: Segment, columns: tuple[Tensor, Tenso
         bias.copy_((saved.double() + added).to(bias.dtype))
     else:
         undo.callback(_set_bias(module, None))
-        module.bias = nn.Parameter(added.to(weight.dtype), requires_grad=False)
+        _set_bias(module, nn.Parameter(added.to(weight.dtype), requires_grad=False))()
 
 
 def _set_bias(module: nn.Module, bias: nn.Parameter | None) -> Callable[[], None]:
     def put() -> None:
-        module.bias = bias
+        module.register_parameter("bias", bias)
 
     return put
 

@@ -221,7 +221,7 @@ def _reshaped(mark: Mark, tensor: Tensor, result: Tensor) -> Mark:
 
 
 def _leaf(weight: Weight, mark: Mark, width: int) -> Leaf:
-    """Return the projection of a tensor; a projection of a projection (a low-rank pair) is one of what that one took."""
+    """Return the projection of a tensor; the second of a low-rank pair is one of what the first took."""
     flow = mark.flow
     if flow is not None and flow.direct:
         first = next(iter(flow.leaves))

@@ -14,7 +14,7 @@ CACHES = ("past_key_values", "cache_params", "state", "past")
 
 @dataclass
 class Phase:
-    """Whether the forward pass that is running continues a prompt already read: one token, and a cache that holds some."""
+    """Whether the forward pass that is running continues a prompt: one token, and a cache that holds some."""
 
     generating: bool = False
 

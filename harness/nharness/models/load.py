@@ -9,13 +9,23 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from nharness.errors import ModelError, OptionError, nearest
 from nharness.models.fingerprint import fingerprint_files, fingerprint_model, fingerprint_tokenizer
 from nharness.models.gguf import converted
-from nharness.models.source import Found, Named, Scalar, check_config, find_source, first_line, read_config, weight_files
+from nharness.models.source import (
+    Found,
+    Named,
+    Scalar,
+    check_config,
+    find_source,
+    first_line,
+    read_config,
+    weight_files,
+)
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, SafetensorError)
@@ -49,7 +59,7 @@ def load_model(
 ) -> LoadedModel:
     """Load the model called `name`; see `find_source` for what a name may be.
 
-    `args` are lm-eval's model arguments (`revision`, `dtype`, `gguf_file`, ...). `dtype="auto"` is the checkpoint's own,
+    `args` are lm-eval's model arguments (`revision`, `dtype`, `gguf_file`, ...). `dtype="auto"` is the checkpoint's,
     `device="auto"` an accelerator if there is one. With `device_map` the placement is accelerate's. A GGUF file is
     converted once, into the cache folder. Whatever is wrong with the input raises ModelError in one sentence.
     """
@@ -61,12 +71,12 @@ def load_model(
     check_config(name, config, trust_remote_code=trusted)
     model = _load_weights(found, dtype, device_map, trusted=trusted)
     if device_map is None:
-        model.to(_device(device))
+        nn.Module.to(model, _device(device))
     tokenizer = _load_tokenizer(found, trusted=trusted)
     folder = found.folder if found.folder is not None else _hub_folder(found)
     files = weight_files(folder / str(found.args.get("subfolder", ""))) if folder is not None else []
     return LoadedModel(
-        model=model.eval(),
+        model=model,
         tokenizer=tokenizer,
         name=name,
         revision=getattr(model.config, "_commit_hash", None),
@@ -94,7 +104,8 @@ def _load_weights(
     if device_map is not None:
         options["device_map"] = device_map
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        automatic: Any = AutoModelForCausalLM
+        model, info = automatic.from_pretrained(
             str(found.folder or found.name),
             dtype=_dtype(found.args.get("dtype", dtype)),
             trust_remote_code=trusted,
@@ -107,13 +118,15 @@ def _load_weights(
     if missing:
         raise ModelError(f"the checkpoint of {found.name!r} lacks {len(missing)} weights, the first is {missing[0]}")
     loaded: PreTrainedModel = model
+    nn.Module.eval(loaded)
     return loaded
 
 
 def _load_tokenizer(found: Found, *, trusted: bool) -> PreTrainedTokenizerBase:
     """Load the tokenizer; one without a padding token pads with its end token."""
     name = str(found.args.get("tokenizer", found.folder or found.name))
-    options = {key: found.args[key] for key in ("revision", "subfolder") if key in found.args and "tokenizer" not in found.args}
+    kept = () if "tokenizer" in found.args else ("revision", "subfolder")
+    options = {key: found.args[key] for key in kept if key in found.args}
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, trust_remote_code=trusted, **options)
     except LOADING_ERRORS as error:

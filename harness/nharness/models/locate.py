@@ -4,7 +4,7 @@
    nonlinear function of projections of one input, and is itself projected back to that input's width, is the hidden
    vector of a feed-forward block.
 2. Find the module whose input the hidden vector is, and whose output the gate is; where there is none (functional
-   activation, fused experts) remember the weights, and the sites are reached by following the data when they are needed.
+   activation, fused experts) remember the weights; such sites are reached by following the data when they are needed.
 3. Group the blocks by decoder layer: the module path up to its first number.
 
 4. A projection whose result goes through an activation function itself gates something else: no feed-forward block.
@@ -42,8 +42,8 @@ def locate(model: nn.Module, plugins: Sequence[Architecture] = ()) -> NeuronMap:
     blocks = [block for block in _distinct(traced.blocks) if block.parameter not in traced.activated]
     if not blocks:
         raise ModelError(
-            f"no feed-forward block found in {type(model).__name__}: no projection takes an elementwise nonlinear function "
-            "of projections of one vector back to the width of that vector"
+            f"no feed-forward block found in {type(model).__name__}: no projection takes an elementwise nonlinear "
+            "function of projections of one vector back to the width of that vector"
         )
     _require_tokens(model, blocks)
     return NeuronMap(tuple(_layer(model, traced, index, group) for index, group in enumerate(_grouped(blocks))))
@@ -75,8 +75,6 @@ def _grouped(blocks: Sequence[FoundBlock]) -> list[list[FoundBlock]]:
     for block in blocks:
         groups.setdefault(_layer_path(block.path), []).append(block)
     return [sorted(group, key=lambda block: block.routed) for group in groups.values()]
-
-
 
 
 def _layer_path(path: str) -> str:
@@ -148,8 +146,10 @@ def _name_inside(model: nn.Module, block: FoundBlock, parameter: str) -> str:
 
 
 def _module_taps(traced: Trace, block: FoundBlock) -> dict[str, ModuleTap]:
-    """Return the sites of a dense block that are a module's input or output; a module that
-    runs more often than the block is shared with another block, and of no use."""
+    """Return the sites of a dense block that are a module's input or output.
+
+    A module that runs more often than the block is shared with another block, and of no use.
+    """
     taps: dict[str, ModuleTap] = {}
     passes = traced.calls[block.path]
     takers = [name for name in traced.took.get(block.hidden_root, ()) if traced.calls[name] == passes]

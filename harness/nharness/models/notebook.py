@@ -40,7 +40,8 @@ def apply(
     """
     neuron_map = locate(model)
     pairs = _pairs(neurons, language, neuron_map)
-    with apply_edits(model, neuron_map, _edits(pairs, intervention, value, site), backend=backend, scope=scope) as report:
+    edits = _edits(pairs, intervention, value, site)
+    with apply_edits(model, neuron_map, edits, backend=backend, scope=scope) as report:
         yield report
 
 

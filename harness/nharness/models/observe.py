@@ -68,8 +68,8 @@ def _by_expert(
     experts = torch.where(rows < 0, seen.segment.experts, taken)
     order = torch.argsort(experts * (rows.max() + 2) + rows) if len(rows) else rows
     counts = torch.bincount(experts, minlength=seen.segment.experts + 1).tolist()
-    pieces = values[order].split(counts)
-    for expert, (piece, places) in enumerate(zip(pieces[:-1], rows[order].split(counts)[:-1], strict=True)):
+    pieces, places_of = torch.split(values[order], counts), torch.split(rows[order], counts)
+    for expert, (piece, places) in enumerate(zip(pieces[:-1], places_of[:-1], strict=True)):
         if len(piece):
             first = seen.segment.first_unit + expert * seen.segment.width
             on_activation(Observation(seen.site, seen.layer.index, first, piece, places))

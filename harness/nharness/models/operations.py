@@ -23,7 +23,9 @@ ALIASES = _names(
     "unflatten detach view_as reshape_as cpu cuda alias expand expand_as dropout1d feature_dropout"
 )
 # The result holds some of the values: another part of the same projection.
-PARTS = _names("chunk split tensor_split unbind getitem select narrow unsafe_chunk unsafe_split split_with_sizes index_select")
+PARTS = _names(
+    "chunk split tensor_split unbind getitem select narrow unsafe_chunk unsafe_split split_with_sizes index_select"
+)
 # One value from one value, and by itself no activation function (a block is no feed-forward block for having these).
 NEUTRAL = _names(
     "add sub mul div radd rsub rmul rtruediv truediv neg pow rpow square sqrt rsqrt abs clamp clip clamp_min clamp_max "

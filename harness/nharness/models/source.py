@@ -1,4 +1,4 @@
-"""Where a model is: a folder, a GGUF file, a registered name, or a name on the hub; all mistakes answered in one sentence."""
+"""Where a model is: a folder, a GGUF file, a registered name, or a name on the hub; one sentence for every mistake."""
 
 from __future__ import annotations
 
@@ -80,8 +80,11 @@ def _registered(target: str | Path | Callable[[], ModelSource | str | Path]) -> 
 def _near_folder(path: Path, named: Iterable[str]) -> str:
     """Return what there is that is called almost like `path`."""
     there = [str(child) for child in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(str(path), there, n=1, cutoff=0.6) or difflib.get_close_matches(path.name, list(named), n=1)
-    return f"; did you mean {close[0]!r}?" if close else "; expected a folder with config.json and weights, or a name on the hub"
+    close = difflib.get_close_matches(str(path), there, n=1, cutoff=0.6)
+    close = close or difflib.get_close_matches(path.name, list(named), n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return "; expected a folder with config.json and weights, or a name on the hub"
 
 
 def check_folder(folder: Path, args: Mapping[str, Scalar]) -> None:
@@ -133,7 +136,8 @@ def _check_safetensors(file: Path) -> None:
             pass
     except (SafetensorError, OSError) as error:
         size = file.stat().st_size
-        raise ModelError(f"{file} ({size} bytes) is truncated or no safetensors file: {error}; copy it again") from error
+        what = f"{file} ({size} bytes) is truncated or no safetensors file"
+        raise ModelError(f"{what}: {error}; copy it again") from error
 
 
 def check_config(name: str, config: Mapping[str, Any], *, trust_remote_code: bool) -> None:
@@ -149,7 +153,8 @@ def check_config(name: str, config: Mapping[str, Any], *, trust_remote_code: boo
     if model_type in CONFIG_MAPPING:
         made = ", ".join(config.get("architectures") or [model_type])
         raise ModelError(f"{name} is no causal language model: it is {made}; expected a decoder that predicts tokens")
-    raise ModelError(f"{name} has the model type {model_type!r}{nearest(model_type, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)}")
+    near = nearest(model_type, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    raise ModelError(f"{name} has the unknown model type {model_type!r}{near}")
 
 
 def read_config(found: Found) -> dict[str, Any]:

@@ -6,9 +6,10 @@ Shapes: `S` rows (tokens, or routed token-expert pairs), `I` neurons of one expe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -62,22 +63,19 @@ def visit_segment(model: nn.Module, target: Target, visitor: Visitor) -> Iterato
 
 @contextmanager
 def _visit_targets(model: nn.Module, targets: Sequence[Target], visitor: Visitor) -> Iterator[None]:
-    handles: list[Any] = []
     followed: dict[str, list[Target]] = {}
-    try:
+    with ExitStack() as stack:
         for layer, segment, site in targets:
             _require(layer, segment, site)
             tap = segment.tap(site)
             if tap is None:
                 followed.setdefault(segment.block, []).append((layer, segment, site))
             else:
-                handles.append(_hook(model.get_submodule(tap.module), tap, (layer, segment, site), visitor))
+                hook = _hook(model.get_submodule(tap.module), tap, (layer, segment, site), visitor)
+                stack.callback(hook.remove)
         for block, inside in followed.items():
-            handles.extend(_follow(model, block, inside, visitor))
+            stack.enter_context(_following(model, block, inside, visitor))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def wanted_sites(neuron_map: NeuronMap, sites: Iterable[str]) -> list[tuple[LayerNeurons, str]]:
@@ -124,7 +122,7 @@ def _hook(module: nn.Module, tap: ModuleTap, target: Target, visitor: Visitor) -
 
 
 def token_rows(segment: Segment, tensor: Tensor) -> Tensor | None:
-    """Return the flat token index b*T + t of each row of a block that sees [T, B, I]; None for one that sees [B, T, I]."""
+    """Return the flat token index b*T + t of each row of a block that sees [T, B, I]; None where it sees [B, T, I]."""
     if not segment.time_first or tensor.ndim != 3:
         return None
     length, batch = tensor.shape[:2]
@@ -132,71 +130,105 @@ def token_rows(segment: Segment, tensor: Tensor) -> Tensor | None:
     return (torch.arange(batch, device=tensor.device) * length + time).reshape(-1)
 
 
-def _follow(model: nn.Module, block: str, targets: Sequence[Target], visitor: Visitor) -> list[Any]:
+@dataclass
+class _Watch:
+    """Who wants to see the sites of one block: one follower serves them all, in the order in which they came.
+
+    A second follower would not recognise the tensors that the first one puts in place.
+    """
+
+    block: str
+    visitors: list[tuple[Sequence[Target], Visitor]] = field(default_factory=list)
+    running: list[ExitStack] = field(default_factory=list)
+    handles: list[Any] = field(default_factory=list)
+
+    def start(self, module: nn.Module) -> None:
+        """Follow the data whenever `module` runs."""
+
+        def before(*_: Any) -> None:
+            self.running.append(ExitStack())
+            self.running[-1].enter_context(SiteFollower(_parameters_of(self.block, module), self.visitors))
+
+        def after(*_: Any) -> None:
+            if self.running:
+                self.running.pop().close()
+
+        self.handles = [
+            module.register_forward_pre_hook(before),
+            module.register_forward_hook(after, always_call=True),
+        ]
+
+
+_WATCHES: WeakKeyDictionary[nn.Module, _Watch] = WeakKeyDictionary()
+
+
+@contextmanager
+def _following(model: nn.Module, block: str, targets: Sequence[Target], visitor: Visitor) -> Iterator[None]:
     """Follow the data inside one block while it runs."""
     module = model.get_submodule(block)
-    active: list[SiteFollower] = []
-
-    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        follower = SiteFollower(_parameters_of(model, block, module), targets, visitor)
-        active.append(follower)
-        follower.__enter__()
-
-    def after(*_: Any) -> None:
-        if active:
-            active.pop().__exit__(None, None, None)
-
-    return [
-        module.register_forward_pre_hook(before, with_kwargs=True),
-        module.register_forward_hook(after, always_call=True),
-    ]
+    watch = _WATCHES.setdefault(module, _Watch(block))
+    if not watch.visitors:
+        watch.start(module)
+    entry = (targets, visitor)
+    watch.visitors.append(entry)
+    try:
+        yield
+    finally:
+        watch.visitors.remove(entry)
+        if not watch.visitors:
+            for handle in watch.handles:
+                handle.remove()
 
 
-def _parameters_of(model: nn.Module, block: str, module: nn.Module) -> dict[int, str]:
+def _parameters_of(block: str, module: nn.Module) -> dict[int, str]:
     """Name the parameters of a block by identity, as they are at this moment (they may be moved or reloaded)."""
     prefix = f"{block}." if block else ""
     return {id(parameter): f"{prefix}{name}" for name, parameter in module.named_parameters(remove_duplicate=False)}
 
 
 class SiteFollower(Follower):
-    """Call the visitor at the sites of some segments of one block."""
+    """Call visitors, one after the other, at the sites of some segments of one block."""
 
-    def __init__(self, parameters: Mapping[int, str], targets: Sequence[Target], visitor: Visitor) -> None:
+    def __init__(self, parameters: Mapping[int, str], visitors: Sequence[tuple[Sequence[Target], Visitor]]) -> None:
         super().__init__(parameters)
-        self.targets, self.visitor = targets, visitor
+        self.visits = [(target, visitor) for targets, visitor in visitors for target in targets]
 
     def on_product(self, gate: Tensor, up: Tensor, product: Product, mark: Mark) -> tuple[Tensor, Tensor]:
         """Visit the gate and the up projection of a gated segment."""
         keys = {"gate": _keys(product.gate_leaves), UP: _keys(product.up_leaves)}
         factors = {"gate": gate, UP: up}
-        for layer, segment, site in self.targets:
+        for target, visitor in self.visits:
+            _, segment, site = target
             if site in factors and segment.gate_leaves == keys["gate"] and segment.up_leaves == keys[UP]:
-                factors[site] = self._visit((layer, segment, site), factors[site], mark)
+                factors[site] = _visit(target, visitor, factors[site], mark)
         return factors["gate"], factors[UP]
 
     def on_arrival(self, arrival: Arrival) -> Tensor:
         """Visit the hidden vector, and the gate of a segment in which both are the same."""
         values = arrival.values
-        for layer, segment, site in self.targets:
+        for target, visitor in self.visits:
+            _, segment, site = target
             if arrival.weight.parameter == segment.down.parameter and (site == "hidden" or not segment.gated):
-                values = self._visit_arrival((layer, segment, site), values, arrival)
+                values = _visit_arrival(target, visitor, values, arrival)
         return values
 
-    def _visit_arrival(self, target: Target, values: Tensor, arrival: Arrival) -> Tensor:
-        """Visit a vector that stands in the last dimension, or in the last but one of a matrix of columns."""
-        if arrival.unit_dim == -1:
-            return self._visit(target, values, arrival.mark)
-        if values.shape[-1] == 1:
-            # A column is put back as it came: other strides would choose another kernel, which rounds otherwise.
-            return self._visit(target, values.squeeze(-1), arrival.mark).unsqueeze(-1)
-        return self._visit(target, values.transpose(-1, -2), arrival.mark).transpose(-1, -2)
 
-    def _visit(self, target: Target, values: Tensor, mark: Mark) -> Tensor:
-        layer, segment, site = target
-        flat = values.reshape(-1, segment.width)
-        experts, rows = (mark.experts, mark.rows) if segment.routed else (None, token_rows(segment, values))
-        changed = self.visitor(SiteValues(layer, segment, site, flat, rows, experts))
-        return values if changed is None else changed.reshape(values.shape)
+def _visit_arrival(target: Target, visitor: Visitor, values: Tensor, arrival: Arrival) -> Tensor:
+    """Visit a vector that stands in the last dimension, or in the last but one of a matrix of columns."""
+    if arrival.unit_dim == -1:
+        return _visit(target, visitor, values, arrival.mark)
+    if values.shape[-1] == 1:
+        # A column is put back as it came: other strides would choose another kernel, which rounds otherwise.
+        return _visit(target, visitor, values.squeeze(-1), arrival.mark).unsqueeze(-1)
+    return _visit(target, visitor, values.transpose(-1, -2), arrival.mark).transpose(-1, -2)
+
+
+def _visit(target: Target, visitor: Visitor, values: Tensor, mark: Mark) -> Tensor:
+    layer, segment, site = target
+    flat = values.reshape(-1, segment.width)
+    experts, rows = (mark.experts, mark.rows) if segment.routed else (None, token_rows(segment, values))
+    changed = visitor(SiteValues(layer, segment, site, flat, rows, experts))
+    return values if changed is None else changed.reshape(values.shape)
 
 
 def _keys(leaves: frozenset[Leaf]) -> frozenset[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""One traced forward pass over a few tokens: every down projection that was reached, and what each module took and gave."""
+"""One traced forward pass over a few tokens: every down projection reached, and what each module took and gave."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nharness.errors import ModelError
-from nharness.models.flow import Flow, Leaf, Mark, settled_root
+from nharness.models.flow import Flow, Leaf, settled_root
 from nharness.models.follow import Arrival, Follower
 from nharness.models.operations import INTEGERS, tensors_in
 

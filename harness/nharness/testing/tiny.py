@@ -48,12 +48,12 @@ def tiny_model(model_type: str, seed: int = 0) -> PreTrainedModel:
     part = PARTS.get(model_type)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        automatic: Any = AutoModelForCausalLM
         if part is None:
-            model = AutoModelForCausalLM.from_config(config)
+            model: PreTrainedModel = automatic.from_config(config).float().eval()
         else:
             kind = getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type])
-            model = kind(getattr(config, part))
-        model = model.float().eval()
+            model = kind(getattr(config, part)).float().eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.normal_(0.0, 0.1) if parameter.ndim > 1 else parameter.uniform_(0.5, 1.0)

@@ -15,20 +15,24 @@ BY_NAME: Mapping[str, Any] = {
     **_all(99, "vocab_size decoder_vocab_size unpadded_vocab_size vocab_size_per_layer_input"),
     **_all(
         32,
-        "hidden_size d_model n_embd emb_dim embedding_dim embedding_size word_embed_proj_dim input_embedding_size lru_width "
-        "output_embedding_size attention_hidden_size backbone_hidden_size",
+        "hidden_size d_model n_embd emb_dim embedding_dim embedding_size word_embed_proj_dim input_embedding_size "
+        "output_embedding_size attention_hidden_size backbone_hidden_size lru_width",
     ),
     **_all(
         40,
-        "intermediate_size ffn_dim dff dim_ff d_inner encoder_ffn_dim decoder_ffn_dim feed_forward_size ffn_hidden_size "
-        "intermediate_size_mlp dense_intermediate_size n_inner",
+        "intermediate_size ffn_dim dff dim_ff d_inner encoder_ffn_dim decoder_ffn_dim feed_forward_size "
+        "ffn_hidden_size intermediate_size_mlp dense_intermediate_size n_inner",
     ),
     **_all(
         24,
         "moe_intermediate_size shared_intermediate_size shared_expert_intermediate_size expert_ffn_hidden_size "
         "moe_shared_expert_intermediate_size shared_experts_intermediate_size",
     ),
-    **_all(2, "num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_decoder_layers num_encoder_layers"),
+    **_all(
+        2,
+        "num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_decoder_layers "
+        "num_encoder_layers",
+    ),
     **_all(
         4,
         "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads attention_heads "
@@ -42,8 +46,14 @@ BY_NAME: Mapping[str, Any] = {
     **_all(16, "kv_lora_rank q_lora_rank router_hidden_size laurel_rank"),
     **_all(4, "qk_rope_head_dim rotary_dim"),
     **_all(8, "qk_nope_head_dim v_head_dim"),
-    **_all(64, "max_position_embeddings n_positions n_ctx max_seq_len model_max_length max_target_positions context_length"),
-    **_all(16, "sliding_window attention_window_size local_attention window_size sliding_window_size attention_chunk_size"),
+    **_all(
+        64,
+        "max_position_embeddings n_positions n_ctx max_seq_len model_max_length max_target_positions context_length",
+    ),
+    **_all(
+        16,
+        "sliding_window attention_window_size local_attention window_size sliding_window_size attention_chunk_size",
+    ),
     **_all(8, "linear_head_dim linear_key_head_dim linear_value_head_dim index_head_dim mamba_d_head mamba_head_dim"),
     **_all(4, "linear_num_heads linear_num_key_heads linear_num_value_heads index_n_heads mamba_num_heads"),
     **_all(8, "mamba_d_state ssm_state_size state_size hidden_size_per_layer_input"),
@@ -75,14 +85,19 @@ BY_MODEL: Mapping[str, Mapping[str, Any]] = {
     },
     "cohere_compass_text": {
         "layer_types": ["sliding_attention", "full_attention"],
-        "rope_parameters": {name: {"rope_type": "default", "rope_theta": 1e4} for name in ("sliding_attention", "full_attention")},
+        "rope_parameters": {
+            "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+            "full_attention": {"rope_type": "default", "rope_theta": 1e4},
+        },
     },
     "dbrx": {
         "attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 10000.0},
         "ffn_config": {"ffn_hidden_size": 40, "moe_num_experts": 4, "moe_top_k": 2},
     },
     "gemma3n_text": {"num_kv_shared_layers": 0, "activation_sparsity_pattern": [0.5, 0.0]},
-    "gemma4_unified": {"vision_config": {"mm_embed_dim": 32, "mm_posemb_size": 16, "patch_size": 4, "output_proj_dims": 32}},
+    "gemma4_unified": {
+        "vision_config": {"mm_embed_dim": 32, "mm_posemb_size": 16, "patch_size": 4, "output_proj_dims": 32}
+    },
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "granitemoehybrid": {"mamba_n_heads": 8, "mamba_d_head": 8, "layer_types": ["mamba", "attention"]},
     "inkling_text": {"n_shared_experts": 2},
@@ -101,7 +116,12 @@ BY_MODEL: Mapping[str, Mapping[str, Any]] = {
         "axial_pos_shape": [8, 8],
         "local_attn_chunk_length": 8,
     },
-    "roc_bert": {"pronunciation_vocab_size": 9, "shape_vocab_size": 9, "pronunciation_embed_dim": 8, "shape_embed_dim": 8},
+    "roc_bert": {
+        "pronunciation_vocab_size": 9,
+        "shape_vocab_size": 9,
+        "pronunciation_embed_dim": 8,
+        "shape_embed_dim": 8,
+    },
     "xmod": {"default_language": "en_XX"},
     "zamba": {
         "num_hidden_layers": 4,

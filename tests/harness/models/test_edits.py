@@ -1,0 +1,269 @@
+"""Edits beyond zero: validation, values, scopes, experts implementations, compiled models, notebook."""
+
+import numpy as np
+import pytest
+import torch
+
+import nharness
+from nharness.errors import ModelError, UnknownNameError
+from nharness.models import Edit, ValueEdit, apply_edits, locate, observe, selected
+from nharness.testing.tiny import tiny_config, tiny_model
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' own
+
+
+@pytest.fixture
+def llama():
+    model = tiny_model("llama")
+    return model, locate(model)
+
+
+@pytest.fixture
+def ids():
+    return torch.randint(3, 99, (2, 7), generator=torch.Generator().manual_seed(3))
+
+
+def logits(model, ids, **options):
+    with torch.no_grad():
+        return model(input_ids=ids, **options).logits
+
+
+def by_hand(model, ids, change):
+    """Llama's logits with `change(layer, gate, up)` giving the hidden vector, recomputed from the weights."""
+    handles = []
+    for index, layer in enumerate(model.model.layers):
+        mlp = layer.mlp
+
+        def replace(module, args, output, mlp=mlp, index=index):
+            gate = torch.nn.functional.silu(args[0] @ mlp.gate_proj.weight.T)
+            return change(index, gate, args[0] @ mlp.up_proj.weight.T) @ mlp.down_proj.weight.T
+
+        handles.append(mlp.register_forward_hook(replace))
+    result = logits(model, ids)
+    for handle in handles:
+        handle.remove()
+    return result
+
+
+@pytest.mark.parametrize("site", ["gate", "hidden"])
+def test_affine_edit_equals_the_layer_recomputed_by_hand(llama, ids, site):
+    model, neuron_map = llama
+    units, scale, shift = torch.tensor([3, 5, 11]), torch.tensor([0.5, -1.0, 0.0]), torch.tensor([0.2, 0.0, -0.7])
+
+    def change(index, gate, up):
+        gate = gate.clone()
+        hidden = gate * up
+        if index == 1:
+            target = gate if site == "gate" else hidden
+            target[..., units] = target[..., units] * scale + shift
+        return gate * up if site == "gate" else hidden
+
+    expected = by_hand(model, ids, change)
+    with apply_edits(model, neuron_map, [Edit(1, site, units, scale, shift)], backend="hook") as report:
+        torch.testing.assert_close(logits(model, ids), expected, atol=2e-6, rtol=1e-5)
+    assert report.edited_activations == 3 * ids.numel()
+
+
+def test_edits_of_the_same_unit_are_applied_in_order(llama, ids):
+    model, neuron_map = llama
+    parts = [Edit.affine(0, [4], scale=2.0, shift=1.0), Edit.affine(0, [4], scale=3.0, shift=-1.0)]
+    results = []
+    for edits in (parts, [Edit.affine(0, [4], scale=6.0, shift=2.0)]):
+        with apply_edits(model, neuron_map, edits, backend="hook"):
+            results.append(logits(model, ids))
+    torch.testing.assert_close(*results)
+
+
+def test_constant_at_the_gate_cannot_be_folded(llama):
+    model, neuron_map = llama
+    edit = Edit.affine(0, [4], scale=0.0, shift=1.0, site="gate")
+    with pytest.raises(ModelError, match="a constant at the gate is not a constant at the hidden site"), \
+         apply_edits(model, neuron_map, [edit], backend="fold"):  # fmt: skip
+        pass
+    with apply_edits(model, neuron_map, [edit]) as report:
+        assert report.backend == "hook"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (Edit.zero(2, [0]), "no layer 2: the model has feed-forward layers 0 to 1"),
+        (Edit.zero(0, [40]), "units 0 to 39, got 40 to 40"),
+        (Edit.zero(0, [-1]), "got -1 to -1"),
+        (Edit.zero(0, [1, 1]), "named twice"),
+        (Edit.zero(0, [1], site="attention"), "no site 'attention'"),
+        (Edit(0, "hidden", torch.tensor([1, 2]), torch.zeros(1), torch.zeros(2)), "2 units, but 1 scales"),
+        (Edit(0, "hidden", torch.tensor([1.0]), torch.zeros(1), torch.zeros(1)), "units must be int64"),
+    ],
+)
+def test_edits_that_do_not_fit_are_refused(llama, edit, message):
+    with pytest.raises(ModelError, match=message), apply_edits(*llama, [edit]):
+        pass
+
+
+def test_up_of_a_block_without_a_gate_is_refused_naming_the_layer():
+    model = tiny_model("gpt2")
+    with pytest.raises(ModelError, match=r"layer 0 \(transformer.h.0.mlp\) has no site 'up'"), \
+         observe(model, locate(model), ["up"], print):  # fmt: skip
+        pass
+
+
+def test_values_take_the_place_of_activations(llama, ids):
+    model, neuron_map = llama
+    units, given = torch.tensor([7, 2]), []
+
+    def values(rows):
+        given.append(rows)
+        return torch.stack([rows.float(), -rows.float()], dim=1)
+
+    seen = []
+    with apply_edits(model, neuron_map, [ValueEdit(1, "hidden", units, values)]) as report, \
+         observe(model, neuron_map, ["hidden"], seen.append):  # fmt: skip
+        logits(model, ids)
+    after = next(o.values for o in seen if o.layer == 1)
+    assert torch.equal(after[:, 7], torch.arange(14.0))
+    assert torch.equal(after[:, 2], -torch.arange(14.0))
+    assert torch.equal(given[0], torch.arange(14))
+    assert (report.backend, report.edited_activations) == ("hook", 28)
+
+
+def test_values_reach_the_experts_tokens_only(ids):
+    model = tiny_model("mixtral")
+    neuron_map = locate(model)
+    width, rows = 40, []
+    edit = ValueEdit(0, "hidden", torch.tensor([2 * width + 5]), lambda r: (rows.append(r), torch.full((len(r), 1), 9.0))[1])
+    seen = []
+    with apply_edits(model, neuron_map, [edit]) as report, observe(model, neuron_map, ["hidden"], seen.append):
+        logits(model, ids)
+    for o in seen:
+        hit = o.values == 9.0
+        assert bool(hit.any()) == (o.layer == 0 and o.first_unit == 2 * width)
+        if hit.any():
+            assert torch.equal(hit.nonzero()[:, 1].unique(), torch.tensor([5]))
+            assert sorted(rows[0].tolist()) == o.rows.tolist()
+            assert report.edited_activations == len(o.rows)
+
+
+def test_generation_scope_leaves_the_prompt_alone(llama, ids):
+    model, neuron_map = llama
+    edits = [Edit.zero(layer, torch.arange(40)) for layer in (0, 1)]
+    clean = logits(model, ids)
+    with apply_edits(model, neuron_map, edits, scope="generation") as report:
+        assert report.backend == "hook"
+        first = model(input_ids=ids, use_cache=True)
+        assert torch.equal(first.logits, clean)
+        assert report.edited_activations == 0
+        token = ids[:, :1]
+        edited = logits(model, token, past_key_values=first.past_key_values)
+        assert report.edited_activations == 2 * 2 * 40
+        assert torch.equal(logits(model, token), logits(model, token))
+        assert report.edited_activations == 2 * 2 * 40  # one token without a cache is a prompt
+    unedited = logits(model, token, past_key_values=model(input_ids=ids, use_cache=True).past_key_values)
+    assert not torch.equal(edited, unedited)
+    with pytest.raises(ModelError, match="only the tokens after the prompt"), \
+         apply_edits(model, neuron_map, edits, scope="generation", backend="fold"):  # fmt: skip
+        pass
+
+
+@pytest.mark.parametrize("name", ["mixtral", "gpt_oss", "deepseek_v3", "nemotron_h"])
+def test_every_experts_implementation_shows_the_same_neurons(name, ids):
+    found = {}
+    for implementation in ("eager", "grouped_mm", "batched_mm"):
+        model = tiny_model(name)
+        model.set_experts_implementation(implementation)
+        neuron_map = locate(model)
+        seen = {}
+        with observe(model, neuron_map, ["gate", "hidden"], lambda o, seen=seen: seen.setdefault((o.site, o.layer, o.first_unit), o)):
+            clean = logits(model, ids)
+        edits = [Edit.zero(layer.index, torch.arange(0, layer.width, 3)) for layer in neuron_map.layers]
+        with apply_edits(model, neuron_map, edits, backend="hook") as report:
+            edited = logits(model, ids)
+        assert not torch.equal(clean, edited)
+        found[implementation] = neuron_map.layer_widths, seen, edited, report.edited_activations
+    widths, expected, edited, count = found.pop("eager")
+    for other_widths, seen, other_edited, other_count in found.values():
+        assert other_widths == widths
+        assert seen.keys() == expected.keys()
+        assert other_count == count
+        torch.testing.assert_close(other_edited, edited, atol=1e-5, rtol=1e-4)
+        for key, o in seen.items():
+            assert o.rows is None or torch.equal(o.rows, expected[key].rows)
+            torch.testing.assert_close(o.values, expected[key].values, atol=1e-5, rtol=1e-4)
+
+
+def test_low_precision_weights_are_folded_only_when_nothing_is_rounded(llama):
+    model, neuron_map = llama
+    model.bfloat16()
+    for scale, backend in ((0.0, "fold"), (-1.0, "fold"), (0.3, "hook")):
+        with apply_edits(model, neuron_map, [Edit.affine(0, [1], scale=scale, shift=0.0)]) as report:
+            assert report.backend == backend
+
+
+def test_compiled_models_are_edited_by_folding_and_hooks_say_why_not(llama, ids):
+    model, neuron_map = llama
+    expected = {}
+    edits = [Edit.zero(0, [1, 2, 3])]
+    with apply_edits(model, neuron_map, edits):
+        expected["zero"] = logits(model, ids)
+    compiled = torch.compile(model, backend="eager")
+    clean = logits(compiled, ids)
+    torch.testing.assert_close(clean, logits(model, ids))
+    names = locate(model)
+    assert names == neuron_map
+    with apply_edits(model, neuron_map, edits, backend="fold"):
+        torch.testing.assert_close(logits(compiled, ids), expected["zero"])
+    torch.testing.assert_close(logits(compiled, ids), clean)
+    outer = locate(compiled)
+    with pytest.raises(ModelError, match="ignored by the compiled code"), \
+         apply_edits(compiled, outer, edits, backend="hook"):  # fmt: skip
+        pass
+    torch._dynamo.reset()
+    with apply_edits(model, neuron_map, edits, backend="hook"):
+        torch.testing.assert_close(logits(torch.compile(model, backend="eager"), ids), expected["zero"])
+    torch._dynamo.reset()
+
+
+def test_shared_weights_are_edited_in_one_place_by_hooks(ids):
+    model = tiny_model("zamba")
+    neuron_map = locate(model)
+    with apply_edits(model, neuron_map, [Edit.zero(0, torch.arange(40))]) as report:
+        assert report.backend == "hook"
+        logits(model, ids, use_cache=False)
+    assert report.edited_activations == 40 * ids.numel()
+
+
+def test_a_plugin_decides_first(llama):
+    model, neuron_map = llama
+    assert locate(model, [lambda _: None, lambda _: neuron_map]) is neuron_map
+
+
+def test_notebook(llama, ids, tmp_path):
+    model, neuron_map = llama
+    clean = logits(model, ids)
+    with nharness.apply(model, [(0, 1), (1, 5)]) as report:
+        edited = logits(model, ids)
+    assert report.edited_activations == 2 * ids.numel()
+    assert not torch.equal(edited, clean)
+    membership = np.zeros((2, 80), dtype=bool)
+    membership[1, [1, 45]] = True
+    file = tmp_path / "neurons.safetensors"
+    nharness.Detection("lape", ("en", "zh"), (40, 40), membership, np.zeros(80, np.float32), "high").save(file)
+    with nharness.apply(model, file, language="zh", intervention="scale", value=0.0):
+        assert torch.equal(logits(model, ids), edited)
+    assert selected(neuron_map, file, "zh") == ((1,), (5,))
+    with pytest.raises(ModelError, match="which language"), nharness.apply(model, file):
+        pass
+    with pytest.raises(UnknownNameError, match="did you mean 'zero'"), nharness.apply(model, [], intervention="zeros"):
+        pass
+
+
+def test_tiny_models_are_the_same_for_the_same_seed():
+    state = torch.random.get_rng_state()
+    first, again, other = tiny_model("llama"), tiny_model("llama"), tiny_model("llama", seed=1)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+    with pytest.raises(UnknownNameError, match="did you mean 'llama'"):
+        tiny_config("lama")
+    with pytest.raises(ModelError, match="timm"):
+        tiny_config("gemma3n")
