@@ -166,9 +166,14 @@ def allowed(model: type[BaseModel], option: str) -> str:
 
 def _allowed(schema: Mapping[str, Any]) -> str:
     if "const" in schema or "enum" in schema:
-        return "one of " + ", ".join(repr(choice) for choice in schema.get("enum", [schema.get("const")]))
-    bounds = [f"{words} {schema[key]:g}" for key, words in _BOUNDS.items() if key in schema]
+        choices = [repr(choice) for choice in schema.get("enum", [schema.get("const")])]
+        return ("one of " if len(choices) > 1 else "") + ", ".join(choices)
+    bounds = [f"{words} {_plain(schema[key])}" for key, words in _BOUNDS.items() if key in schema]
     return " ".join(filter(None, [_TYPES.get(schema.get("type", ""), ""), " and ".join(bounds)]))
+
+
+def _plain(bound: float) -> str:
+    return f"{bound:g}" if abs(bound) < 1e5 else f"{bound:,.0f}"
 
 
 _BOUNDS = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
