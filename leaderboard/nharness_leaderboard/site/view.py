@@ -120,7 +120,7 @@ def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
 
 def _heat(cell: CellResult, task: Task, own: str | None, largest: float, alpha: float) -> HeatCell:
     harm = None if cell.change is None else (cell.change if task.direction == "lower" else -cell.change)
-    places = 3 if largest < 10 else 1
+    places = 4 if largest < 0.1 else 3 if largest < 10 else 1
     shade = round(100 * abs(harm) / largest) if harm is not None and largest else 0
     significant = cell.q is not None and cell.q < alpha
     return HeatCell(

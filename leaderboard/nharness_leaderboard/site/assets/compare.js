@@ -129,7 +129,7 @@
         var own = t.owners[i] === t.languages[j] ? " own" : "";
         if (v === null) return make("td", { "class": "c failed" + own }, "failed");
         var mark = t.sig && t.sig[i][j] ? make("sup", {}, "*") : null;
-        return make("td", { "class": "c " + (v < 0 ? "gain" : "harm") + own, style: "--v:" + (largest ? Math.round(100 * Math.abs(v) / largest) : 0) + "%", "data-value": v }, [n.fixed(v, largest < 10 ? 3 : 1), mark]);
+        return make("td", { "class": "c " + (v < 0 ? "gain" : "harm") + own, style: "--v:" + (largest ? Math.round(100 * Math.abs(v) / largest) : 0) + "%", "data-value": v }, [n.fixed(v, largest < 0.1 ? 4 : largest < 10 ? 3 : 1), mark]);
       })));
     });
     return make("section", {}, [make("h2", {}, title), make("div", { "class": "scroll", tabindex: "0", role: "region", "aria-label": title }, make("table", { "class": "heat" }, [

@@ -1,0 +1,149 @@
+"""Charts of what switching neurons off does: against random neurons, by dose, language by language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nharness.record.cells import Task
+from nharness.record.model import Record
+from nharness.record.results import CurvePoint
+from nharness.record.tables import Row
+from nharness.record.types import Estimate
+from nharness_leaderboard.charts.frame import CONTROL, HARM, SHADES, Chart, frame, plain
+
+
+def control_chart(record: Record, task: Task) -> Chart | None:
+    """Return each language's harm by its own neurons beside the harm by every random draw of the same size."""
+    sign = 1 if task.direction == "lower" else -1
+    draws = record.controls.draws if record.controls else ()
+    owners = {target.name: target.language for target in record.targets}
+    rows: list[Row] = []
+    for draw in draws:
+        tag = owners.get(draw.target)
+        change = draw.changes.get(task.name, {}).get(tag or "")
+        if tag is not None and change is not None:
+            rows.append({"language": tag, "neurons": "random", "harm": sign * change, "low": None, "high": None})
+    summary = record.summary_of(task.name)
+    for row in summary.rows if summary else ():
+        if row.on_target is not None:
+            low, high = row.on_target.interval or (None, None)
+            rows.append(
+                {"language": row.language, "neurons": "detected", "harm": row.on_target.value, "low": low, "high": high}
+            )
+    if not draws or not any(row["neurons"] == "random" for row in rows):
+        return None
+    colour = {"field": "neurons", "type": "nominal", "title": None,
+              "scale": {"domain": ["detected", "random"], "range": [HARM, CONTROL]}}  # fmt: skip
+    detected = [{"filter": "datum.neurons === 'detected'"}]
+    x = {"field": "harm", "type": "quantitative", "title": f"harm to the own language ({plain(task.unit)})"}
+    spec = frame(f"Own-language harm against random neurons, {task.name}", rows) | {
+        "width": 560,
+        "height": {"step": 22},
+        "encoding": {"y": {"field": "language", "type": "nominal", "sort": list(record.languages), "title": None}},
+        "layer": [
+            {"transform": [{"filter": "datum.neurons === 'random'"}],
+             "mark": {"type": "tick", "thickness": 1.5, "opacity": 0.7, "tooltip": True},
+             "encoding": {"x": x, "color": colour}},
+            {"transform": detected, "mark": {"type": "rule", "strokeWidth": 2, "color": HARM},
+             "encoding": {"x": {"field": "low", "type": "quantitative", "title": x["title"]}, "x2": {"field": "high"}}},
+            {"transform": detected, "mark": {"type": "point", "filled": True, "size": 70, "tooltip": True},
+             "encoding": {"x": x, "color": colour}},
+        ],
+    }  # fmt: skip
+    caption = (
+        "The dot is the language's own neurons, with interval; each tick is as many random neurons, layer by layer."
+    )
+    return Chart(f"controls-{task.name}", f"Against random neurons: {task.name}", caption, spec)
+
+
+def curve_chart(record: Record, task: Task, axis: str) -> Chart | None:
+    """Return selectivity against budget or strength: the detector with its interval, random neurons as a band."""
+    points = sorted((p for p in record.curve if p.task == task.name and p.axis == axis), key=lambda p: p.value)
+    rows = [_curve_row(point) for point in points]
+    if len(rows) < 2:
+        return None
+    scale = {"type": "log"} if axis == "budget" and points[0].value > 0 else {"zero": False}
+    title = "share of neurons per language" if axis == "budget" else "strength"
+    marks = {"format": "~g", "values": _powers(points)} if axis == "budget" else {"format": "~g", "tickCount": 6}
+    x = {"field": axis, "type": "quantitative", "scale": scale, "title": title, "axis": marks}
+    band = {"type": "area", "opacity": 0.25}
+    spec = frame(f"Selectivity against {axis}, {task.name}", rows) | {
+        "width": 560,
+        "height": 240,
+        "encoding": {"x": x},
+        "layer": [
+            {"mark": band | {"color": CONTROL}, "encoding": _span("random_low", "random_high", task)},
+            {"mark": {"type": "line", "color": CONTROL, "strokeDash": [4, 3]}, "encoding": {"y": _y("random_mean")}},
+            {"mark": band | {"color": HARM}, "encoding": _span("selectivity_low", "selectivity_high", task)},
+            {"mark": {"type": "line", "color": HARM, "point": {"color": HARM}, "tooltip": True},
+             "encoding": {"y": _y("selectivity")}},
+        ],
+    }  # fmt: skip
+    caption = "Harm to the own language minus mean harm to the others; the grey band is random neurons."
+    return Chart(f"curve-{task.name}-{axis}", f"Dose and response: {task.name} by {axis}", caption, spec)
+
+
+def matrix_chart(record: Record, task: Task) -> Chart:
+    """Return the language-by-language matrix of harm, numbers on it, significance marked: for papers."""
+    sign = 1 if task.direction == "lower" else -1
+    rows: list[Row] = [
+        {"target": cell.target, "language": cell.language, "harm": None if cell.change is None else sign * cell.change,
+         "mark": "*" if cell.q is not None and cell.q < 1 - record.analysis.confidence else ""}
+        for cell in record.cells if cell.task == task.name
+    ]  # fmt: skip
+    largest = max((abs(float(row["harm"] or 0)) for row in rows), default=0.0) or 1.0
+    axis = {"labelAngle": 0, "orient": "top"}
+    scale = {"domain": [-largest, 0, largest], "range": SHADES, "interpolate": "rgb"}
+    unit = plain(task.unit)
+    shown = "datum.harm === null ? '' : (abs(datum.harm) < 0.0005 ? '0' : format(datum.harm, '+.3f')) + datum.mark"
+    across = {"field": "language", "type": "nominal", "sort": list(task.languages), "title": "evaluated"}
+    down = {"field": "target", "type": "nominal", "sort": [t.name for t in record.targets], "title": "deactivated"}
+    spec = frame(f"Harm by language, {task.name}", rows) | {
+        "width": {"step": 44},
+        "height": {"step": 26},
+        "transform": [{"calculate": shown, "as": "label"}],
+        "encoding": {"x": across | {"axis": axis}, "y": down},
+        "layer": [
+            {"mark": {"type": "rect", "tooltip": True},
+             "encoding": {"color": {"field": "harm", "type": "quantitative", "title": unit, "scale": scale}}},
+            {"mark": {"type": "text", "fontSize": 9, "color": "#111111"}, "encoding": {"text": {"field": "label"}}},
+        ],
+    }  # fmt: skip
+    caption = (
+        f"Rows: neurons deactivated. Columns: language evaluated. Positive is harm, in {task.unit}. * q below 0.05."
+    )
+    return Chart(f"matrix-{task.name}", f"Language by language: {task.name}", caption, spec)
+
+
+def _powers(points: Sequence[CurvePoint]) -> list[float]:
+    """Return the powers of ten, and three times those, between the first and the last point."""
+    low, high = points[0].value * 0.999, points[-1].value * 1.001
+    return [m * 10.0**e for e in range(-8, 1) for m in (1, 3) if low <= m * 10.0**e <= high]
+
+
+def _y(field: str) -> Mapping[str, Any]:
+    return {"field": field, "type": "quantitative"}
+
+
+def _span(low: str, high: str, task: Task) -> Mapping[str, Any]:
+    title = f"selectivity ({plain(task.unit)})"
+    return {"y": {"field": low, "type": "quantitative", "title": title}, "y2": {"field": high}}
+
+
+def _curve_row(point: CurvePoint) -> Row:
+    low, high = _ends(point.selectivity)
+    band = point.controls
+    return {
+        point.axis: point.value, "neurons": point.neurons,
+        "selectivity": point.selectivity.value if point.selectivity else None,
+        "selectivity_low": low, "selectivity_high": high,
+        "on_target": point.on_target.value if point.on_target else None,
+        "off_target": point.off_target.value if point.off_target else None,
+        "random_mean": band.mean if band else None,
+        "random_low": band.low if band else None, "random_high": band.high if band else None,
+    }  # fmt: skip
+
+
+def _ends(estimate: Estimate | None) -> tuple[float | None, float | None]:
+    return estimate.interval if estimate and estimate.interval else (None, None)
