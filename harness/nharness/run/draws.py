@@ -2,7 +2,7 @@
 
 Legend: `B` rows of a forward pass, `T` its length, `N` donor tokens, `n` neurons of a change.
 
-1. Donor text runs through the model as it is, and what the neurons said at its tokens is kept, float32 [N, n]; an
+1. Donor text runs through the model as it is, and what the neurons said at its tokens is kept, [N, n]; an
    expert says 0 at a token that was not sent to it.
 2. Before every forward pass of the edited model a hook on the input embeddings reads the token ids [B, T] and chooses
    the donor token of every position, one for all neurons and layers.
@@ -62,8 +62,8 @@ def drawn_edits(
 ) -> Iterator[list[ValueEdit]]:
     """Give the edits of the changes that draw their values, for the evaluation of text in `languages`.
 
-    The model must be unedited on entry; the hook that chooses donor tokens is removed on leaving. Raises `CellError`
-    for a document without a parallel one.
+    The model must be unedited on entry; the hook that chooses donor tokens is removed on leaving. A document without a
+    parallel one raises `CellError` when it is evaluated.
     """
     edits: list[ValueEdit] = []
     handles = []
@@ -120,10 +120,10 @@ def _by_layer(change: Change, neuron_map: NeuronMap) -> Iterator[tuple[int, NDAr
 def donor_values(
     engine: PerplexityEngine, neuron_map: NeuronMap, change: Change, documents: Sequence[EncodedDocument]
 ) -> Tensor:
-    """Return what the change's neurons say at every token that the model reads of the documents, float32 [N, n]."""
+    """Return what the change's neurons say at every token that the model reads of the documents, [N, n]."""
     offsets = np.cumsum([0, *(read_length(engine, document) for document in documents)])
     pieces = [(place, piece) for place, document in enumerate(documents) for piece in pieces_of(engine, document)]
-    values = torch.zeros(int(offsets[-1]), change.flat.size, device=engine.model.device)
+    values = torch.zeros(int(offsets[-1]), change.flat.size, device=engine.model.device, dtype=engine.model.dtype)
     layers = {layer: (columns, units) for layer, columns, units in _by_layer(change, neuron_map)}
     pending: Tensor = torch.zeros(0, dtype=torch.int64)
 
@@ -196,13 +196,12 @@ def _patch(change: Change, text: DonorText, languages: tuple[str, ...]) -> tuple
         own = text.evaluated(tag)
         parallel = _parallel(text, donor, [document.id for document in own])
         for document in own:
-            if document.id not in parallel:
-                raise CellError(f"document {document.id!r} ({tag}) has no parallel one in {donor!r}, which patch needs")
+            paired = document.id in parallel
             length = read_length(text.engine, document)
             for piece in pieces_of(text.engine, document):
-                target = _Target(piece.tokens, piece.start, length, len(documents))
+                target = _Target(piece, length, len(documents) if paired else None, donor)
                 finder.setdefault(_key(piece.tokens), []).append(target)
-            documents.append(parallel[document.id])
+            documents += [parallel[document.id]] if paired else []
     return documents, _PlaceFinder(finder, [read_length(text.engine, document) for document in documents])
 
 
@@ -214,12 +213,12 @@ def _parallel(text: DonorText, donor: str, ids: Sequence[str]) -> dict[str, Enco
 
 @dataclass(frozen=True)
 class _Target:
-    """A window of an evaluated document: its tokens, where it starts, the document's length, the donor's number."""
+    """A window of an evaluated document, the document's length, the number of its parallel one, and its language."""
 
-    tokens: NDArray[np.int64]
-    start: int
+    piece: Piece
     length: int
-    donor: int
+    donor: int | None
+    language: str
 
 
 class _PlaceFinder:
@@ -235,7 +234,13 @@ class _PlaceFinder:
 
     def _row(self, row: NDArray[np.int64]) -> NDArray[np.int64]:
         target = self._found(row)
-        place = np.minimum(target.start + np.arange(len(row)), target.length - 1)
+        if target.donor is None:
+            document = target.piece.document
+            raise CellError(
+                f"document {document.id!r} ({document.language}) has no parallel one in {target.language!r}, "
+                "which intervention patch needs"
+            )
+        place = np.minimum(target.piece.start + np.arange(len(row)), target.length - 1)
         ratio = (self._lengths[target.donor] - 1) / max(target.length - 1, 1)
         return np.asarray(self._offsets[target.donor] + np.floor(place * ratio + 0.5).astype(np.int64))
 
@@ -245,11 +250,11 @@ class _PlaceFinder:
             target
             for length in range(1, min(KEY_TOKENS, len(row)) + 1)
             for target in self._finder.get(row[:length].tobytes(), ())
-            if len(target.tokens) <= len(row) and np.array_equal(target.tokens, row[: len(target.tokens)])
+            if np.array_equal(target.piece.tokens, row[: len(target.piece.tokens)])
         ]
         if not matches:
             raise CellError("intervention patch edits whole evaluation documents only, and this text is none of them")
-        return max(matches, key=lambda target: len(target.tokens))
+        return max(matches, key=lambda target: len(target.piece.tokens))
 
 
 def _key(tokens: NDArray[np.int64]) -> bytes:

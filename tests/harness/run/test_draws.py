@@ -198,6 +198,7 @@ def test_text_without_a_parallel_is_refused(loaded):
     text = donor_text(engine, make_corpus(en=ENGLISH, de=GERMAN[:2]))
     with pytest.raises(CellError, match=r"document 'd2' \(en\) has no parallel one in 'de'"):
         scored(engine, neuron_map, text, [change("patch", ("de",))], "en")
+    assert scored(engine, neuron_map, text, [change("patch", ("en",))], "de")[1] > 0  # all of these have one
     parallel = donor_text(engine, make_corpus(en=ENGLISH, de=GERMAN))
     edits = drawn_edits([change("patch", ("de",))], neuron_map, parallel, ["en"])
     with pytest.raises(CellError, match="this text is none of them"), edits as found, apply_edits(loaded.model, neuron_map, found):
