@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nharness.corpora import Corpus, Document
+from nharness.corpora import Corpus, Document, EncodedDocument
 from nharness.errors import CellError
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import WindowPolicy, default_policy
@@ -14,6 +14,7 @@ from nharness.intervention import Change
 from nharness.models import apply_edits, load_model, locate, observe
 from nharness.plugins import Plugins
 from nharness.run.draws import DonorText, donor_values, drawn_edits
+from nharness.testing.tiny import tiny_model
 
 ENGLISH = ["The menu shows all open windows.", "Click the cell that you want to change, then press Enter.", "Save the file."]
 GERMAN = ["Das Menü zeigt alle offenen Fenster.", "Klicken Sie in die Zelle, die Sie ändern möchten.", "Datei speichern und schließen."]
@@ -221,3 +222,29 @@ def test_hooks_are_gone_afterwards_whatever_happened(loaded):
         fail()
     assert during == [1]
     assert not embeddings._forward_pre_hooks
+
+
+def test_an_expert_says_nothing_at_a_token_that_was_not_sent_to_it():
+    model = tiny_model("mixtral")
+    neuron_map = locate(model)
+    engine = PerplexityEngine(model, None, policy=WindowPolicy(window=64, stride=64, prefix=1), batch_tokens=40)
+    random = np.random.default_rng(0)
+    documents = [EncodedDocument(f"d{n}", "en", "", 0, random.integers(2, 90, n), 0, n, 0) for n in (9, 14, 5)]
+    everything = np.arange(sum(neuron_map.layer_widths))
+    bank = donor_values(engine, neuron_map, change("resample", (), everything), documents)
+    starts = np.cumsum([0, *neuron_map.layer_widths])
+    expected = []
+    for document in documents:
+        said = torch.zeros(len(document.tokens), len(everything))
+
+        def keep(seen, said=said):
+            first = starts[seen.layer] + seen.first_unit
+            rows = torch.arange(len(said)) if seen.rows is None else seen.rows
+            said[rows, first : first + seen.values.shape[1]] = seen.values
+
+        ids = torch.from_numpy(np.concatenate([[1], document.tokens])[None, :-1])
+        with torch.no_grad(), observe(model, neuron_map, ["hidden"], keep):
+            model(ids)
+        expected.append(said)
+    assert torch.allclose(bank, torch.cat(expected), atol=1e-5)
+    assert (bank == 0).float().mean() > 0.2  # neurons of experts that a token was not sent to
