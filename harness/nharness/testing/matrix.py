@@ -59,9 +59,9 @@ def render(rows: dict[str, tuple[str, ...]]) -> str:
     lines = [
         "# Which models are supported",
         "",
-        f"Made with transformers {transformers.__version__}: of its {len(rows)} causal-LM model types, {len(located)}",
-        "are located, observed and edited exactly, which the tests check on a tiny random model of each. Sites are found",
-        "by structure and one traced forward pass, never by name; what is not listed is tried in the same way.",
+        f"Made with transformers {transformers.__version__}: of its {len(rows)} causal-LM types, {len(located)}",
+        "are located, observed and edited exactly, which the tests check on a tiny random model of each. Sites are",
+        "found by structure and one traced forward pass, never by name; what is not listed is tried in the same way.",
         "",
         "`module`: the site is what a module takes or gives. `following`: it is reached by following the data through",
         "the block, which costs a few microseconds per operation.",

@@ -56,6 +56,9 @@ BY_NAME: Mapping[str, Any] = {
     ),
     **_all(8, "linear_head_dim linear_key_head_dim linear_value_head_dim index_head_dim mamba_d_head mamba_head_dim"),
     **_all(4, "linear_num_heads linear_num_key_heads linear_num_value_heads index_n_heads mamba_num_heads"),
+    **_all(16, "mamba_chunk_size chunk_size"),
+    **_all(1, "first_k_dense_replace num_dense_layers"),
+    **_all([0], "mlp_only_layers"),
     **_all(8, "mamba_d_state ssm_state_size state_size hidden_size_per_layer_input"),
     **_all(0, "pad_token_id"),
     **_all(1, "bos_token_id decoder_start_token_id"),
@@ -74,6 +77,7 @@ UNBUILDABLE: Mapping[str, str] = {
     "gemma4_unified_assistant": "it drafts for another model, whose cache it needs",
 }
 BY_MODEL: Mapping[str, Mapping[str, Any]] = {
+    "beam": {"mlp_layer_types": ["dense", "sparse"]},
     "bamba": {"mamba_n_heads": 8, "mamba_d_head": 8},
     "blt": {
         "encoder_hash_byte_group_size": [2],
@@ -94,7 +98,9 @@ BY_MODEL: Mapping[str, Mapping[str, Any]] = {
         "attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 10000.0},
         "ffn_config": {"ffn_hidden_size": 40, "moe_num_experts": 4, "moe_top_k": 2},
     },
+    "falcon_h1": {"mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_d_head": 8},
     "gemma3n_text": {"num_kv_shared_layers": 0, "activation_sparsity_pattern": [0.5, 0.0]},
+    "gemma4_text": {"enable_moe_block": True},
     "gemma4_unified": {
         "vision_config": {"mm_embed_dim": 32, "mm_posemb_size": 16, "patch_size": 4, "output_proj_dims": 32}
     },
@@ -102,7 +108,7 @@ BY_MODEL: Mapping[str, Mapping[str, Any]] = {
     "granitemoehybrid": {"mamba_n_heads": 8, "mamba_d_head": 8, "layer_types": ["mamba", "attention"]},
     "inkling_text": {"n_shared_experts": 2},
     "inkling2_text": {"n_shared_experts": 2},
-    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "longcat_flash": {"head_dim": 4, "zero_expert_num": 2},
     "mamba2": {"head_dim": 16, "num_heads": 4, "n_groups": 2},
     "musicgen": {"decoder": {"num_codebooks": 1}},

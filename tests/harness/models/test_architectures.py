@@ -3,6 +3,7 @@
 import inspect
 import types
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,11 +11,13 @@ from transformers import __version__
 
 from nharness.errors import ModelError
 from nharness.models import Edit, apply_edits, locate, observe
+from nharness.testing.matrix import describe, describe_map
 from nharness.testing.tiny import architectures, tiny_model
 from nharness.testing.tiny_sizes import UNBUILDABLE
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' own, about ways to run its models
 
+MATRIX = Path(__file__).resolve().parents[3] / "docs" / "support-matrix.md"
 NO_FEED_FORWARD = ("mamba", "mamba2", "falcon_mamba")
 NOT_TOKENS = ("blt", "cpmant", "prophetnet")
 LOCATED = [name for name in architectures() if name not in {*UNBUILDABLE, *NO_FEED_FORWARD, *NOT_TOKENS}]
@@ -333,6 +336,29 @@ def test_models_without_feed_forward_blocks_are_refused(name):
 def test_models_whose_blocks_do_not_see_tokens_are_refused(name):
     with pytest.raises(ModelError, match="vectors for 10 tokens"):
         locate(tiny_model(name))
+
+
+def test_documented(arch, documented):
+    assert documented[arch.name] == list(describe_map(arch.model, arch.map))
+
+
+@pytest.mark.parametrize("name", [*UNBUILDABLE, *NO_FEED_FORWARD, *NOT_TOKENS])
+def test_refusals_documented(name, documented):
+    assert documented[name] == list(describe(name))
+
+
+def test_every_architecture_is_documented(documented):
+    assert sorted(documented) == sorted(architectures())
+
+
+@pytest.fixture(scope="module")
+def documented():
+    """{model type: cells}; `python -m nharness.testing.matrix docs/support-matrix.md` makes the file anew."""
+    text = MATRIX.read_text(encoding="utf-8")
+    if f"transformers {__version__}:" not in text:
+        pytest.skip(f"the support matrix was not made with transformers {__version__}")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")]
+    return {row[0]: row[1:] for row in rows if row[0] != "model type"}
 
 
 def test_enough_architectures():
