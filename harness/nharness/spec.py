@@ -55,8 +55,8 @@ class CorpusSpec(Value):
     detect_split: str | None = Field(None, description="the source's split to detect on; null finds one by name")
     eval_split: str | None = None
     streaming: bool = False
-    detect_tokens: int = Field(40_000, ge=1, description="most tokens per language that detection records")
-    eval_tokens: int = Field(8_000, ge=1, description="most tokens per language that perplexity is measured on")
+    detect_tokens: int = Field(30_000, ge=1, description="most tokens per language that detection records")
+    eval_tokens: int = Field(4_000, ge=1, description="most tokens per language that perplexity is measured on")
     tokens_of_interest: Literal["all", "response"] = "all"
 
 
@@ -79,7 +79,7 @@ class ControlSpec(Value):
     match: Literal["layer", "frequency", "uniform"] = "layer"
     draws: int = Field(5, ge=0, le=1000, description="most draws per target")
     least: int = Field(5, ge=0, description="fewest draws before a decision may stop them")
-    eval_tokens: int = Field(3_000, ge=1, description="tokens per language of the sample that controls are judged on")
+    eval_tokens: int = Field(1_000, ge=1, description="tokens per language of the sample that controls are judged on")
 
 
 class AnalysisSpec(Value):

@@ -131,15 +131,15 @@ TEXT = (
     Option("--corpus", "corpus.name", str, "registered name, folder, file, or hub dataset (default sample)", "NAME"),
     Option("--corpus-args", "corpus", pairs, "text_column=..., id_column=..., config=..., ...", "K=V,..."),
     Option(
-        "--detect-tokens", "corpus.detect_tokens", int, "most tokens per language for detection (default 40000)", "N"
+        "--detect-tokens", "corpus.detect_tokens", int, "most tokens per language for detection (default 30000)", "N"
     ),
-    Option("--eval-tokens", "corpus.eval_tokens", int, "most tokens per language for perplexity (default 8000)", "N"),
+    Option("--eval-tokens", "corpus.eval_tokens", int, "most tokens per language for perplexity (default 4000)", "N"),
     Option(
         "--tokens", "corpus.tokens_of_interest", str, "all, or response: the prompt's tokens are not counted", "WHICH"
     ),
 )
 TASKS = (
-    Option("--tasks", "tasks", words, "ppl, task families, or lm-eval task names (default ppl)", "A,B"),
+    Option("--tasks", "tasks", words, "ppl, families, lm-eval tasks (default ppl; on the sample text also continuation)", "A,B"),
     Option("--limit", "task_options.limit", int, "items per lm-eval task and language", "N"),
     Option("--num-fewshot", "task_options.num_fewshot", int, "few-shot examples", "N"),
     Option("--include-path", "task_options.include_path", words, "folders with lm-eval YAML tasks", "DIR,..."),
@@ -152,7 +152,7 @@ RIGOUR = (
     Option("--controls", "controls.draws", int, "most matched random draws per target (default 5)", "N"),
     Option("--control-match", "controls.match", str, "layer, frequency, uniform (default layer)", "HOW"),
     Option("--control-tasks", "controls.tasks", words, "tasks that controls are measured on (default ppl)", "A,B"),
-    Option("--control-tokens", "controls.eval_tokens", int, "tokens per language for controls (default 3000)", "N"),
+    Option("--control-tokens", "controls.eval_tokens", int, "tokens per language for controls (default 1000)", "N"),
     Option("--bootstrap-draws", "analysis.bootstrap_draws", int, "bootstrap draws (default 2000)", "N"),
     Option("--precision", "analysis.precision", number_or_none, "stop a cell at this half-width in bits per byte", "X"),
     Option("--folds", "folds", int, "re-detect on N disjoint corpus parts", "N"),

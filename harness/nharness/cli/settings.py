@@ -18,6 +18,7 @@ from nharness.errors import OptionError, UnknownNameError, UsageError
 from nharness.languages import parse_languages
 from nharness.spec import RunSpec
 
+FIRST_TASKS, FIRST_ITEMS = ("ppl", "continuation"), 12
 BY_NAME: Mapping[str, Option] = {option.name: option for option in ALL}
 
 
@@ -41,7 +42,7 @@ def configured(folder: Path) -> tuple[dict[str, Any], str]:
 def build_spec(settings: Mapping[str, Any]) -> RunSpec:
     """Return the specification that settings (by option name) come to; raises `UsageError` in one sentence."""
     document: dict[str, Any] = {}
-    for name, value in settings.items():
+    for name, value in {**_first_look(settings), **settings}.items():
         _put(document, BY_NAME[name].place, value)
     per_detector = document.pop("detector_options", {})
     per_intervention = document.pop("intervention_options", {})
@@ -52,6 +53,13 @@ def build_spec(settings: Mapping[str, Any]) -> RunSpec:
     if document.get("languages"):
         document["languages"] = list(parse_languages(document["languages"]))
     return checked(document)
+
+
+def _first_look(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run on the sample text measures unless told otherwise: perplexity, and a few items of one task."""
+    if "tasks" in settings or "corpus" in settings:
+        return {}
+    return {"tasks": list(FIRST_TASKS), "limit": FIRST_ITEMS}
 
 
 def checked(document: Mapping[str, Any]) -> RunSpec:
