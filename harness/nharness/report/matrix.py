@@ -128,7 +128,7 @@ def _random(summary: TaskSummary) -> str:
     controls = summary.control_selectivity
     if controls is None:
         return "-"
-    p = "" if controls.p is None else f"p {controls.p:.3f}, "
+    p = "" if controls.p is None else "p < 0.001, " if controls.p < 0.001 else f"p {controls.p:.3f}, "
     return f"{controls.mean:+.4f} ({p}{controls.draws} draws)"
 
 
