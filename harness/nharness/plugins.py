@@ -57,6 +57,9 @@ class Plugins:
         self.pm.add_hookspecs(importlib.import_module("nharness.hookspecs"))
         self._strict = strict
         self._block = frozenset(block)
+        self.arguments: Mapping[str, Any] = {  # what makes the same plug-ins in another process
+            "extra": tuple(extra), "block": tuple(sorted(self._block)), "autoload": autoload, "strict": strict,
+        }  # fmt: skip
         self.statuses: list[PluginStatus] = []
         self._entries: dict[str, dict[str, Registered]] = {kind: {} for kind in KINDS}
         found = sorted(entry_points(group=GROUP), key=lambda point: point.name) if autoload else []

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nharness.cli.display import JsonDisplay, LiveDisplay, PlainDisplay, both
+from nharness.cli.options import pairs
 from nharness.cli.records_shown import show_record
 from nharness.errors import InterruptedRun
 from nharness.plugins import Plugins
@@ -44,7 +45,7 @@ def run_and_report(
         spec=spec, out=out, store=arguments.store, command=arguments.command_line, study=study,
         expression=arguments.expression,
         last_failed=arguments.last_failed, maxfail=arguments.maxfail, executor=arguments.executor,
-        workers=arguments.workers,
+        workers=arguments.workers, executor_options=_executor_options(arguments),
     )  # fmt: skip
     if verbosity >= 0:
         _header(request, plugins)
@@ -61,6 +62,11 @@ def run_and_report(
     else:
         _print_result(result, plugins, arguments.durations)
     return result.exit_code
+
+
+def _executor_options(arguments: argparse.Namespace) -> dict[str, object]:
+    found = pairs(arguments.executor_args or "")
+    return found if arguments.ray_address is None else {**found, "address": arguments.ray_address}
 
 
 def default_out(spec: RunSpec) -> Path:

@@ -29,7 +29,7 @@ STAGE = "evaluate"
 
 @dataclass
 class Evaluation:
-    """Outcomes of the cells that were asked for, in order of completion, and what they cost."""
+    """Outcomes of the cells that were asked for, in the plan's order when all is done, and what they cost."""
 
     plan: Plan
     worker: Worker
@@ -54,6 +54,7 @@ class Evaluation:
         self._refuse_idle_edits()
         for requested in self._control_rounds(controls):
             self._evaluate(requested, prepared)
+        self.outcomes = {cell: self.outcomes[cell] for cell in self.plan.cells if cell in self.outcomes}
         done = [o for o in self.outcomes.values() if o.status == "passed"]
         reused = sum(outcome.reused for outcome in done)
         left = len(self.plan.cells) - len(self.outcomes)

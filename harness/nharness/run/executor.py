@@ -1,19 +1,34 @@
-"""Executors decide where jobs run; the local one runs them in this process, one after the other."""
+"""Executors decide where work is done; the local one does it in this process, one piece after the other.
+
+There are two kinds of work: shards of text to record statistics on, and jobs of cells to evaluate.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
+from nharness.recording.recorder import Parts
 from nharness.run.jobs import Done, Job
+from nharness.run.recipe import Recipe, recorder_of
 from nharness.run.worker import Worker
+from nharness.statistics import Statistics
+
+Shard = tuple[str, Sequence[Parts]]
+"""A language and some of its documents."""
+Seen = Callable[[int], None]
 
 
 class Executor(ABC):
-    """Base of executors; made with the worker of this process, the number of workers, and options."""
+    """Base of executors; made with the worker of this process, the number of workers, and options by name."""
 
-    def __init__(self, worker: Worker, workers: int = 1) -> None:
-        self.worker, self.workers = worker, workers
+    def __init__(self, worker: Worker, workers: int = 1, options: Mapping[str, Any] | None = None) -> None:
+        self.worker, self.workers, self.options = worker, workers, dict(options or {})
+
+    @abstractmethod
+    def record(self, recipe: Recipe, shards: Iterable[Shard], seen: Seen) -> Iterator[dict[str, Statistics]]:
+        """Yield the statistics of every shard by site, in the order of the shards; `seen(tokens)` tells of progress."""
 
     @abstractmethod
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
@@ -25,7 +40,13 @@ class Executor(ABC):
 
 
 class LocalExecutor(Executor):
-    """Jobs in order, in this process."""
+    """Work in order, in this process."""
+
+    def record(self, recipe: Recipe, shards: Iterable[Shard], seen: Seen) -> Iterator[dict[str, Statistics]]:
+        """Yield the statistics of one shard after the other."""
+        recorder = recorder_of(self.worker, recipe)
+        for language, documents in shards:
+            yield recorder.record_shard(language, documents, seen)
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
         """Yield cells in the order of the plan."""

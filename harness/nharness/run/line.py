@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -70,17 +71,16 @@ def run(
         listen(Noted("warning", text))
 
     worker = load_worker(resolved, listen)
-    recorded = record_evidence(worker, needs_of(resolved), store, listen)
-    detected = detect(resolved.detectors, recorded, listen)
-    prepared = _prepare(resolved, recorded, detected)
-    executor = _executor(request, resolved, worker)
-    before = worker.checksum()
-    evaluation = Evaluation(plan, worker, executor, store, plugins, listen, stop, request.maxfail)
-    try:
-        evaluation.run(prepared)
-    finally:
-        folder.remember_failed(evaluation.failed)
-        executor.close()
+    with closing(_executor(request, resolved, worker)) as executor:
+        recorded = record_evidence(worker, needs_of(resolved), store, listen, executor)
+        detected = detect(resolved.detectors, recorded, listen)
+        prepared = _prepare(resolved, recorded, detected)
+        before = worker.checksum()
+        evaluation = Evaluation(plan, worker, executor, store, plugins, listen, stop, request.maxfail)
+        try:
+            evaluation.run(prepared)
+        finally:
+            folder.remember_failed(evaluation.failed)
     if worker.checksum() != before:
         raise NharnessError("the model's parameters are not what they were before the edits; no record was written")
     records = RecordWriter(request, folder, evaluation, prepared, detected).write()
@@ -121,5 +121,6 @@ def _prepare(resolved: Resolved, recorded: Recorded, detected: Mapping[str, Dete
 def _executor(request: RunRequest, resolved: Resolved, worker: Worker) -> Executor:
     if request.executor == "local":
         return LocalExecutor(worker)
-    made: Executor = resolved.plugins.resolve("executors", request.executor)(worker, request.workers)
+    kind = resolved.plugins.resolve("executors", request.executor)
+    made: Executor = kind(worker, request.workers, request.executor_options)
     return made

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nharness.corpora import EncodingPolicy
 from nharness.detector import Evidence, Need
 from nharness.record.sources import CorpusSplit
-from nharness.recording import Fold, Recorder, RecordingOptions, Text, encoded_documents, policy_provenance, shards_of
+from nharness.recording import Fold, RecordingOptions, Text, encoded_documents, policy_provenance, shards_of
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Parts
 from nharness.run.events import Listener, StageAdvanced, StageFinished, StageStarted
+from nharness.run.executor import Executor, LocalExecutor, Shard
+from nharness.run.recipe import Recipe, recorder_of, settled
 from nharness.run.store import Store, content_key, file_digest
 from nharness.run.worker import Worker
 from nharness.statistics import Statistics, merge
@@ -48,13 +50,47 @@ class _Language:
     reused: bool
 
 
-def record_evidence(worker: Worker, needs: Iterable[Need], store: Store, listen: Listener) -> Recorded:
-    """Return what the detectors of a run need, recorded on the detection split or taken from the store."""
+@dataclass(frozen=True)
+class _Sent:
+    """What is known of a shard on its way: its language, the ids of its documents, their bytes."""
+
+    tag: str
+    ids: tuple[str, ...]
+    bytes: int
+
+
+class _Sum:
+    """The shards of one language added up."""
+
+    def __init__(self) -> None:
+        self.ids: dict[str, None] = {}
+        self.bytes = 0
+        self._folds: dict[str, Fold] = {}
+
+    def add(self, part: _Sent, sites: Mapping[str, Statistics]) -> None:
+        self.ids.update(dict.fromkeys(part.ids))
+        self.bytes += part.bytes
+        for site, table in sites.items():
+            self._folds.setdefault(site, Fold()).add(table)
+
+    def result(self) -> dict[str, Statistics]:
+        return {site: fold.result() for site, fold in self._folds.items()}
+
+
+def record_evidence(
+    worker: Worker, needs: Iterable[Need], store: Store, listen: Listener, executor: Executor | None = None
+) -> Recorded:
+    """Return what the detectors of a run need, recorded on the detection split or taken from the store.
+
+    executor: where shards are recorded; in this process when there is none. The numbers do not depend on it.
+    """
     started = time.perf_counter()
     pass_ = _Pass(worker, tuple(sorted({(need.statistic, need.site) for need in needs})), store, listen)
     languages = worker.resolved.languages
     listen(StageStarted(STAGE, len(languages) * worker.resolved.spec.corpus.detect_tokens, "tokens"))
-    found = {tag: pass_.language(tag) for tag in languages}
+    known = {tag: pass_.stored(tag) for tag in languages}
+    made = pass_.record([tag for tag in languages if known[tag] is None], executor or LocalExecutor(worker))
+    found = {tag: made[tag] if language is None else language for tag, language in known.items()}
     first = found[languages[0]]
     sites = {site: merge([language.sites[site] for language in found.values()]) for site in first.sites}
     totals = next(iter(sites.values())).totals
@@ -78,71 +114,30 @@ def record_evidence(worker: Worker, needs: Iterable[Need], store: Store, listen:
 
 
 class _Pass:
-    """The pass over all languages with one recorder."""
+    """The pass over all languages."""
 
     def __init__(self, worker: Worker, needs: Sequence[tuple[str, str]], store: Store, listen: Listener) -> None:
-        spec, plugins = worker.resolved.spec, worker.resolved.plugins
-        self._worker, self._needs, self._store, self._listen = worker, needs, store, listen
+        spec, corpus = worker.resolved.spec, worker.resolved.corpus
+        self._worker, self._store, self._listen = worker, store, listen
         policy = EncodingPolicy(max_length=spec.model.max_length, interest=spec.corpus.tokens_of_interest)
-        corpus = worker.resolved.corpus
         self._text = Text(
             worker.loaded.tokenizer, {tag: corpus.documents(tag, "detect") for tag in worker.resolved.languages},
             policy, spec.corpus.detect_tokens,
         )  # fmt: skip
         options = RecordingOptions(batch_tokens=spec.model.batch_tokens, length=policy.max_length)
+        policies = policy_provenance(worker.loaded.model, policy, spec.corpus.detect_tokens, options)
         self._key: dict[str, Any] = {
             "identity": worker.identity, "corpus": corpus.fingerprint, "needs": needs, "split": "detect",
-            "policy": policy_provenance(worker.loaded.model, policy, spec.corpus.detect_tokens, options),
-            "languages": worker.resolved.languages,
+            "policy": policies, "languages": worker.resolved.languages,
         }  # fmt: skip
-        provenance = {
+        self._recipe = Recipe(tuple(needs), options, {
             "model": worker.loaded.fingerprint, "tokenizer": worker.loaded.tokenizer_fingerprint,
-            "corpus": corpus.fingerprint, **self._key["policy"],
-        }  # fmt: skip
-        accumulators = {name: plugins.resolve("statistics", name) for name in plugins.entries("statistics")}
-        self._shard_documents = options.shard_documents
-        self._make = partial(Recorder, worker.loaded.model, worker.neuron_map, needs, options, accumulators, provenance)
-        self._recorder: Recorder | None = None
-        self._streams: dict[str, Iterator[Parts]] = {}
+            "corpus": corpus.fingerprint, **policies,
+        })  # fmt: skip
 
-    def language(self, tag: str) -> _Language:
-        """Return one language's statistics by site, from the store or from a pass over its text."""
-        key = content_key(stage="record", language=tag, **self._key)
-        found = self._stored(key)
-        if found is not None:
-            self._listen(StageAdvanced(STAGE, self._worker.resolved.spec.corpus.detect_tokens))
-            return found
-        ids: dict[str, None] = {}
-        size = 0
-        fold: dict[str, Fold] = {}
-        recorder = self._ready()
-        for shard in shards_of(self._streams[tag], self._shard_documents):
-            for site, part in recorder.record_shard(tag, shard, self._seen).items():
-                fold.setdefault(site, Fold()).add(part)
-            ids.update(dict.fromkeys(parts[0].id for parts in shard))
-            size += sum(part.bytes for parts in shard for part in parts)
-        sites = {site: sums.result() for site, sums in fold.items()}
-        self._keep(key, sites, list(ids), size)
-        return _Language(sites, tuple(ids), size, reused=False)
-
-    def _seen(self, tokens: int) -> None:
-        self._listen(StageAdvanced(STAGE, tokens, tokens))
-
-    def _ready(self) -> Recorder:
-        """Return the recorder, its settings made from the first documents of every language."""
-        if self._recorder is None:
-            self._recorder = self._make()
-            self._streams = {tag: encoded_documents(self._text, tag) for tag in self._text.documents}
-            if self._recorder.scouts():
-                first = {tag: list(itertools.islice(s, SCOUTED_DOCUMENTS)) for tag, s in self._streams.items()}
-                self._recorder.prepare(first)
-                self._streams = {tag: itertools.chain(first[tag], s) for tag, s in self._streams.items()}
-        return self._recorder
-
-    def _file(self, key: str, site: str) -> Path:
-        return self._store.path("statistics", f"{key}-{site}", "safetensors")
-
-    def _stored(self, key: str) -> _Language | None:
+    def stored(self, tag: str) -> _Language | None:
+        """Return one language's statistics by site from the store, None when they are not there or damaged."""
+        key = self._key_of(tag)
         entry = self._store.get("recorded", key)
         if entry is None:
             return None
@@ -150,14 +145,58 @@ class _Pass:
         if any(not p.is_file() or file_digest(p) != entry["sites"][site] for site, p in files.items()):
             return None
         sites = {site: load_statistics(path) for site, path in files.items()}
+        self._listen(StageAdvanced(STAGE, self._worker.resolved.spec.corpus.detect_tokens))
         return _Language(sites, tuple(entry["ids"]), entry["bytes"], reused=True)
 
-    def _keep(self, key: str, sites: Mapping[str, Statistics], ids: list[str], size: int) -> None:
-        digests: dict[str, Any] = {}
-        for site, found in sites.items():
-            found.save(self._file(key, site))
+    def record(self, tags: Sequence[str], executor: Executor) -> dict[str, _Language]:
+        """Return the statistics of languages from one pass over their text; each is kept as soon as it is complete."""
+        if not tags:
+            return {}
+        recipe, streams = self._prepared()
+        sent: deque[_Sent] = deque()
+        done: dict[str, _Language] = {}
+        sums: dict[str, _Sum] = {}
+
+        def shards() -> Iterator[Shard]:
+            for tag in tags:
+                for shard in shards_of(streams[tag], recipe.options.shard_documents):
+                    size = sum(part.bytes for parts in shard for part in parts)
+                    sent.append(_Sent(tag, tuple(parts[0].id for parts in shard), size))
+                    yield tag, shard
+
+        for sites in executor.record(recipe, shards(), self._seen):
+            part = sent.popleft()
+            for tag in [tag for tag in sums if tag != part.tag]:
+                done[tag] = self._keep(tag, sums.pop(tag))
+            sums.setdefault(part.tag, _Sum()).add(part, sites)
+        return done | {tag: self._keep(tag, rest) for tag, rest in sums.items()}
+
+    def _prepared(self) -> tuple[Recipe, dict[str, Iterator[Parts]]]:
+        """Return the recipe, its settings made from the first documents of every language, and the documents."""
+        recorder = recorder_of(self._worker, self._recipe)
+        streams = {tag: encoded_documents(self._text, tag) for tag in self._text.documents}
+        if recorder.scouts():
+            first = {tag: list(itertools.islice(s, SCOUTED_DOCUMENTS)) for tag, s in streams.items()}
+            recorder.prepare(first)
+            streams = {tag: itertools.chain(first[tag], s) for tag, s in streams.items()}
+        return settled(self._recipe, recorder), streams
+
+    def _seen(self, tokens: int) -> None:
+        self._listen(StageAdvanced(STAGE, tokens, tokens))
+
+    def _key_of(self, tag: str) -> str:
+        return content_key(stage="record", language=tag, **self._key)
+
+    def _file(self, key: str, site: str) -> Path:
+        return self._store.path("statistics", f"{key}-{site}", "safetensors")
+
+    def _keep(self, tag: str, found: _Sum) -> _Language:
+        key, sites, digests = self._key_of(tag), found.result(), {}
+        for site, table in sites.items():
+            table.save(self._file(key, site))
             digests[site] = file_digest(self._file(key, site))
-        self._store.put("recorded", key, {"sites": digests, "ids": ids, "bytes": size})
+        self._store.put("recorded", key, {"sites": digests, "ids": list(found.ids), "bytes": found.bytes})
+        return _Language(sites, tuple(found.ids), found.bytes, reused=False)
 
 
 def with_losses(recorded: Recorded, losses: Mapping[str, Any]) -> Recorded:

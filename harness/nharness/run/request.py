@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nharness.record.sources import Study
 from nharness.spec import RunSpec
@@ -23,3 +25,4 @@ class RunRequest:
     maxfail: int = 0
     executor: str = "local"
     workers: int = 1
+    executor_options: Mapping[str, Any] = field(default_factory=dict)

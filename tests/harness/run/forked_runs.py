@@ -1,0 +1,166 @@
+"""Runs that are forked off one process which has imported everything, so that fifty of them take seconds, not minutes.
+
+    python forked_runs.py FOLDER KILLS SEED [TMPFS]
+
+Prints one JSON document: what an uninterrupted run left behind, and what killed, starved and sharing ones did.
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from nharness.cli.main import main
+from nharness.run.store import Store
+
+SIZES = (60, 130, 170, 180, 200, 230, 260)  # KiB of a file system that is too small for a run
+
+
+def make_model(folder):
+    """Save a random model of two layers with the tokenizer of babel."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    import nharness_tasks
+
+    tokenizer = AutoTokenizer.from_pretrained(Path(nharness_tasks.__file__).parent / "babel" / "model")
+    torch.manual_seed(0)
+    config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=16, intermediate_size=40, num_hidden_layers=2, num_attention_heads=2,
+                         num_key_value_heads=2, eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id)  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+class Runs:
+    """Forks runs of one specification."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        make_model(folder / "model")
+        self.arguments = [
+            "run", "--detector", "lape", "--option", "top_rate=0.1", "--model", str(folder / "model"), "--languages", "en,de",
+            "--detect-tokens", "400", "--eval-tokens", "250", "--control-tokens", "120", "--max-length", "128", "--tasks", "ppl",
+            "--controls", "2", "--bootstrap-draws", "100", "-q",
+        ]  # fmt: skip
+
+    def fork(self, out, *more):
+        """Start a run, or go on with the one in `out`; return the process id."""
+        begun = (out / "run.json").exists()
+        argv = ["run", "--resume", "-q"] if begun else self.arguments
+        argv = [*argv, "--out", str(out), "--log-json", str(self.folder / f"{out.name}.jsonl"), *map(str, more)]
+        pid = os.fork()
+        if pid:
+            return pid
+        with (self.folder / f"{out.name}.txt").open("a") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        code = 70
+        with contextlib.suppress(BaseException):
+            code = main(argv)
+        sys.stdout.flush()
+        os._exit(code)
+
+    def wait(self, pid):
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def events(self, out):
+        return [json.loads(line) for line in (self.folder / f"{out.name}.jsonl").read_text().splitlines()]
+
+
+def stored(out):
+    """Return what is in a store and intact: by entry, the marks that change when it is written again."""
+    store = Store(out)
+    found = {}
+    for entry in store.entries():
+        if entry.kind != "cells" or store.get("cells", entry.key) is not None:
+            status = entry.path.stat()
+            found[f"{entry.kind}/{entry.path.name}"] = (status.st_ino, status.st_mtime_ns)
+    return found
+
+
+def left_behind(out, store=None):
+    """Return what must be the same after every run: the record without times, items and neurons, the store's entries."""
+    folder = out / "records" / "lape-zero"
+    record = json.loads((folder / "record.json").read_text())
+    for part in ("created", "command", "id"):
+        del record["identity"][part]
+    del record["cost"], record["detector"]["seconds"]
+    statistics = {path.name: path.read_bytes().hex() for path in (store or out / "store").rglob("*.safetensors")}
+    return {"record": record, "items": (folder / "items.jsonl").read_text(), "statistics": statistics,
+            "entries": sorted(stored(store or out / "store"))}  # fmt: skip
+
+
+def killed(runs, kills, seed, reference):
+    """Kill runs at random moments and go on with each; return how each fared."""
+    moments = random.Random(seed)
+    started = time.monotonic()
+    runs.wait(runs.fork(runs.folder / "timed"))
+    longest = time.monotonic() - started
+    trials = []
+    while len(trials) < kills:
+        out = runs.folder / f"killed{len(trials)}-{time.monotonic_ns()}"
+        pid = runs.fork(out)
+        time.sleep(moments.uniform(0, longest))
+        os.kill(pid, signal.SIGKILL)
+        if runs.wait(pid) != -signal.SIGKILL:
+            longest *= 0.9  # it had ended before: the machine has become faster
+            continue
+        before = stored(out / "store")
+        code = runs.wait(runs.fork(out))
+        after = stored(out / "store")
+        reused = sum(event["event"] == "CellFinished" and event["reused"] for event in runs.events(out))
+        trials.append({
+            "code": code, "stored": sum(name.startswith("cells/") for name in before), "reused": reused,
+            "rewritten": [name for name, mark in before.items() if after.get(name) != mark],
+            "same": code == 0 and left_behind(out) == reference,
+        })  # fmt: skip
+    return trials
+
+
+def starved(runs, place, reference):
+    """Run on file systems that are too small, then on the same ones grown; return how each fared."""
+    trials = []
+    for size in SIZES:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", place], check=True)
+        try:
+            out = place / f"starved{size}"
+            first = runs.wait(runs.fork(out))
+            said = (runs.folder / f"{out.name}.txt").read_text().strip().splitlines()[-1:]
+            before = stored(out / "store")
+            subprocess.run(["mount", "-o", "remount,size=16m", place], check=True)
+            code = runs.wait(runs.fork(out))
+            after = stored(out / "store")
+            trials.append({
+                "size": size, "first": first, "said": said, "code": code, "stored": len(before),
+                "rewritten": [name for name, mark in before.items() if after.get(name) != mark],
+                "same": code == 0 and left_behind(out) == reference,
+            })  # fmt: skip
+        finally:
+            subprocess.run(["umount", place], check=True)
+    return trials
+
+
+def sharing(runs, reference):
+    """Start two runs at once on one store; return how both fared."""
+    store = runs.folder / "shared"
+    outs = [runs.folder / "first", runs.folder / "second"]
+    codes = [runs.wait(pid) for pid in [runs.fork(out, "--store", store) for out in outs]]
+    return [{"code": code, "same": left_behind(out, store) == reference} for code, out in zip(codes, outs, strict=True)]
+
+
+if __name__ == "__main__":
+    folder, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    runs = Runs(folder)
+    with contextlib.redirect_stdout(sys.stderr):
+        code = main([*runs.arguments, "--out", str(folder / "whole")])  # in this process: imports whatever a run imports
+    reference = left_behind(folder / "whole")
+    found = {"code": code, "entries": len(reference["entries"]), "killed": killed(runs, kills, seed, reference)}
+    found["sharing"] = sharing(runs, reference)
+    if len(sys.argv) > 4:
+        found["starved"] = starved(runs, Path(sys.argv[4]), reference)
+    print(json.dumps(found))
