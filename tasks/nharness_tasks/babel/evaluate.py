@@ -2,7 +2,7 @@
 
 Per language, over the sample corpus's split `eval`: perplexity, `exp(total NLL / total tokens)`, of the network and of
 a unigram model (add-one smoothing, the same tokenizer, the same language's training text), and bits per UTF-8 byte. The
-shipped bfloat16 weights are computed with in float32. Writes `perplexity.json` and prints it as the card's tables.
+network is run in bfloat16, as it is shipped. Writes `perplexity.json` and prints it as the card's tables.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OUT_OF_DOMAIN = udhr.SOURCE
 
 def measure(folder: Path, work: Path) -> dict[str, Any]:
     """What `perplexity.json` holds; the training text is fetched into `work` for the unigram model."""
-    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     text = splits(work).train
     train = encode(tokenizer, text)
