@@ -245,12 +245,13 @@ def _spread(model: nn.Module) -> bool:
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
     """Put the model into evaluation mode and back."""
-    training = model.training
+    training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        for module in training:
+            module.training = True
 
 
 def shards_of(documents: Iterable[Parts], size: int) -> Iterator[list[Parts]]:

@@ -77,9 +77,10 @@ def probe_tokens(model: nn.Module) -> Tensor:
 
 def first_device(model: nn.Module) -> torch.device:
     """Return the device on which token ids are expected."""
-    parameter = next((input_embeddings(model) or model).parameters(), None)
+    parameters = [*(input_embeddings(model) or model).parameters(), *model.parameters()]
+    parameter = next((each for each in parameters if not each.is_meta), None)  # offloaded weights are on no device
     if parameter is None:
-        raise ModelError(f"{type(model).__name__} has no parameters; expected a loaded model")
+        raise ModelError(f"{type(model).__name__} has no parameters in memory; expected a loaded model")
     return parameter.device
 
 

@@ -269,11 +269,13 @@ def test_half_precision_models_are_summed_in_float32(llama):
 def test_model_and_hooks_of_others_are_left_as_they_were(llama):
     model, _ = llama
     model.train()
+    model.lm_head.eval()
     calls = []
     handle = model.model.layers[0].mlp.act_fn.register_forward_hook(lambda *_: calls.append(1))
     try:
         recorded(llama, NEEDS, documents(LENGTHS))
         assert model.training
+        assert not model.lm_head.training
         assert calls
         assert len(model.model.layers[0].mlp.act_fn._forward_hooks) == 1
         assert not model.model.layers[0].mlp.down_proj._forward_pre_hooks
