@@ -17,9 +17,10 @@ from nharness.plugins import Plugins
 from nharness.run.cells import Cell, CellOutcome, Edition
 from nharness.run.events import CellFinished, Listener, StageAdvanced, StageFinished, StageStarted
 from nharness.run.executor import Executor
-from nharness.run.jobs import Done, Job, changes_digest, stored
+from nharness.run.jobs import Before, Done, Job, changes_digest, stored
 from nharness.run.plan import Plan
 from nharness.run.prepared import Prepared
+from nharness.run.stepwise import rule_for
 from nharness.run.store import Store
 from nharness.run.worker import Worker
 from nharness.task import TaskSpec
@@ -50,6 +51,7 @@ class Evaluation:
         targets = {edition: cells for edition, cells in groups.items() if edition is None or edition.control is None}
         controls = {edition: cells for edition, cells in groups.items() if edition and edition not in targets}
         self.listen(StageStarted(STAGE, len(self.plan.cells), "cells"))
+        self._evaluate({None: targets.pop(None, [])}, prepared)
         self._evaluate(targets, prepared)
         self._refuse_idle_edits()
         for requested in self._control_rounds(controls):
@@ -59,6 +61,8 @@ class Evaluation:
         reused = sum(outcome.reused for outcome in done)
         left = len(self.plan.cells) - len(self.outcomes)
         summary = f"{len(done)} cells, {reused} of them reused" + (f", {left} control cells not needed" if left else "")
+        spared = sum(outcome.spared for outcome in done)
+        summary += f", {spared:,} tokens spared by --precision" if spared else ""
         self.listen(StageFinished(STAGE, sum(o.seconds for o in done if not o.reused), reused == len(done), summary))
 
     def _refuse_idle_edits(self) -> None:
@@ -114,7 +118,18 @@ class Evaluation:
                 self._finish(Done(cell, key, found))
         if not missing:
             return []
-        return [Job(edition, changes, tuple(cell for cell, _ in missing), tuple(key for _, key in missing))]
+        cells, keys = tuple(cell for cell, _ in missing), tuple(key for _, key in missing)
+        return [Job(edition, changes, cells, keys, self._before(cells))]
+
+    def _before(self, cells: Sequence[Cell]) -> Before:
+        """Return the baseline's items for the cells that may stop early; empty when none may."""
+        spec, found = self.worker.resolved.spec, {}
+        for cell in cells:
+            intact = self.outcomes.get(Cell(None, cell.task, cell.language))
+            kind = self.plan.tasks[cell.task, cell.language].kind
+            if intact is not None and intact.status == "passed" and rule_for(cell, kind, spec) is not None:
+                found[cell.task, cell.language] = intact.items
+        return found
 
     def _announced(self, jobs: Iterable[Job]) -> Iterable[Job]:
         """Yield jobs as the executor takes them, their cells announced."""

@@ -6,26 +6,33 @@ A job is a plain value of numbers and names, so that it can travel to another pr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nharness.evaluation.items import Item
 from nharness.intervention import Change
 from nharness.run.cells import Cell, CellOutcome, Edition
 from nharness.run.store import Store, content_key
 
+Before = Mapping[tuple[str, str], Sequence[Item]]
+
 
 @dataclass(frozen=True)
 class Job:
-    """Cells of one edition, the changes that make it (none for the baseline), and each cell's key in the store."""
+    """Cells of one edition, the changes that make it (none for the baseline), and each cell's key in the store.
+
+    before: the baseline's items by task and language, of cells that may stop before their last item.
+    """
 
     edition: Edition | None
     changes: tuple[Change, ...]
     cells: tuple[Cell, ...]
     keys: tuple[str, ...]
+    before: Before = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from nharness.analysis.analyse import Analysis, Known, analyse
-from nharness.analysis.measurements import Failure, Measurement
+from nharness.analysis.measurements import Failure, Key, Measurement
 from nharness.atomic import write_json
 from nharness.errors import NharnessError
 from nharness.neurons import Detection
@@ -129,7 +129,7 @@ class RecordWriter:
             control = cell.edition.control if cell.edition else None
             if outcome.status == "passed":
                 key = (cell.task, target, control, cell.language)
-                measurements.append(Measurement.of(key, outcome.items, edited_activations=outcome.edited_activations))
+                measurements.append(_measurement(key, outcome))
             elif outcome.status == "failed":
                 failures.append(Failure(cell.task, target, control, cell.language, outcome.reason))
         return measurements, failures
@@ -200,6 +200,7 @@ class RecordWriter:
         reused = [outcome for outcome in outcomes.values() if outcome.reused]
         unasked = [cell for cell in self.evaluation.plan.cells if cell not in self._outcomes]
         spared = sum(self.prepared.spec.controls.eval_tokens for _ in unasked) + sum(o.tokens for o in reused)
+        spared += sum(outcome.spared for outcome in outcomes.values())
         return Cost(
             forward_tokens={"record": self.prepared.recorded.tokens, "evaluate": sum(o.tokens for o in computed)},
             seconds={
@@ -251,6 +252,12 @@ class RecordWriter:
             raise NharnessError(f"the record of {combination.stem} is not valid: {problems[0]}")
         self.evaluation.plugins.hook.nharness_record_written(record=record, path=str(path))
         return path
+
+
+def _measurement(key: Key, outcome: CellOutcome) -> Measurement:
+    return Measurement.of(
+        key, outcome.items, edited_activations=outcome.edited_activations, available=outcome.available
+    )
 
 
 def _same_curve(a: Combination, b: Combination) -> bool:

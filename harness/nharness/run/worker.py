@@ -6,20 +6,22 @@ A worker is made from a resolved specification alone, so that another process or
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import torch
 
 from nharness.errors import CellError, NharnessError
+from nharness.evaluation.items import Item
 from nharness.models import EditReport, apply_edits, load_model, locate
 from nharness.run.cells import Cell, CellOutcome
 from nharness.run.draws import DonorText, drawn_edits
 from nharness.run.edits import to_edits
-from nharness.run.jobs import Done, Job, cell_key
+from nharness.run.jobs import Before, Done, Job, cell_key
 from nharness.run.measure import Measurer
 from nharness.run.resolve import Resolved
+from nharness.run.stepwise import described, rule_for, score_until
 from nharness.run.texts import LanguageText
 from nharness.run.versions import installed
 
@@ -72,6 +74,9 @@ class Worker:
         what = self._measurer.describe(task)
         if task.kind == "perplexity":
             what["text"] = self.text(cell.language, sample=_sampled(cell)).digest
+        rule = rule_for(cell, task.kind, self.resolved.spec)
+        if rule is not None:
+            what["precision"] = described(rule, self.resolved.spec.seed)
         return cell_key(self.identity, digest, what)
 
     def task(self, cell: Cell) -> Any:
@@ -90,17 +95,17 @@ class Worker:
                 self.loaded.model, self.neuron_map, [*edits, *drawn], backend=spec.edit_backend, scope=spec.scope
             ) as report:
                 for cell in job.cells:
-                    yield Done(cell, left.pop(cell), self._cell(cell, report))
+                    yield Done(cell, left.pop(cell), self._cell(cell, report, job.before))
         except NharnessError as error:
             done = CellOutcome("failed", reason=str(error))
             yield from (Done(cell, key, done) for cell, key in left.items())
 
-    def _cell(self, cell: Cell, report: EditReport) -> CellOutcome:
+    def _cell(self, cell: Cell, report: EditReport, intact: Before) -> CellOutcome:
         started, before = time.perf_counter(), report.edited_activations
         task = self.task(cell)
         try:
             text = self.text(cell.language, sample=_sampled(cell)) if task.kind == "perplexity" else None
-            items, tokens = self._measurer.measure(task, text)
+            items, tokens = self._items(cell, text, intact.get((cell.task, cell.language)))
             edited = report.edited_activations - before
             if cell.edition is not None and not edited:
                 raise CellError("the edit reached no activation: nothing was deactivated while this was evaluated")
@@ -110,9 +115,22 @@ class Worker:
             return CellOutcome("failed", reason=f"out of memory at the smallest batch ({str(error)[:120]})")
         seconds = time.perf_counter() - started
         if cell.edition is not None:
-            return CellOutcome("passed", items, edited, tokens, seconds, backend=report.backend)
+            whole = text if text is not None and rule_for(cell, task.kind, self.resolved.spec) else None
+            return CellOutcome(
+                "passed", items, edited, tokens, seconds, backend=report.backend,
+                available=len(whole.documents) if whole else None, spared=whole.tokens - tokens if whole else 0,
+            )  # fmt: skip
         floor = self._measurer.noise_floor(self.text(cell.language, sample=True)) if text is not None else None
         return CellOutcome("passed", items, 0, tokens, seconds, noise_floor=floor)
+
+    def _items(
+        self, cell: Cell, text: LanguageText | None, before: Sequence[Item] | None
+    ) -> tuple[Sequence[Item], int]:
+        task, seed = self.task(cell), self.resolved.spec.seed
+        rule = rule_for(cell, task.kind, self.resolved.spec)
+        if rule is None or text is None or before is None:
+            return self._measurer.measure(task, text)
+        return score_until(lambda part: self._measurer.measure(task, part)[0], text, before, rule=rule, seed=seed)
 
     def _encode(self, language: str, *, sample: bool) -> LanguageText:
         spec = self.resolved.spec
