@@ -139,7 +139,7 @@ TEXT = (
     ),
 )
 TASKS = (
-    Option("--tasks", "tasks", words, "ppl, families, lm-eval tasks (default ppl; on the sample continuation too)", "A,B"),
+    Option("--tasks", "tasks", words, "ppl, families, lm-eval tasks (default ppl, continuation)", "A,B"),
     Option("--limit", "task_options.limit", int, "items per lm-eval task and language", "N"),
     Option("--num-fewshot", "task_options.num_fewshot", int, "few-shot examples", "N"),
     Option("--include-path", "task_options.include_path", words, "folders with lm-eval YAML tasks", "DIR,..."),

@@ -59,7 +59,7 @@ def check_detector(make: Callable[[], Detector]) -> list[Point]:
     ):  # fmt: skip
         try:
             problem = check(make)
-        except Exception as error:  # noqa: BLE001 - a stranger's detector: whatever it raises is the finding
+        except Exception as error:  # noqa: BLE001 - the plug-in boundary: whatever a stranger's detector raises is the finding
             problem = f"raised {type(error).__name__}: {error}"
         points.append(Point(name, problem))
     return points

@@ -15,7 +15,7 @@ import pytest
 from nharness.cli.main import main
 
 SMALL = ["--languages", "en,de,zh", "--detect-tokens", "1500", "--eval-tokens", "500", "--control-tokens", "250",
-         "--bootstrap-draws", "200"]  # fmt: skip
+         "--bootstrap-draws", "200", "--tasks", "ppl"]  # fmt: skip
 
 
 def nharness(*argv, **options):
