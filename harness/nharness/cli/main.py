@@ -60,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"nharness {version('nharness')}")
         return 0
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of the libraries below are for people only
     try:
         return _dispatch(arguments[0], arguments[1:])
     except NharnessError as error:
