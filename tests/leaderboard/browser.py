@@ -43,7 +43,7 @@ class Watched:
     def __init__(self, browser, **options):
         self.context = browser.new_context(**({"viewport": {"width": 1400, "height": 1000}} | options))
         self.page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(240_000)
         self.wrong = []
         self.page.on("console", lambda m: self.wrong.append(f"{m.type}: {m.text}") if m.type in {"error", "warning"} else None)
         self.page.on("pageerror", lambda e: self.wrong.append(f"error: {e}"))
@@ -66,3 +66,13 @@ class Watched:
         """Close it and return what it did wrong."""
         self.context.close()
         return self.wrong
+
+
+def slug(record):
+    """Return a record's short name."""
+    return record.identity.id[:12]
+
+
+def address(page):
+    """Return the address with its fragment, as the page itself sees it now."""
+    return page.evaluate("location.href")

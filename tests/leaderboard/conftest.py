@@ -1,6 +1,62 @@
-"""The builder of synthetic records, importable by the tests of this folder."""
+"""The builders of synthetic records, importable by the tests of this folder; a built site and a browser to open it."""
 
+import json
+import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from browser import Watched, launched
+from synthetic_records import LANGUAGES, synthetic_record
+from synthetic_runs import synthetic_run
+
+from nharness_leaderboard.results import place
+from nharness_leaderboard.site.build import build_site
+
+
+@pytest.fixture(scope="session")
+def records(tmp_path_factory):
+    """Two records with items on one model, four without on two more."""
+    root = tmp_path_factory.mktemp("results")
+    made = []
+    for seed, name in ((1, "alpha"), (2, "beta")):
+        folder = root / "new"
+        record = synthetic_run(folder, seed=seed, detector=f"synthetic-{name}", strength=0.1 * seed)
+        (root / place(record)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(folder, root / place(record))
+        made.append(record)
+    for seed in range(3, 7):
+        record = synthetic_record(
+            seed=seed, detector=f"synthetic-{'gamma' if seed % 2 else 'delta'}", languages=LANGUAGES[:5],
+            model_name="synthetic/large" if seed < 5 else "synthetic/small", strength=0.05 * seed,
+            budget=0.001 if seed == 4 else None, badge="reproduced" if seed == 5 else "self-reported",
+        )  # fmt: skip
+        folder = root / place(record)
+        folder.mkdir(parents=True)
+        (folder / "record.json").write_text(json.dumps(record.document()))
+        made.append(record)
+    return root, made
+
+
+@pytest.fixture(scope="session")
+def site(records, tmp_path_factory):
+    out = tmp_path_factory.mktemp("site")
+    built = build_site(records[0], out)
+    assert built.refused == {}
+    return out
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with launched() as found:
+        yield found
+
+
+@pytest.fixture
+def watched(browser):
+    made = Watched(browser, accept_downloads=True)
+    yield made
+    assert made.close() == []

@@ -79,6 +79,7 @@ def as_text(document, rng):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_ten_thousand_mutants_are_judged_without_a_traceback(tmp_path):
     """Every mutant gets a verdict; those that pass are published, and the site stands."""
     rng, document = random.Random(20261120), small()
@@ -148,6 +149,7 @@ SHOWN = [evil for evil in EVIL if evil and evil.isprintable() and len(evil) < 20
 
 
 @pytest.mark.browser
+@pytest.mark.timeout(1800)
 def test_script_in_every_text_field_runs_nowhere(tmp_path):
     results = tmp_path / "results"
     for number, evil in enumerate(SHOWN):

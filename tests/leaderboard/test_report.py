@@ -2,7 +2,7 @@
 
 import json
 import struct
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from synthetic_records import synthetic_record
@@ -44,7 +44,7 @@ def test_images(record, tmp_path):
     svgs, pngs = (write_images(record, tmp_path / kind, kind) for kind in ("svg", "png"))
     assert len(svgs) == len(pngs) == len(all_charts(record))
     for path in svgs:
-        assert ElementTree.fromstring(path.read_text()).tag.endswith("svg")
+        assert ET.fromstring(path.read_text()).tag.endswith("svg")
     for path in pngs:
         content = path.read_bytes()
         assert content.startswith(b"\x89PNG")

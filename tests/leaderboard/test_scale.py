@@ -37,6 +37,7 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.browser
 def test_a_thousand_records(results, tmp_path):
     started = time.process_time()

@@ -1,75 +1,15 @@
-"""The built site in a real browser, from the disk: what is shown is what the records say, and everything can be reached."""
+"""The board and the record pages in a real browser, from the disk: what is shown is what the records say."""
 
 import csv
 import io
 import json
 import re
-import shutil
 
 import pytest
-from browser import Watched, launched
-from synthetic_records import LANGUAGES, synthetic_record
-from synthetic_runs import synthetic_run
-
-from nharness_leaderboard.report import html_report
-from nharness_leaderboard.results import place
-from nharness_leaderboard.site.build import build_site
+from browser import address, slug
 
 pytestmark = pytest.mark.browser
 MINUS = "\N{MINUS SIGN}"
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    """Two records with items on one model, four without on two more."""
-    root = tmp_path_factory.mktemp("results")
-    made = []
-    for seed, name in ((1, "alpha"), (2, "beta")):
-        folder = root / "new"
-        record = synthetic_run(folder, seed=seed, detector=f"synthetic-{name}", strength=0.1 * seed)
-        (root / place(record)).parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(folder, root / place(record))
-        made.append(record)
-    for seed in range(3, 7):
-        record = synthetic_record(
-            seed=seed, detector=f"synthetic-{'gamma' if seed % 2 else 'delta'}", languages=LANGUAGES[:5],
-            model_name="synthetic/large" if seed < 5 else "synthetic/small", strength=0.05 * seed,
-            budget=0.001 if seed == 4 else None, badge="reproduced" if seed == 5 else "self-reported",
-        )  # fmt: skip
-        folder = root / place(record)
-        folder.mkdir(parents=True)
-        (folder / "record.json").write_text(json.dumps(record.document()))
-        made.append(record)
-    return root, made
-
-
-@pytest.fixture(scope="module")
-def site(records, tmp_path_factory):
-    out = tmp_path_factory.mktemp("site")
-    built = build_site(records[0], out)
-    assert built.refused == {}
-    return out
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as found:
-        yield found
-
-
-@pytest.fixture
-def watched(browser):
-    made = Watched(browser, accept_downloads=True)
-    yield made
-    assert made.close() == []
-
-
-def slug(record):
-    return record.identity.id[:12]
-
-
-def address(page):
-    return page.evaluate("location.href")
 
 
 def shown_ids(page):
@@ -215,116 +155,3 @@ def test_every_link_of_every_page_leads_somewhere(site):
             target = link.split("#")[0].split("?")[0]
             if target and not target.startswith("data:"):
                 assert (path.parent / target).resolve().is_file(), (path.name, link)
-
-
-def test_compare_pairs_records_with_items(watched, site, records):
-    from nharness_leaderboard.paired import difference, influences
-
-    one, two = records[1][:2]
-    page = watched.open(site / "index.html")
-    for record in (one, two):
-        page.check(f"tr[data-id='{slug(record)}'] input")
-    page.click("#go")
-    page.wait_for_selector("#differences [data-difference]")
-    expected = difference(*(influences(r, records[0] / place(r))["ppl"] for r in (one, two)))
-    text = page.text_content("#differences tbody")
-    assert float(page.get_attribute("#differences [data-difference]", "data-difference")) == pytest.approx(expected.value)
-    low, high = (f"{end:+.3g}".replace("-", MINUS)[:5] for end in expected.interval)
-    assert low in text
-    assert high in text
-    assert "paired" in text
-    assert "unpaired" not in text
-    matrices = page.query_selector_all("table.heat")
-    assert len(matrices) == 3
-    values = matrices[2].eval_on_selector_all("td.c", "cells => cells.map(c => Number(c.dataset.value))")
-    assert values == pytest.approx([a.change - b.change for a, b in zip(one.cells, two.cells, strict=True)])
-    other = records[1][4]
-    page.select_option("#add [name=record]", slug(other))
-    page.click("#add button")
-    page.wait_for_function("() => document.querySelectorAll('table.heat').length === 3 && document.querySelectorAll('#chosen li').length === 3")
-    assert "not comparable" in page.text_content("#differences")
-    assert slug(other) in address(page)
-
-
-def test_compare_ignores_what_is_no_record(watched, site):
-    page = watched.open(site / "compare.html", "#r=../../etc/passwd,000000000000,<b>x</b>&task=<script>")
-    assert page.text_content("#status").startswith("Choose records")
-    assert page.query_selector("#tables table") is None
-
-
-def test_dark_mode_follows_the_system_and_the_button(browser, site, records):
-    for name in ("index.html", f"records/{slug(records[1][0])}.html"):
-        found = {}
-        for scheme in ("light", "dark"):
-            made = Watched(browser, color_scheme=scheme)
-            page = made.open(site / name)
-            colour = "() => getComputedStyle(document.body).backgroundColor"
-            found[scheme] = page.evaluate(colour)
-            page.click("#theme")
-            found[f"{scheme} switched"] = page.evaluate(colour)
-            assert made.close() == []
-        assert found["light"] == found["dark switched"] == "rgb(255, 255, 255)"
-        assert found["dark"] == found["light switched"] != "rgb(255, 255, 255)"
-
-
-def test_keyboard_alone(watched, site):
-    page = watched.open(site / "index.html")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
-    seen = []
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        seen.append(page.evaluate("document.activeElement.name || document.activeElement.dataset.sort || document.activeElement.id || document.activeElement.textContent"))
-    assert {"task", "model", "lang", "q", "selectivity", "theme"} <= set(seen)
-    page.focus("[name=model]")
-    page.keyboard.type("synthetic/large")
-    page.keyboard.press("Tab")
-    assert "model=synthetic%2Flarge" in address(page)
-    page.focus("#board tbody input")
-    page.keyboard.press("Space")
-    page.focus("#go")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#chosen li")
-
-
-PAGES = ["index.html", "compare.html", "methods.html", "detectors/index.html", "models/index.html"]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility(browser, site, records, scheme):
-    from axe_playwright_python.sync_playwright import Axe
-
-    one, two = slug(records[1][0]), slug(records[1][3])
-    pages = [*PAGES, f"records/{one}.html", f"records/{two}.html", "detectors/synthetic-alpha.html"]
-    for name, fragment in [*((page, "") for page in pages), ("compare.html", f"#r={one},{two}")]:
-        made = Watched(browser, color_scheme=scheme)
-        page = made.open(site / name, fragment)
-        page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
-        found = Axe().run(page).response["violations"]
-        serious = [(v["id"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in {"serious", "critical"}]
-        assert serious == [], name
-        made.close()
-
-
-def test_narrow_screens_and_print(browser, site, records):
-    made = Watched(browser, viewport={"width": 380, "height": 700})
-    for name in ("index.html", f"records/{slug(records[1][3])}.html", "methods.html"):
-        page = made.open(site / name)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 380, name
-    page.emulate_media(media="print")
-    assert not page.is_visible(".top")
-    assert len(page.pdf()) > 10_000
-    assert made.close() == []
-
-
-def test_the_report_is_one_file_that_needs_nothing(browser, records, tmp_path):
-    record = records[1][3]
-    path = tmp_path / "records" / "report.html"
-    path.parent.mkdir()
-    path.write_text(html_report(record), encoding="utf-8")
-    made = Watched(browser, offline=True)
-    page = made.open(path)
-    assert page.query_selector("figure svg") is not None
-    assert len(page.query_selector_all("td.c")) == len(record.cells)
-    assert page.eval_on_selector_all("[src], link[rel=stylesheet]", "all => all.length") == 0
-    assert made.close() == []

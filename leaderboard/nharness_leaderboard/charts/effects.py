@@ -15,23 +15,8 @@ from nharness_leaderboard.charts.frame import CONTROL, HARM, SHADES, Chart, fram
 
 def control_chart(record: Record, task: Task) -> Chart | None:
     """Return each language's harm by its own neurons beside the harm by every random draw of the same size."""
-    sign = 1 if task.direction == "lower" else -1
-    draws = record.controls.draws if record.controls else ()
-    owners = {target.name: target.language for target in record.targets}
-    rows: list[Row] = []
-    for draw in draws:
-        tag = owners.get(draw.target)
-        change = draw.changes.get(task.name, {}).get(tag or "")
-        if tag is not None and change is not None:
-            rows.append({"language": tag, "neurons": "random", "harm": sign * change, "low": None, "high": None})
-    summary = record.summary_of(task.name)
-    for row in summary.rows if summary else ():
-        if row.on_target is not None:
-            low, high = row.on_target.interval or (None, None)
-            rows.append(
-                {"language": row.language, "neurons": "detected", "harm": row.on_target.value, "low": low, "high": high}
-            )
-    if not draws or not any(row["neurons"] == "random" for row in rows):
+    rows = _control_rows(record, task)
+    if not any(row["neurons"] == "random" for row in rows):
         return None
     colour = {"field": "neurons", "type": "nominal", "title": None,
               "scale": {"domain": ["detected", "random"], "range": [HARM, CONTROL]}}  # fmt: skip
@@ -55,6 +40,27 @@ def control_chart(record: Record, task: Task) -> Chart | None:
         "The dot is the language's own neurons, with interval; each tick is as many random neurons, layer by layer."
     )
     return Chart(f"controls-{task.name}", f"Against random neurons: {task.name}", caption, spec)
+
+
+def _control_rows(record: Record, task: Task) -> list[Row]:
+    """Return one row a draw and one a language: harm to the own language."""
+    sign = 1 if task.direction == "lower" else -1
+    draws = record.controls.draws if record.controls else ()
+    owners = {target.name: target.language for target in record.targets}
+    rows: list[Row] = []
+    for draw in draws:
+        tag = owners.get(draw.target)
+        change = draw.changes.get(task.name, {}).get(tag or "")
+        if tag is not None and change is not None:
+            rows.append({"language": tag, "neurons": "random", "harm": sign * change, "low": None, "high": None})
+    summary = record.summary_of(task.name)
+    for row in summary.rows if summary else ():
+        if row.on_target is not None:
+            low, high = row.on_target.interval or (None, None)
+            rows.append(
+                {"language": row.language, "neurons": "detected", "harm": row.on_target.value, "low": low, "high": high}
+            )
+    return rows
 
 
 def curve_chart(record: Record, task: Task, axis: str) -> Chart | None:

@@ -86,22 +86,13 @@ def overlap_chart(record: Record) -> Chart | None:
     if size < 2 or size > 40 or not any(row["jaccard"] is not None for row in rows):
         return None
     order = list(record.languages)
+    across = {"labelAngle": 0, "orient": "top"}
     shared = {
-        "x": {
-            "field": "other",
-            "type": "nominal",
-            "sort": order,
-            "title": None,
-            "axis": {"labelAngle": 0, "orient": "top"},
-        },
+        "x": {"field": "other", "type": "nominal", "sort": order, "title": None, "axis": across},
         "y": {"field": "language", "type": "nominal", "sort": order, "title": None},
     }
-    colour = {
-        "field": "jaccard",
-        "type": "quantitative",
-        "title": "Jaccard",
-        "scale": {"scheme": "blues", "domain": [0, 1]},
-    }
+    scale = {"scheme": "blues", "domain": [0, 1]}
+    colour = {"field": "jaccard", "type": "quantitative", "title": "Jaccard", "scale": scale}
     ink = {"condition": {"test": "datum.jaccard > 0.55", "value": "white"}, "value": "#1a1a1a"}
     spec = frame("Overlap of neurons between languages", rows) | {
         "width": {"step": 38},
