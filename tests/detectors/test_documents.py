@@ -187,7 +187,7 @@ def test_probe_finds_the_neurons_that_tell_the_language(from_statistic):
         assert found.score[k].argmax() == 7 * k
         assert found.membership[k, 7 * k]
         assert found.membership[k].sum() < 10
-    assert not found.membership[:, 39].any()
+    assert (found.score[:, 39] == 0).all()  # it never varies
     assert found.notes["not_converged"] == []
 
 
