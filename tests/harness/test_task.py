@@ -3,7 +3,7 @@
 import pytest
 
 from nharness.errors import OptionError, UnknownNameError, UsageError
-from nharness.task import CodedFamily, PerplexityFamily, expand_tasks
+from nharness.task import CodedFamily, OutputLanguageFamily, PerplexityFamily, expand_tasks
 
 FAMILIES = {
     family.name: family
@@ -85,6 +85,8 @@ def test_options_are_checked():
         spec.with_options(num_fewshot=-1)
 
 
-def test_perplexity_wants_lower_and_has_no_chance_level():
+def test_tasks_over_the_corpus_take_any_language():
+    (written,) = OutputLanguageFamily(prompts=8).tasks_for("en")
+    assert (written.kind, written.metric, written.limit) == ("generation", "in_language", 8)
     (spec,) = PerplexityFamily().tasks_for("en")
     assert (spec.kind, spec.metric, spec.higher_is_better, spec.chance) == ("perplexity", "bits_per_byte", False, None)

@@ -5,8 +5,8 @@ in_language     1 if the whole text is in the language, else 0; a text without l
 lines_in_language  share of its lines (of `SHORTEST_LINE` letters or more) that are; lines too short are left out
 confused        1 if some line is in the language and some line is not (line-level language confusion)
 repetition      1 - distinct / all 4-grams of tokens, 0 to 1; 0 for outputs of fewer than four tokens
-language, confidence  what it was taken for, and how surely
-second_language  the second opinion, if one was asked for
+language_<tag>  1: the language it was taken for (`language_und` for a text without letters); confidence: how surely
+second_<tag>    1: the second opinion, if one was asked for
 nll, tokens     fluency: NLL in nats of the text after its prompt under the unedited model (`fluency`)
 """
 
@@ -95,9 +95,16 @@ def fallback(items: Sequence[Item], language: str) -> dict[str, float]:
     This is what a model falls back to when a language's neurons are switched off one after the other. Outputs without
     letters count as "und"; the shares sum to 1, or there are none.
     """
-    elsewhere = Counter(str(item.values["language"]) for item in items if item.values["language"] != language)
+    taken = (taken_for(item) for item in items)
+    elsewhere = Counter(tag for tag in taken if tag != language)
     count = elsewhere.total()
     return {tag: times / count for tag, times in sorted(elsewhere.items(), key=lambda pair: (-pair[1], pair[0]))}
+
+
+def taken_for(item: Item, *, opinion: str = "language") -> str:
+    """Return the tag that an output was taken for, by the first opinion or the "second"; "und" if it has no letters."""
+    prefix = f"{opinion}_"
+    return next((name.removeprefix(prefix) for name in item.values if name.startswith(prefix)), UNDETERMINED)
 
 
 def repetition(tokens: NDArray[np.int64]) -> float:
@@ -113,10 +120,11 @@ def _values(output: Written, language: str, identifier: Identifier, second: Iden
     lines = [line for line in output.text.splitlines() if sum(map(str.isalpha, line)) >= SHORTEST_LINE]
     inside = [identifier.identify(line).language == language for line in lines]
     values: dict[str, Any] = {
-        "in_language": float(whole.language == language), "language": whole.language, "confidence": whole.confidence,
+        "in_language": float(whole.language == language), f"language_{whole.language}": 1.0,
+        "confidence": whole.confidence,
         "lines_in_language": sum(inside) / len(inside) if inside else float(whole.language == language),
         "confused": float(any(inside) and not all(inside)), "repetition": repetition(output.tokens),
     }  # fmt: skip
     if second is not None:
-        values["second_language"] = second.identify(output.text).language
+        values[f"second_{second.identify(output.text).language}"] = 1.0
     return values

@@ -72,7 +72,7 @@ class Worker:
         """Return the cell's content key; `digest` is that of the changes."""
         task = self.task(cell)
         what = self._measurer.describe(task)
-        if task.kind == "perplexity":
+        if task.kind != "lm-eval":
             what["text"] = self.text(cell.language, sample=_sampled(cell)).digest
         rule = rule_for(cell, task.kind, self.resolved.spec)
         if rule is not None:
@@ -104,7 +104,7 @@ class Worker:
         started, before = time.perf_counter(), report.edited_activations
         task = self.task(cell)
         try:
-            text = self.text(cell.language, sample=_sampled(cell)) if task.kind == "perplexity" else None
+            text = self.text(cell.language, sample=_sampled(cell)) if task.kind != "lm-eval" else None
             items, tokens = self._items(cell, text, intact.get((cell.task, cell.language)))
             edited = report.edited_activations - before
             if cell.edition is not None and not edited:
@@ -120,7 +120,8 @@ class Worker:
                 "passed", items, edited, tokens, seconds, backend=report.backend,
                 available=len(whole.documents) if whole else None, spared=whole.tokens - tokens if whole else 0,
             )  # fmt: skip
-        floor = self._measurer.noise_floor(self.text(cell.language, sample=True)) if text is not None else None
+        measured = task.kind == "perplexity"
+        floor = self._measurer.noise_floor(self.text(cell.language, sample=True)) if measured else None
         return CellOutcome("passed", items, 0, tokens, seconds, noise_floor=floor)
 
     def _items(

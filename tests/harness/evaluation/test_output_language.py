@@ -11,7 +11,7 @@ from nharness.corpora import Document
 from nharness.errors import CellError, OptionError, UsageError
 from nharness.evaluation.generation import Decoding, Prompt, Written, generate
 from nharness.evaluation.identification import FastTextIdentifier, LinguaIdentifier
-from nharness.evaluation.output_language import fallback, fluency, judge, openings, questions, repetition
+from nharness.evaluation.output_language import fallback, fluency, judge, openings, questions, repetition, taken_for
 from nharness.evaluation.perplexity import PerplexityEngine
 
 from .conftest import llama
@@ -83,16 +83,17 @@ def test_the_language_of_the_whole_and_of_its_lines(identifier):
     )  # fmt: skip
     assert (pure.values["in_language"], pure.values["lines_in_language"], pure.values["confused"]) == (1, 1, 0)
     assert (mixed.values["lines_in_language"], mixed.values["confused"]) == (0.5, 1)
-    assert (other.values["in_language"], other.values["language"], other.values["confused"]) == (0, "zh", 0)
-    assert (none.values["in_language"], none.values["language"], none.values["confidence"]) == (0, "und", 0)
+    assert (other.values["in_language"], taken_for(other), other.values["confused"]) == (0, "zh", 0)
+    assert (none.values["in_language"], taken_for(none), none.values["confidence"]) == (0, "und", 0)
     assert fallback([pure, other, none, other], "fr") == {"zh": 2 / 3, "und": 1 / 3}
     assert fallback([pure], "fr") == {}
+    assert all(isinstance(value, float) for item in (pure, mixed, none) for value in item.values.values())
 
 
 def test_a_second_opinion(identifier):
     second = LinguaIdentifier(["fr", "de", "zh"])
     items = judge([written(GERMAN), written(CHINESE), written("123")], "de", identifier, second=second)
-    assert [item.values["second_language"] for item in items] == ["de", "zh", "und"]
+    assert [taken_for(item, opinion="second") for item in items] == ["de", "zh", "und"]
     with pytest.raises(UsageError, match="at least 2 that it knows"):
         LinguaIdentifier(["fr", "qu"])
 
