@@ -7,12 +7,14 @@ import json
 
 from nharness.plugins import Plugins
 from nharness.run.collection import collected, estimated_tokens
+from nharness.run.shards import part_of, read_part
 from nharness.spec import RunSpec
 
 
 def collect(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespace) -> int:
     """Print what a run would do; run nothing."""
     resolved, plan = collected(spec, plugins, arguments.expression)
+    plan = part_of(plan, read_part(arguments.shard)) if arguments.shard else plan
     tokens = estimated_tokens(resolved.spec, plan)
     if arguments.json:
         print(json.dumps({"cells": [cell.id for cell in plan.cells], "forward_tokens": tokens}, indent=1))

@@ -33,6 +33,9 @@ COMMANDS = {
     "inspect": ("nharness.cli.inspect", "where a model's neurons are"),
     "check": ("nharness.cli.check", "conformance of a detector or intervention"),
     "import": ("nharness.cli.import_", "foreign masks and activation counts"),
+    "plan": ("nharness.cli.plan", "the cells of a run, or of one part of it"),
+    "collect": ("nharness.cli.collect_runs", "the parts of a run joined, what is missing named, records written"),
+    "cache": ("nharness.cli.cache", "what stores hold, and removing what is old"),
     "list": ("nharness.cli.list_", "what is registered: detectors, interventions, tasks, corpora, models, plugins"),
 }
 CODES = (

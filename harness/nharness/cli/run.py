@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-x", dest="maxfail", action="store_const", const=1, default=0, help="stop at the first failed cell"
     )
     chosen.add_argument("--maxfail", type=int, default=0, metavar="N", help="stop after N failed cells")
+    chosen.add_argument("--shard", metavar="I/N", help="only part I of N, without records; nharness collect joins them")
     chosen.add_argument("--lf", dest="last_failed", action="store_true", help="only cells that failed the last time")
     where = parser.add_argument_group("where")
     where.add_argument(

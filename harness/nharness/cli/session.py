@@ -24,6 +24,7 @@ from nharness.run.events import Listener
 from nharness.run.folder import file_stem
 from nharness.run.line import RunResult, run
 from nharness.run.request import RunRequest
+from nharness.run.shards import read_part
 from nharness.run.versions import installed
 from nharness.spec import RunSpec
 
@@ -46,6 +47,7 @@ def run_and_report(
         expression=arguments.expression,
         last_failed=arguments.last_failed, maxfail=arguments.maxfail, executor=arguments.executor,
         workers=arguments.workers, executor_options=_executor_options(arguments),
+        shard=read_part(arguments.shard) if arguments.shard else None,
     )  # fmt: skip
     if verbosity >= 0:
         _header(request, plugins)
@@ -55,13 +57,24 @@ def run_and_report(
         try:
             result = run(request, plugins, listen=listen, stop=stop)
         except (InterruptedRun, KeyboardInterrupt) as error:
-            again = shlex.join(["nharness", "run", "--resume", "--out", str(out)])
+            again = shlex.join(["nharness", "run", "--resume", "--out", str(out), *_same_way(arguments)])
             raise InterruptedRun(f"interrupted; what was done is kept, go on with: {again}") from error
     if arguments.json:
         print(json.dumps(_as_json(result), indent=1))
     else:
         _print_result(result, plugins, arguments.durations)
     return result.exit_code
+
+
+def _same_way(arguments: argparse.Namespace) -> list[str]:
+    """Return the options that a resumed run needs beside its folder to go the same way."""
+    given = {
+        "-k": arguments.expression, "--shard": arguments.shard, "--store": arguments.store,
+        "--executor": None if arguments.executor == "local" else arguments.executor,
+        "--executor-args": arguments.executor_args, "--ray-address": arguments.ray_address,
+        "--workers": None if arguments.workers == 1 else arguments.workers,
+    }  # fmt: skip
+    return [part for name, value in given.items() if value for part in (name, str(value))]
 
 
 def _executor_options(arguments: argparse.Namespace) -> dict[str, object]:

@@ -30,7 +30,10 @@ STAGE = "evaluate"
 
 @dataclass
 class Evaluation:
-    """Outcomes of the cells that were asked for, in the plan's order when all is done, and what they cost."""
+    """Outcomes of the cells that were asked for, in the plan's order when all is done, and what they cost.
+
+    every_draw: evaluate all control draws of the plan, not only as many as decisions need.
+    """
 
     plan: Plan
     worker: Worker
@@ -40,6 +43,7 @@ class Evaluation:
     listen: Listener
     stop: Callable[[], bool]
     maxfail: int = 0
+    every_draw: bool = False
     outcomes: dict[Cell, CellOutcome] = field(default_factory=dict)
 
     def run(self, prepared: Prepared) -> None:
@@ -54,7 +58,7 @@ class Evaluation:
         self._evaluate({None: targets.pop(None, [])}, prepared)
         self._evaluate(targets, prepared)
         self._refuse_idle_edits()
-        for requested in self._control_rounds(controls):
+        for requested in [controls] if self.every_draw else self._control_rounds(controls):
             self._evaluate(requested, prepared)
         self.outcomes = {cell: self.outcomes[cell] for cell in self.plan.cells if cell in self.outcomes}
         done = [o for o in self.outcomes.values() if o.status == "passed"]

@@ -9,7 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from nharness.errors import UsageError
 from nharness.recording.recorder import Parts
+from nharness.run.cells import CellOutcome
 from nharness.run.jobs import Done, Job
 from nharness.run.recipe import Recipe, recorder_of
 from nharness.run.worker import Worker
@@ -52,3 +54,19 @@ class LocalExecutor(Executor):
         """Yield cells in the order of the plan."""
         for job in jobs:
             yield from self.worker.evaluate(job)
+
+
+class StoredExecutor(Executor):
+    """No work at all: whatever is not in the store is missing. Joins the parts of a run."""
+
+    def record(self, recipe: Recipe, shards: Iterable[Shard], seen: Seen) -> Iterator[dict[str, Statistics]]:
+        """Raise `UsageError` naming a language whose statistics are missing."""
+        del recipe, seen
+        language = next(iter(shards))[0]
+        raise UsageError(f"the statistics of {language!r} are in none of the stores; was any part run to its end?")
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
+        """Yield every cell as failed, since it is in none of the stores."""
+        for job in jobs:
+            for cell, key in zip(job.cells, job.keys, strict=True):
+                yield Done(cell, key, CellOutcome("failed", reason="missing: it is in none of the stores"))

@@ -26,6 +26,7 @@ from nharness.run.recorded import Recorded, record_evidence
 from nharness.run.records import RecordWriter
 from nharness.run.request import RunRequest
 from nharness.run.resolve import Resolved
+from nharness.run.shards import part_of
 from nharness.run.store import Store
 from nharness.run.worker import Worker
 
@@ -65,6 +66,7 @@ def run(
     request = replace(request, command=folder.begin(resolved.spec, request.command))
     if request.last_failed:
         plan = folder.last_failed(plan)
+    plan = part_of(plan, request.shard) if request.shard else plan
     store = Store(request.store or folder.path / "store")
     plugins.hook.nharness_run_started(configuration=resolved.spec.model_dump(mode="json"))
     for text in resolved.warnings:
@@ -77,12 +79,15 @@ def run(
         prepared = _prepare(resolved, recorded, detected)
         before = worker.checksum()
         evaluation = Evaluation(plan, worker, executor, store, plugins, listen, stop, request.maxfail)
+        evaluation.every_draw = request.shard is not None
         try:
             evaluation.run(prepared)
         finally:
             folder.remember_failed(evaluation.failed)
     if worker.checksum() != before:
         raise NharnessError("the model's parameters are not what they were before the edits; no record was written")
+    if request.shard is not None:
+        return RunResult({}, evaluation.outcomes, (), time.perf_counter() - started, resolved.warnings)
     records = RecordWriter(request, folder, evaluation, prepared, detected).write()
     claims = check_claims(resolved.spec.claims, list(records.values()))
     return RunResult(records, evaluation.outcomes, claims, time.perf_counter() - started, resolved.warnings)

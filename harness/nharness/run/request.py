@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from nharness.record.sources import Study
+from nharness.run.shards import Part
 from nharness.spec import RunSpec
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """Specification, run folder, store, and how cells are chosen and spread."""
+    """Specification, run folder, store, and how cells are chosen and spread.
+
+    shard: only this part of the plan, every draw of it; a part writes no records.
+    """
 
     spec: RunSpec
     out: Path
@@ -23,6 +27,7 @@ class RunRequest:
     expression: str = ""
     last_failed: bool = False
     maxfail: int = 0
+    shard: Part | None = None
     executor: str = "local"
     workers: int = 1
     executor_options: Mapping[str, Any] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from nharness.atomic import write_bytes
 from nharness.errors import FileFormatError
 from nharness.spec import digest
 
+KINDS = ("cells", "recorded", "statistics")
 LARGE = 1 << 26
 
 
@@ -51,11 +52,10 @@ class Store:
             text = path.read_bytes()
         except FileNotFoundError:
             return None
-        checksum, _, payload = text.partition(b"\n")
-        if hashlib.sha256(payload).hexdigest().encode() != checksum:
+        if not intact(text):
             path.unlink(missing_ok=True)
             return None
-        return json.loads(payload)
+        return json.loads(text.partition(b"\n")[2])
 
     def put(self, kind: str, key: str, payload: Any) -> None:
         """Store a JSON payload; raises `OutputError` when it cannot be written."""
@@ -70,26 +70,42 @@ class Store:
                 status = path.stat()
                 yield StoreEntry(path.parts[-3], path.stem, path, status.st_size, status.st_mtime)
 
+    def _unfinished(self) -> Iterator[StoreEntry]:
+        """Yield what a killed run left behind while it was writing."""
+        for path in sorted(self.folder.glob("*/??/.*.part")):
+            status = path.stat()
+            yield StoreEntry(path.parts[-3], path.name, path, status.st_size, status.st_mtime)
+
     def prune(self, *, older_than: float, kinds: frozenset[str] = frozenset()) -> tuple[int, int]:
-        """Remove entries last written before `older_than` (seconds since the epoch); return their number and bytes."""
-        doomed = [e for e in self.entries() if e.modified < older_than and (not kinds or e.kind in kinds)]
+        """Remove entries last written before `older_than` (seconds since the epoch); return their number and bytes.
+
+        Unfinished files that old are removed too.
+        """
+        every = [*self.entries(), *self._unfinished()]
+        doomed = [e for e in every if e.modified < older_than and (not kinds or e.kind in kinds)]
         for entry in doomed:
             entry.path.unlink(missing_ok=True)
         return len(doomed), sum(entry.size for entry in doomed)
 
     def copy_into(self, other: Store) -> int:
-        """Copy every entry that `other` lacks; return how many."""
+        """Copy every intact entry that `other` lacks; return how many."""
         copied = 0
         for entry in self.entries():
-            goal = other.folder / entry.path.relative_to(self.folder)
-            if not goal.exists():
-                write_bytes(goal, entry.path.read_bytes())
+            goal, content = other.folder / entry.path.relative_to(self.folder), entry.path.read_bytes()
+            if not goal.exists() and (entry.path.suffix != ".json" or intact(content)):
+                write_bytes(goal, content)
                 copied += 1
         return copied
 
     def clear(self) -> None:
         """Remove the whole store."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def intact(content: bytes) -> bool:
+    """Tell whether a JSON entry's payload is what its checksum, in the first line, was made from."""
+    checksum, _, payload = content.partition(b"\n")
+    return hashlib.sha256(payload).hexdigest().encode() == checksum
 
 
 def content_key(**parts: Any) -> str:

@@ -1,0 +1,33 @@
+"""Show the cells of a run, or of one part of it: `nharness plan --detector lape --shard 2/5`.
+
+The parts of a run are what a job array runs: `nharness run ... --shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT
+--out part-$SLURM_ARRAY_TASK_ID`, with array indices from 1; `nharness collect part-* --out whole` joins them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nharness.cli import options, settings
+from nharness.cli.plugin_options import add_plugin_options, load_plugins
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a specification and of selection."""
+    options.add_options(parser)
+    parser.add_argument("-k", dest="expression", default="", metavar="EXPR", help="only cells whose id matches")
+    parser.add_argument("--shard", metavar="I/N", help="only part I of N")
+    parser.add_argument("-q", dest="quiet", action="count", default=0, help="numbers only")
+    parser.add_argument("-v", dest="verbose", action="count", default=0, help="controls too")
+    parser.add_argument("--json", action="store_true", help="cell ids and cost as JSON")
+    add_plugin_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the plan; run nothing."""
+    spec = settings.build_spec({**settings.configured(Path.cwd())[0], **options.given(arguments)})
+    plugins = load_plugins(arguments)
+    from nharness.cli.collect import collect
+
+    return collect(spec, plugins, arguments)
