@@ -1,6 +1,7 @@
 """Join the run folders of a run's parts, name the cells that none of them has, and write the records.
 
-Parts that were run with --store keep their products there: name that folder too. Nothing is evaluated. With cells missing the exit code is 1, and the records say which cells they lack.
+Parts that were run with --store keep their products there: name that folder too. Nothing is evaluated. With cells
+missing the exit code is 1, and the records say which cells they lack.
 """
 
 from __future__ import annotations
