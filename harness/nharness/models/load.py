@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,9 @@ from nharness.models.source import (
 )
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
-LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, SafetensorError)
+LOADING_ERRORS = (
+    OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError, ImportError, SafetensorError, struct.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

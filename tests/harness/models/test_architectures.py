@@ -226,9 +226,9 @@ def zero_by_hand(model, segment, units):
         down.index_fill_(segment.down.unit_dim, units, 0.0)
 
 
-def reason_not_to_fold(case):
+def reason_not_to_fold(case, edits=None):
     try:
-        with apply_edits(case.model, case.map, few_edits(case), backend="fold"):
+        with apply_edits(case.model, case.map, edits or few_edits(case), backend="fold"):
             return None
     except ModelError as error:
         return str(error)
@@ -257,11 +257,12 @@ def test_scale_and_constant_hook_equals_fold(arch):
     with apply_edits(arch.model, arch.map, edits, backend="hook"):
         hooked = run(arch.model, arch.ids)
     assert not torch.equal(hooked, arch.logits)
-    try:
-        with apply_edits(arch.model, arch.map, edits, backend="fold"):
-            torch.testing.assert_close(run(arch.model, arch.ids), hooked, atol=1e-5, rtol=1e-4)
-    except ModelError as error:
-        assert any(word in str(error) for word in ("bias", "shared", "normalised", "re-shaped"))
+    reason = reason_not_to_fold(arch, edits)
+    if reason is not None:
+        assert any(word in reason for word in ("bias", "shared", "normalised", "re-shaped"))
+        return
+    with apply_edits(arch.model, arch.map, edits, backend="fold"):
+        torch.testing.assert_close(run(arch.model, arch.ids), hooked, atol=1e-5, rtol=1e-4)
 
 
 def test_zeroing_a_whole_layer_changes_the_logits(arch):
