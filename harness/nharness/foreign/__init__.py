@@ -3,7 +3,7 @@
 Files written by `torch.save` are opened with `weights_only=True` and in no other way.
 """
 
-from nharness_detectors.foreign.counts import import_counts
-from nharness_detectors.foreign.masks import import_masks
+from nharness.foreign.counts import import_counts
+from nharness.foreign.masks import import_masks
 
 __all__ = ["import_counts", "import_masks"]

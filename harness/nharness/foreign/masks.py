@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nharness.errors import FileFormatError
+from nharness.foreign.loading import load_torch, whole_numbers
 from nharness.languages import parse_languages
 from nharness.neurons import Detection, to_flat
-from nharness_detectors.foreign.loading import load_torch, whole_numbers
 
 
 def import_masks(path: Path, languages: Sequence[str], layer_widths: Sequence[int]) -> Detection:

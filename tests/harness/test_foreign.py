@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nharness.errors import FileFormatError, UnknownNameError, UsageError
-from nharness_detectors.foreign import import_counts, import_masks
+from nharness.foreign import import_counts, import_masks
 from nharness_detectors.lape import Lape
 
 

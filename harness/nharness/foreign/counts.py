@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from nharness.errors import FileFormatError, UsageError
+from nharness.foreign.loading import load_torch, whole_numbers
 from nharness.languages import parse_languages
 from nharness.statistics import LanguageTotals, Statistics
-from nharness_detectors.foreign.loading import load_torch, whole_numbers
 
 TOKEN_KEYS = ("n", "total_tokens")
 
