@@ -25,10 +25,11 @@ from nharness_detectors.selection import contrast, highest_of_each
 
 
 class ExhaustiveOptions(DetectorOptions):
-    """Share of all neurons given to each language; whether the other languages' losses are subtracted."""
+    """Share given to each language; whether the others' losses are subtracted; tokens per language to ablate on."""
 
     top_rate: float = Field(0.01, gt=0, le=1)
     contrast: bool = True
+    tokens: int = Field(96, ge=1, le=1_000_000)
 
 
 class Exhaustive(Detector):
@@ -41,6 +42,10 @@ class Exhaustive(Detector):
     def needs(self) -> tuple[Need, ...]:
         """Return activation counts at the gate, which name the languages and layers; losses come apart."""
         return (Need("activation_count", "gate"),)
+
+    def ablation_tokens(self) -> int:
+        """Return the option `tokens`."""
+        return self.options.tokens
 
     def detect(self, evidence: Evidence) -> Detection:
         """Return each language's neurons; score in nats per token [G, M].

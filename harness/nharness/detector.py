@@ -102,6 +102,13 @@ class Detector(ABC):
     def needs(self) -> tuple[Need, ...]:
         """Return what must be recorded, given the options."""
 
+    def ablation_tokens(self) -> int:
+        """Return on how many tokens per language the runner is to ablate every neuron alone; 0: not at all.
+
+        The result is `Evidence.losses`.
+        """
+        return 0
+
     @abstractmethod
     def detect(self, evidence: Evidence) -> Detection:
         """Return the neurons of every language; an empty row stays. Called with at least two languages."""

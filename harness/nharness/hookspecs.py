@@ -90,6 +90,16 @@ def nharness_register_tasks() -> Sequence[Entry]:  # type: ignore[empty-body]
 
 
 @hookspec
+def nharness_register_truths() -> Sequence[Entry]:  # type: ignore[empty-body]
+    """Register what is known of neurons, for `--ground-truth`.
+
+    Called once. Each entry's target is a file of measured ablations (`pathlib.Path`, format `nharness-ablation/1`),
+    which counts for the model it was measured on, or a callable without arguments that returns a
+    `nharness.run.truth.KnownModel`. `None` registers nothing.
+    """
+
+
+@hookspec
 def nharness_register_executors() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register executors, which decide where cells run.
 

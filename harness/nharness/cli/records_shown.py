@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -10,8 +11,24 @@ from rich.text import Text
 from nharness.cli.output import print_table
 from nharness.record.model import Record
 from nharness.report.matrix import matrix_table, matrix_title, summary_rows
+from nharness.report.truth import LEGEND as TRUTH_LEGEND
+from nharness.report.truth import stability_rows, truth_table
 
 LEGEND = "* q < 0.05 against no change and against random neurons; orange is harm, blue is benefit"
+
+
+def show_judged(records: Sequence[Record]) -> None:
+    """Print detectors against known neurons, and how well they repeat, where that was asked for."""
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    table = truth_table(records)
+    if table is not None:
+        console.print()
+        console.print(table)
+        console.print(Text(TRUTH_LEGEND, style="dim"))
+    rows = stability_rows(records)
+    if rows:
+        console.print()
+        print_table(rows)
 
 
 def show_record(record: Record) -> None:

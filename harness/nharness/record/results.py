@@ -116,6 +116,15 @@ class GroundTruth(Part):
     languages: tuple[TruthScore, ...] = Field((), max_length=MAX_LANGUAGES, description="Per language.")
 
 
+class ShuffledCount(Part):
+    """A number of neurons, and what remains of it when documents lose their language."""
+
+    what: Identifier = Field(description="A language, or a kind of neuron.")
+    observed: Count = Field(description="Neurons of the detection.")
+    mean: NonNegative = Field(description="Mean number over detections on shuffled labels.")
+    p: Share = Field(description="(1 + shuffles with at least as many) / (1 + shuffles).")
+
+
 class Stability(Part):
     """How much of the detection stays when it is repeated on other text."""
 
@@ -125,6 +134,9 @@ class Stability(Part):
     rank_correlation: Correlation | None = Field(None, description="Mean Spearman correlation of scores, -1 to 1.")
     languages: dict[LanguageTag, Share | None] = Field(
         default_factory=dict, max_length=MAX_LANGUAGES, description="Jaccard overlap per language, 0 to 1."
+    )
+    shuffled: tuple[ShuffledCount, ...] = Field(
+        (), max_length=2 * MAX_LANGUAGES, description="Per language and kind; of kind 'label_shuffle' only."
     )
 
 

@@ -1,0 +1,117 @@
+"""`--ground-truth`, `--folds` and `--null` on the planted model, from the command line to the record."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from nharness.analysis.ground_truth import Truth
+from nharness.cli.main import main
+from nharness.errors import FileFormatError
+from nharness.record.model import Record
+from nharness.run.ablation import Ablation
+from nharness.run.losses import load_ablation, save_ablation
+from nharness.run.truth import own_effect
+from nharness.testing import planted_model
+
+LANGUAGES = ("en", "de", "ru", "zh")
+DETECTORS = ("attribution", "lape", "random")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A planted model and its text, as folders that the command line takes."""
+    planted = planted_model(LANGUAGES, seed=3)
+    model, corpus = tmp_path_factory.mktemp("model"), tmp_path_factory.mktemp("corpus")
+    planted.save(model)
+    for split in ("detect", "eval"):
+        (corpus / split).mkdir()
+        for tag in LANGUAGES:
+            lines = [json.dumps({"id": d.id, "text": d.text}) for d in planted.corpus.documents(tag, split)]
+            (corpus / split / f"{tag}.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    return model, corpus
+
+
+@pytest.fixture(scope="module")
+def judged(folders, tmp_path_factory):
+    out = tmp_path_factory.mktemp("judged") / "out"
+    argv = [
+        "run", "--detector", ",".join(DETECTORS), "--model", folders[0], "--corpus", folders[1], "--controls", "0",
+        "--eval-tokens", "80", "--bootstrap-draws", "100", "--ground-truth", "--folds", "3", "--null", "--out", out,
+        "--store", out / "store",
+    ]  # fmt: skip
+    code = main([str(part) for part in argv])
+    records = {path.parent.name.removesuffix("-zero"): Record.model_validate_json(path.read_text()) for path in out.glob("records/*/record.json")}
+    return code, records, out
+
+
+def test_the_record_holds_scores_against_the_planted_truth(judged):
+    code, records, _ = judged
+    assert code == 0
+    assert set(records) == set(DETECTORS)
+    scores = {name: {found.truth: found for found in record.ground_truth}["planted"] for name, record in records.items()}
+    assert scores["attribution"].auroc >= 0.99
+    assert [language.language for language in scores["lape"].languages] == list(LANGUAGES)
+    assert scores["lape"].precision_at_k < 0.6 < scores["attribution"].precision_at_k
+    assert 0.4 < scores["random"].auroc < 0.6
+
+
+def test_a_truth_about_another_model_is_left_out(judged):
+    _, records, _ = judged
+    assert all("exhaustive" not in {found.truth for found in record.ground_truth} for record in records.values())
+
+
+def test_the_record_holds_what_repeats_on_other_text(judged):
+    _, records, _ = judged
+    found = {name: {part.kind: part for part in record.stability} for name, record in records.items()}
+    assert set(found["lape"]) == {"folds", "label_shuffle"}
+    assert found["attribution"]["folds"].repeats == 3
+    assert found["attribution"]["folds"].jaccard > 0.5
+    assert found["random"]["folds"].jaccard == 1  # a seed does not look at text: repeating is not being right
+
+
+def test_without_languages_hardly_a_specific_neuron_is_found(judged):
+    _, records, _ = judged
+    shuffled = next(part for part in records["lape"].stability if part.kind == "label_shuffle")
+    counts = {count.what: count for count in shuffled.shuffled}
+    assert set(counts) == {*LANGUAGES, "specific", "related", "general"}
+    assert counts["specific"].observed > 3 * counts["specific"].mean
+    assert shuffled.repeats == 10
+
+
+def test_the_same_again_from_the_store_is_the_same(judged, folders):
+    _, before, out = judged
+    assert main(["run", "--resume", "--out", str(out), "--store", str(out / "store"), "-q"]) == 0
+    for path in out.glob("records/*/record.json"):
+        again = Record.model_validate_json(path.read_text())
+        first = before[path.parent.name.removesuffix("-zero")]
+        assert (again.ground_truth, again.stability) == (first.ground_truth, first.stability)
+        assert again.identity.id == first.identity.id
+
+
+def test_too_many_folds_say_how_many_there_can_be(folders, tmp_path, capsys):
+    argv = ["run", "--detector", "lape", "--model", *map(str, folders[:1]), "--corpus", str(folders[1]), "--folds", "50"]
+    assert main([*argv, "--out", str(tmp_path / "o")]) == 4
+    assert "50 parts of the corpus need as many documents; en has 24" in capsys.readouterr().err
+
+
+def test_a_file_of_ablations_is_read_as_it_was_written(tmp_path):
+    delta = {"delta/en": np.array([0.5, 0, -0.25]), "delta/de": np.array([0, 0.125, 0.0])}
+    made = Ablation(delta, {"en": 10, "de": 12}, {"en": frozenset(), "de": frozenset()}, 99)
+    save_ablation(tmp_path / "a.safetensors", made, layer_widths=(1, 2), model="m", tokenizer="t", corpus="c")
+    found = load_ablation(tmp_path / "a.safetensors")
+    assert found.layer_widths == (1, 2)
+    assert (found.tokens("de"), found.tokens("fr")) == (12, 0)
+    assert all((found.delta[tag] == delta[f"delta/{tag}"]).all() for tag in ("en", "de"))
+    (tmp_path / "a.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes()[:90])
+    with pytest.raises(FileFormatError, match=r"a\.safetensors"):
+        load_ablation(tmp_path / "a.safetensors")
+
+
+def test_a_neuron_is_a_language_s_own_by_what_it_costs_beyond_the_others():
+    delta = np.array([[1.0, 2.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 3.0]])
+    effect = own_effect(delta)
+    assert effect.tolist() == [[0.0, 1.5, -1.5], [0.0, -1.5, -1.5], [0.0, 0.0, 3.0]]
+    truth = Truth.from_effects("t", ("en", "de", "zh"), (3,), effect, share=0.34)
+    assert truth.membership.tolist() == [[False, True, False], [False] * 3, [False, False, True]]
