@@ -18,7 +18,9 @@ from nharness.errors import PluginError, UnknownNameError
 from nharness.hookspecs import Entry
 
 GROUP = "nharness"
-KINDS = ("detectors", "interventions", "statistics", "corpora", "models", "architectures", "tasks", "executors")
+KINDS = (
+    "detectors", "interventions", "statistics", "corpora", "models", "architectures", "tasks", "truths", "executors",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Plugins:
             module = point.load()
             self.pm.register(module, name=point.name)
             self._register(point.name, module)
-        except Exception as error:
+        except Exception as error:  # the plug-in boundary: anybody's code, named and reported
             if self.pm.has_plugin(point.name):
                 self.pm.unregister(name=point.name)
             for entries in self._entries.values():

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from nharness.cli.display import JsonDisplay, LiveDisplay, PlainDisplay, both
 from nharness.cli.options import pairs
-from nharness.cli.records_shown import show_record
+from nharness.cli.records_shown import show_judged, show_record
 from nharness.errors import InterruptedRun
 from nharness.plugins import Plugins
 from nharness.record.sources import Study
@@ -137,6 +137,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 def _print_result(result: RunResult, plugins: Plugins, durations: int) -> None:
     for record in result.records.values():
         show_record(record)
+    show_judged(list(result.records.values()))
     if result.failed:
         print("\nFailures")
         for cell in result.failed:

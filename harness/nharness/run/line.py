@@ -21,13 +21,17 @@ from nharness.run.evaluated import Evaluation
 from nharness.run.events import Listener, Noted, StageFinished, ignore
 from nharness.run.executor import Executor, LocalExecutor
 from nharness.run.folder import RunFolder
+from nharness.run.judged import Judged
+from nharness.run.losses import measure_losses
 from nharness.run.prepared import Prepared
 from nharness.run.recorded import Recorded, record_evidence
 from nharness.run.records import RecordWriter
+from nharness.run.repeats import repeat_detection
 from nharness.run.request import RunRequest
 from nharness.run.resolve import Resolved
 from nharness.run.shards import part_of
 from nharness.run.store import Store
+from nharness.run.truth import score_detectors
 from nharness.run.worker import Worker
 
 
@@ -75,7 +79,9 @@ def run(
     worker = load_worker(resolved, listen)
     with closing(_executor(request, resolved, worker)) as executor:
         recorded = record_evidence(worker, needs_of(resolved), store, listen, executor)
+        recorded = measure_losses(worker, resolved.detectors, recorded, store, listen=listen, stop=stop)
         detected = detect(resolved.detectors, recorded, listen)
+        judged = _judge(worker, detected, store, listen)
         prepared = _prepare(resolved, recorded, detected)
         before = worker.checksum()
         evaluation = Evaluation(plan, worker, executor, store, plugins, listen, stop, request.maxfail)
@@ -88,7 +94,7 @@ def run(
         raise NharnessError("the model's parameters are not what they were before the edits; no record was written")
     if request.shard is not None:
         return RunResult({}, evaluation.outcomes, (), time.perf_counter() - started, resolved.warnings)
-    records = RecordWriter(request, folder, evaluation, prepared, detected).write()
+    records = RecordWriter(request, folder, evaluation, prepared, detected, judged).write()
     claims = check_claims(resolved.spec.claims, list(records.values()))
     return RunResult(records, evaluation.outcomes, claims, time.perf_counter() - started, resolved.warnings)
 
@@ -115,6 +121,11 @@ def load_worker(resolved: Resolved, listen: Listener) -> Worker:
     )
     listen(StageFinished("load", time.perf_counter() - started, reused=False, summary=summary))
     return worker
+
+
+def _judge(worker: Worker, detected: Mapping[str, Detected], store: Store, listen: Listener) -> Judged:
+    truths = score_detectors(worker, detected, listen) if worker.resolved.spec.ground_truth else {}
+    return Judged(truths, repeat_detection(worker, detected, store, listen))
 
 
 def _prepare(resolved: Resolved, recorded: Recorded, detected: Mapping[str, Detected]) -> Prepared:

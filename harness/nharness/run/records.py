@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -30,6 +30,7 @@ from nharness.run.detected import Detected
 from nharness.run.evaluated import Evaluation
 from nharness.run.folder import RunFolder, file_stem
 from nharness.run.jobs import neurons_digest
+from nharness.run.judged import Judged
 from nharness.run.prepared import Prepared
 from nharness.run.request import RunRequest
 from nharness.run.store import file_digest
@@ -69,6 +70,7 @@ class RecordWriter:
     evaluation: Evaluation
     prepared: Prepared
     detected: Mapping[str, Detected]
+    judged: Judged = field(default_factory=Judged)
 
     def write(self) -> dict[Path, Record]:
         """Write every record with the files beside it; return records by path, in the order of the plan."""
@@ -176,6 +178,8 @@ class RecordWriter:
             neurons=described.describe_neurons(detected.detection, file=neurons_file.name, sha256=neurons_file.sha256),
             tasks=self.tasks, targets=self.targets(combination), baseline=analysis.baseline, cells=analysis.cells,
             controls=self._controls(combination, analysis), summary=analysis.summary, curve=tuple(curve),
+            ground_truth=self.judged.truths.get(combination.detector) or None,
+            stability=self.judged.stability.get(combination.detector) or None,
             cost=self._cost(outcomes, detected), analysis=self.settings, files=tuple(files),
             environment=described.describe_environment(
                 worker.device, lm_eval=any(task.lm_eval is not None for task in self.tasks)

@@ -109,7 +109,7 @@ def test_members_matter_and_silent_neurons_do_not(planted, text):
     for row, tag in enumerate(planted.languages):
         delta = found.losses[f"delta/{tag}"]
         assert np.abs(delta[planted.having("silent")]).max() < 1e-6  # nats: rounding of another batch
-        assert (delta[planted.strength[row] > 0] > 0).mean() > 0.9
+        assert np.median(delta[planted.strength[row] > 0]) > 1e-3
 
 
 def test_half_precision_is_widened(planted, text):
