@@ -92,8 +92,9 @@ def _shared(model: nn.Module, neuron_map: NeuronMap) -> dict[str, tuple[str, ...
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
     found = {}
+    known = dict(model.named_parameters(remove_duplicate=False))
     for layer in neuron_map.layers:
         for segment in layer.segments:
-            same = names[id(model.get_parameter(segment.down.parameter))]
+            same = names.get(id(known.get(segment.down.parameter)), [])
             found[segment.down.parameter] = tuple(name for name in same if name != segment.down.parameter)
     return found

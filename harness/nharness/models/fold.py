@@ -75,11 +75,13 @@ def _segment_reason(
         return "its edit is not affine"
     if site == "gate" and segment.gated and shifts:
         return "a constant at the gate is not a constant at the hidden site"
+    weight = dict(model.named_parameters(remove_duplicate=False)).get(segment.down.parameter)
+    if weight is None or weight.dtype.itemsize < 2 or not weight.dtype.is_floating_point:
+        return f"{segment.down.parameter} is quantised"
     if not segment.down.foldable:
         return "its hidden vector is normalised or its weight re-shaped before the down projection"
-    weight = model.get_parameter(segment.down.parameter)
-    if type(weight) is not nn.Parameter or not weight.dtype.is_floating_point or weight.dtype.itemsize < 2:
-        return f"{segment.down.parameter} is quantised or otherwise no plain floating-point parameter"
+    if type(weight) is not nn.Parameter:
+        return f"{segment.down.parameter} is a {type(weight).__name__}, no plain parameter"
     if weight.device.type == "meta":
         return f"{segment.down.parameter} is offloaded"
     if owners[id(weight)] > 1:

@@ -140,7 +140,7 @@ def _name_inside(model: nn.Module, block: FoundBlock, parameter: str) -> str:
     prefix = f"{path}." if path else ""
     if parameter.startswith(prefix):
         return parameter
-    wanted = model.get_parameter(parameter)
+    wanted = dict(model.named_parameters(remove_duplicate=False)).get(parameter)
     inside = model.get_submodule(path).named_parameters(remove_duplicate=False)
     return next((f"{prefix}{name}" for name, value in inside if value is wanted), parameter)
 

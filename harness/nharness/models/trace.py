@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nharness.errors import ModelError
-from nharness.models.flow import Flow, Leaf, settled_root
+from nharness.models.flow import Flow, Leaf, Mark, Weight, settled_root
 from nharness.models.follow import Arrival, Follower
 from nharness.models.operations import INTEGERS, tensors_in
 
@@ -63,6 +63,7 @@ class _Tracer(Follower):
         self.shapes = {name: tuple(parameter.shape) for name, parameter in named.items()}
         self.trace = Trace()
         self.stack: list[str] = []
+        self.opaque = {name: module for name, module in model.named_modules() if is_opaque_linear(module)}
         self.leaf_stacks: dict[Leaf, tuple[str, ...]] = {}
 
     def enter(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -74,10 +75,22 @@ class _Tracer(Follower):
         if any(tensor.dtype in INTEGERS and tensor.shape[:1] == (TRACE_BATCH * TRACE_LENGTH,) for tensor in tensors):
             self.trace.told.add(name)
 
-    def leave(self, name: str, output: Any) -> None:
+    def leave(self, name: str, args: tuple[Any, ...], output: Any) -> None:
+        if name in self.opaque and args and isinstance(output, Tensor):
+            self._project(name, args[0], output)
         self.stack.pop()
         for tensor in tensors_in(output if isinstance(output, tuple | list) else (output,))[:1]:
             self.trace.gave[self.mark_of(tensor).root].append(name)
+
+    def _project(self, name: str, values: Tensor, output: Tensor) -> None:
+        """Take a module that is a projection by what it says of itself for one, whatever it computes with."""
+        mark = self.mark_of(values)
+        weight = Weight(f"{name}.weight", 2, exact=False)
+        leaf = Leaf(weight.parameter, "", mark.source, values.shape[-1])
+        self.on_projection(leaf)
+        self.marks[output] = Mark(next(self.roots), Flow(frozenset({leaf}), direct=True))
+        if mark.flow is not None and mark.flow.active and not mark.flow.reduced:
+            self.on_departure(Arrival(values, mark, weight, -1, 1), output)
 
     def on_projection(self, leaf: Leaf) -> None:
         self.leaf_stacks[leaf] = tuple(self.stack)
@@ -179,8 +192,8 @@ def _entering(tracer: _Tracer, name: str) -> Any:
 
 
 def _leaving(tracer: _Tracer, name: str) -> Any:
-    def hook(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
-        tracer.leave(name, output)
+    def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        tracer.leave(name, args, output)
 
     return hook
 
@@ -193,6 +206,16 @@ def _input_device(model: nn.Module) -> torch.device:
         return weight.device
     devices = [parameter.device for parameter in model.parameters() if parameter.device.type != "meta"]
     return devices[0] if devices else torch.device("cpu")
+
+
+def is_opaque_linear(module: nn.Module) -> bool:
+    """True for a linear module whose weight is no plain number per connection: quantised, or packed otherwise."""
+    widths = (getattr(module, "in_features", None), getattr(module, "out_features", None))
+    if not all(isinstance(width, int) for width in widths) or any(True for _ in module.children()):
+        return False
+    weight = getattr(module, "weight", None)
+    plain = isinstance(weight, nn.Parameter) and weight.dtype.is_floating_point and weight.shape == widths[::-1]
+    return not (isinstance(module, nn.Linear) and plain and type(weight) is nn.Parameter)
 
 
 def common_prefix(stacks: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -232,6 +232,42 @@ def test_shared_weights_are_edited_in_one_place_by_hooks(ids):
     assert report.edited_activations == 40 * ids.numel()
 
 
+class Packed(torch.nn.Module):
+    """A linear layer with int8 weights that torch's function modes cannot look into."""
+
+    def __init__(self, linear):
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.register_buffer("weight", (linear.weight.detach() * 100).round().to(torch.int8))
+
+    def forward(self, values):
+        with torch._C.DisableTorchFunction():
+            return values @ (self.weight.float() / 100).T
+
+
+def test_quantised_layers_are_found_and_edited_by_hooks(llama, ids):
+    model, plain = llama
+    for layer in model.model.layers:
+        for name in ("gate_proj", "up_proj", "down_proj"):
+            setattr(layer.mlp, name, Packed(getattr(layer.mlp, name)))
+    neuron_map = locate(model)
+    assert neuron_map.layer_widths == plain.layer_widths
+    seen = []
+    with observe(model, neuron_map, ["gate", "up", "hidden"], seen.append):
+        clean = logits(model, ids)
+    gate, up, hidden = ([o.values for o in seen if o.site == site] for site in ("gate", "up", "hidden"))
+    assert all(torch.equal(g * u, h) for g, u, h in zip(gate, up, hidden, strict=True))
+    edits = [Edit.zero(1, [3, 4])]
+    with apply_edits(model, neuron_map, edits) as report:
+        edited = logits(model, ids)
+    assert report.backend == "hook"
+    assert not torch.equal(edited, clean)
+    model.model.layers[1].mlp.down_proj.weight[:, [3, 4]] = 0
+    assert torch.equal(logits(model, ids), edited)
+    with pytest.raises(ModelError, match="is quantised"), apply_edits(model, neuron_map, edits, backend="fold"):
+        pass
+
+
 def test_a_plugin_decides_first(llama):
     model, neuron_map = llama
     assert locate(model, [lambda _: None, lambda _: neuron_map]) is neuron_map
