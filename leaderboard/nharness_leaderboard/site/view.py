@@ -55,7 +55,11 @@ class HeatRow:
 
 @dataclass(frozen=True)
 class TaskView:
-    """One task on the page: its matrix, its summary and what it is."""
+    """One task on the page: its matrix, its summary and what it is.
+
+    flags: what marks cells, in words, by flag. columns: by language, the flags that all its computed cells have, which
+        mark the column instead.
+    """
 
     task: Task
     summary: TaskSummary | None
@@ -64,6 +68,7 @@ class TaskView:
     languages: tuple[tuple[str, str], ...]
     standing: Standing | None
     flags: Mapping[str, str]
+    columns: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,13 @@ def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
         for target in record.targets
     )
     flags = {flag: FLAGS[flag] for row in rows for cell in row.cells for flag in cell.flags}
+    columns = {}
+    for tag in task.languages:
+        found = [set(cells[row.target, tag].flags) for row in rows if cells[row.target, tag].change is not None]
+        columns[tag] = frozenset[str](set.intersection(*found) if found else ())
     return TaskView(
         task=task, summary=record.summary_of(task.name), rows=rows, largest=largest, standing=standing, flags=flags,
+        columns=columns,
         languages=tuple((tag, display_name(tag)) for tag in task.languages),
     )  # fmt: skip
 

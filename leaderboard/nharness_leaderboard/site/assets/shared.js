@@ -28,7 +28,7 @@ window.nharness = (function () {
     if (size && (size >= 1e6 || size < 1e-4)) text = value.toExponential(digits - 1);
     else if (size >= Math.pow(10, digits - 1)) text = Math.round(value).toLocaleString("en");
     else text = size ? value.toPrecision(digits) : "0";
-    return text.replace("-", MINUS);
+    return text.replace(/-/g, MINUS);
   }
 
   function signed(value, digits) { return (value > 0 ? "+" : "") + number(value, digits); }
