@@ -97,6 +97,13 @@ class Claim(Value):
     detector: str | None = None
 
 
+def _several(folds: int) -> int:
+    if folds == 1:
+        raise ValueError("expected 0 (none) or at least 2 parts to compare")
+    return folds
+
+
+Folds = Annotated[int, AfterValidator(_several)]
 Rates = Annotated[tuple[float, ...], AfterValidator(lambda rates: tuple(sorted(set(rates))))]
 
 
@@ -119,7 +126,7 @@ class RunSpec(Value):
     edit_backend: Literal["auto", "hook", "fold"] = "auto"
     scope: Literal["all", "generation"] = "all"
     source_language: str | None = Field(None, description="whose neurons `steer` switches off")
-    folds: int = Field(0, ge=0, le=50, description="disjoint corpus parts that detection is repeated on; 0 is none")
+    folds: Folds = Field(0, ge=0, le=50, description="disjoint corpus parts that detection is repeated on; 0 is none")
     null: bool = Field(False, description="repeat detection with shuffled language labels")
     ground_truth: bool = False
     claims: tuple[Claim, ...] = ()

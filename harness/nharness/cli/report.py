@@ -18,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print or write every record of the run."""
-    from nharness.cli.records_shown import show_record
+    from nharness.cli.records_shown import show_judged, show_record
     from nharness.record.validate import validate_file
 
-    found = record_files(arguments.run)
+    found, shown = record_files(arguments.run), []
     for number, path in enumerate(found):
         record, problems = validate_file(path)
         if record is None or problems:
@@ -41,6 +41,8 @@ def execute(arguments: argparse.Namespace) -> int:
         else:
             show_record(record)
             print(f"record {number + 1} of {len(found)}: {path}")
+            shown.append(record)
+    show_judged(shown)
     return 0
 
 

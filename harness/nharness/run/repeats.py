@@ -54,8 +54,6 @@ def repeat_detection(
     }  # fmt: skip
     if not (spec.folds or spec.null) or not detectors:
         return {}
-    if spec.folds == 1:
-        raise UsageError("--folds compares detections on parts of the corpus and needs at least 2; got 1")
     blocks = Blocks(worker, detectors, store, listen, _count(spec.folds, null=spec.null))
     found: dict[str, list[Stability]] = {name: [] for name in detectors}
     if spec.folds:

@@ -213,7 +213,7 @@ def _network(vocabulary: Vocabulary, plans: Sequence[_Layer]) -> LlamaForCausalL
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         model = LlamaForCausalLM(config)
-        nn.Module.float(model).eval()
+        nn.Module.train(nn.Module.float(model), mode=False)
         for parameter in model.parameters():
             parameter.fill_(1.0) if parameter.ndim == 1 else parameter.zero_()  # norms scale by 1
         model.model.embed_tokens.weight[:, :size] = torch.eye(size)
