@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from nharness_tasks.corpora import libreoffice
-from nharness_tasks.corpora.shipped import FOLDER
 from nharness_tasks.corpora.documents import parallel_documents
 from nharness_tasks.corpora.fetch import FetchError, npm_package
 from nharness_tasks.corpora.pages import LANGUAGES, Page, Paragraph, content_hash
+from nharness_tasks.corpora.shipped import FOLDER
 from nharness_tasks.corpora.splits import SplitShares, cut, split_name
 
 DESCRIBED = json.loads((FOLDER / "corpus.json").read_text(encoding="utf-8"))
