@@ -4,7 +4,7 @@ from nharness.models.edit import Edit, EditReport, ValueEdit
 from nharness.models.edits import apply_edits
 from nharness.models.export import export_edited
 from nharness.models.load import LoadedModel, load_model
-from nharness.models.locate import locate
+from nharness.models.locating import locate
 from nharness.models.neuron_map import SITES, LayerNeurons, NeuronMap
 from nharness.models.notebook import apply, selected
 from nharness.models.observe import Observation, observe

@@ -13,7 +13,7 @@ from nharness import neurons as neuron_files
 from nharness.errors import ModelError, UnknownNameError
 from nharness.models.edit import Backend, Edit, EditReport, Scope
 from nharness.models.edits import apply_edits
-from nharness.models.locate import locate
+from nharness.models.locating import locate
 from nharness.models.neuron_map import NeuronMap
 
 INTERVENTIONS = ("zero", "scale", "constant")
