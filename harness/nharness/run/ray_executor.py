@@ -47,7 +47,7 @@ OPTIONS = ("address", "cpus", "gpus")
 OBJECT_STORE = 100 * 1024 * 1024
 LOOPBACK = "127.0.0.1"
 TRIES = 3
-STARTS = 3
+STARTS = 5
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ def record(out):
 def test_two_workers_one_killed_give_the_bytes_of_one_process(tmp_path):
     local, spread, log = tmp_path / "local", tmp_path / "ray", tmp_path / "log.jsonl"
     alone = start(local)
+    printed, _ = alone.communicate(timeout=500)
+    assert alone.returncode == 0, printed
     process = start(spread, "--executor", "ray", "--workers", 2, "--log-json", log)
     killed, deadline = [], time.monotonic() + 500
     while process.poll() is None and time.monotonic() < deadline and not killed:
@@ -74,8 +76,6 @@ def test_two_workers_one_killed_give_the_bytes_of_one_process(tmp_path):
         time.sleep(0.02)
     printed, _ = process.communicate(timeout=500)
     assert process.returncode == 0, printed
-    printed, _ = alone.communicate(timeout=500)
-    assert alone.returncode == 0, printed
     assert killed
     assert events(log).count("CellFinished") == len(cells(local / "store")) == 14
     assert contents(spread / "store" / "statistics") == contents(local / "store" / "statistics")
