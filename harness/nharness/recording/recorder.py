@@ -83,6 +83,7 @@ class Recorder:
         for statistic, _ in self.needs:
             if statistic not in known:
                 raise UnknownNameError("statistic", statistic, known)
+        _refuse_repeated_layers(self.neuron_map)
         self._kinds = {need: known[need[0]] for need in dict.fromkeys(self.needs)}
         self._gradient = any(kind.gradient for kind in self._kinds.values())
         self._device = first_device(self.model)
@@ -236,6 +237,15 @@ class Dispatch:
         if values.device.type != "cpu" or values.dtype in {torch.float32, torch.float64}:
             return values
         return self._scratch.like(values, slot=1, dtype=torch.float32).copy_(values)
+
+
+def _refuse_repeated_layers(neuron_map: NeuronMap) -> None:
+    repeated = next((layer for layer in neuron_map.layers if layer.passes > 1), None)
+    if repeated is not None:
+        raise ModelError(
+            f"layer {repeated.name} runs {repeated.passes} times a token, so that shares of tokens would exceed 1; "
+            "recording expects layers that run once"
+        )
 
 
 def _spread(model: nn.Module) -> bool:

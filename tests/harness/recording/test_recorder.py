@@ -345,3 +345,9 @@ def test_running_out_of_memory_halves_the_batch(llama, monkeypatch):
 
 def test_part_type_is_what_encode_gives():
     assert all(isinstance(part, EncodedDocument) for parts in documents([3, 4]) for part in parts)
+
+
+def test_layers_that_run_several_times_a_token_are_refused():
+    model = tiny_model("hrm_text")
+    with pytest.raises(ModelError, match=r"runs \d+ times a token"):
+        Recorder(model, locate(model), [("activation_count", "gate")])
