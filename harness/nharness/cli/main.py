@@ -96,7 +96,7 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
     parser = Parser(prog=f"nharness {name}", description=command.__doc__ or summary, epilog=CODES,
                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     command.add_arguments(parser)
-    arguments = parser.parse_args(rest)
+    arguments = parser.parse_intermixed_args(rest)  # options may stand between the files
     arguments.command_line = shlex.join(["nharness", name, *rest])
     code = command.execute(arguments)
     return int(code)
