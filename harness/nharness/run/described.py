@@ -122,12 +122,17 @@ def describe_model(worker: Worker) -> Model:
     """Return the model as it was before any edit."""
     spec, loaded = worker.resolved.spec.model, worker.loaded
     return Model(
-        name=spec.name, revision=loaded.revision, fingerprint=loaded.fingerprint,
+        name=_public_name(spec.name), revision=loaded.revision, fingerprint=loaded.fingerprint,
         tokenizer_fingerprint=loaded.tokenizer_fingerprint, architecture=type(loaded.model).__name__,
         parameters=loaded.model.num_parameters(), layer_widths=worker.neuron_map.layer_widths,
         dtype=str(next(loaded.model.parameters()).dtype).removeprefix("torch."), device=worker.device.type,
         args=dict(spec.args),
     )  # fmt: skip
+
+
+def _public_name(name: str) -> str:
+    """Return a folder's own name for a local folder, so that a record says nothing about the machine."""
+    return Path(name).expanduser().resolve().name if Path(name).expanduser().exists() else name
 
 
 def describe_corpus(worker: Worker, recorded: Recorded) -> Corpus:
