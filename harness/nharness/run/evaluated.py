@@ -11,7 +11,7 @@ from typing import Any
 
 from nharness.analysis.controls import ControlPlan, ControlRules
 from nharness.analysis.measurements import Measurement, pair
-from nharness.errors import InterruptedRun
+from nharness.errors import InterruptedRun, NharnessError
 from nharness.evaluation.items import Item
 from nharness.plugins import Plugins
 from nharness.run.cells import Cell, CellOutcome, Edition
@@ -100,17 +100,13 @@ class Evaluation:
 
     def _job(self, edition: Edition | None, cells: Sequence[Cell], prepared: Prepared) -> list[Job]:
         """Return the job of the cells that are not in the store; none when all are, or nothing is to be edited."""
-        changes = prepared.changes(edition) if edition is not None else ()
+        try:
+            changes = prepared.changes(edition) if edition is not None else ()
+        except NharnessError as error:
+            return self._without(cells, CellOutcome("failed", reason=str(error)))
         if edition is not None and not any(len(change.flat) for change in changes):
-            for cell in cells:
-                self._finish(
-                    Done(
-                        cell,
-                        "",
-                        CellOutcome("skipped", reason=f"{edition.detector} has no neuron for {edition.target}"),
-                    )
-                )
-            return []
+            reason = f"{edition.detector} has no neuron for {edition.target}"
+            return self._without(cells, CellOutcome("skipped", reason=reason))
         digest = changes_digest(changes, corpus=self.worker.resolved.corpus.fingerprint)
         missing = []
         for cell in cells:
@@ -134,6 +130,12 @@ class Evaluation:
             if intact is not None and intact.status == "passed" and rule_for(cell, kind, spec) is not None:
                 found[cell.task, cell.language] = intact.items
         return found
+
+    def _without(self, cells: Sequence[Cell], outcome: CellOutcome) -> list[Job]:
+        """Finish cells that need no job, and return no job."""
+        for cell in cells:
+            self._finish(Done(cell, "", outcome))
+        return []
 
     def _announced(self, jobs: Iterable[Job]) -> Iterable[Job]:
         """Yield jobs as the executor takes them, their cells announced."""

@@ -92,7 +92,9 @@ def run(
             folder.remember_failed(evaluation.failed)
     if worker.checksum() != before:
         raise NharnessError("the model's parameters are not what they were before the edits; no record was written")
-    if request.shard is not None:
+    if request.last_failed:
+        listen(Noted("note", "records are left as they are; run again without --lf to write them whole"))
+    if request.shard is not None or request.last_failed:
         return RunResult({}, evaluation.outcomes, (), time.perf_counter() - started, resolved.warnings)
     records = RecordWriter(request, folder, evaluation, prepared, detected, judged).write()
     claims = check_claims(resolved.spec.claims, list(records.values()))

@@ -215,8 +215,8 @@ class RecordWriter:
         )  # fmt: skip
 
     def _site(self, combination: Combination) -> Literal["gate", "hidden"]:
-        for cell in self.cells(combination):
-            if cell.edition is not None and cell.edition.control is None:
+        for cell, outcome in self.cells(combination).items():
+            if cell.edition is not None and cell.edition.control is None and outcome.status == "passed":
                 for change in self.prepared.changes(cell.edition):
                     return change.site
         return "hidden"

@@ -10,13 +10,15 @@ from nharness.cli.main import main
 FRAGILE = """
     import os
     import numpy as np
-    from nharness import Entry, hookimpl
+    from nharness import Entry, NharnessError, hookimpl
     from nharness.intervention import Change, Intervention
 
     class Fragile(Intervention):
         name = "fragile"
 
         def changes(self, target, evidence):
+            if target.language in os.environ.get("REFUSES", ""):
+                raise NharnessError(f"nothing is known of {target.language}")
             much = np.nan if target.language in os.environ.get("FRAGILE", "") else 0.0
             size = len(target.flat)
             return (Change("hidden", target.flat, np.zeros(size, np.float32), np.full(size, much, np.float32)),)
@@ -60,6 +62,18 @@ def test_a_failed_cell_is_reported_the_rest_goes_on_and_lf_takes_it_up(fragile, 
     assert main([*fragile, "--log-json", str(log)]) == 0
     fresh = [event["cell"] for event in events(log) if not event["reused"]]
     assert all(cell.startswith("lape[en]~") for cell in fresh)  # draws were not needed while their target failed
+
+
+def test_an_intervention_that_refuses_a_target_fails_that_target_alone(fragile, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FRAGILE", "")
+    monkeypatch.setenv("REFUSES", "en")
+    log = tmp_path / "log.jsonl"
+    assert main([*fragile, "--log-json", str(log)]) == 1
+    statuses = {event["cell"]: event["status"] for event in events(log)}
+    assert {cell for cell, status in statuses.items() if status == "failed"} >= {"lape[en]/fragile::ppl[en]"}
+    assert statuses["lape[de]/fragile::ppl[en]"] == "passed"
+    assert "target en: nothing is known of en" in capsys.readouterr().out
+    assert list((tmp_path / "out" / "records").glob("*/record.json"))
 
 
 @pytest.mark.parametrize(("flag", "number"), [(["-x"], 1), (["--maxfail", "2"], 2)])
