@@ -25,6 +25,7 @@ from nharness.tensorfile import save as save_tensors
 
 FORMAT = "nharness-neurons/1"
 Kind = Literal["specific", "related", "general", "unassigned"]
+MOST_NEURONS = 1 << 31  # a file that claims a larger model is damaged; its masks would fill the memory
 KINDS: tuple[Kind, ...] = ("specific", "related", "general", "unassigned")
 Best = Literal["lowest", "highest"]
 
@@ -142,8 +143,12 @@ def load(path: Path) -> Detection:
     Raises `FileFormatError` naming the file for a damaged one, neurons outside the layer widths, or unsorted rows.
     """
     tensors, metadata = load_tensors(path, FORMAT)
-    languages = tuple(metadata_field(path, metadata, "languages", list))
-    widths = tuple(int(width) for width in metadata_field(path, metadata, "layer_widths", list))
+    languages = tuple(map(str, metadata_field(path, metadata, "languages", list)))
+    if not languages or len(set(languages)) < len(languages):
+        raise FileFormatError(f"{path}: languages {list(languages)} are none, or one of them stands there twice")
+    widths = tuple(metadata_field(path, metadata, "layer_widths", list))
+    if not widths or not all(type(width) is int and 0 < width <= MOST_NEURONS // len(widths) for width in widths):
+        raise FileFormatError(f"{path}: layer_widths {list(widths)[:8]} are no widths of a model")
     membership = np.zeros((len(languages), sum(widths)), dtype=bool)
     for row, tag in enumerate(languages):
         pairs = tensors.get(f"neurons/{tag}")
@@ -154,8 +159,9 @@ def load(path: Path) -> Detection:
         detector=str(metadata.get("detector", path.stem)), languages=languages, layer_widths=widths,
         membership=membership, score=_scores(path, tensors, languages, membership),
         best="lowest" if metadata.get("score_best") == "lowest" else "highest",
-        candidates=_candidates(tensors, languages), options=dict(metadata.get("options") or {}),
-        notes=dict(metadata.get("notes") or {}), provenance=dict(metadata.get("provenance") or {}),
+        candidates=_candidates(path, tensors, languages, membership.shape[1]),
+        **{name: metadata_field(path, {name: metadata.get(name) or {}}, name, dict)
+           for name in ("options", "notes", "provenance")},
     )  # fmt: skip
 
 
@@ -205,7 +211,13 @@ def _scores(
     return found.astype(np.float32)
 
 
-def _candidates(tensors: Mapping[str, NDArray[Any]], languages: Sequence[str]) -> NDArray[np.bool_] | None:
-    if not all(f"candidate/{tag}" in tensors for tag in languages):
+def _candidates(
+    path: Path, tensors: Mapping[str, NDArray[Any]], languages: Sequence[str], size: int
+) -> NDArray[np.bool_] | None:
+    found = [tensors.get(f"candidate/{tag}") for tag in languages]
+    if any(tensor is None for tensor in found):
         return None
-    return np.stack([tensors[f"candidate/{tag}"] for tag in languages]).astype(bool)
+    for tag, tensor in zip(languages, found, strict=True):
+        if tensor.shape != (size,):
+            raise FileFormatError(f"{path}: candidate/{tag} is {tensor.shape}, expected ({size},)")
+    return np.stack(found).astype(bool)

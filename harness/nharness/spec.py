@@ -40,7 +40,9 @@ class ModelSpec(Value):
     dtype: str = Field("auto", description='"auto" is the checkpoint\'s own; else "float32", "bfloat16", "float16"')
     device_map: str | None = None
     trust_remote_code: bool = False
-    batch_tokens: int | Literal["auto"] = Field("auto", description="tokens per forward pass, padding included")
+    batch_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="tokens per forward pass, padding included"
+    )
     max_length: int = Field(512, ge=8, description="longest window, in tokens")
 
 
@@ -55,8 +57,10 @@ class CorpusSpec(Value):
     detect_split: str | None = Field(None, description="the source's split to detect on; null finds one by name")
     eval_split: str | None = None
     streaming: bool = False
-    detect_tokens: int = Field(30_000, ge=1, description="most tokens per language that detection records")
-    eval_tokens: int = Field(4_000, ge=1, description="most tokens per language that perplexity is measured on")
+    detect_tokens: int = Field(30_000, ge=1, le=2**53, description="most tokens per language that detection records")
+    eval_tokens: int = Field(
+        4_000, ge=1, le=2**53, description="most tokens per language that perplexity is measured on"
+    )
     tokens_of_interest: Literal["all", "response"] = "all"
 
 
@@ -85,7 +89,7 @@ class ControlSpec(Value):
 class AnalysisSpec(Value):
     """How intervals are made."""
 
-    bootstrap_draws: int = Field(2_000, ge=100)
+    bootstrap_draws: int = Field(2_000, ge=100, le=1_000_000)
     confidence: float = Field(0.95, gt=0.5, lt=1)
     precision: float | None = Field(None, gt=0, description="stop a cell at this half-width (bits per byte)")
 
@@ -104,7 +108,9 @@ def _several(folds: int) -> int:
 
 
 Folds = Annotated[int, AfterValidator(_several)]
-Rates = Annotated[tuple[float, ...], AfterValidator(lambda rates: tuple(sorted(set(rates))))]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Rates = Annotated[tuple[Share, ...], AfterValidator(lambda rates: tuple(sorted(set(rates))))]
 
 
 class RunSpec(Value):
@@ -115,7 +121,7 @@ class RunSpec(Value):
     languages: tuple[str, ...] = Field((), description="canonical tags; empty means all that the corpus has")
     detectors: tuple[Named, ...] = (Named(name="lape"),)
     interventions: tuple[Named, ...] = (Named(name="zero"),)
-    strengths: tuple[float, ...] = ()
+    strengths: tuple[Finite, ...] = ()
     kinds: tuple[TargetKind, ...] = Field((), description="kinds deactivated; empty means all of a language's neurons")
     budget: float | None = Field(None, gt=0, le=1, description="neurons per language as a share of all neurons")
     budget_curve: Rates = ()
@@ -130,7 +136,7 @@ class RunSpec(Value):
     null: bool = Field(False, description="repeat detection with shuffled language labels")
     ground_truth: bool = False
     claims: tuple[Claim, ...] = ()
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**53, description="records, being JSON, hold no larger whole number exactly")
 
     def digest(self) -> str:
         """Return 16 hexadecimal digits that change with anything in the specification."""

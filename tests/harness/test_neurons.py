@@ -121,6 +121,14 @@ EN, DE = np.array([[0, 1]]), np.array([[1, 0]])
         ({"neurons/en": EN, "neurons/de": DE, "score": np.zeros(5, np.float32)}, {}, "scores of 5 neurons for a model of 4"),
         ({"neurons/en": EN, "neurons/de": DE}, {"languages": "en"}, "metadata field 'languages'"),
         ({"neurons/en": EN, "neurons/de": DE}, {"format": "other/1"}, "format is 'other/1'"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"languages": ["en", "en"]}, "one of them stands there twice"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"languages": []}, "are none"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, -1]}, "no widths of a model"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, "a"]}, "no widths of a model"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, 10**15]}, "no widths of a model"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"options": [1]}, "metadata field 'options'"),
+        ({f"{kind}/{tag}": EN for kind in ("neurons", "candidate") for tag in ("en", "de")}, {"layer_widths": [4]},
+         r"candidate/en is \(1, 2\), expected \(4,\)"),
     ],
 )
 def test_files_that_lie_are_refused(tmp_path, tensors, metadata, message):

@@ -84,3 +84,13 @@ def test_without_autoload_only_named_plugins_are_there(here, capsys, monkeypatch
     named = ["-p", "nharness_detectors.plugin", "-p", "nharness_tasks.plugin"]
     assert main(["plan", "--detector", "lape", "--languages", "en,de", "-q", *named]) == 0
     assert "cells" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--strength", "nan"), ("--budget-curve", "nan,0.1"), ("--budget-curve", "2"), ("--seed", "9" * 30),
+     ("--batch-tokens", "0"), ("--bootstrap-draws", "1" + "0" * 11), ("--detect-tokens", "9" * 30)],
+)  # fmt: skip
+def test_numbers_that_nothing_can_hold_are_refused_before_anything_runs(here, capsys, option, value):
+    assert main(["run", "--collect-only", "--languages", "en,de", option, value]) == 4
+    assert "nput should be" in capsys.readouterr().err
