@@ -1,10 +1,9 @@
-"""A thousand records: built in time, and the board can be used at once.
+"""A thousand records: the site is built, and its board shows the first rows, finds, and shows all when asked.
 
-Times are of the processor, so that a busy machine does not decide: the build's own process, and the page's main thread.
+How long that takes is measured by `tests/bench/bench_site.py`.
 """
 
 import json
-import time
 
 import pytest
 from browser import Watched, launched
@@ -20,6 +19,12 @@ RECORDS = 1000
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     root = tmp_path_factory.mktemp("results")
+    write_records(root)
+    return root
+
+
+def write_records(root):
+    """Write a thousand synthetic records, of ten contents, into a results folder."""
     kinds = [
         synthetic_record(seed=seed, languages=LANGUAGES[:8], layers=12, draws=5, accuracy=seed % 2 == 0, strength=0.03 * (seed + 1))
         for seed in range(10)
@@ -33,26 +38,18 @@ def results(tmp_path_factory):
         folder = root / place(record)
         folder.mkdir(parents=True)
         (folder / "record.json").write_text(json.dumps(record.document()))
-    return root
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.browser
 def test_a_thousand_records(results, tmp_path):
-    started = time.process_time()
     built = build_site(results, tmp_path / "site")
     assert built.records == RECORDS
-    assert time.process_time() - started < 30
     with launched() as browser:
         watched = Watched(browser)
-        session = watched.context.new_cdp_session(watched.page)
-        session.send("Performance.setTimeDomain", {"timeDomain": "threadTicks"})
-        session.send("Performance.enable")
         page = watched.open(tmp_path / "site" / "index.html")
         assert page.eval_on_selector_all("#board tr[data-id]", "rows => rows.length") == 50
-        spent = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
-        assert spent["TaskDuration"] < 1, spent
         page.fill("[name=q]", "synthetic-7 model-3")
         assert page.text_content("#count").startswith("5 of 1000 records")
         page.fill("[name=q]", "")

@@ -82,4 +82,7 @@ def test_two_workers_one_killed_give_the_bytes_of_one_process(tmp_path):
     assert contents(spread / "store" / "recorded") == contents(local / "store" / "recorded")
     assert cells(spread / "store") == cells(local / "store")
     assert record(spread) == record(local)
+    deadline = time.monotonic() + 60
+    while actors() and time.monotonic() < deadline:
+        time.sleep(0.2)
     assert actors() == []
