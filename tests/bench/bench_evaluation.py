@@ -16,12 +16,14 @@ from pathlib import Path
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from nharness.corpora import batches, load_corpus
 from nharness.evaluation.items import total
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import WindowPolicy, windows
+from nharness.models import load_model
+from nharness_tasks.smollm2 import gguf_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "tasks" / "nharness_tasks" / "corpora" / "sample"
@@ -84,7 +86,7 @@ def compare(title, model, tokenizer, documents, *, rounds, batch_sizes):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, default=ROOT / ".cache" / "smollm2")
+    parser.add_argument("--model", default="smollm2", help="registered name, folder or hub name")
     parser.add_argument("--documents", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", default="bfloat16")
@@ -98,11 +100,11 @@ def main():
     tags = args.languages.split(",")
     documents = {tag: list(corpus.documents(tag, "eval"))[: args.documents // len(tags)] for tag in tags}
     dtype = getattr(torch, args.dtype)
-    tokenizer = AutoTokenizer.from_pretrained(args.model)
-    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).eval()
+    loaded = load_model(args.model, dtype=dtype, device="cpu", named={"smollm2": gguf_file})
+    tokenizer, model = loaded.tokenizer, loaded.model
     sizes = [int(size) for size in args.batch_sizes.split(",")]
     compare("random, vocabulary 256 000", large_vocabulary().to(dtype), tokenizer, documents, rounds=args.rounds, batch_sizes=sizes)
-    compare(args.model.name, model, tokenizer, documents, rounds=args.rounds, batch_sizes=sizes)
+    compare(args.model, model, tokenizer, documents, rounds=args.rounds, batch_sizes=sizes)
 
 
 if __name__ == "__main__":
