@@ -20,6 +20,7 @@ A detector sees statistics, neurons and errors, and no model, no text and no ten
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nharness.errors import OptionError, UnknownNameError, UsageError
+from nharness.errors import NharnessError, OptionError, PluginError, UnknownNameError, UsageError
 from nharness.neurons import Best, Detection
 from nharness.statistics import Statistics
 
@@ -144,7 +145,19 @@ class Detector(ABC):
         empty = [tag for tag in evidence.languages if evidence.any.totals[tag].tokens == 0]
         if empty:
             raise UsageError(f"no token was recorded for language {empty[0]!r}; detector {self.name} needs some")
-        return self.detect(evidence)
+        try:
+            found = self.detect(evidence)
+        except NharnessError:
+            raise
+        except (Exception, SystemExit) as error:  # a detector is anyone's code, exit() in it too
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            raise PluginError(f"detector {self.name} failed: {what} (at {last.filename}:{last.lineno})") from error
+        if not isinstance(found, Detection):
+            raise PluginError(f"detector {self.name} returned {found!r}, expected a nharness.Detection")
+        if (found.languages, found.layer_widths) != (evidence.languages, evidence.layer_widths):
+            raise PluginError(f"detector {self.name} returned other languages or layer widths than its evidence has")
+        return found
 
 
 def make_options(owner: str, model: type[Options], given: Mapping[str, Any]) -> Options:

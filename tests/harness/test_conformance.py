@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from nharness.detector import Detector
+from nharness.detector import Detector, Evidence
+from nharness.errors import PluginError
 from nharness.plugins import Plugins
+from nharness.statistics.table import LanguageTotals, Statistics
 from nharness.testing.conformance import check_detector
 
 SLOW = {"probe"}
@@ -95,3 +97,35 @@ def test_each_fault_is_caught(detector, caught):
 def test_every_registered_detector_conforms(name):
     plugins = Plugins()
     assert [p for p in check_detector(plugins.resolve("detectors", name)) if p.problem] == []
+
+
+class Broken(Sound):
+    """Does to the evidence, or returns, what the test says."""
+
+    def detect(self, evidence):
+        return type(self).act(evidence)
+
+
+def leave(evidence):
+    raise SystemExit(0)
+
+
+def overwrite(evidence):
+    evidence.statistics("gate").get("moments", "sum", "en")[:] = 0
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [(leave, "detector sound failed: SystemExit: 0"), (overwrite, "detector sound failed: ValueError: .* read-only"),
+     (lambda evidence: None, "returned None, expected a nharness.Detection"),
+     (lambda evidence: evidence.any.missing, "detector sound failed: AttributeError")],
+)  # fmt: skip
+def test_a_detector_that_breaks_is_named_and_leaves_the_evidence_alone(act, message):
+    statistics = Statistics(
+        "gate", (2,), {tag: LanguageTotals(3, 1) for tag in ("en", "de")},
+        {f"moments/sum/{tag}": np.ones(2) for tag in ("en", "de")},
+    )  # fmt: skip
+    Broken.act = staticmethod(act)
+    with pytest.raises(PluginError, match=message):
+        Broken()(Evidence({"gate": statistics}))
+    assert statistics.tensors["moments/sum/en"].tolist() == [1, 1]

@@ -67,11 +67,13 @@ class Statistics:
         return all(any(n.startswith(prefix) and n.endswith(f"/{tag}") for n in self.tensors) for tag in self.languages)
 
     def get(self, statistic: str, tensor: str, language: str) -> NDArray[Any]:
-        """Return one tensor; raises `UnknownNameError` naming what was recorded instead."""
+        """Return one tensor, not to be written to; raises `UnknownNameError` naming what was recorded instead."""
         name = f"{statistic}/{tensor}/{language}"
         if name not in self.tensors:
             raise UnknownNameError(f"statistic at site {self.site!r}", name, self.tensors)
-        return self.tensors[name]
+        found = self.tensors[name].view()
+        found.flags.writeable = False  # detectors share the evidence: none may change what the next one sees
+        return found
 
     def tokens(self, language: str) -> NDArray[np.int64]:
         """Return tokens that reached each neuron, int64 [M]: all of the language's, or the routed ones of an expert."""
@@ -125,7 +127,7 @@ def load(path: Path) -> Statistics:
     known = {"format", "site", "layer_widths", "languages", "language_order"}
     statistics = Statistics(
         site=metadata_field(path, metadata, "site", str),
-        layer_widths=tuple(int(width) for width in metadata_field(path, metadata, "layer_widths", list)),
+        layer_widths=tuple(metadata_field(path, metadata, "layer_widths", list)),
         totals={tag: _totals(path, tag, described[tag]) for tag in tags},
         tensors=tensors,
         provenance={name: value for name, value in metadata.items() if name not in known},
@@ -179,7 +181,7 @@ def _totals(path: Path, tag: str, described: Any) -> LanguageTotals:
         raise FileFormatError(f"{path}: language {tag!r} should be written {parse_language(tag)!r}")
     try:
         totals = LanguageTotals(int(described["tokens"]), int(described.get("documents", 0)))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FileFormatError(f"{path}: language {tag!r} needs whole numbers 'tokens' and 'documents'") from error
     if totals.tokens < 0 or totals.documents < 0:
         raise FileFormatError(f"{path}: language {tag!r} has a negative number of tokens or documents")
@@ -187,7 +189,8 @@ def _totals(path: Path, tag: str, described: Any) -> LanguageTotals:
 
 
 def _check(path: Path, statistics: Statistics) -> None:
-    if not statistics.layer_widths or min(statistics.layer_widths) < 1:
+    widths = statistics.layer_widths
+    if not widths or not all(type(width) is int and width > 0 for width in widths):
         raise FileFormatError(f"{path}: layer_widths {list(statistics.layer_widths)} are not positive whole numbers")
     for name, tensor in statistics.tensors.items():
         parts = name.split("/")
@@ -199,3 +202,7 @@ def _check(path: Path, statistics: Statistics) -> None:
         neurons = tensor.shape[1] if per_document and tensor.ndim == 2 else (tensor.shape or (0,))[0]
         if neurons != statistics.size:
             raise FileFormatError(f"{path}: tensor {name!r} is {tensor.shape}, expected {statistics.size} neurons")
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise FileFormatError(f"{path}: tensor {name!r} holds NaN or infinity")
+        if parts[0] == "activation_count" and (tensor.ndim != 1 or tensor.max() > statistics.totals[parts[2]].tokens):
+            raise FileFormatError(f"{path}: tensor {name!r} is no count per neuron of the language's tokens")
