@@ -23,6 +23,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from nharness.testing.conformance import check_detector
 
     plugins = load_plugins(arguments)
+    load_detector(Named(name=arguments.name), plugins)  # one that cannot be loaded is a usage error, not a finding
     sheet = check_detector(lambda: load_detector(Named(name=arguments.name), plugins))
     rows = [
         {"check": point.name, "result": "FAILED" if point.problem else "passed", "why": point.problem}

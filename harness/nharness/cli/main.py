@@ -31,7 +31,7 @@ COMMANDS = {
     "migrate": ("nharness.cli.migrate", "records of older formats brought up to the newest"),
     "leaderboard": ("nharness.cli.leaderboard", "build the site, add records, check a submission"),
     "inspect": ("nharness.cli.inspect", "where a model's neurons are"),
-    "check": ("nharness.cli.check", "conformance of a detector or intervention"),
+    "check": ("nharness.cli.check", "whether a detector keeps its contract"),
     "import": ("nharness.cli.import_", "foreign masks and activation counts"),
     "plan": ("nharness.cli.plan", "the cells of a run, or of one part of it"),
     "collect": ("nharness.cli.collect_runs", "the parts of a run joined, what is missing named, records written"),

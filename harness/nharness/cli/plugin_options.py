@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from pathlib import Path
 
 from nharness.plugins import Plugins
 
@@ -17,7 +19,13 @@ def add_plugin_options(parser: argparse.ArgumentParser) -> None:
 
 
 def load_plugins(arguments: argparse.Namespace) -> Plugins:
-    """Return the plug-ins that the command line and `NHARNESS_DISABLE_PLUGIN_AUTOLOAD` leave."""
+    """Return the plug-ins that the command line and `NHARNESS_DISABLE_PLUGIN_AUTOLOAD` leave.
+
+    `my_module:TopMean` and `-p my_module` may lie in the working directory, which stands last on the import path.
+    """
+    here = str(Path.cwd())
+    if not {"", here} & set(sys.path):
+        sys.path.append(here)
     blocked = [name.removeprefix("no:") for name in arguments.plugins if name.startswith("no:")]
     return Plugins(
         extra=[name for name in arguments.plugins if not name.startswith("no:")],
