@@ -1,11 +1,13 @@
 """The demonstration: find SmolLM2's language neurons, switch them off, and see which language suffers.
 
-`python -m nharness_tasks.demo` runs `nharness run` with the arguments below; more can be added behind them.
+`python -m nharness_tasks.demo` runs `nharness run` with the arguments below; an option named behind
+them takes the place of theirs.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from nharness.cli.main import main
 
@@ -15,5 +17,13 @@ ARGUMENTS = (
     "--dtype", "bfloat16", "--out", "nharness-runs/demo",
 )  # fmt: skip
 
+
+def arguments(added: Sequence[str]) -> list[str]:
+    """Return the demonstration's arguments with `added` behind them, less those that `added` names itself."""
+    named = {word.partition("=")[0] for word in added}
+    pairs = zip(ARGUMENTS[1::2], ARGUMENTS[2::2], strict=True)
+    return [ARGUMENTS[0], *(word for pair in pairs if pair[0] not in named for word in pair), *added]
+
+
 if __name__ == "__main__":
-    sys.exit(main([*ARGUMENTS, *sys.argv[1:]]))
+    sys.exit(main(arguments(sys.argv[1:])))
