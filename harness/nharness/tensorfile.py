@@ -49,7 +49,7 @@ def load_metadata(path: Path, expected_format: str) -> dict[str, Any]:
         raise FileFormatError(f"{path}: damaged or truncated, or no safetensors file ({error})") from error
     try:
         document = json.loads(text) if text else {}
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise FileFormatError(f"{path}: the metadata under 'nharness' is no JSON ({error})") from error
     got = document.get("format") if isinstance(document, dict) else None
     if got != expected_format:

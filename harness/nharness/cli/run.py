@@ -73,6 +73,9 @@ def execute(arguments: argparse.Namespace) -> int:
         from nharness.cli.collect import collect
 
         return collect(spec, plugins, arguments)
+    from nharness.run.resolve import resolve
+
+    resolve(spec, plugins)  # a slip in a name is answered before a tensor library is imported
     from nharness.cli.session import run_and_report
 
     return run_and_report(spec, plugins, arguments)

@@ -7,7 +7,7 @@ keys are the options' names without dashes in front.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ def build_spec(settings: Mapping[str, Any]) -> RunSpec:
         if options:
             document.setdefault(key, [{"name": "lape" if key == "detectors" else "zero"}])
             document[key] = [_with_options(entry, options) for entry in document[key]]
+            _refuse_strays(options, [entry["name"] for entry in document[key]])
     if document.get("languages"):
         document["languages"] = list(parse_languages(document["languages"]))
     return checked(document)
@@ -102,6 +103,14 @@ def _put(document: dict[str, Any], place: str, value: Any) -> None:
         document[last] |= value
     else:
         document[last] = value
+
+
+def _refuse_strays(options: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Raise `UnknownNameError` for an option of a detector or intervention that is not run."""
+    for key in options:
+        owner, dot, _ = key.rpartition(".")
+        if dot and owner not in names:
+            raise UnknownNameError(f"owner of option {key!r}", owner, names)
 
 
 def _with_options(entry: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -154,9 +154,11 @@ def _device(device: str | torch.device) -> torch.device:
     """Return the device meant; "auto" is an accelerator if there is one."""
     if device != "auto":
         try:
-            return torch.device(device)
-        except RuntimeError as error:
-            raise OptionError(f"unknown device {device!r}: {first_line(error)}") from error
+            meant = torch.device(device)
+            torch.empty(0, device=meant)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise OptionError(f"no device {str(device)!r} here: {first_line(error)}; try auto or cpu") from error
+        return meant
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return accelerator if accelerator is not None else torch.device("cpu")
 

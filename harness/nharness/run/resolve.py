@@ -9,7 +9,7 @@ from typing import Any
 
 from nharness.corpora import Columns, Corpus, load_corpus
 from nharness.detector import Detector, Evidence, Need
-from nharness.errors import FileFormatError, PluginError, UsageError
+from nharness.errors import FileFormatError, NothingCollectedError, PluginError, UnknownNameError, UsageError
 from nharness.intervention import Intervention
 from nharness.languages import choose_languages
 from nharness.neurons import Detection, same_model
@@ -73,6 +73,8 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
 
     The returned specification names the detectors as cells will: by the name of what was found.
     """
+    if not (spec.detectors and spec.interventions and spec.tasks):
+        raise NothingCollectedError("nothing to run: expected at least one detector, one intervention and one task")
     detectors = {detector.name: detector for detector in (load_detector(named, plugins) for named in spec.detectors)}
     if len(detectors) < len(spec.detectors):
         raise UsageError("the same detector is named twice; run it twice with different --out to compare its options")
@@ -83,6 +85,7 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
     if len(languages) < 2:
         raise UsageError(f"a run compares languages and needs at least 2; got {', '.join(languages) or 'none'}")
     tasks, warnings = expand_tasks(spec.tasks, languages, task_families(plugins))
+    warnings += _check_controls(spec, tasks, plugins)
     options = spec.task_options
     tasks = tuple(
         task if task.kind == "perplexity" else task.with_options(num_fewshot=options.num_fewshot, limit=options.limit)
@@ -135,7 +138,21 @@ def _instance(kind: str, base: type[Any], named: Named, plugins: Plugins) -> Any
     found: Callable[..., Any] = plugins.resolve(kind, named.name)
     if not (isinstance(found, type) and issubclass(found, base)):
         raise PluginError(f"{named.name!r} is {found!r}, expected a subclass of nharness.{base.__name__}")
-    return found(**named.options)
+    try:
+        return found(**named.options)
+    except TypeError as error:  # an abstract method that was left out
+        raise PluginError(f"{named.name!r} is no complete {base.__name__}: {error}") from error
+
+
+def _check_controls(spec: RunSpec, tasks: Sequence[TaskSpec], plugins: Plugins) -> tuple[str, ...]:
+    """Refuse a task of the controls that nobody registered; warn when none of them is measured."""
+    measured = {task.family for task in tasks}
+    for name in spec.controls.tasks:
+        if name not in measured and name not in plugins.entries("tasks"):
+            raise UnknownNameError("task of --control-tasks", name, measured)
+    if spec.controls.draws and not measured & set(spec.controls.tasks):
+        return (f"no random controls: {', '.join(spec.controls.tasks)} is not measured; see --control-tasks",)
+    return ()
 
 
 def _check_strengths(spec: RunSpec, interventions: Mapping[str, Intervention]) -> None:

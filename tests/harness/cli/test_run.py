@@ -136,6 +136,9 @@ def test_ctrl_c_stops_after_the_cell_and_says_how_to_go_on(tmp_path):
         (["--detector", "file:nowhere.safetensors"], "nowhere.safetensors: no such file"),
         (["--detector", "lape", "-k", "nothing_like_it"], "matches none of"),
         (["--detector", "lape", "-k", "lape and"], "at column 9"),
+        (["--detector", "lape", "--device", "cuda:99"], "no device 'cuda:99' here"),
+        (["--detector", "lape", "--control-tasks", "pppl"], "unknown task of --control-tasks 'pppl'; did you mean 'ppl'?"),
+        (["--detector", "lape", "--option", "ran.top_rate=0.1"], "unknown owner of option 'ran.top_rate' 'ran'"),
         (["--detector", "lape", "--claim", "selectivty > 0"], "did you mean 'selectivity'?"),
     ],
 )
@@ -208,3 +211,9 @@ def test_a_read_only_folder_says_so(tmp_path):
     tmp_path.chmod(0o500)
     done = nharness("run", "--detector", "lape", "--languages", "en,de", "--out", tmp_path / "o")
     assert done.returncode == 4
+
+
+@pytest.mark.parametrize("argv", [["--detector", ""], ["--detector", "lape", "--tasks", ""]])
+def test_nothing_to_run_is_nothing_collected(argv, tmp_path, capsys):
+    assert main(["run", *argv, "--languages", "en,de", "--out", str(tmp_path / "o")]) == 5
+    assert "nothing to run" in capsys.readouterr().err
