@@ -155,7 +155,8 @@ class Detector(ABC):
             raise PluginError(f"detector {self.name} failed: {what} (at {last.filename}:{last.lineno})") from error
         if not isinstance(found, Detection):
             raise PluginError(f"detector {self.name} returned {found!r}, expected a nharness.Detection")
-        if (found.languages, found.layer_widths) != (evidence.languages, evidence.layer_widths):
+        rows = {evidence.languages} | ({evidence.reference.languages} if evidence.reference else set())
+        if found.languages not in rows or found.layer_widths != evidence.layer_widths:
             raise PluginError(f"detector {self.name} returned other languages or layer widths than its evidence has")
         return found
 
