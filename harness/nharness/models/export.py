@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from nharness import atomic
+from nharness.atomic import check_writable
 from nharness.errors import ModelError, OutputError
 from nharness.models.edit import AnyEdit, plan_edits
 from nharness.models.fold import fold_edits, why_not_foldable
@@ -43,7 +43,7 @@ def export_edited(
         raise ModelError(f"this edit cannot be written as weights: {reason}")
     if folder.is_dir() and any(folder.iterdir()):
         raise OutputError(f"{folder} is not empty; choose another folder")
-    atomic.check_writable(folder)
+    check_writable(folder)
     before = _names(model)
     with fold_edits(model, neuron_map, plan), _config_with_biases(model, before) as state:
         model.save_pretrained(folder, state_dict=state)

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn, uint8
 
-from nharness import atomic
+from nharness.atomic import write_json
 
 WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin", ".pt")
 # What a config says that changes no logit.
@@ -68,7 +68,7 @@ def file_digest(path: Path) -> str:
         return str(known["sha256"])
     with target.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    atomic.write_json(note, {**noted, "sha256": digest})
+    write_json(note, {**noted, "sha256": digest})
     return digest
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from nharness import atomic
+from nharness.atomic import check_writable
 from nharness.models.fingerprint import cache_folder, file_digest
 
 
@@ -25,7 +25,7 @@ def converted(folder: Path, file: str) -> Path:
     target = cache_folder() / "gguf" / file_digest(folder / file)[:32]
     if (target / "config.json").is_file():
         return target
-    atomic.check_writable(target.parent)
+    check_writable(target.parent)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-") as temporary:
         made = Path(temporary) / "model"
         _convert(folder, file, made)

@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from nharness import neurons as neuron_files
 from nharness.errors import ModelError, UnknownNameError
 from nharness.models.edit import Backend, Edit, EditReport, Scope
 from nharness.models.edits import apply_edits
 from nharness.models.locating import locate
 from nharness.models.neuron_map import NeuronMap
+from nharness.neurons import load as load_neurons
+from nharness.neurons import same_model
 
 INTERVENTIONS = ("zero", "scale", "constant")
 Neurons = Sequence[tuple[int, int]] | str | Path
@@ -61,8 +62,8 @@ def _pairs(neurons: Neurons, language: str | None, neuron_map: NeuronMap) -> Ite
         return [(int(layer), int(unit)) for layer, unit in neurons]
     if language is None:
         raise ModelError(f"which language of {neurons}? Give language=...")
-    detection = neuron_files.load(Path(neurons))
-    neuron_files.same_model(detection.layer_widths, neuron_map.layer_widths, what=f"{neurons} and the model")
+    detection = load_neurons(Path(neurons))
+    same_model(detection.layer_widths, neuron_map.layer_widths, what=f"{neurons} and the model")
     return [(int(layer), int(unit)) for layer, unit in detection.neurons(language)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nharness.detector import Detector, Evidence
@@ -28,8 +27,3 @@ class ControlSampler:
     def draw(self, targets: Detection, evidence: Evidence, number: int) -> Detection:
         """Return the neurons of one draw, row for row as many as the targets have."""
         return self.detector(number)(Evidence(evidence.sites, reference=targets))
-
-
-def options_of(spec: ControlSpec) -> Mapping[str, object]:
-    """Return what a record repeats of how controls were drawn."""
-    return {"detector": spec.detector, "draws": spec.draws, "least": spec.least, "eval_tokens": spec.eval_tokens}

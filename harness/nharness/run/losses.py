@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness import tensorfile
 from nharness.detector import Detector
 from nharness.errors import FileFormatError, InterruptedRun
 from nharness.plugins import Plugins
@@ -26,6 +25,9 @@ from nharness.run.events import Listener, StageAdvanced, StageFinished, StageSta
 from nharness.run.recorded import Recorded
 from nharness.run.store import Store, content_key
 from nharness.run.worker import Worker
+from nharness.tensorfile import field as metadata_field
+from nharness.tensorfile import load as load_tensors
+from nharness.tensorfile import save as save_tensors
 
 FORMAT = "nharness-ablation/1"
 STAGE = "ablate"
@@ -57,7 +59,7 @@ class AblationFile:
 def save_ablation(path: Path, ablation: Ablation, *, layer_widths: tuple[int, ...], **metadata: Any) -> None:
     """Write a measurement; `metadata` names model, tokenizer, corpus and split."""
     tensors = {name: delta.astype(np.float32) for name, delta in ablation.losses.items()}
-    tensorfile.save(path, tensors, {
+    save_tensors(path, tensors, {
         "format": FORMAT, "layer_widths": list(layer_widths), "window": WINDOW, **metadata,
         "languages": {tag: {"tokens": count} for tag, count in ablation.tokens.items()},
     })  # fmt: skip
@@ -65,10 +67,10 @@ def save_ablation(path: Path, ablation: Ablation, *, layer_widths: tuple[int, ..
 
 def load_ablation(path: Path) -> AblationFile:
     """Read a file of ablations; raises `FileFormatError` for damage or tensors that contradict the widths."""
-    tensors, metadata = tensorfile.load(path, FORMAT)
-    size = sum(tensorfile.field(path, metadata, "layer_widths", list))
+    tensors, metadata = load_tensors(path, FORMAT)
+    size = sum(metadata_field(path, metadata, "layer_widths", list))
     found = {}
-    for tag in tensorfile.field(path, metadata, "languages", dict):
+    for tag in metadata_field(path, metadata, "languages", dict):
         delta = tensors.get(f"delta/{tag}")
         if delta is None or delta.shape != (size,):
             raise FileFormatError(f"{path}: expected tensor 'delta/{tag}' of {size} neurons")

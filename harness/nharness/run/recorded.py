@@ -10,7 +10,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +197,3 @@ class _Pass:
             digests[site] = file_digest(self._file(key, site))
         self._store.put("recorded", key, {"sites": digests, "ids": list(found.ids), "bytes": found.bytes})
         return _Language(sites, tuple(found.ids), found.bytes, reused=False)
-
-
-def with_losses(recorded: Recorded, losses: Mapping[str, Any]) -> Recorded:
-    """Return the evidence with measured losses beside the statistics."""
-    return replace(recorded, evidence=replace(recorded.evidence, losses=losses))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -97,9 +96,6 @@ class Store:
                 copied += 1
         return copied
 
-    def clear(self) -> None:
-        """Remove the whole store."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def intact(content: bytes) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import transformers
 from torch import nn
 
-from nharness import atomic
+from nharness.atomic import write_bytes
 from nharness.errors import ModelError, UsageError
 from nharness.models import NeuronMap, locate
 from nharness.models.neuron_map import Segment
@@ -96,4 +96,4 @@ def _joined(parts: Iterable[str]) -> str:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         raise UsageError("usage: python -m nharness.testing.matrix FILE")
-    atomic.write_bytes(Path(sys.argv[1]), support_matrix().encode())
+    write_bytes(Path(sys.argv[1]), support_matrix().encode())
