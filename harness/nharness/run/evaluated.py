@@ -1,20 +1,16 @@
-"""The evaluation stage of a run: cells out of the store or through the executor, targets first, then controls.
-
-Controls are drawn step by step: the plan of `nharness.analysis.controls` says which draws are still needed to decide.
-"""
+"""The evaluation stage of a run: cells out of the store or through the executor, targets first, then controls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from nharness.analysis.controls import ControlPlan, ControlRules
-from nharness.analysis.measurements import Measurement, pair
 from nharness.errors import InterruptedRun, NharnessError
-from nharness.evaluation.items import Item
 from nharness.plugins import Plugins
 from nharness.run.cells import Cell, CellOutcome, Edition
+from nharness.run.control_rounds import ControlRounds
 from nharness.run.events import CellFinished, Listener, StageAdvanced, StageFinished, StageStarted
 from nharness.run.executor import Executor
 from nharness.run.jobs import Before, Done, Job, changes_digest, stored
@@ -23,7 +19,6 @@ from nharness.run.prepared import Prepared
 from nharness.run.stepwise import rule_for
 from nharness.run.store import Store
 from nharness.run.worker import Worker
-from nharness.task import TaskSpec
 
 STAGE = "evaluate"
 
@@ -58,7 +53,9 @@ class Evaluation:
         self._evaluate({None: targets.pop(None, [])}, prepared)
         self._evaluate(targets, prepared)
         self._refuse_idle_edits()
-        for requested in [controls] if self.every_draw else self._control_rounds(controls):
+        for requested in [controls] if self.every_draw else self._rounds.until_decided(controls):
+            if self._given_up():
+                break
             self._evaluate(requested, prepared)
         self.outcomes = {cell: self.outcomes[cell] for cell in self.plan.cells if cell in self.outcomes}
         done = [o for o in self.outcomes.values() if o.status == "passed"]
@@ -72,11 +69,15 @@ class Evaluation:
     def _refuse_idle_edits(self) -> None:
         """Fail the cells of an edition that changed no value in any of its languages: nothing was deactivated."""
         for edition, cells in self.plan.by_edition().items():
-            changes = [self.change(cell) for cell in cells if edition and edition.control is None]
+            changes = [self._rounds.change(cell) for cell in cells if edition and edition.control is None]
             if changes and all(change == 0 for change in changes):
                 reason = "the edit changed no value in any language, so it deactivated nothing that matters"
                 for cell in cells:
                     self._finish(Done(cell, "", replace(self.outcomes[cell], status="failed", reason=reason, items=())))
+
+    @cached_property
+    def _rounds(self) -> ControlRounds:
+        return ControlRounds(self.plan, self.worker, self.outcomes)
 
     @property
     def failed(self) -> list[Cell]:
@@ -148,86 +149,7 @@ class Evaluation:
         self.outcomes[done.cell] = done.outcome
         self.plugins.hook.nharness_cell_finished(cell=done.cell, outcome=done.outcome)
         self.listen(StageAdvanced(STAGE, 1, 0 if done.outcome.reused else done.outcome.tokens))
-        self.listen(CellFinished(done.cell, done.outcome, self.change(done.cell)))
+        self.listen(CellFinished(done.cell, done.outcome, self._rounds.change(done.cell)))
 
     def _given_up(self) -> bool:
         return bool(self.maxfail) and len(self.failed) >= self.maxfail
-
-    def change(self, cell: Cell) -> float | None:
-        """Return a cell's change against the baseline on the items both have; None where one of them is missing."""
-        outcome, baseline = self.outcomes.get(cell), self.outcomes.get(Cell(None, cell.task, cell.language))
-        if outcome is None or baseline is None or cell.edition is None or not outcome.items or not baseline.items:
-            return None
-        return paired_change(self.plan.tasks[cell.task, cell.language], outcome.items, baseline.items)
-
-    def _control_rounds(self, controls: Mapping[Edition, Sequence[Cell]]) -> Iterable[dict[Edition, list[Cell]]]:
-        """Yield what every detection's control plan asks for next, until none asks for more."""
-        families: dict[tuple[object, ...], list[Edition]] = {}
-        for edition in controls:
-            families.setdefault((edition.detector, edition.intervention, edition.strength, edition.budget), []).append(
-                edition
-            )
-        while True:
-            wanted: dict[Edition, list[Cell]] = {}
-            for editions in families.values():
-                for cell in self._next_controls(editions, controls):
-                    if cell.edition is not None and cell not in self.outcomes:
-                        wanted.setdefault(cell.edition, []).append(cell)
-            if not wanted or self._given_up():
-                return
-            yield wanted
-
-    def _next_controls(self, editions: Sequence[Edition], controls: Mapping[Edition, Sequence[Cell]]) -> Iterable[Cell]:
-        spec = self.worker.resolved.spec.controls
-        by_draw = {(edition.target, edition.control): edition for edition in editions}
-        targets = tuple(dict.fromkeys(edition.target for edition in editions))
-        for task in dict.fromkeys(cell.task for edition in editions for cell in controls[edition]):
-            allowed = {cell for edition in editions for cell in controls[edition] if cell.task == task}
-            languages = tuple(dict.fromkeys(cell.language for cell in allowed))
-            rules = ControlRules.between(min(spec.least, spec.draws), spec.draws)
-            plan = ControlPlan(targets, tuple(sorted(languages)), rules)
-            effects, draws = self._evidence(editions[0], task, targets, languages)
-            for request in plan.next(effects, draws):
-                edition = by_draw.get((request.target, request.draw))  # None for a draw that -k left out
-                cells = [Cell(edition, task, language) for language in request.languages] if edition else []
-                yield from (cell for cell in cells if cell in allowed)
-
-    def _evidence(
-        self, sample: Edition, task: str, targets: Sequence[str], languages: Sequence[str]
-    ) -> tuple[dict[tuple[str, str], float | None], dict[tuple[str, int, str], float | None]]:
-        """Return targets' and draws' changes of one family, both on the items that draws are evaluated on."""
-        effects: dict[tuple[str, str], float | None] = {}
-        draws: dict[tuple[str, int, str], float | None] = {}
-        for target in targets:
-            for language in languages:
-                for number in [None, *range(self.worker.resolved.spec.controls.draws)]:
-                    edition = Edition(
-                        sample.detector, target, sample.intervention, number, sample.strength, sample.budget
-                    )
-                    cell = Cell(edition, task, language)
-                    if cell not in self.outcomes:
-                        continue
-                    if number is None:
-                        effects[target, language] = self._sampled_change(cell)
-                    else:
-                        draws[target, number, language] = self.change(cell)
-        return effects, draws
-
-    def _sampled_change(self, cell: Cell) -> float | None:
-        """Return a target's change on the items that control draws are evaluated on."""
-        task = self.plan.tasks[cell.task, cell.language]
-        outcome, baseline = self.outcomes[cell], self.outcomes.get(Cell(None, cell.task, cell.language))
-        if baseline is None or outcome.status != "passed" or baseline.status != "passed":
-            return None
-        items = outcome.items
-        if task.kind == "perplexity":
-            wanted = {document.id for document in self.worker.text(cell.language, sample=True).documents}
-            items = [item for item in items if item.id in wanted]
-        return paired_change(task, items, baseline.items)
-
-
-def paired_change(task: TaskSpec, edited: Sequence[Item], baseline: Sequence[Item]) -> float | None:
-    """Return edited minus baseline on the items of both: bits per byte for perplexity, else the metric's mean."""
-    key = (task.name, None, None, task.language)
-    paired = pair(Measurement.of(key, baseline), Measurement.of(key, edited), task.metric)
-    return None if paired is None else paired.change

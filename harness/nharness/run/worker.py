@@ -22,7 +22,7 @@ from nharness.run.jobs import Before, Done, Job, cell_key
 from nharness.run.measure import Measurer
 from nharness.run.resolve import Resolved
 from nharness.run.stepwise import described, rule_for, score_until
-from nharness.run.texts import LanguageText
+from nharness.run.texts import LanguageText, is_sampled
 from nharness.run.versions import installed
 
 
@@ -73,7 +73,7 @@ class Worker:
         task = self.task(cell)
         what = self._measurer.describe(task)
         if task.kind != "lm-eval":
-            what["text"] = self.text(cell.language, sample=_sampled(cell)).digest
+            what["text"] = self.text(cell.language, sample=_sampled(cell, task.kind)).digest
         rule = rule_for(cell, task.kind, self.resolved.spec)
         if rule is not None:
             what["precision"] = described(rule, self.resolved.spec.seed)
@@ -104,7 +104,7 @@ class Worker:
         started, before = time.perf_counter(), report.edited_activations
         task = self.task(cell)
         try:
-            text = self.text(cell.language, sample=_sampled(cell)) if task.kind != "lm-eval" else None
+            text = self.text(cell.language, sample=_sampled(cell, task.kind)) if task.kind != "lm-eval" else None
             items, tokens = self._items(cell, text, intact.get((cell.task, cell.language)))
             edited = report.edited_activations - before
             if cell.edition is not None and not edited:
@@ -147,5 +147,5 @@ def _bit_sum(parameter: torch.Tensor) -> int:
     return 0 if parameter.is_meta else int(parameter.detach().contiguous().view(whole).sum(dtype=torch.int64))
 
 
-def _sampled(cell: Cell) -> bool:
-    return cell.edition is not None and cell.edition.control is not None
+def _sampled(cell: Cell, kind: str) -> bool:
+    return cell.edition is not None and cell.edition.control is not None and is_sampled(kind)
