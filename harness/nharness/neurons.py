@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nharness.errors import FileFormatError, OptionError, UnknownNameError, UsageError
+from nharness.languages import parse_language
 from nharness.tensorfile import field as metadata_field
 from nharness.tensorfile import load as load_tensors
 from nharness.tensorfile import save as save_tensors
@@ -140,15 +141,16 @@ def load(path: Path) -> Detection:
     """Read a neurons file, this project's or anyone's in the format.
 
     Scores are optional in foreign files: without them every selected neuron scores 1, every other 0.
-    Raises `FileFormatError` naming the file for a damaged one, neurons outside the layer widths, or unsorted rows.
+    Raises `FileFormatError` naming the file for a damaged one, a language that is no canonical tag, or neurons outside
+    the layer widths.
     """
     tensors, metadata = load_tensors(path, FORMAT)
-    languages = tuple(map(str, metadata_field(path, metadata, "languages", list)))
-    if not languages or len(set(languages)) < len(languages):
-        raise FileFormatError(f"{path}: languages {list(languages)} are none, or one of them stands there twice")
+    languages = _languages(path, metadata_field(path, metadata, "languages", list))
     widths = tuple(metadata_field(path, metadata, "layer_widths", list))
     if not widths or not all(type(width) is int and 0 < width <= MOST_NEURONS // len(widths) for width in widths):
         raise FileFormatError(f"{path}: layer_widths {list(widths)[:8]} are no widths of a model")
+    if len(languages) * sum(widths) > MOST_NEURONS:
+        raise FileFormatError(f"{path}: {len(languages)} languages of {sum(widths)} neurons, more than any model has")
     membership = np.zeros((len(languages), sum(widths)), dtype=bool)
     for row, tag in enumerate(languages):
         pairs = tensors.get(f"neurons/{tag}")
@@ -163,6 +165,20 @@ def load(path: Path) -> Detection:
         **{name: metadata_field(path, {name: metadata.get(name) or {}}, name, dict)
            for name in ("options", "notes", "provenance")},
     )  # fmt: skip
+
+
+def _languages(path: Path, listed: Sequence[Any]) -> tuple[str, ...]:
+    languages = tuple(map(str, listed))
+    if not languages or len(set(languages)) < len(languages):
+        raise FileFormatError(f"{path}: languages {list(languages)} are none, or one of them stands there twice")
+    for tag in languages:
+        try:
+            canonical = parse_language(tag)
+        except UsageError as error:
+            raise FileFormatError(f"{path}: {error}") from error
+        if canonical != tag:
+            raise FileFormatError(f"{path}: language {tag!r} should be written {canonical!r}")
+    return languages
 
 
 def to_pairs(flat: NDArray[np.int64], layer_widths: Sequence[int]) -> NDArray[np.int64]:

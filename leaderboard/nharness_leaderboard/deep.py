@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 
 from nharness.analysis.analyse import reanalyse
 from nharness.analysis.measurements import from_items
-from nharness.errors import NharnessError
-from nharness.neurons import KINDS, Detection
+from nharness.errors import FileFormatError, NharnessError
+from nharness.neurons import FORMAT, KINDS, Detection
 from nharness.neurons import load as load_neurons
 from nharness.record.items import read_items
 from nharness.record.model import Record
 from nharness.record.problems import Problem, pointer, shown, unique
 from nharness.record.store import find, inside
+from nharness.tensorfile import load_metadata
 
-# What no item tells: how many items there were to choose from, and how many activations were edited.
 MAX_ITEMS = 1_000_000_000
+MAX_MEMBERSHIP = 1 << 29  # languages times neurons
+# What no item tells: how many items there were to choose from, and how many activations were edited.
 _NOT_IN_ITEMS = ("edited_activations", "items_available")
 
 
@@ -81,10 +83,16 @@ def neuron_differences(record: Record, folder: Path) -> Iterator[Problem]:
     entry = find(record.files, "neurons")
     if entry is None:
         return
-    detection = load_neurons(inside(folder, entry.name))
-    if detection.languages != record.languages or detection.layer_widths != record.model.layer_widths:
+    path = inside(folder, entry.name)
+    if len(record.languages) * sum(record.model.layer_widths) > MAX_MEMBERSHIP:
+        raise FileFormatError(f"{len(record.languages)} languages of {record.neurons.total} neurons are too many")
+    claimed = load_metadata(path, FORMAT)
+    if (claimed.get("languages"), claimed.get("layer_widths")) != (
+        list(record.languages), list(record.model.layer_widths)
+    ):  # fmt: skip
         yield Problem("/neurons/file", "the neurons file has other languages or layer widths than the record")
         return
+    detection = load_neurons(path)
     layer = np.repeat(np.arange(len(detection.layer_widths)), detection.layer_widths)
     for row, tag in enumerate(detection.languages):
         counts = np.bincount(layer[detection.membership[row]], minlength=len(detection.layer_widths))

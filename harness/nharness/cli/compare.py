@@ -91,13 +91,12 @@ def _plain(task: TaskComparison) -> dict[str, Any]:
 def _record(path: Path) -> tuple[Any, Any]:
     """Return a record and its items; raises `FileFormatError` for a record that is not valid or has no items file."""
     from nharness.record.items import read_items
-    from nharness.record.validate import validate_file
+    from nharness.record.store import RECORD_NAME, find, inside
+    from nharness.record.validate import load_record
 
-    file = path / "record.json" if path.is_dir() else path
-    record, problems = validate_file(file)
-    if record is None or problems:
-        raise FileFormatError(f"{file}: {problems[0] if problems else 'not a record'}")
-    items = next((entry for entry in record.files if entry.role == "items"), None)
+    file = path / RECORD_NAME if path.is_dir() else path
+    record = load_record(file, files=True)
+    items = find(record.files, "items")
     if items is None:
-        raise FileFormatError(f"{file}: no items file beside it, so nothing can be compared item by item")
-    return record, read_items(file.parent / items.name)
+        raise FileFormatError(f"{file} lists no items file, so nothing can be compared item by item")
+    return record, read_items(inside(file.parent, items.name))

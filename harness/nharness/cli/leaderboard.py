@@ -39,11 +39,13 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _build(arguments: argparse.Namespace) -> int:
+    from nharness.record.problems import shown
     from nharness_leaderboard.site.build import build_site
 
     built = build_site(arguments.results, arguments.out, title=arguments.title)
     for path, problems in built.refused.items():
-        print(f"refused {path}: {problems[0].pointer or '/'}: {problems[0].message}")
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        print(f"refused {shown(str(path), limit=300)[1:-1]}: {problems[0]}{more}")
     print(f"{built.pages} pages from {built.records} records in {built.seconds:.1f} s: {arguments.out / 'index.html'}")
     return int(bool(built.refused))
 

@@ -19,13 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Print or write every record of the run."""
     from nharness.cli.records_shown import show_judged, show_record
-    from nharness.record.validate import validate_file
+    from nharness.record.validate import load_record
 
     found, shown = record_files(arguments.run), []
     for number, path in enumerate(found):
-        record, problems = validate_file(path)
-        if record is None or problems:
-            raise FileFormatError(f"{path}: {problems[0] if problems else 'not a record'}")
+        record = load_record(path, files=True)
         if arguments.html or arguments.png or arguments.svg:
             from nharness_leaderboard.report import Kind, write_html, write_images
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from nharness.record.problems import Problem, shown
+from nharness.record.problems import Problem
 from nharness.record.validate import validate_file
 
 STYLES = ("text", "json", "github")
@@ -58,7 +58,7 @@ def render(found: Mapping[str, Sequence[Problem]], style: str) -> str:
     lines = []
     for name, problems in found.items():
         lines.append(f"{name}: {'valid' if not problems else f'{len(problems)} problem(s)'}")
-        lines += [f"  {_plain(problem.pointer) or '/'}: {problem.message}" for problem in problems]
+        lines += [f"  {problem}" for problem in problems]
     return "\n".join([*lines, _total(found)])
 
 
@@ -68,16 +68,10 @@ def _total(found: Mapping[str, Sequence[Problem]]) -> str:
 
 
 def _annotation(name: str, problem: Problem) -> str:
-    text = _escape(f"{problem.pointer or '/'}: {problem.message}")
-    return f"::error file={_escape(name, more=',:')},title=record::{text}"
+    return f"::error file={_escape(name, more=',:')},title=record::{_escape(str(problem))}"
 
 
 def _escape(text: str, *, more: str = "") -> str:
     for character in f"%\r\n{more}":
         text = text.replace(character, f"%{ord(character):02X}")
     return text
-
-
-def _plain(pointer: str) -> str:
-    """Return a pointer as it may be printed: names come from the file, and may hold control characters."""
-    return pointer if pointer.isprintable() and pointer.isascii() else shown(pointer, limit=200)[1:-1]

@@ -15,6 +15,10 @@ class Problem:
     pointer: str
     message: str
 
+    def __str__(self) -> str:
+        """Return place and message as one line: names in the pointer come from the file, control characters too."""
+        return f"{shown(self.pointer or '/', limit=200)[1:-1]}: {self.message}"
+
 
 def pointer(*parts: str | int) -> str:
     """Return the JSON pointer to a place, escaping `~` and `/` in names."""

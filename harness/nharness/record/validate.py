@@ -86,7 +86,7 @@ def load_record(path: Path, *, files: bool = False) -> Record:
     """Return a valid record; raises `FileFormatError` with the first problems otherwise."""
     record, problems = validate_file(path, files=files)
     if record is None or problems:
-        first = "; ".join(f"{p.pointer or '/'}: {p.message}" for p in problems[:3])
+        first = "; ".join(map(str, problems[:3]))
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise FileFormatError(f"{path} is not a valid record: {first}{more}; see: nharness validate {path}")
     return record

@@ -46,13 +46,14 @@ def measure_of(record: Record, task: str) -> Measure:
 
 
 def matrix_title(record: Record, task: str) -> str:
-    """Return what a task's matrix shows, for the line above it."""
+    """Return what a task's matrix shows, for the line above it; nothing in it can command a terminal."""
     strength = "" if record.intervention.strength is None else f" x {record.intervention.strength:g}"
     budget = "" if record.selection.budget is None else f" at budget {record.selection.budget:g}"
-    return (
+    title = (
         f"{record.detector.name}{budget} / {record.intervention.name}{strength} on {record.model.name} :: {task} -- "
         f"{measure_of(record, task).title}"
     )
+    return "".join(character if character.isprintable() else "?" for character in title)
 
 
 def matrix_table(record: Record, task: str) -> Table:
