@@ -157,7 +157,8 @@ class RecordWriter:
     def _record(self, combination: Combination, analysis: Analysis, curve: Sequence[CurvePoint]) -> Record:
         spec, worker = self.prepared.spec, self.evaluation.worker
         detected = self.detected[combination.detector]
-        files = self._write_files(combination, detected.detection)
+        chosen = detected.detection if combination.budget is None else detected.detection.cut(combination.budget)
+        files = self._write_files(combination, chosen)
         neurons_file = next(entry for entry in files if entry.role == "neurons")
         outcomes = self.cells(combination)
         return Record(
@@ -175,7 +176,7 @@ class RecordWriter:
             ),
             selection=Selection(kinds=tuple(spec.kinds) or KINDS_OF_A_LANGUAGE, budget=combination.budget),
             languages=worker.resolved.languages,
-            neurons=described.describe_neurons(detected.detection, file=neurons_file.name, sha256=neurons_file.sha256),
+            neurons=described.describe_neurons(chosen, file=neurons_file.name, sha256=neurons_file.sha256),
             tasks=self.tasks, targets=self.targets(combination), baseline=analysis.baseline, cells=analysis.cells,
             controls=self._controls(combination, analysis), summary=analysis.summary, curve=tuple(curve),
             ground_truth=self.judged.truths.get(combination.detector) or None,
@@ -228,8 +229,7 @@ class RecordWriter:
         folder = self.folder.records / combination.stem
         items = write_items(folder, self._items(combination))
         neurons = folder / "neurons.safetensors"
-        chosen = detection if combination.budget is None else detection.cut(combination.budget)
-        chosen.save(neurons)
+        detection.save(neurons)
         return [
             FileEntry(role="items", name=items.name, sha256=file_digest(items), bytes=items.stat().st_size),
             FileEntry(role="neurons", name=neurons.name, sha256=file_digest(neurons), bytes=neurons.stat().st_size),
