@@ -2,17 +2,19 @@
 
 Legend: `G` languages, `M` neurons of the model. Site hidden.
 
-1. relevance[k, j] = mean over language k's tokens of -h_j * dLoss/dh_j, Loss the next-token negative log-likelihood:
-   the part of the prediction that the neuron carries (gradient times activation).
+1. relevance[k, j] = mean over language k's tokens of what neuron j carries of the predictions after them.
+   relevance=gradient_x_activation: -h_j * dLoss/dh_j, Loss the next-token negative log-likelihood.
+   relevance=lrp: layer-wise relevance propagation from the logits of the next tokens, R_j = h_j * G_j with the rules
+   of `nharness.models.relevance_rules`.
 2. z[k, .] = relevance[k, .] standardised over all neurons of the model (population standard deviation).
 3. A neuron is language k's own if z[k, j] > threshold (1) and, with `contrast`, if z[k, j] is the largest over
    languages (several languages on an exact tie).
 
 Departures: the paper's final rule has no contrast between languages, so that most of what it finds is found for all
-of them; `contrast=false` restores it. The gradient is that of the token's log-likelihood, not of its bare logit: it
-has the same sign for the token's own logit and also counts what the neuron does to the competing tokens. The paper's
-second variant, layer-wise relevance propagation, needs rules per architecture and is not
-offered: `relevance` has one value.
+of them; `contrast=false` restores it. gradient_x_activation takes the token's log-likelihood, not its bare logit: it
+has the same sign for the token's own logit and also counts what the neuron does to the competing tokens. The rules of
+lrp fit Llama's family and most other decoders of transformers; a model in which relevance is lost or made between the
+logits and the embeddings (recurrent layers, norms or activations of its own) is refused.
 """
 
 from __future__ import annotations
@@ -20,17 +22,20 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from nharness.detector import Detector, DetectorOptions, Evidence, Need
 from nharness.neurons import Detection
 from nharness_detectors.attribution import ablation_effect
 
+STATISTIC = {"gradient_x_activation": "attribution", "lrp": "relevance"}
+
 
 class CraneOptions(DetectorOptions):
     """What relevance is, its bar in standard deviations above the mean neuron, whether the language must come first."""
 
-    relevance: Literal["gradient_x_activation"] = "gradient_x_activation"
+    relevance: Literal["gradient_x_activation", "lrp"] = "gradient_x_activation"
     threshold: float = Field(1.0, ge=0, le=100)
     contrast: bool = True
 
@@ -43,12 +48,12 @@ class Crane(Detector):
     options: CraneOptions
 
     def needs(self) -> tuple[Need, ...]:
-        """Return attributions at the hidden site."""
-        return (Need("attribution", "hidden"),)
+        """Return the chosen relevance at the hidden site."""
+        return (Need(STATISTIC[self.options.relevance], "hidden"),)
 
     def detect(self, evidence: Evidence) -> Detection:
         """Return each language's neurons; score = z over all neurons [G, M]."""
-        score = ablation_effect(evidence)
+        score = self._relevance(evidence)
         score -= score.mean(axis=1, keepdims=True)
         deviation = np.sqrt((score**2).mean(axis=1, keepdims=True))
         np.divide(score, deviation, out=score, where=deviation > 0)
@@ -57,3 +62,11 @@ class Crane(Detector):
             candidates &= score == score.max(axis=0)
         membership = candidates & (score > self.options.threshold)
         return self.detection(evidence, membership=membership, score=score, candidates=candidates)
+
+    def _relevance(self, evidence: Evidence) -> NDArray[np.float64]:
+        """Return the mean relevance over the language's tokens [G, M]."""
+        if self.options.relevance == "gradient_x_activation":
+            return ablation_effect(evidence)
+        recorded = evidence.statistics("hidden")
+        totals = [recorded.get("relevance", "sum", tag) / recorded.totals[tag].tokens for tag in recorded.languages]
+        return np.stack(totals)

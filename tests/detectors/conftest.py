@@ -50,6 +50,7 @@ def tensors_of(tag, random, dead, *, tokens, documents, ties, routed):
         "up_magnitude/sum": np.abs(response * 3).astype(np.float32),
         "output_change/mean": np.abs(response).astype(np.float32),
         "attribution/sum": random.standard_normal(size) * tokens * ~dead,
+        "relevance/sum": random.standard_normal(size) * tokens * ~dead,
         "attribution/sumsq": random.random(size) * tokens, "attribution/abssum": random.random(size) * tokens,
     }  # fmt: skip
     if routed:

@@ -127,11 +127,17 @@ def test_attribution_by_hand(from_statistic):
     assert found.membership.tolist() == [[True, False], [False, True]]
 
 
+def relevances(evidence):
+    recorded = evidence.statistics("hidden")
+    return [[float(s) / recorded.totals[t].tokens for s in recorded.get("relevance", "sum", t)] for t in recorded.languages]
+
+
 @pytest.mark.parametrize("contrast", [True, False])
-def test_crane(evidence, contrast):
-    found = Crane(contrast=contrast, threshold=0.5)(evidence)
+@pytest.mark.parametrize(("relevance", "rows"), [("gradient_x_activation", effects), ("lrp", relevances)])
+def test_crane(evidence, contrast, relevance, rows):
+    found = Crane(contrast=contrast, threshold=0.5, relevance=relevance)(evidence)
     standardised = []
-    for row in effects(evidence):
+    for row in rows(evidence):
         mean = math.fsum(row) / len(row)
         deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in row) / len(row))
         standardised.append([(v - mean) / deviation for v in row])

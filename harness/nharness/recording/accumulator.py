@@ -25,7 +25,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class Piece:
 
     values: [r, n], float32 (float64 for a float64 model; the model's own type on an accelerator); not to be changed.
     first: flat index of the first neuron. document: the place in the shard of the document that all rows are of,
-    None where they may be of several. gradient: dLoss/dvalues [r, n] for accumulators that ask for it.
+    None where they may be of several. gradient: [r, n] for accumulators that ask for one.
     """
 
     values: Tensor
@@ -124,15 +124,15 @@ class Shard:
 class Accumulator(ABC):
     """Sums up one statistic over one shard of one language; a new one is made for every shard.
 
-    name: the statistic. by_document: every piece must be of one document. gradient: pieces carry dLoss/dvalues,
-    where the loss is the summed next-token NLL in nats; such a statistic costs a backward pass. scout: a statistic
-    that is recorded over the first documents of every language before anything else, and from which `prepare` makes
-    the settings.
+    name: the statistic. by_document: every piece must be of one document. gradient: pieces carry a gradient, "loss"
+    that of the summed next-token NLL in nats, "relevance" that of layer-wise relevance propagation (both:
+    `nharness.recording.gradients`); such a statistic costs a backward pass. scout: a statistic that is recorded over
+    the first documents of every language before anything else, and from which `prepare` makes the settings.
     """
 
     name: ClassVar[str]
     by_document: ClassVar[bool] = False
-    gradient: ClassVar[bool] = False
+    gradient: ClassVar[Literal["", "loss", "relevance"]] = ""
     scout: ClassVar[str | None] = None
 
     def __init__(self, shard: Shard) -> None:

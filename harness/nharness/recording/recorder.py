@@ -26,10 +26,10 @@ from nharness.corpora import Batch, EncodedDocument, batches
 from nharness.errors import ModelError, OptionError, UnknownNameError
 from nharness.models import NeuronMap, Observation, observe
 from nharness.recording.accumulator import Accumulator, Piece, Scratch, Shard
-from nharness.recording.attribution import with_gradients
 from nharness.recording.batch_size import OVERHEAD, batch_tokens_for, release_memory
 from nharness.recording.builtin import ACCUMULATORS
 from nharness.recording.by_document import layer_starts
+from nharness.recording.gradients import Quantity, require_conserved, with_gradients
 from nharness.recording.selection import Selection
 from nharness.recording.trunk import find_trunk, first_device, forward_of, is_causal
 from nharness.statistics import LanguageTotals, Statistics
@@ -85,19 +85,23 @@ class Recorder:
                 raise UnknownNameError("statistic", statistic, known)
         _refuse_repeated_layers(self.neuron_map)
         self._kinds = {need: known[need[0]] for need in dict.fromkeys(self.needs)}
-        self._gradient = any(kind.gradient for kind in self._kinds.values())
+        self._gradients: list[Quantity] = sorted({kind.gradient for kind in self._kinds.values() if kind.gradient})
         self._device = first_device(self.model)
         # float64 sums are impossible on some accelerators, and layers may lie on several: then sums live on the CPU
         self._home = torch.device("cpu") if self._device.type == "mps" or _spread(self.model) else self._device
         self._scratch = Scratch()
         with _evaluating(self.model):
-            self._forward = forward_of(self.model) if self._gradient else find_trunk(self.model, self.neuron_map)
+            self._forward = forward_of(self.model) if self._gradients else find_trunk(self.model, self.neuron_map)
+            if "relevance" in self._gradients:
+                require_conserved(self.model, self.neuron_map)
             self._causal = is_causal(self.model, self.neuron_map, self._forward)
-            self.batch_tokens = (
-                batch_tokens_for(self._device, self._forward, length=self.options.length, gradient=self._gradient)
-                if self.options.batch_tokens == "auto"
-                else self.options.batch_tokens
-            )
+            self.batch_tokens = self._batch_tokens(self.options.batch_tokens)
+
+    def _batch_tokens(self, given: int | Literal["auto"]) -> int:
+        if given != "auto":
+            return given
+        gradient = bool(self._gradients)
+        return batch_tokens_for(self._device, self._forward, length=self.options.length, gradient=gradient)
 
     def scouts(self) -> tuple[Needed, ...]:
         """Return what has to be recorded over some documents of every language before the settings are known."""
@@ -174,17 +178,32 @@ class Recorder:
         """Run one batch and hand its activations on; raises `ModelError` when a layer was not passed."""
         selection = Selection(batch, places, self._home)
         tokens = torch.from_numpy(batch.tokens).to(self._device)
-        dispatch = Dispatch(selection, made, layer_starts(self.neuron_map), self._home, self._scratch)
-        if self._gradient:
-            mask = torch.from_numpy(batch.mask).to(self._device)
-            for observation, gradient in with_gradients(
-                self.model, self.neuron_map, dispatch.sites, tokens=tokens, counted=mask
-            ):
-                with torch.no_grad():
-                    dispatch(observation, gradient)
-        else:
-            with torch.inference_mode(), observe(self.model, self.neuron_map, dispatch.sites, dispatch):
-                self._forward(tokens)
+        for quantity, some in self._passes(made):
+            dispatch = Dispatch(selection, some, layer_starts(self.neuron_map), self._home, self._scratch)
+            if quantity is None:
+                with torch.inference_mode(), observe(self.model, self.neuron_map, dispatch.sites, dispatch):
+                    self._forward(tokens)
+            else:
+                mask = torch.from_numpy(batch.mask).to(self._device)
+                for observation, gradient in with_gradients(
+                    self.model, self.neuron_map, dispatch.sites, quantity, tokens=tokens, counted=mask
+                ):
+                    with torch.no_grad():
+                        dispatch(observation, gradient)
+            self._require_passed(dispatch)
+
+    def _passes(
+        self, made: Mapping[Needed, Accumulator]
+    ) -> Iterator[tuple[Quantity | None, Mapping[Needed, Accumulator]]]:
+        """Yield one pass a kind of gradient; what needs none goes along with the first."""
+        plain = {need: found for need, found in made.items() if not found.gradient}
+        for quantity in self._gradients:
+            yield quantity, plain | {need: found for need, found in made.items() if found.gradient == quantity}
+            plain = {}
+        if plain:
+            yield None, plain
+
+    def _require_passed(self, dispatch: Dispatch) -> None:
         missed = {(site, layer.index) for site in dispatch.sites for layer in self.neuron_map.layers} - dispatch.passed
         if missed:
             site, layer = min(missed)

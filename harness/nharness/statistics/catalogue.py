@@ -67,5 +67,11 @@ CATALOGUE: Mapping[str, StatisticFormat] = {
             "sum, sumsq, abssum: float64 [M], over tokens, of a * dLoss/da; loss = summed next-token NLL in nats",
             {"sum": "sum", "sumsq": "sum", "abssum": "sum"},
         ),
+        StatisticFormat(
+            "relevance",
+            "sum: float64 [M], over tokens, of the neuron's relevance to the logits of the tokens that come next, by "
+            "layer-wise relevance propagation",
+            {"sum": "sum"},
+        ),
     )
 }

@@ -146,7 +146,7 @@ def _statistics(site: str, languages: Sequence[str], seed: int) -> Statistics:
             f"up_magnitude/sum/{tag}": np.abs(by_document).sum(axis=1).astype(np.float32),
             f"output_change/mean/{tag}": np.abs(by_document).mean(axis=1).astype(np.float32),
             f"attribution/sum/{tag}": gradient.sum(axis=0), f"attribution/sumsq/{tag}": (gradient**2).sum(axis=0),
-            f"attribution/abssum/{tag}": np.abs(gradient).sum(axis=0),
+            f"attribution/abssum/{tag}": np.abs(gradient).sum(axis=0), f"relevance/sum/{tag}": gradient.sum(axis=0),
         }  # fmt: skip
     totals = {tag: LanguageTotals(TOKENS, DOCUMENTS) for tag in languages}
     return Statistics(site, WIDTHS, totals, tensors)
