@@ -83,10 +83,14 @@ def _overlap(record: Record) -> Iterator[Problem]:
 
 
 def _targets(record: Record) -> Iterator[Problem]:
+    """Yield problems of the targets; general neurons, counted over candidates, may join those of a language."""
+    everywhere = record.neurons.kinds_all.general if record.neurons.kinds_all else record.neurons.total
     for index, target in enumerate(record.targets):
+        joined = everywhere if "general" in record.selection.kinds else 0
+        own = record.neurons.per_language.get(target.language or "", 0) + joined
         if target.language is not None and target.language not in record.languages:
             yield Problem(f"/targets/{index}/language", f"{target.language} is no language of the record")
-        elif target.language is not None and target.neurons > record.neurons.per_language.get(target.language, 0):
+        elif target.language is not None and target.neurons > own:
             yield Problem(f"/targets/{index}/neurons", f"more neurons than language {target.language} has")
         if target.neurons > record.neurons.total:
             yield Problem(f"/targets/{index}/neurons", "more neurons than the model has")
