@@ -116,7 +116,8 @@ def nharness_run_started(configuration: Mapping[str, Any]) -> None:
 def nharness_collection_modify(cells: list[Cell]) -> None:
     """Called once, after selection, with the cells in running order.
 
-    Reorder or drop cells in place; adding cells is an error. Returns nothing.
+    Reorder or drop cells in place; adding cells is an error. Baselines that the cells left need are put back, and run
+    first. Returns nothing.
     """
 
 

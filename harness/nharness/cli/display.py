@@ -1,140 +1,100 @@
-"""What a run looks like while it runs: rich progress on a terminal, plain lines when piped, JSON lines for machines."""
+"""What a run looks like while it runs, line by line: plain lines when piped, JSON lines for machines."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import IO
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
-
+from nharness.cli.pace import Pace
 from nharness.run.cells import Cell
-from nharness.run.events import CellFinished, Event, Listener, Noted, StageAdvanced, StageFinished, StageStarted
+from nharness.run.events import (
+    CellFinished,
+    Collected,
+    Event,
+    Listener,
+    Noted,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+)
 
 LETTER = {"passed": ".", "failed": "F", "skipped": "s"}
+BESIDE = 40
+"""Columns kept free for the share, the rate and the time left."""
 
 
 class PlainDisplay:
-    """Lines for a pipe or a log: one per stage, and per cell either a letter or (verbose) a line."""
+    """Lines for a pipe or a log: what is collected, stages and how far they are, and letters or lines for cells.
 
-    def __init__(self, *, verbosity: int = 0, stream: IO[str] | None = None) -> None:
-        self.verbosity, self.stream = verbosity, stream or sys.stderr
+    verbosity: below 0 only warnings, 0 a letter a cell, above 0 a line a cell. columns: width of the lines of letters,
+    that of the terminal (80 where there is none) when not given. clock: seconds, rising.
+    """
+
+    def __init__(
+        self, *, verbosity: int = 0, stream: IO[str] | None = None, columns: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.verbosity, self.stream, self._clock = verbosity, stream or sys.stderr, clock
+        self._letters = max(20, min(100, (columns or shutil.get_terminal_size().columns) - BESIDE))
         self._column = 0
+        self._pace = Pace(0, "", clock)
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
         match event:
-            case StageFinished(stage, seconds, reused, summary):
-                self._line(f"{stage}: {summary} ({'reused' if reused else f'{seconds:.1f} s'})", least=0)
+            case Collected():
+                self._lines(described(event), least=0)
+            case StageStarted(_, total, unit):
+                self._pace = Pace(total, unit, self._clock)
+            case StageAdvanced(stage, amount, tokens):
+                self._advance(stage, amount, tokens)
+            case StageFinished():
+                self._lines([finished(event)], least=0)
             case Noted(level, text):
-                self._line(f"{level}: {text}", least=-1 if level == "warning" else 0)
+                self._lines([f"{level}: {text}"], least=-1 if level == "warning" else 0)
             case CellFinished(cell, outcome, change):
                 self._cell(cell, outcome.status, change, reused=outcome.reused)
-            case _:
-                pass
 
     def close(self) -> None:
         """End a line of letters."""
         if self._column:
-            self.stream.write("\n")
-            self._column = 0
+            self._end_letters()
         self.stream.flush()
+
+    def _advance(self, stage: str, amount: int, tokens: int) -> None:
+        self._pace.advance(amount, tokens)
+        if self._pace.unit != "cells" and self._pace.due() and self._pace.share is not None:
+            self._lines([f"{stage}:{self._so_far()}"], least=0)
 
     def _cell(self, cell: Cell, status: str, change: float | None, *, reused: bool) -> None:
         if self.verbosity > 0:
             shown = "" if change is None else f" {change:+.4f}"
-            self._line(f"{cell.id} {status.upper()}{shown}{' (reused)' if reused else ''}", least=1)
+            self._lines([f"{cell.id} {status.upper()}{shown}{' (reused)' if reused else ''}{self._so_far()}"], least=1)
         elif self.verbosity == 0:
             self.stream.write(LETTER[status])
-            self._column = (self._column + 1) % 100
-            if not self._column:
-                self.stream.write("\n")
+            self._column += 1
+            if self._column == self._letters or self._pace.due():
+                self._end_letters()
             self.stream.flush()
 
-    def _line(self, text: str, *, least: int) -> None:
+    def _so_far(self) -> str:
+        share, text = self._pace.share, self._pace.text
+        return "" if share is None else f" [{share:4.0%}]{' ' + text if text else ''}"
+
+    def _end_letters(self) -> None:
+        self.stream.write(" " * (self._letters - self._column) + self._so_far() + "\n")
+        self._column = 0
+
+    def _lines(self, lines: list[str], *, least: int) -> None:
         if self.verbosity >= least:
             self.close()
-            self.stream.write(text + "\n")
+            self.stream.write("".join(f"{line}\n" for line in lines))
             self.stream.flush()
-
-
-class LiveDisplay:
-    """A terminal: a bar per stage with rate and time left, and the matrix filling in as cells arrive."""
-
-    def __init__(self, console: Console, languages: Sequence[str]) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description:<22}"), BarColumn(bar_width=28), MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"), TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(compact=True), console=console,
-        )  # fmt: skip
-        self._languages = tuple(languages)
-        self._changes: dict[tuple[str, str], float | None] = {}
-        self._title = ""
-        self._bars: dict[str, TaskID] = {}
-        self._tokens: deque[tuple[float, int]] = deque(maxlen=50)
-        self._live = Live(self._view(), console=console, refresh_per_second=8, transient=True)
-        self._live.start()
-
-    def __call__(self, event: Event) -> None:
-        """Show one event."""
-        match event:
-            case StageStarted(stage, total, unit):
-                self._bars[stage] = self._progress.add_task(stage, total=total or None, unit=unit, rate="")
-            case StageAdvanced(stage, amount, tokens):
-                self._advance(stage, amount, tokens)
-            case StageFinished(stage, seconds, reused, summary):
-                self._finish(stage, f"{summary} ({'reused' if reused else f'{seconds:.1f} s'})")
-            case CellFinished(cell, outcome, change):
-                self._cell(cell, outcome.status, change)
-            case Noted(level, text):
-                self._live.console.print(Text(f"{level}: {text}", style="yellow" if level == "warning" else ""))
-        self._live.update(self._view())
-
-    def close(self) -> None:
-        """Take the live part off the screen."""
-        self._live.stop()
-
-    def _advance(self, stage: str, amount: int, tokens: int) -> None:
-        if stage not in self._bars:
-            return
-        self._tokens.append((time.monotonic(), tokens))
-        elapsed = self._tokens[-1][0] - self._tokens[0][0]
-        rate = sum(count for _, count in list(self._tokens)[1:]) / elapsed if elapsed > 0 else 0
-        self._progress.update(self._bars[stage], advance=amount, rate=f"{rate:,.0f} tokens/s" if rate else "")
-
-    def _finish(self, stage: str, summary: str) -> None:
-        if stage in self._bars:
-            self._progress.remove_task(self._bars.pop(stage))
-        self._live.console.print(Text(f"{stage}: {summary}"))
-
-    def _cell(self, cell: Cell, status: str, change: float | None) -> None:
-        edition = cell.edition
-        if edition is None or edition.control is not None:
-            return
-        title = f"{edition.detector}/{edition.intervention}::{cell.task}"
-        if title != self._title:
-            self._title, self._changes = title, {}
-        self._changes[edition.target, cell.language] = None if status == "failed" else change
-
-    def _view(self) -> RenderableType:
-        if not self._changes:
-            return self._progress
-        table = Table(title=f"{self._title} (change so far)", box=None, title_justify="left", padding=(0, 1))
-        for heading in ("off \\ on", *self._languages):
-            table.add_column(heading, justify="right")
-        for target in dict.fromkeys(target for target, _ in self._changes):
-            row = [self._changes.get((target, language), 0.0) for language in self._languages]
-            seen = [(target, language) in self._changes for language in self._languages]
-            table.add_row(target, *(_short(v) if s else "" for v, s in zip(row, seen, strict=True)))
-        return Group(table, self._progress)
 
 
 class JsonDisplay:
@@ -149,11 +109,36 @@ class JsonDisplay:
             body = {
                 "cell": event.cell.id, "status": event.outcome.status, "reused": event.outcome.reused,
                 "change": event.change, "reason": event.outcome.reason, "tokens": event.outcome.tokens,
+                "seconds": event.outcome.seconds,
             }  # fmt: skip
         else:
             body = asdict(event)
         self._stream.write(json.dumps({"event": type(event).__name__, "time": time.time(), **body}) + "\n")
         self._stream.flush()
+
+
+def described(found: Collected) -> list[str]:
+    """Return what was collected as lines: how many cells of which sort, and what they are made of."""
+    left = found.whole - found.cells
+    chosen = f" / {left:,} deselected / {found.cells:,} selected" if left else ""
+    sorts = {
+        "baselines": found.baselines, "of targets": found.cells - found.baselines - found.controls,
+        "of random controls": found.controls,
+    }  # fmt: skip
+    counts = ", ".join(f"{number:,} {sort}" for sort, number in sorts.items() if number)
+    kinds = {
+        "detectors": found.detectors, "interventions": found.interventions, "tasks": found.tasks,
+        "languages": found.languages,
+    }  # fmt: skip
+    return [
+        f"collected {found.whole:,} cells{chosen}: {counts}; at most {found.forward_tokens:,} forward tokens",
+        "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()),
+    ]
+
+
+def finished(event: StageFinished) -> str:
+    """Return the line of a stage that is done."""
+    return f"{event.stage}: {event.summary} ({'reused' if event.reused else f'{event.seconds:.1f} s'})"
 
 
 def both(*listeners: Listener) -> Listener:
@@ -164,7 +149,3 @@ def both(*listeners: Listener) -> Listener:
             listener(event)
 
     return listen
-
-
-def _short(value: float | None) -> str:
-    return "F" if value is None else f"{value:+.3f}"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from nharness.cli.display import JsonDisplay, LiveDisplay, PlainDisplay, both
+from nharness.cli.display import JsonDisplay, PlainDisplay, both
+from nharness.cli.live import LiveDisplay
 from nharness.cli.options import pairs
 from nharness.cli.records_shown import show_judged, show_record
 from nharness.errors import InterruptedRun
@@ -53,7 +54,7 @@ def run_and_report(
         _header(request, plugins)
     with ExitStack() as stack:
         stop = stack.enter_context(_interruptible())
-        listen = stack.enter_context(_display(arguments, verbosity, spec.languages))
+        listen = stack.enter_context(_display(arguments, verbosity))
         try:
             result = run(request, plugins, listen=listen, stop=stop)
         except (InterruptedRun, KeyboardInterrupt) as error:
@@ -99,15 +100,16 @@ def _header(request: RunRequest, plugins: Plugins) -> None:
     for status in plugins.statuses:
         if status.status == "failed":
             print(f"warning: plug-in {status.name} failed and is left out: {status.error}", file=sys.stderr)
-    print(f"model: {spec.model.name}; corpus: {spec.corpus.name}; out: {request.out}", file=sys.stderr)
+    model, where = spec.model, f", on {request.executor} x {request.workers}" if request.executor != "local" else ""
+    print(f"model: {model.name}, device {model.device}, dtype {model.dtype}{where}; corpus: {spec.corpus.name}; "
+          f"out: {request.out}", file=sys.stderr)  # fmt: skip
 
 
 @contextmanager
-def _display(arguments: argparse.Namespace, verbosity: int, languages: tuple[str, ...]) -> Iterator[Listener]:
+def _display(arguments: argparse.Namespace, verbosity: int) -> Iterator[Listener]:
     console = Console(stderr=True)
-    shown = (
-        LiveDisplay(console, languages) if console.is_terminal and verbosity == 0 else PlainDisplay(verbosity=verbosity)
-    )
+    live = sys.stderr.isatty() and not console.is_dumb_terminal and verbosity == 0
+    shown = LiveDisplay(console) if live else PlainDisplay(verbosity=verbosity)
     with ExitStack() as stack:
         stack.callback(shown.close)
         if arguments.log_json is None:

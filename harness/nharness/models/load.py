@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import utils as hub
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 from transformers.utils.hub import cached_file
 
 from nharness.errors import ModelError, OptionError, nearest
@@ -108,13 +111,14 @@ def _load_weights(
         options["device_map"] = device_map
     try:
         automatic: Any = AutoModelForCausalLM
-        model, info = automatic.from_pretrained(
-            str(found.folder or found.name),
-            dtype=_dtype(found.args.get("dtype", dtype)),
-            trust_remote_code=trusted,
-            output_loading_info=True,
-            **options,
-        )
+        with _without_weights_bar():
+            model, info = automatic.from_pretrained(
+                str(found.folder or found.name),
+                dtype=_dtype(found.args.get("dtype", dtype)),
+                trust_remote_code=trusted,
+                output_loading_info=True,
+                **options,
+            )
     except LOADING_ERRORS as error:
         raise ModelError(f"model {found.name!r} cannot be loaded: {first_line(error)}") from error
     missing = sorted(info["missing_keys"])
@@ -123,6 +127,20 @@ def _load_weights(
     loaded: PreTrainedModel = model
     nn.Module.eval(loaded)
     return loaded
+
+
+@contextmanager
+def _without_weights_bar() -> Iterator[None]:
+    """Leave out the bar of transformers; those of downloads stay as they are."""
+    shown, downloads = logging.is_progress_bar_enabled(), not hub.are_progress_bars_disabled()
+    logging.disable_progress_bar()
+    if downloads:
+        hub.enable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown and downloads:
+            logging.enable_progress_bar()
 
 
 def _load_tokenizer(found: Found, *, trusted: bool) -> PreTrainedTokenizerBase:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from nharness.errors import NothingCollectedError, PluginError
 from nharness.plugins import Plugins
+from nharness.run.cells import Cell
 from nharness.run.claims import read_statement
+from nharness.run.events import Collected
 from nharness.run.plan import Plan, make_plan, select
 from nharness.run.resolve import Resolved, resolve
 from nharness.spec import RunSpec
@@ -18,9 +21,33 @@ def collected(spec: RunSpec, plugins: Plugins, expression: str = "") -> tuple[Re
         read_statement(claim.statement)
     resolved = resolve(spec, plugins)
     plan = select(make_plan(resolved.spec, resolved.languages, resolved.tasks), expression)
+    return resolved, _modified(plan, plugins)
+
+
+def _modified(plan: Plan, plugins: Plugins) -> Plan:
+    """Return the plan as plug-ins leave it; raises `PluginError` for a cell that was not in it, or is there twice."""
     cells = list(plan.cells)
     plugins.hook.nharness_collection_modify(cells=cells)
-    return resolved, Plan(tuple(cells), plan.tasks)
+    if cells == list(plan.cells):
+        return plan
+    known = set(plan.cells)
+    stranger = next((cell for cell in cells if not isinstance(cell, Cell) or cell not in known), None)
+    if stranger is not None or len(set(cells)) < len(cells):
+        what = getattr(stranger, "id", stranger) if stranger is not None else "a cell twice"
+        raise PluginError(f"a plug-in's nharness_collection_modify added {what}; it may reorder and drop cells only")
+    if not cells:
+        raise NothingCollectedError(f"plug-ins dropped all {len(known)} cells (nharness_collection_modify)")
+    return plan.narrowed(cells)
+
+
+def described_plan(resolved: Resolved, plan: Plan) -> Collected:
+    """Return what was collected, as listeners are told."""
+    controls = sum(cell.edition is not None and cell.edition.control is not None for cell in plan.cells)
+    return Collected(
+        len(plan.cells), plan.whole, sum(cell.edition is None for cell in plan.cells), controls,
+        estimated_tokens(resolved.spec, plan), tuple(resolved.detectors), tuple(resolved.interventions),
+        tuple(dict.fromkeys(task.name for task in resolved.tasks)), resolved.languages,
+    )  # fmt: skip
 
 
 def estimated_tokens(spec: RunSpec, plan: Plan) -> int:

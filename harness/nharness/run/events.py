@@ -9,6 +9,21 @@ from nharness.run.cells import Cell, CellOutcome
 
 
 @dataclass(frozen=True)
+class Collected:
+    """The cells that will run, out of how many, of what they are made, and the most forward tokens they cost."""
+
+    cells: int
+    whole: int
+    baselines: int
+    controls: int
+    forward_tokens: int
+    detectors: tuple[str, ...]
+    interventions: tuple[str, ...]
+    tasks: tuple[str, ...]
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class StageStarted:
     """A stage began; `total` units of work lie before it (0: unknown)."""
 
@@ -56,7 +71,7 @@ class Noted:
     text: str
 
 
-Event = StageStarted | StageAdvanced | StageFinished | CellFinished | Noted
+Event = Collected | StageStarted | StageAdvanced | StageFinished | CellFinished | Noted
 Listener = Callable[[Event], None]
 
 

@@ -54,9 +54,7 @@ class RunFolder:
         chosen = [cell for cell in plan.cells if cell.id in failed]
         if not chosen:
             raise NothingCollectedError(f"none of the {len(failed)} cells that failed the last time is in this plan")
-        measured = {(cell.task, cell.language) for cell in chosen}
-        cells = tuple(c for c in plan.cells if c in chosen or (c.edition is None and (c.task, c.language) in measured))
-        return Plan(cells, plan.tasks)
+        return plan.narrowed(chosen)
 
     def _read(self, name: str) -> Any:
         try:

@@ -14,11 +14,11 @@ from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.cells import Cell, CellOutcome
 from nharness.run.claims import ClaimResult, check_claims
-from nharness.run.collection import collected
+from nharness.run.collection import collected, described_plan
 from nharness.run.controls import ControlSampler
 from nharness.run.detected import Detected, detect
 from nharness.run.evaluated import Evaluation
-from nharness.run.events import Listener, Noted, StageFinished, ignore
+from nharness.run.events import Listener, Noted, StageFinished, StageStarted, ignore
 from nharness.run.executor import Executor, LocalExecutor
 from nharness.run.folder import RunFolder
 from nharness.run.judged import Judged
@@ -73,6 +73,7 @@ def run(
     plan = part_of(plan, request.shard) if request.shard else plan
     store = Store(request.store or folder.path / "store")
     plugins.hook.nharness_run_started(configuration=resolved.spec.model_dump(mode="json"))
+    listen(described_plan(resolved, plan))
     for text in resolved.warnings:
         listen(Noted("warning", text))
 
@@ -114,12 +115,13 @@ def needs_of(resolved: Resolved) -> list[Need]:
 def load_worker(resolved: Resolved, listen: Listener) -> Worker:
     """Return the worker of this process, its model loaded and its neurons located."""
     started = time.perf_counter()
+    listen(StageStarted("load", 0, ""))
     worker = Worker(resolved)
     widths = worker.neuron_map.layer_widths
     summary = (
         f"{resolved.spec.model.name}: {type(worker.loaded.model).__name__}, "
         f"{worker.loaded.model.num_parameters():,} parameters, {len(widths)} layers, {sum(widths):,} neurons, "
-        f"on {worker.device}"
+        f"{worker.dtype} on {worker.device}"
     )
     listen(StageFinished("load", time.perf_counter() - started, reused=False, summary=summary))
     return worker

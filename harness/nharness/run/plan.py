@@ -6,8 +6,8 @@ serves all the tasks and languages of an edition.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 from nharness.errors import NothingCollectedError
@@ -19,10 +19,11 @@ from nharness.task import TaskSpec
 
 @dataclass(frozen=True)
 class Plan:
-    """Cells in running order, and what each (task, language) measures."""
+    """Cells in running order, what each (task, language) measures, and how many cells there were before selection."""
 
     cells: tuple[Cell, ...]
     tasks: Mapping[tuple[str, str], TaskSpec]
+    whole: int
 
     def by_edition(self) -> dict[Edition | None, list[Cell]]:
         """Return the cells grouped by edition, in order."""
@@ -30,6 +31,12 @@ class Plan:
         for cell in self.cells:
             groups.setdefault(cell.edition, []).append(cell)
         return groups
+
+    def narrowed(self, chosen: Collection[Cell]) -> Plan:
+        """Return the plan cut to the chosen cells, in their order, after the baselines that they need."""
+        needed = {(cell.task, cell.language) for cell in chosen}
+        baselines = [cell for cell in self.cells if cell.edition is None and (cell.task, cell.language) in needed]
+        return replace(self, cells=(*baselines, *(cell for cell in chosen if cell.edition is not None)))
 
 
 def make_plan(spec: RunSpec, languages: Sequence[str], tasks: Sequence[TaskSpec]) -> Plan:
@@ -42,7 +49,7 @@ def make_plan(spec: RunSpec, languages: Sequence[str], tasks: Sequence[TaskSpec]
             for task, language in measured
             if edition.control is None or measured[task, language].family in spec.controls.tasks
         ]
-    return Plan(tuple(cells), measured)
+    return Plan(tuple(cells), measured, len(cells))
 
 
 def editions(spec: RunSpec, languages: Sequence[str]) -> Iterator[Edition]:
@@ -64,11 +71,7 @@ def select(plan: Plan, expression: str) -> Plan:
     if not expression.strip():
         return plan
     matches = compile_expression(expression)
-    chosen = {cell for cell in plan.cells if matches(cell.id)}
-    needed = {(cell.task, cell.language) for cell in chosen}
-    kept = tuple(
-        cell for cell in plan.cells if cell in chosen or (cell.edition is None and (cell.task, cell.language) in needed)
-    )
+    chosen = [cell for cell in plan.cells if matches(cell.id)]
     if not chosen:
         raise NothingCollectedError(f"-k {expression!r} matches none of {len(plan.cells)} cells")
-    return Plan(kept, plan.tasks)
+    return plan.narrowed(chosen)

@@ -8,7 +8,7 @@ joined, by which time nothing that could be asked for is missing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nharness.errors import OptionError
 from nharness.run.plan import Plan
@@ -39,4 +39,4 @@ def part_of(plan: Plan, part: Part) -> Plan:
     targets = [edition for edition in editions if edition.control is None]
     controls = [edition for edition in editions if edition.control is not None]
     mine = {None, *targets[part.number - 1 :: part.of], *controls[part.number - 1 :: part.of]}
-    return Plan(tuple(cell for cell in plan.cells if cell.edition in mine), plan.tasks)
+    return replace(plan, cells=tuple(cell for cell in plan.cells if cell.edition in mine))

@@ -53,6 +53,11 @@ class Worker:
         }  # fmt: skip
 
     @property
+    def dtype(self) -> str:
+        """The type of the model's first parameter, such as `float32`."""
+        return str(next(self.loaded.model.parameters()).dtype).removeprefix("torch.")
+
+    @property
     def device(self) -> torch.device:
         """Where the model's first parameter lies."""
         return next(self.loaded.model.parameters()).device
