@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from nharness.errors import NharnessError
     from nharness.hookspecs import Entry, hookimpl
     from nharness.intervention import Change, Intervention, InterventionOptions, Target
-    from nharness.models import apply, locate
     from nharness.neurons import Detection
+    from nharness.run.notebook import apply, locate
     from nharness.statistics import Statistics
 
 _HOMES = {
@@ -30,9 +30,9 @@ _HOMES = {
     "NharnessError": "errors",
     "Statistics": "statistics",
     "Target": "intervention",
-    "apply": "models",
+    "apply": "run.notebook",
     "hookimpl": "hookspecs",
-    "locate": "models",
+    "locate": "run.notebook",
 }
 
 __all__ = [

@@ -27,31 +27,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Load, edit, write; print what was changed."""
-    from nharness import neurons, statistics
-    from nharness.detector import Evidence
-    from nharness.intervention import Target
-    from nharness.models import export_edited, locate
+    from nharness.models import export_edited
+    from nharness.neurons import load as load_neurons
+    from nharness.neurons import same_model
     from nharness.run.edits import to_edits
+    from nharness.run.notebook import locate
     from nharness.run.resolve import load_intervention
+    from nharness.run.single import changes_for, read_evidence, target_of
     from nharness.spec import Named
 
     plugins = load_plugins(arguments)
     options = pairs(arguments.intervention_option)
     intervention = load_intervention(Named(name=arguments.intervention, options=options), plugins)
-    detection = neurons.load(arguments.neurons)
-    target = Target(arguments.language, detection.flat(arguments.language), members=detection.membership)
-    tables = [statistics.load(path) for path in arguments.statistics]
-    changes = intervention.changes(target, Evidence({table.site: table for table in tables}))
+    detection = load_neurons(arguments.neurons)
+    evidence = read_evidence(arguments.statistics, detection.layer_widths, detection.languages)
+    target = target_of(detection, arguments.language, evidence)
+    changes = changes_for(intervention, target, evidence)
     loaded = load_from(arguments, plugins)
-    finders = [plugins.resolve("architectures", name) for name in plugins.entries("architectures")]
-    neuron_map = locate(loaded.model, finders)
-    neurons.same_model(detection.layer_widths, neuron_map.layer_widths, what=f"{arguments.neurons} and the model")
+    neuron_map = locate(loaded.model, plugins=plugins)
+    same_model(detection.layer_widths, neuron_map.layer_widths, what=f"the neurons of {arguments.neurons}")
     export_edited(loaded.model, loaded.tokenizer, neuron_map, to_edits(changes, neuron_map), arguments.out)
-    written = {"folder": str(arguments.out), "language": arguments.language, "neurons": len(target.flat),
+    written = {"folder": str(arguments.out), "language": target.language, "neurons": len(target.flat),
                "intervention": arguments.intervention, "model": loaded.fingerprint}  # fmt: skip
     if arguments.json:
         print(json.dumps(written))
     else:
-        what = f"{written['neurons']} neurons of {arguments.language}, {arguments.intervention}"
+        what = f"{written['neurons']} neurons of {target.language}, {arguments.intervention}"
         print(f"written: {arguments.out} ({what})")
     return 0

@@ -26,12 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Load the model, locate its neurons, print the map."""
-    from nharness.models import locate
+    from nharness.run.notebook import locate
 
     plugins = load_plugins(arguments)
     loaded = load_from(arguments, plugins)
-    finders = [plugins.resolve("architectures", name) for name in plugins.entries("architectures")]
-    neuron_map = locate(loaded.model, finders)
+    neuron_map = locate(loaded.model, plugins=plugins)
     shared = _shared(loaded.model, neuron_map)
     if arguments.json:
         print(json.dumps(describe(neuron_map, shared, fingerprint=loaded.fingerprint), indent=1))
@@ -56,7 +55,7 @@ def describe(neuron_map: NeuronMap, shared: Mapping[str, tuple[str, ...]], *, fi
                         "first_unit": segment.first_unit, "experts": segment.experts, "width": segment.width,
                         "routed": segment.routed, "gated": segment.gated, "block": segment.block,
                         "down_projection": segment.down.parameter, "foldable": segment.down.foldable,
-                        "modules": {site: f"{tap.module}:{tap.end}" for site, tap in sorted(segment.taps.items())},
+                        "modules": {site: segment.place(site) for site in segment.sites},
                         "shared_with": list(shared.get(segment.down.parameter, ())),
                     }
                     for segment in layer.segments
@@ -76,14 +75,16 @@ def _row(layer: LayerNeurons, shared: Mapping[str, tuple[str, ...]]) -> dict[str
         "neurons": layer.width,
         "experts": layer.experts if any(segment.routed for segment in segments) else None,
         "gated": "yes" if "up" in layer.sites else "no",
-        "hidden at": [_place(segment.tap("hidden")) for segment in segments],
-        "gate at": [_place(segment.tap("gate")) for segment in segments],
+        "hidden at": [_short(place) for place in layer.modules["hidden"]],
+        "gate at": [_short(place) for place in layer.modules["gate"]],
         "shared weights": [name for segment in segments for name in shared.get(segment.down.parameter, ())],
     }
 
 
-def _place(tap: Any) -> str:
-    return "followed" if tap is None else f"{tap.module.rpartition('.')[2]}:{tap.end}"
+def _short(place: str) -> str:
+    """Return a place by its module's own name."""
+    module, _, end = place.rpartition(":")
+    return end if end == "followed" else f"{module.rpartition('.')[2]}:{end}"
 
 
 def _shared(model: nn.Module, neuron_map: NeuronMap) -> dict[str, tuple[str, ...]]:

@@ -6,7 +6,6 @@ from nharness.models.export import export_edited
 from nharness.models.load import LoadedModel, load_model
 from nharness.models.locating import locate
 from nharness.models.neuron_map import SITES, LayerNeurons, NeuronMap
-from nharness.models.notebook import apply, selected
 from nharness.models.observe import Observation, observe
 from nharness.models.source import ModelSource
 
@@ -20,11 +19,9 @@ __all__ = [
     "NeuronMap",
     "Observation",
     "ValueEdit",
-    "apply",
     "apply_edits",
     "export_edited",
     "load_model",
     "locate",
     "observe",
-    "selected",
 ]

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from nharness.models import operations as ops
+import nharness.models.operations as ops
 
 
 @dataclass(frozen=True, slots=True)

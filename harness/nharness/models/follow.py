@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from nharness.models import operations as ops
+import nharness.models.operations as ops
 from nharness.models.flow import Flow, Leaf, Mark, Product, Weight, combine, gated_factors, joined, part_of
 from nharness.models.routing import cut_rows, expert_of_rows, repeated_rows, splits_rows
 

@@ -79,6 +79,11 @@ class Segment:
         """Sites that exist here: a block without a gate has no up projection, and its gate is its hidden site."""
         return (*SITES, UP) if self.gated else SITES
 
+    def place(self, site: str) -> str:
+        """Return where `site` is reached: `MODULE:input`, `MODULE:output`, or `BLOCK:followed`."""
+        tap = self.tap(site)
+        return f"{self.block}:followed" if tap is None else f"{tap.module}:{tap.end}"
+
     def tap(self, site: str) -> ModuleTap | None:
         """Return the module at which `site` can be hooked, or None when it has to be followed through the block."""
         return self.taps.get("hidden" if site == "gate" and not self.gated else site)
@@ -98,7 +103,12 @@ class LayerNeurons:
     width: int
     sites: tuple[str, ...]
     experts: int
-    segments: tuple[Segment, ...] = ()
+    segments: tuple[Segment, ...] = field(default=(), repr=False)
+
+    @property
+    def modules(self) -> dict[str, tuple[str, ...]]:
+        """Where each site is reached, one place (`Segment.place`) a segment."""
+        return {site: tuple(segment.place(site) for segment in self.segments) for site in self.sites}
 
     @property
     def passes(self) -> int:
@@ -106,13 +116,28 @@ class LayerNeurons:
         return max((segment.passes for segment in self.segments), default=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NeuronMap:
-    """Every neuron of a model, in (layer, unit) order."""
+    """Every neuron of a model, in (layer, unit) order.
+
+    `selected` are units named by somebody, ascending, one tuple a layer; None where nobody named any.
+    """
 
     layers: tuple[LayerNeurons, ...]
+    selected: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def layer_widths(self) -> tuple[int, ...]:
         """Number of neurons per layer, in order."""
         return tuple(layer.width for layer in self.layers)
+
+    def __repr__(self) -> str:
+        """One line: layers, neurons, experts, sites."""
+        widths = sorted(set(self.layer_widths))
+        each = f"{widths[0]}" if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
+        experts = max((layer.experts for layer in self.layers), default=1)
+        sites = [site for site in (*SITES, UP) if all(site in layer.sites for layer in self.layers)]
+        routed = f", up to {experts} experts a layer" if experts > 1 else ""
+        chosen = "" if self.selected is None else f", {sum(map(len, self.selected))} selected"
+        size = f"{len(self.layers)} layers x {each} = {sum(self.layer_widths)} neurons"
+        return f"NeuronMap({size}{routed}{chosen}; sites {', '.join(sites)})"

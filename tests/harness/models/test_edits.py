@@ -1,12 +1,10 @@
-"""Edits beyond zero: validation, values, scopes, experts implementations, compiled models, notebook."""
+"""Edits beyond zero: validation, values, scopes, experts implementations, compiled models."""
 
-import numpy as np
 import pytest
 import torch
 
-import nharness
 from nharness.errors import ModelError, UnknownNameError
-from nharness.models import Edit, ValueEdit, apply_edits, locate, observe, selected
+from nharness.models import Edit, ValueEdit, apply_edits, locate, observe
 from nharness.testing.tiny import tiny_config, tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' own
@@ -271,26 +269,6 @@ def test_quantised_layers_are_found_and_edited_by_hooks(llama, ids):
 def test_a_plugin_decides_first(llama):
     model, neuron_map = llama
     assert locate(model, [lambda _: None, lambda _: neuron_map]) is neuron_map
-
-
-def test_notebook(llama, ids, tmp_path):
-    model, neuron_map = llama
-    clean = logits(model, ids)
-    with nharness.apply(model, [(0, 1), (1, 5)]) as report:
-        edited = logits(model, ids)
-    assert report.edited_activations == 2 * ids.numel()
-    assert not torch.equal(edited, clean)
-    membership = np.zeros((2, 80), dtype=bool)
-    membership[1, [1, 45]] = True
-    file = tmp_path / "neurons.safetensors"
-    nharness.Detection("lape", ("en", "zh"), (40, 40), membership, np.zeros(80, np.float32), "high").save(file)
-    with nharness.apply(model, file, language="zh", intervention="scale", value=0.0):
-        assert torch.equal(logits(model, ids), edited)
-    assert selected(neuron_map, file, "zh") == ((1,), (5,))
-    with pytest.raises(ModelError, match="which language"), nharness.apply(model, file):
-        pass
-    with pytest.raises(UnknownNameError, match="did you mean 'zero'"), nharness.apply(model, [], intervention="zeros"):
-        pass
 
 
 def test_tiny_models_are_the_same_for_the_same_seed():
