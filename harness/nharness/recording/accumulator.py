@@ -89,6 +89,13 @@ class Scratch:
             self._ones[values.dtype] = ones
         return (ones[:, : len(values)] @ values)[0]
 
+    def column_squares(self, values: Tensor) -> Tensor:
+        """Return the sum of squares over rows [n], as `column_sums` does; nothing of the input's size on a device."""
+        if self.by_product(values):
+            return self.column_sums(torch.mul(values, values, out=self.like(values)))
+        wide = torch.float64 if values.dtype == torch.float64 else torch.float32
+        return torch.linalg.vector_norm(values, dim=0, dtype=wide).square()
+
 
 @dataclass(frozen=True)
 class Shard:

@@ -25,11 +25,12 @@ class ActivationCount(Accumulator):
     def __init__(self, shard: Shard) -> None:
         super().__init__(shard)
         self.positive = torch.zeros(shard.size, dtype=torch.int64, device=shard.device)
-        self.reached = torch.zeros(shard.size, dtype=torch.int64, device=shard.device)
+        self.routed = torch.zeros(shard.size, dtype=torch.int64, device=shard.device) if shard.routed else None
 
     def add(self, piece: Piece) -> None:
         """Count; NaN > 0 is false, so that NaN is not active."""
-        self.reached[piece.columns] += len(piece.values)
+        if self.routed is not None:
+            self.routed[piece.columns] += len(piece.values)
         if self.shard.scratch.by_product(piece.values):
             ones = torch.gt(piece.values, 0, out=self.shard.scratch.like(piece.values))
             self.positive[piece.columns] += self.shard.scratch.column_sums(ones).to(torch.int64)
@@ -38,7 +39,7 @@ class ActivationCount(Accumulator):
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """`positive`, and `routed` where tokens are routed: int64 [M]."""
-        routed = {"routed": self.reached.cpu().numpy()} if self.shard.routed else {}
+        routed = {} if self.routed is None else {"routed": self.routed.cpu().numpy()}
         return {"positive": self.positive.cpu().numpy(), **routed}
 
 
@@ -55,9 +56,8 @@ class Moments(Accumulator):
     def add(self, piece: Piece) -> None:
         """Add values and squares."""
         scratch = self.shard.scratch
-        wide = piece.values if piece.values.dtype == torch.float64 else piece.values.to(torch.float32)
-        self.sum[piece.columns] += scratch.column_sums(wide)
-        self.sumsq[piece.columns] += scratch.column_sums(torch.mul(wide, wide, out=scratch.like(wide)))
+        self.sum[piece.columns] += scratch.column_sums(piece.values)
+        self.sumsq[piece.columns] += scratch.column_squares(piece.values)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """`sum` and `sumsq`: float64 [M]."""
