@@ -27,7 +27,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev
-	for name in analysis detectors runner site recording evaluation; do $(BIN)/python tests/bench/bench_$$name.py || exit 1; done
+	for name in analysis detectors runner site recording editing evaluation; do $(BIN)/python tests/bench/bench_$$name.py || exit 1; done
 
 site: $(VENV)/.dev
 	$(BIN)/nharness leaderboard build --results leaderboard/results --out site

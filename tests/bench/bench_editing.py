@@ -1,0 +1,74 @@
+"""Tokens per second of an edited model, side by side with the unedited one: edits folded into weights, and as hooks.
+
+    python tests/bench/bench_editing.py [--model FOLDER] [--rounds 9] [--rows 4] [--length 256] [--share 0.01]
+
+Every kind is `model(x)` with its LM head, as evaluation runs it; a share of every layer's neurons is switched off
+(`zero`) or held at a constant (`constant`). Going in and out of an edit, once per evaluation, is timed apart.
+"""
+
+import argparse
+import statistics
+from functools import partial
+
+import torch
+from interleaved import Clock, measure, table
+from llamas import batch_of, documents, random_llama
+from transformers import AutoModelForCausalLM
+
+from nharness.models import Edit, apply_edits, locate
+
+
+def edits_of(neuron_map, share, shift):
+    """Return one edit a layer, of a random `share` of its neurons."""
+    draw = torch.Generator().manual_seed(0)
+    chosen = [torch.randperm(width, generator=draw)[: max(1, round(share * width))] for width in neuron_map.layer_widths]
+    return [Edit.affine(layer, units, scale=0.0, shift=shift) for layer, units in enumerate(chosen)]
+
+
+def compare(model, rows, length, rounds, share=0.01):
+    """Return the seconds and ratios of all kinds, and by kind the median seconds of going in and out."""
+    neuron_map = locate(model)
+    tokens, clock = batch_of(documents(model.config, rows, length), model.device), Clock(model.device)
+    forward = torch.inference_mode()(lambda: model(tokens, use_cache=False))
+    edits = {
+        f"{what}, {backend}": (edits_of(neuron_map, share, shift), backend)
+        for what, shift in (("zero", 0.0), ("constant", -0.5)) for backend in ("fold", "hook")
+    }  # fmt: skip
+
+    def inside(name):
+        return apply_edits(model, neuron_map, edits[name][0], backend=edits[name][1])
+
+    def in_and_out(name):
+        with inside(name):
+            pass
+
+    seconds, ratios = measure(clock, ("unedited", forward), dict.fromkeys(edits, forward), rounds, inside)
+    around = {name: statistics.median(clock.seconds(partial(in_and_out, name)) for _ in range(3)) for name in edits}
+    return seconds, ratios, around
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rows", type=int, default=4)
+    parser.add_argument("--length", type=int, default=256)
+    parser.add_argument("--share", type=float, default=0.01, help="of every layer's neurons (default 0.01)")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    dtype = getattr(torch, args.dtype)
+    if args.model:
+        model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).eval()
+    else:
+        model = random_llama("135M", dtype, "cpu")
+    seconds, ratios, around = compare(model, args.rows, args.length, args.rounds, args.share)
+    print(f"{args.model or 'random, sizes of SmolLM2-135M'}: {args.rows} x {args.length} tokens, {model.dtype}, "
+          f"{torch.get_num_threads()} thread(s), {args.share:.0%} of the neurons, medians of {args.rounds} rounds\n")  # fmt: skip
+    milliseconds = {"in and out, ms": lambda name, _rate: f"{1000 * around[name]:.0f}" if name in around else ""}
+    print("\n".join(table(args.rows * args.length, seconds, ratios, milliseconds)))
+
+
+if __name__ == "__main__":
+    main()
