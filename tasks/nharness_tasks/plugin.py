@@ -8,14 +8,16 @@ from pathlib import Path
 from nharness.hookspecs import Entry, hookimpl
 from nharness.task import OutputLanguageFamily, PerplexityFamily, TaskFamily
 from nharness_tasks.families.table import families, own_families
+from nharness_tasks.questions import answer_language
 
 HERE = Path(__file__).parent
 
 
 @hookimpl
 def nharness_register_tasks() -> Sequence[Entry]:
-    """Register perplexity, output language, our own tasks, and lm-eval's multilingual families."""
-    every: tuple[TaskFamily, ...] = (PerplexityFamily(), OutputLanguageFamily(), *own_families(), *families())
+    """Register perplexity, output and answer language, our own tasks, and lm-eval's multilingual families."""
+    written = (OutputLanguageFamily(), answer_language())
+    every: tuple[TaskFamily, ...] = (PerplexityFamily(), *written, *own_families(), *families())
     return tuple(Entry(family.name, family.summary, family) for family in every)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from nharness.errors import OptionError, UnknownNameError, UsageError
-from nharness.task import CodedFamily, OutputLanguageFamily, PerplexityFamily, expand_tasks
+from nharness.task import CodedFamily, OutputLanguageFamily, PerplexityFamily, expand_tasks, prompted_in
 
 FAMILIES = {
     family.name: family
@@ -86,7 +86,24 @@ def test_options_are_checked():
 
 
 def test_tasks_over_the_corpus_take_any_language():
-    (written,) = OutputLanguageFamily(prompts=8).tasks_for("en")
-    assert (written.kind, written.metric, written.limit) == ("generation", "in_language", 8)
+    written = OutputLanguageFamily(outputs=8).tasks_for("en")
+    assert [task.name for task in written] == [
+        "output_language", "output_language.lines", "output_language.fluency", "output_language.repetition",
+    ]  # fmt: skip
+    assert {(task.kind, task.limit, task.family) for task in written} == {("generation", 8, "output_language")}
     (spec,) = PerplexityFamily().tasks_for("en")
     assert (spec.kind, spec.metric, spec.higher_is_better, spec.chance) == ("perplexity", "bits_per_byte", False, None)
+
+
+def test_prompts_in_a_source_language_are_judged_in_every_column_and_their_text_once():
+    asked = OutputLanguageFamily("quiz", questions={"de": (("q", "Warum?"),), "fr": (("q", "Pourquoi ?"),)})
+    tasks, _ = expand_tasks("quiz,ppl", ["de", "fr"], {"quiz": asked, "ppl": PerplexityFamily()})
+    steered = tuple(prompted_in("de", tasks))
+    assert [task.id for task in steered] == [
+        "quiz[de]", "quiz.lines[de]", "quiz.fluency[de]", "quiz.repetition[de]", "quiz[fr]", "quiz.lines[fr]",
+        "ppl[de]", "ppl[fr]",
+    ]  # fmt: skip
+    assert {task.prompts for task in steered if task.family == "quiz"} == {(("q", "Warum?"),)}
+    assert all(task.prompted_in == "" for task in steered if task.family == "ppl")
+    with pytest.raises(UsageError, match="task quiz has no prompts in --source-language 'en'"):
+        tuple(prompted_in("en", tasks))

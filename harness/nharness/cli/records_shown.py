@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from nharness.cli.output import print_table
+from nharness.record.items import read_items
 from nharness.record.model import Record
 from nharness.report.matrix import matrix_table, matrix_title, summary_rows
+from nharness.report.outputs import METRIC, output_rows
 from nharness.report.truth import LEGEND as TRUTH_LEGEND
 from nharness.report.truth import stability_rows, truth_table
 
@@ -31,8 +34,11 @@ def show_judged(records: Sequence[Record]) -> None:
         print_table(rows)
 
 
-def show_record(record: Record) -> None:
-    """Print every task's matrix and the summary; piped, the numbers stand alone."""
+def show_record(record: Record, path: Path) -> None:
+    """Print every task's matrix and the summary; piped, the numbers stand alone.
+
+    path: of the record's file; where outputs were judged, the items beside it tell the languages they were in.
+    """
     console = Console(width=None if sys.stdout.isatty() else 200)
     for task in record.tasks:
         console.print()
@@ -41,3 +47,7 @@ def show_record(record: Record) -> None:
     console.print(Text(LEGEND, style="dim"))
     console.print()
     print_table(summary_rows(record))
+    if any(task.metric == METRIC for task in record.tasks):
+        items = next(entry.name for entry in record.files if entry.role == "items")
+        print()
+        print_table(output_rows(record, read_items(path.parent / items)))

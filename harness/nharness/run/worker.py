@@ -24,6 +24,7 @@ from nharness.run.resolve import Resolved
 from nharness.run.stepwise import described, rule_for, score_until
 from nharness.run.texts import LanguageText, is_sampled
 from nharness.run.versions import installed
+from nharness.run.writing import Writer
 
 
 class Worker:
@@ -41,6 +42,7 @@ class Worker:
         self.neuron_map = locate(self.loaded.model, finders)
         self._texts: dict[tuple[str, str], LanguageText] = {}
         self._measurer = Measurer(self.loaded, resolved.spec)
+        self._writer = Writer(self.loaded, self._measurer.engine, self.text, resolved.languages)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -77,7 +79,9 @@ class Worker:
         """Return the cell's content key; `digest` is that of the changes."""
         task = self.task(cell)
         what = self._measurer.describe(task)
-        if task.kind != "lm-eval":
+        if task.kind == "generation":
+            what |= self._writer.describe(task)
+        elif task.kind != "lm-eval":
             what["text"] = self.text(cell.language, sample=_sampled(cell, task.kind)).digest
         rule = rule_for(cell, task.kind, self.resolved.spec)
         if rule is not None:
@@ -99,8 +103,13 @@ class Worker:
             with drawn_edits(job.changes, self.neuron_map, text, languages) as drawn, apply_edits(
                 self.loaded.model, self.neuron_map, [*edits, *drawn], backend=spec.edit_backend, scope=spec.scope
             ) as report:
+                writing = [(cell, self.task(cell)) for cell in job.cells if self.task(cell).kind == "generation"]
                 for cell in job.cells:
-                    yield Done(cell, left.pop(cell), self._cell(cell, report, job.before))
+                    if self.task(cell).kind != "generation":
+                        yield Done(cell, left.pop(cell), self._cell(cell, report, job.before))
+                written = self._writer.write([task for _, task in writing], report)
+            for cell, outcome in self._writer.judged(writing, written):
+                yield Done(cell, left.pop(cell), outcome)
         except NharnessError as error:
             done = CellOutcome("failed", reason=str(error))
             yield from (Done(cell, key, done) for cell, key in left.items())

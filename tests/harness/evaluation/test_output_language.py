@@ -11,7 +11,7 @@ from nharness.corpora import Document
 from nharness.errors import CellError, OptionError, UsageError
 from nharness.evaluation.generation import Decoding, Prompt, Written, generate
 from nharness.evaluation.identification import FastTextIdentifier, LinguaIdentifier
-from nharness.evaluation.output_language import fallback, fluency, judge, openings, questions, repetition, taken_for
+from nharness.evaluation.output_language import Outputs, fluency, openings, questions, repetition
 from nharness.evaluation.perplexity import PerplexityEngine
 
 from .conftest import llama
@@ -77,23 +77,25 @@ def test_decoding_out_of_range_is_an_error():
 
 
 def test_the_language_of_the_whole_and_of_its_lines(identifier):
-    pure, mixed, other, none = judge(
-        [written(f"{FRENCH}\n{FRENCH}"), written(f"{FRENCH}\n{GERMAN}\n..."), written(CHINESE), written("1 + 2 = 3\n")],
-        "fr", identifier,
-    )  # fmt: skip
-    assert (pure.values["in_language"], pure.values["lines_in_language"], pure.values["confused"]) == (1, 1, 0)
-    assert (mixed.values["lines_in_language"], mixed.values["confused"]) == (0.5, 1)
-    assert (other.values["in_language"], taken_for(other), other.values["confused"]) == (0, "zh", 0)
-    assert (none.values["in_language"], taken_for(none), none.values["confidence"]) == (0, "und", 0)
-    assert fallback([pure, other, none, other], "fr") == {"zh": 2 / 3, "und": 1 / 3}
-    assert fallback([pure], "fr") == {}
-    assert all(isinstance(value, float) for item in (pure, mixed, none) for value in item.values.values())
+    texts = [f"{FRENCH}\n{FRENCH}", f"{FRENCH}\n{GERMAN}\n...", CHINESE, "1 + 2 = 3\n"]
+    outputs = Outputs(tuple(written(text) for text in texts), identifier)
+    pure, mixed, other, none = (item.values for item in outputs.judged("lines_in_language", "fr"))
+    assert (pure["lines_in_language"], pure["confused"]) == (1, 0)
+    assert (mixed["lines_in_language"], mixed["confused"]) == (0.5, 1)
+    assert (other["lines_in_language"], other["confused"]) == (0, 0)
+    assert (none["lines_in_language"], none["confused"]) == (0, 0)
+    pure, _, other, none = (item.values for item in outputs.judged("in_language", "fr"))
+    assert (pure["in_language"], pure["language_fr"]) == (1, 1)
+    assert (other["in_language"], other["language_zh"]) == (0, 1)
+    assert (none["in_language"], none["language_und"], none["confidence"]) == (0, 1, 0)
+    assert [item.values["in_language"] for item in outputs.judged("in_language", "zh")] == [0, 0, 1, 0]
+    assert all(isinstance(value, float) for value in (*pure.values(), *other.values(), *none.values()))
 
 
 def test_a_second_opinion(identifier):
     second = LinguaIdentifier(["fr", "de", "zh"])
-    items = judge([written(GERMAN), written(CHINESE), written("123")], "de", identifier, second=second)
-    assert [taken_for(item, opinion="second") for item in items] == ["de", "zh", "und"]
+    items = Outputs(tuple(map(written, (GERMAN, CHINESE, "123"))), identifier, second).judged("in_language", "de")
+    assert ["second_de" in items[0].values, "second_zh" in items[1].values, "second_und" in items[2].values] == [True] * 3
     with pytest.raises(UsageError, match="at least 2 that it knows"):
         LinguaIdentifier(["fr", "qu"])
 
@@ -115,10 +117,9 @@ def test_repetition_by_hand(tokens, expected):
     assert repetition(np.array(tokens, dtype=np.int64)) == pytest.approx(expected)
 
 
-def test_fluency_is_the_unedited_models_nll_of_what_was_written(model, tokenizer, documents, identifier):
+def test_fluency_is_the_loaded_models_bits_per_byte_of_what_was_written(model, tokenizer, documents):
     outputs = generate(model, tokenizer, prompts(tokenizer, documents), decoding=Decoding(max_new_tokens=6))
-    items = fluency(PerplexityEngine(model, tokenizer), outputs, judge(outputs, "en", identifier))
-    for output, item in zip(outputs, items, strict=True):
+    for output, item in zip(outputs, fluency(PerplexityEngine(model, tokenizer), outputs), strict=True):
         ids = torch.tensor([[0, *output.prompt.tolist(), *output.tokens.tolist()]])
         with torch.inference_mode():
             logs = model(ids).logits[0].double().log_softmax(-1)
@@ -126,9 +127,19 @@ def test_fluency_is_the_unedited_models_nll_of_what_was_written(model, tokenizer
         expected = -sum(float(logs[place, ids[0, place + 1]]) for place in places)
         assert item.values["nll"] == pytest.approx(expected, rel=1e-5)
         assert item.values["tokens"] == len(output.tokens)
-        assert "in_language" in item.values
-    with pytest.raises(UsageError, match="very outputs"):
-        fluency(PerplexityEngine(model, tokenizer), outputs[:1], items)
+        size = len(output.text.encode())
+        assert item.values["bytes"] == size
+        assert item.values["fluency"] == pytest.approx(expected / math.log(2) / size, rel=1e-5)
+
+
+def test_the_prefix_of_a_prompt_is_read_once_and_nothing_written_has_no_fluency(model, tokenizer):
+    engine = PerplexityEngine(model, tokenizer)
+    plain = Written("a", "a", np.array([5, 6]), np.array([7, 8]), "xy")
+    after_bos = Written("a", "a", np.array([0, 5, 6]), np.array([7, 8]), "xy")
+    silent = Written("b", "b", np.array([5, 6]), np.array([], dtype=np.int64), "")
+    first, second, none = fluency(engine, [plain, after_bos, silent])
+    assert first == second
+    assert "fluency" not in none.values
 
 
 def test_prompts_from_documents_and_from_questions(model, tokenizer, documents):
@@ -136,5 +147,7 @@ def test_prompts_from_documents_and_from_questions(model, tokenizer, documents):
     encoded = engine.encode([*documents, Document(id="empty", text="")], language="en")
     made = openings(encoded, tokens=10)
     assert [len(prompt.tokens) for prompt in made] == [min(10, max(1, len(doc.tokens) // 2)) for doc in encoded]
-    (asked,) = questions(tokenizer, {"q1": "How are you?"}, answer_in="fr")
+    after = openings(encoded, prefix=0, tokens=10)
+    assert [prompt.tokens.tolist() for prompt in after] == [[0, *prompt.tokens.tolist()] for prompt in made]
+    (asked,) = questions(tokenizer, {"q1": "How are you? Answer in French."})
     assert tokenizer.decode(asked.tokens) == "How are you? Answer in French.\n"

@@ -1,0 +1,88 @@
+"""Tasks in which the model writes, and which language it writes in is judged, with how well it does.
+
+One generation is judged in several ways, each a task of its own with intervals of its own: `output_language`,
+`output_language.lines`, `output_language.fluency`, `output_language.repetition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from nharness.errors import UsageError
+from nharness.task.families import TaskFamily
+from nharness.task.spec import TaskSpec
+
+Questions = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One way to judge what was written: the end of the task's name, the item value, its unit.
+
+    of_language: whether it depends on the language that is asked after, and not on the text alone.
+    """
+
+    suffix: str
+    metric: str
+    unit: str
+    higher_is_better: bool
+    of_language: bool
+
+
+JUDGEMENTS = (
+    Judgement("", "in_language", "share of outputs", higher_is_better=True, of_language=True),
+    Judgement(".lines", "lines_in_language", "share of lines", higher_is_better=True, of_language=True),
+    Judgement(".fluency", "fluency", "bits per byte of output", higher_is_better=False, of_language=False),
+    Judgement(".repetition", "repetition", "share of 4-grams", higher_is_better=False, of_language=False),
+)
+
+
+@dataclass(frozen=True)
+class OutputLanguageFamily(TaskFamily):
+    """Whether what the model writes is in the language it should be in.
+
+    questions: by language, what is answered; without any, the model goes on from the openings of the corpus's
+    evaluation documents. outputs: how many at most.
+    """
+
+    name: str = "output_language"
+    summary: str = "What the model goes on writing: share in the language of its prompt, fluency, repetition"
+    questions: Mapping[str, Questions] = field(default_factory=dict)
+    outputs: int = 32
+
+    def languages(self) -> tuple[str, ...]:
+        """Return the languages of the questions; without questions nothing, since the corpus decides."""
+        return tuple(self.questions)
+
+    def tasks_for(self, language: str) -> tuple[TaskSpec, ...]:
+        """Return one task a judgement; their limit is the number of outputs."""
+        if self.questions and language not in self.questions:
+            return ()
+        return tuple(
+            TaskSpec(
+                name=self.name + how.suffix, family=self.name, language=language, kind="generation", metric=how.metric,
+                unit=how.unit, higher_is_better=how.higher_is_better, limit=self.outputs,
+                prompts=self.questions.get(language, ()),
+            )
+            for how in JUDGEMENTS
+        )  # fmt: skip
+
+
+def prompted_in(source: str, tasks: Sequence[TaskSpec]) -> Iterator[TaskSpec]:
+    """Yield the tasks, all generation going on from prompts in `source`.
+
+    The column of a language then says how much of what follows a prompt in `source` is in that language, which is how
+    steering away from `source` is judged. What depends on the text alone is asked once, in the column of `source`.
+    Raises `UsageError` when a family has no prompts in `source`.
+    """
+    of_language = {how.metric for how in JUDGEMENTS if how.of_language}
+    for task in tasks:
+        if task.kind != "generation":
+            yield task
+            continue
+        own = next((t for t in tasks if (t.name, t.language) == (task.name, source)), None)
+        if own is None:
+            raise UsageError(f"task {task.name} has no prompts in --source-language {source!r}")
+        if task.metric in of_language or task.language == source:
+            yield replace(task, prompts=own.prompts, prompted_in=source)
