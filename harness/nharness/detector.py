@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nharness.errors import NharnessError, OptionError, PluginError, UnknownNameError, UsageError
 from nharness.neurons import Best, Detection
+from nharness.ranges import first_fault
 from nharness.statistics import Statistics
 
 
@@ -173,29 +174,7 @@ def make_options(owner: str, model: type[Options], given: Mapping[str, Any]) -> 
     try:
         return model(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]) if first["loc"] else ""
-        expected = allowed(model, option) or first["msg"]
-        raise OptionError(f"{owner}: option {option} is {first['input']!r}; expected {expected}") from error
+        where, got, expected = first_fault(model, error)
+        option = ".".join(map(str, where))
+        raise OptionError(f"{owner}: option {option} is {got!r}; expected {expected}") from error
 
-
-def allowed(model: type[BaseModel], option: str) -> str:
-    """Return what an option accepts, for people (`a number above 0 and at most 1`); "" when its schema does not say."""
-    schema = model.model_json_schema()["properties"].get(option, {})
-    return " or ".join(filter(None, map(_allowed, schema.get("anyOf", [schema]))))
-
-
-def _allowed(schema: Mapping[str, Any]) -> str:
-    if "const" in schema or "enum" in schema:
-        choices = [repr(choice) for choice in schema.get("enum", [schema.get("const")])]
-        return ("one of " if len(choices) > 1 else "") + ", ".join(choices)
-    bounds = [f"{words} {_plain(schema[key])}" for key, words in _BOUNDS.items() if key in schema]
-    return " ".join(filter(None, [_TYPES.get(schema.get("type", ""), ""), " and ".join(bounds)]))
-
-
-def _plain(bound: float) -> str:
-    return f"{bound:g}" if abs(bound) < 1e5 else f"{bound:,.0f}"
-
-
-_BOUNDS = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
-_TYPES = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text"}

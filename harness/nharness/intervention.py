@@ -61,6 +61,7 @@ class Intervention(ABC):
     name: str
     version: ClassVar[str] = "1"
     strength_option: ClassVar[str | None] = None  # the option that `--strength` sweeps
+    needs_source: ClassVar[bool] = False  # whether `--source-language` must be given
 
     Options: ClassVar[type[InterventionOptions]] = InterventionOptions  # a subclass's own model, nested or assigned
     options: InterventionOptions

@@ -7,15 +7,49 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from nharness.errors import UsageError
+from nharness.errors import UsageError, nearest
 
 Scalar = bool | int | float | str
 TargetKind = Literal["specific", "related", "general"]
+
+
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+
+
+def _known_dtype(name: str) -> str:
+    short = name.removeprefix("torch.")
+    if short not in {"auto", *DTYPES}:
+        raise ValueError(f"expected auto, {', '.join(DTYPES)}{nearest(short, DTYPES)}")
+    return name
+
+
+def _with_known_dtype(args: Mapping[str, Any]) -> Mapping[str, Any]:
+    _known_dtype(str(args.get("dtype", "auto")))
+    return args
+
+
+def _known_device(name: str) -> str:
+    if not re.fullmatch(r"[a-z]+(:\d{1,4})?", name):
+        raise ValueError("expected auto, cpu, or a kind of device with its number, such as cuda or cuda:1")
+    return name
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
+    if twice is not None:
+        raise ValueError(f"expected each once, {twice!r} is there twice")
+    return values
+
+
+Device = Annotated[str, AfterValidator(_known_device)]
+Dtype = Annotated[str, AfterValidator(_known_dtype)]
+Distinct = AfterValidator(_distinct)
 
 
 class Value(BaseModel):
@@ -35,9 +69,9 @@ class ModelSpec(Value):
     """The model: a registered name, a folder, or a hub name, with lm-eval's `--model-args`."""
 
     name: str = "babel"
-    args: Mapping[str, Scalar] = {}
-    device: str = Field("auto", description='"auto", "cpu", "cuda", "cuda:1", ...')
-    dtype: str = Field("auto", description='"auto" is the checkpoint\'s own; else "float32", "bfloat16", "float16"')
+    args: Annotated[Mapping[str, Scalar], AfterValidator(_with_known_dtype)] = {}
+    device: Device = Field("auto", description='"auto", "cpu", "cuda", "cuda:1", ...')
+    dtype: Dtype = Field("auto", description='"auto" is the checkpoint\'s own; else "float32", "bfloat16", "float16"')
     device_map: str | None = None
     trust_remote_code: bool = False
     batch_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
@@ -79,7 +113,7 @@ class ControlSpec(Value):
     """Matched random neurons: the detector that draws them, how often, and what they are judged on."""
 
     detector: str = Field("random", description="a registered detector that takes a reference")
-    tasks: tuple[str, ...] = Field(("ppl",), description="tasks that controls are measured on")
+    tasks: Annotated[tuple[str, ...], Distinct] = Field(("ppl",), description="tasks that controls are measured on")
     match: Literal["layer", "frequency", "uniform"] = "layer"
     draws: int = Field(5, ge=0, le=1000, description="most draws per target")
     least: int = Field(5, ge=0, description="fewest draws before a decision may stop them")
@@ -91,7 +125,9 @@ class AnalysisSpec(Value):
 
     bootstrap_draws: int = Field(2_000, ge=100, le=1_000_000)
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    precision: float | None = Field(None, gt=0, description="stop a cell at this half-width (bits per byte)")
+    precision: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="stop a cell at this half-width (bits per byte)"
+    )
 
 
 class Claim(Value):
@@ -110,7 +146,7 @@ def _several(folds: int) -> int:
 Folds = Annotated[int, AfterValidator(_several)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Rates = Annotated[tuple[Share, ...], AfterValidator(lambda rates: tuple(sorted(set(rates))))]
+Rates = Annotated[tuple[Share, ...], Distinct, AfterValidator(lambda rates: tuple(sorted(rates)))]
 
 
 class RunSpec(Value):
@@ -121,11 +157,13 @@ class RunSpec(Value):
     languages: tuple[str, ...] = Field((), description="canonical tags; empty means all that the corpus has")
     detectors: tuple[Named, ...] = (Named(name="lape"),)
     interventions: tuple[Named, ...] = (Named(name="zero"),)
-    strengths: tuple[Finite, ...] = ()
-    kinds: tuple[TargetKind, ...] = Field((), description="kinds deactivated; empty means all of a language's neurons")
+    strengths: Annotated[tuple[Finite, ...], Distinct] = ()
+    kinds: Annotated[tuple[TargetKind, ...], Distinct] = Field(
+        (), description="kinds deactivated; empty means all of a language's neurons"
+    )
     budget: float | None = Field(None, gt=0, le=1, description="neurons per language as a share of all neurons")
     budget_curve: Rates = ()
-    tasks: tuple[str, ...] = ("ppl",)
+    tasks: Annotated[tuple[str, ...], Distinct] = ("ppl",)
     task_options: TaskOptions = TaskOptions()
     controls: ControlSpec = ControlSpec()
     analysis: AnalysisSpec = AnalysisSpec()

@@ -30,6 +30,7 @@ class Steer(Intervention):
 
     name = "steer"
     strength_option = "alpha"
+    needs_source = True
     Options = SteerOptions
     options: SteerOptions
 

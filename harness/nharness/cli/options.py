@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nharness.errors import UsageError
+from nharness.errors import OptionError, UsageError
+from nharness.ranges import expected_at
+from nharness.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,21 @@ class Option:
     def dest(self) -> str:
         """The attribute of the parsed command line."""
         return self.name.replace("-", "_")
+
+
+def whole(least: int = 0) -> Callable[[str], int]:
+    """Return what reads a whole number at least `least` from the command line."""
+
+    def read(text: str) -> int:
+        try:
+            found = int(text)
+        except ValueError:
+            found = least - 1
+        if found < least:
+            raise argparse.ArgumentTypeError(f"{text!r}; expected a whole number at least {least}")
+        return found
+
+    return read
 
 
 def words(text: str) -> list[str]:
@@ -207,4 +224,9 @@ def _read(option: Option, text: str) -> Any:
     try:
         return option.read(text)
     except ValueError as error:
-        raise UsageError(f"{option.flag} {text!r}: expected {option.metavar.lower() or 'a value'}; {error}") from error
+        raise refused(option, text) from error
+
+
+def refused(option: Option, got: Any) -> OptionError:
+    """Return the error for a value that the option's place in the specification cannot hold."""
+    return OptionError(f"{option.flag} is {got!r}; expected {expected_at(RunSpec, option.place) or option.summary}")

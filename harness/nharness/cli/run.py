@@ -12,7 +12,7 @@ from typing import Any
 
 from nharness.cli import options, settings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
-from nharness.errors import UsageError
+from nharness.errors import UnknownNameError, UsageError
 from nharness.spec import RunSpec
 
 
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     chosen.add_argument(
         "-x", dest="maxfail", action="store_const", const=1, default=0, help="stop at the first failed cell"
     )
-    chosen.add_argument("--maxfail", type=int, default=0, metavar="N", help="stop after N failed cells")
+    chosen.add_argument("--maxfail", type=options.whole(), default=0, metavar="N", help="stop after N failed cells")
     chosen.add_argument("--shard", metavar="I/N", help="only part I of N, without records; nharness collect joins them")
     chosen.add_argument("--lf", dest="last_failed", action="store_true", help="only cells that failed the last time")
     where = parser.add_argument_group("where")
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--store", type=Path, metavar="DIR", help="store of products, may be shared (default OUT/store)")
     where.add_argument("--resume", action="store_true", help="go on with the run in --out, as it was specified")
     where.add_argument("--executor", default="local", metavar="NAME", help="where cells run (default local)")
-    where.add_argument("--workers", type=int, default=1, metavar="N", help="workers of the executor")
+    where.add_argument("--workers", type=options.whole(1), default=1, metavar="N", help="workers of the executor")
     where.add_argument("--executor-args", metavar="K=V,...", help="options of the executor; ray: address, cpus, gpus")
     where.add_argument("--ray-address", metavar="ADDRESS", help="for ray: a running cluster; auto finds one")
     shown = parser.add_argument_group("output")
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="the records' paths and summaries as JSON on standard output"
     )
     shown.add_argument("--log-json", type=Path, metavar="FILE", help="every event as a line of JSON")
-    shown.add_argument("--durations", type=int, default=0, metavar="N", help="show the N slowest cells")
+    shown.add_argument("--durations", type=options.whole(), metavar="N", help="show the N slowest cells, 0 for all")
     shown.add_argument("--show-config", action="store_true", help="show where each setting comes from, run nothing")
     add_plugin_options(parser)
 
@@ -74,8 +74,14 @@ def execute(arguments: argparse.Namespace) -> int:
 
         return collect(spec, plugins, arguments)
     from nharness.run.resolve import resolve
+    from nharness.run.shards import read_part
 
     resolve(spec, plugins)  # a slip in a name is answered before a tensor library is imported
+    if arguments.shard:
+        read_part(arguments.shard)
+    executors = ("local", *plugins.entries("executors"))
+    if arguments.executor not in executors and ":" not in arguments.executor:
+        raise UnknownNameError("executor", arguments.executor, executors)
     from nharness.cli.session import run_and_report
 
     return run_and_report(spec, plugins, arguments)

@@ -136,7 +136,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _print_result(result: RunResult, plugins: Plugins, durations: int) -> None:
+def _print_result(result: RunResult, plugins: Plugins, durations: int | None) -> None:
     for path, record in result.records.items():
         show_record(record, path)
     show_judged(list(result.records.values()))
@@ -144,9 +144,9 @@ def _print_result(result: RunResult, plugins: Plugins, durations: int) -> None:
         print("\nFailures")
         for cell in result.failed:
             print(f"  {cell.id}: {result.outcomes[cell].reason}")
-    if durations:
+    if durations is not None:
         print("\nSlowest cells")
-        slowest = sorted(result.outcomes.items(), key=lambda pair: -pair[1].seconds)[:durations]
+        slowest = sorted(result.outcomes.items(), key=lambda pair: -pair[1].seconds)[: durations or None]
         print("\n".join(f"  {outcome.seconds:8.2f} s  {cell.id}" for cell, outcome in slowest))
     for claim in result.claims:
         value = "no value" if claim.value is None else f"{claim.value:.4g}"

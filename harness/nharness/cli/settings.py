@@ -1,11 +1,12 @@
 """From settings to a specification: defaults, then the configuration file, then the command line, each with its origin.
 
 A configuration file is `nharness.toml` or the table `[tool.nharness]` of `pyproject.toml` in the current folder; its
-keys are the options' names without dashes in front.
+keys are the options' names without dashes in front. Faults in it are told with their line.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nharness.cli.options import ALL, Option
-from nharness.errors import OptionError, UnknownNameError, UsageError
+from nharness.cli.options import ALL, Option, pairs, refused
+from nharness.errors import OptionError, UnknownNameError, UsageError, nearest
 from nharness.languages import parse_languages
+from nharness.ranges import first_fault, unknown_key
+from nharness.run.toml_places import place_in
 from nharness.spec import RunSpec
 
 FIRST_TASKS, FIRST_ITEMS = ("ppl", "continuation"), 12
@@ -31,11 +34,14 @@ def configured(folder: Path) -> tuple[dict[str, Any], str]:
         path = folder / name
         if not path.is_file():
             continue
-        document = _toml(path)
+        document, text = read_toml(path)
         for key in table:
-            document = document.get(key, {})
+            document = document.get(key, {}) if isinstance(document, dict) else {}
+        if not isinstance(document, dict):
+            raise UsageError(f"{name}: {'.'.join(table)} is {document!r}; expected a table of settings")
         if document:
-            return _read_settings(document, name), name
+            places = {key: place_in(name, text, (*table, key)) for key in document}
+            return {key: _setting(key, value, places[key]) for key, value in document.items()}, name
     return {}, ""
 
 
@@ -68,31 +74,57 @@ def checked(document: Mapping[str, Any]) -> RunSpec:
     try:
         return RunSpec.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        option = next((o.flag for o in ALL if o.place == where), where)
-        if first["type"] == "extra_forbidden":
-            raise UsageError(f"{where!r} is no setting of a run") from error
-        raise OptionError(f"{option} is {first['input']!r}: {first['msg'].lower()}") from error
+        unknown = unknown_key(RunSpec, error)
+        if unknown:
+            *above, key = map(str, unknown[0])
+            raise UnknownNameError(f"setting in {'.'.join(above)}" if above else "setting", key, unknown[1]) from error
+        where, got, expected = first_fault(RunSpec, error)
+        named = ".".join(part for part in where if isinstance(part, str))
+        option = next((o.flag for o in ALL if o.place == named), named)
+        raise OptionError(f"{option} is {got!r}; expected {expected}") from error
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> tuple[dict[str, Any], str]:
+    """Return a TOML file's document and its text; raises `UsageError` with the line of what is no TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"{path.name}: not readable as TOML ({error})") from error
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text), text
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise UsageError(f"{path.name}{f':{line[1]}' if line else ''}: no TOML ({error})") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"{path.name}: cannot be read ({error})") from error
 
 
-def _read_settings(document: Mapping[str, Any], source: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for key, value in document.items():
-        if key not in BY_NAME:
-            raise UnknownNameError(f"setting in {source}", key, BY_NAME)
-        option = BY_NAME[key]
-        texts = isinstance(value, list) and all(isinstance(part, str) for part in value)
-        text = ",".join(value) if texts else value
-        settings[key] = option.read(text) if isinstance(text, str) else value
-    return settings
+def _setting(key: str, value: Any, place: str) -> Any:
+    """Return a setting's value as the command line would give it; every error begins with its place in the file."""
+    if key not in BY_NAME:
+        raise UsageError(f"{place}: unknown setting {key!r}{nearest(key, BY_NAME)}")
+    option = BY_NAME[key]
+    try:
+        found = _value(option, value)
+        if option.place not in {"detector_options", "intervention_options"}:
+            single: dict[str, Any] = {}
+            _put(single, option.place, parse_languages(found) if key == "languages" else found)
+            checked(single)
+    except (UsageError, ValueError) as error:
+        told = error if isinstance(error, UsageError) else refused(option, value)
+        raise OptionError(f"{place}: {told}") from error
+    return found
+
+
+def _value(option: Option, value: Any) -> Any:
+    """Return a TOML value as the option reads it: text as on the command line, lists entry by entry."""
+    if isinstance(value, str):
+        return option.read(value)
+    if isinstance(value, list):
+        read = [option.read(part) if isinstance(part, str) else [part] for part in value]
+        return [entry for part in read for entry in (part if isinstance(part, list) else [part])]
+    if option.read is pairs and not isinstance(value, dict):
+        raise OptionError(f"{option.flag} is {value!r}; expected a table, or a text such as 'key=value,key=value'")
+    if option.name == "languages":
+        raise OptionError(f"{option.flag} is {value!r}; expected a list of language tags")
+    return value
 
 
 def _put(document: dict[str, Any], place: str, value: Any) -> None:

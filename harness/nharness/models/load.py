@@ -30,8 +30,8 @@ from nharness.models.source import (
     read_config,
     weight_files,
 )
+from nharness.spec import DTYPES
 
-DTYPES = ("float32", "bfloat16", "float16", "float64")
 LOADING_ERRORS = (
     OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError, ImportError, SafetensorError, struct.error,
 )  # fmt: skip
@@ -75,9 +75,10 @@ def load_model(
         found = _from_gguf(found)
     config = read_config(found)
     check_config(name, config, trust_remote_code=trusted)
+    place = _device(device) if device_map is None else None
     model = _load_weights(found, dtype, device_map, trusted=trusted)
-    if device_map is None:
-        nn.Module.to(model, _device(device))
+    if place is not None:
+        nn.Module.to(model, place)
     tokenizer = _load_tokenizer(found, trusted=trusted)
     folder = found.folder if found.folder is not None else _hub_folder(found)
     files = weight_files(folder / str(found.args.get("subfolder", ""))) if folder is not None else []

@@ -79,7 +79,10 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
     if len(detectors) < len(spec.detectors):
         raise UsageError("the same detector is named twice; run it twice with different --out to compare its options")
     interventions = {named.name: load_intervention(named, plugins) for named in spec.interventions}
+    if len(interventions) < len(spec.interventions):
+        raise UsageError("the same intervention is named twice; run it with different --out to compare its options")
     _check_strengths(spec, interventions)
+    _check_source(spec, interventions)
     corpus = open_corpus(spec.corpus, spec.languages, plugins)
     languages = choose_languages(spec.languages, corpus.languages, where=f"corpus {corpus.name!r}")
     if len(languages) < 2:
@@ -168,6 +171,12 @@ def _check_strengths(spec: RunSpec, interventions: Mapping[str, Intervention]) -
             raise UsageError(
                 f"intervention {name} has no strength to sweep{'; only ' + ', '.join(swept) if swept else ''}"
             )
+
+
+def _check_source(spec: RunSpec, interventions: Mapping[str, Intervention]) -> None:
+    for name, intervention in interventions.items():
+        if intervention.needs_source and spec.source_language is None:
+            raise UsageError(f"intervention {name} needs --source-language, whose neurons it switches off")
 
 
 def read_detection(path: Path) -> Detection:

@@ -25,16 +25,21 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
 from nharness.errors import UsageError, nearest
 from nharness.languages import parse_languages
+from nharness.ranges import first_fault, unknown_key
+from nharness.run.toml_places import Where, place_in
 from nharness.spec import RunSpec
 
 LISTS = {"models": "model", "corpora": "corpus"}
+NAMED = ("models", "corpora", "detectors", "interventions")
 OWN = ("name", "models", "corpora", "kinds")
+KEYS = tuple(sorted({*RunSpec.model_fields, *OWN} - set(LISTS.values())))
+"""Every key of a study."""
 
 
 @dataclass(frozen=True)
@@ -54,63 +59,107 @@ def load_study(path: Path) -> StudyFile:
         document = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"cannot read study {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: no TOML ({error})") from error
-    table = document.get("study")
-    if not isinstance(table, dict) or set(document) != {"study"}:
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise UsageError(f"{path}{f':{line[1]}' if line else ''}: no TOML ({error})") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text ({error.reason})") from error
+    return _Reader(path, text).read(document)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """The way from a document to a study; every error says where."""
+
+    path: Path
+    text: str
+
+    def read(self, document: Mapping[str, Any]) -> StudyFile:
+        table = document.get("study")
         other = next((key for key in document if key != "study"), None)
-        raise UsageError(
-            f"{_place(path, text, other)}: expected one table [study]" + (f", got {other!r}" if other else "")
-        )
-    runs = tuple(_runs(path, text, table))
-    return StudyFile(str(table.get("name", path.stem)), text, hashlib.sha256(text.encode()).hexdigest(), runs)
+        if not isinstance(table, dict) or other is not None:
+            got = f", got {other!r}" if other else ""
+            raise UsageError(f"{place_in(self.path, self.text, (other or 'study',))}: expected one table [study]{got}")
+        for key in table:
+            if key not in KEYS:
+                self._refuse((key,), f"unknown key {key!r}{nearest(key, KEYS)}")
+        name = table.get("name", self.path.stem)
+        if not isinstance(name, str) or not name.strip():
+            self._refuse(("name",), f"name is {name!r}; expected a text")
+        digest = hashlib.sha256(self.text.encode()).hexdigest()
+        return StudyFile(name, self.text, digest, tuple(self._runs(table)))
 
+    def _runs(self, table: Mapping[str, Any]) -> Sequence[RunSpec]:
+        shared = {key: value for key, value in table.items() if key not in OWN}
+        for key in ("detectors", "interventions"):
+            if key in shared:
+                shared[key] = self._entries(table, key)
+        if "claims" in shared:
+            entries = self._list(table, "claims", "statements such as 'selectivity > 0'")
+            shared["claims"] = [{"statement": entry} if isinstance(entry, str) else entry for entry in entries]
+        if "languages" in shared:
+            shared["languages"] = self._languages(table)
+        models, corpora = ([*enumerate(self._entries(table, key))] for key in ("models", "corpora"))
+        kinds = self._kinds(table)
+        return [
+            self._spec(
+                {**shared, "model": model, "corpus": corpus, "kinds": kind}, {"models": m, "corpora": c, "kinds": k}
+            )
+            for (m, model), (c, corpus), (k, kind) in itertools.product(models, corpora, enumerate(kinds))
+        ]
 
-def _runs(path: Path, text: str, table: Mapping[str, Any]) -> Sequence[RunSpec]:
-    known = {*RunSpec.model_fields, *OWN} - set(LISTS.values())
-    for key in table:
-        if key not in known:
-            raise UsageError(f"{_place(path, text, key)}: unknown key {key!r}{nearest(key, known)}")
-    shared = {key: value for key, value in table.items() if key not in OWN}
-    for key in ("detectors", "interventions"):
-        if key in shared:
-            shared[key] = [_named(entry) for entry in shared[key]]
-    if "claims" in shared:
-        shared["claims"] = [{"statement": entry} if isinstance(entry, str) else entry for entry in shared["claims"]]
-    if "languages" in shared:
-        shared["languages"] = parse_languages(shared["languages"])
-    models = [_named(entry) for entry in table.get("models", ["babel"])]
-    corpora = [_named(entry) for entry in table.get("corpora", ["sample"])]
-    kinds = table.get("kinds", [[]])
-    return [
-        _spec(path, text, {**shared, "model": model, "corpus": corpus, "kinds": kind})
-        for model, corpus, kind in itertools.product(models, corpora, kinds)
-    ]
+    def _list(self, table: Mapping[str, Any], key: str, what: str) -> Sequence[Any]:
+        """Return a list that is there, has an entry and none of them twice."""
+        value = table[key]
+        if not isinstance(value, list) or not value:
+            self._refuse((key,), f"{key} is {value!r}; expected a list of {what}")
+        twice = next((place for place, entry in enumerate(value) if entry in value[:place]), None)
+        if twice is not None:
+            self._refuse((key, twice), f"{value[twice]!r} is twice in {key}")
+        return list(value)
 
+    def _entries(self, table: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
+        """Return the tables of a list of names and tables; of the default when there is no such list."""
+        entries = []
+        if key not in table:
+            return [{}]
+        for place, entry in enumerate(self._list(table, key, "names, or of tables with a name and more")):
+            entries.append({"name": entry} if isinstance(entry, str) else entry)
+            if not isinstance(entries[-1], dict) or not isinstance(entries[-1].get("name"), str):
+                self._refuse((key, place), f"{entry!r} in {key}; expected a name, or a table with a name")
+        return entries
 
-def _named(entry: Any) -> Any:
-    return {"name": entry} if isinstance(entry, str) else entry
+    def _kinds(self, table: Mapping[str, Any]) -> Sequence[Any]:
+        if "kinds" not in table:
+            return [[]]
+        found = self._list(table, "kinds", 'lists, each a run of its own, such as [["specific"], ["general"]]')
+        for place, kind in enumerate(found):
+            if not isinstance(kind, list):
+                self._refuse(("kinds", place), f"{kind!r} in kinds; expected a list, such as [{kind!r}]")
+        return found
 
+    def _languages(self, table: Mapping[str, Any]) -> Sequence[str]:
+        entries = self._list(table, "languages", "language tags")
+        try:
+            return parse_languages([str(entry) for entry in entries])
+        except UsageError as error:
+            self._refuse(("languages",), str(error))
 
-def _spec(path: Path, text: str, document: Mapping[str, Any]) -> RunSpec:
-    try:
-        return RunSpec.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        keys = [str(part) for part in first["loc"] if not isinstance(part, int)]
-        plural = {single: several for several, single in LISTS.items()}
-        named = [plural.get(keys[0], keys[0]), *keys[1:]]
-        raise UsageError(
-            f"{_place(path, text, *reversed(named))}: {'.'.join(named)}: {first['msg'].lower()}"
-        ) from error
+    def _spec(self, document: Mapping[str, Any], places: Mapping[str, int]) -> RunSpec:
+        """Return one run; places: which model, corpus and kinds it has."""
+        try:
+            return RunSpec.model_validate(document)
+        except ValidationError as error:
+            unknown = unknown_key(RunSpec, error)
+            where, got, expected = first_fault(RunSpec, error)
+            loc = unknown[0] if unknown else where
+            top = next((several for several, single in LISTS.items() if single == loc[0]), str(loc[0]))
+            keys = [top, *(str(part) for part in loc[1:] if not isinstance(part, int))]
+            inside = (top, places[top], *loc[1:]) if top in places else loc
+            if unknown:
+                *above, key = keys
+                self._refuse(inside, f"unknown key {key!r} in {'.'.join(above)}{nearest(key, unknown[1])}")
+            self._refuse(inside, f"{'.'.join(keys)} is {got!r}; expected {expected}")
 
-
-def _place(path: Path, text: str, *keys: str | None) -> str:
-    """Return `file:line` of the first of `keys` that stands in the text, innermost first; else the file alone."""
-    for key in keys:
-        if key is None:
-            continue
-        found = re.search(rf"(?m)(^\s*|[{{,]\s*)(\[?)\"?{re.escape(key)}\"?\s*(=|\])", text)
-        if found:
-            return f"{path}:{text.count(chr(10), 0, found.end()) + 1}"
-    return str(path)
+    def _refuse(self, where: Where, what: str) -> NoReturn:
+        raise UsageError(f"{place_in(self.path, self.text, ('study', *where))}: {what}")
