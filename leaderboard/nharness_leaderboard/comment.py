@@ -10,7 +10,7 @@ from nharness.record.types import Estimate
 from nharness_leaderboard.gate import Verdict
 from nharness_leaderboard.paired import Difference, Influence, influences
 from nharness_leaderboard.results import Entry
-from nharness_leaderboard.ties import Standing, comparable_key, compare, standings
+from nharness_leaderboard.ties import Standing, compare, ranking_key, standings
 
 _SHOWN = 50
 Known = Mapping[str, Mapping[str, Influence]]
@@ -21,7 +21,7 @@ def comment(verdict: Verdict) -> str:
     lines = ["## Submission: " + ("ready" if verdict.passed else "not ready"), ""]
     lines += list(_problems(verdict))
     if verdict.new:
-        touched = {comparable_key(e.record, s.task) for e in verdict.new for s in e.record.summary}
+        touched = {ranking_key(e.record, s.task) for e in verdict.new for s in e.record.summary}
         near = [e for e in verdict.results.entries if _touches(e.record, touched)]
         known = {entry.slug: influences(entry.record, entry.folder) for entry in near}
         placed = standings(near, known)
@@ -68,7 +68,7 @@ def _leads(own: Standing | None, entry: Entry, other: Standing) -> bool:
 
 
 def _touches(record: Record, keys: set[str]) -> bool:
-    return any(comparable_key(record, summary.task) in keys for summary in record.summary)
+    return any(ranking_key(record, summary.task) in keys for summary in record.summary)
 
 
 def _estimate(estimate: Estimate | None) -> str:

@@ -1,9 +1,10 @@
-"""Which records may be compared, and which of them cannot be told apart.
+"""Which records may be compared, which may be ranked, and which of those cannot be told apart.
 
-Two records are comparable on a task when model, corpus, languages and the task itself are the same. Within such a set,
-records are taken in order of selectivity; the first one leads tier 1, and every following one whose difference from
-the leader is not decided (its interval includes 0) shares the tier; the next one leads the next tier. Nothing is ranked
-within a tier.
+Two records are *comparable* on a task when model, corpus, languages and the task itself are the same: their difference
+means something. They are *ranked* together when kinds of neurons, budget and intervention are the same as well: only
+then does nothing but the detector differ. Within such a set, records are taken in order of selectivity; the first one
+leads tier 1, and every following one whose difference from the leader is not decided (its interval includes 0) shares
+the tier; the next one leads the next tier. Nothing is ranked within a tier.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nharness.record.model import Record
 from nharness_leaderboard.paired import Difference, Influence, difference, unpaired
@@ -20,7 +22,7 @@ from nharness_leaderboard.results import Entry
 
 @dataclass(frozen=True)
 class Standing:
-    """A record's place on one task: the comparable set, its tier there, the tier's leader, how far behind it is."""
+    """A record's place on one task: the set it is ranked in, its tier, the tier's leader, how far behind it is."""
 
     group: str
     tier: int
@@ -31,8 +33,17 @@ class Standing:
 def comparable_key(record: Record, task_name: str) -> str:
     """Return the key of the set of records that this one may be compared with on a task."""
     task = record.task(task_name)
-    parts = [record.model.fingerprint, record.model.name, record.corpus.fingerprint, sorted(record.languages),
-             task.document() if task else None]  # fmt: skip
+    return _key(record.model.fingerprint, record.model.name, record.corpus.fingerprint, sorted(record.languages),
+                task.document() if task else None)  # fmt: skip
+
+
+def ranking_key(record: Record, task_name: str) -> str:
+    """Return the key of the set of records that this one is ranked with on a task; by what means it edited is alike."""
+    edit = {name: value for name, value in record.intervention.document().items() if name != "backend"}
+    return _key(comparable_key(record, task_name), record.selection.document(), edit)
+
+
+def _key(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:8]
 
 
@@ -51,7 +62,7 @@ def standings(
     for entry in entries:
         for summary in entry.record.summary:
             if summary.selectivity is not None:
-                key = comparable_key(entry.record, summary.task)
+                key = ranking_key(entry.record, summary.task)
                 groups.setdefault((summary.task, key), []).append(entry)
     found: dict[tuple[str, str], Standing] = {}
     for (task, key), members in groups.items():

@@ -19,7 +19,7 @@ from nharness_leaderboard.site.build import build_site
 
 @pytest.fixture(scope="session")
 def records(tmp_path_factory):
-    """Two records with items on one model, four without on two more."""
+    """Two records with items on one model, four without on two more, one of general neurons."""
     root = tmp_path_factory.mktemp("results")
     made = []
     for seed, name in ((1, "alpha"), (2, "beta")):
@@ -28,9 +28,9 @@ def records(tmp_path_factory):
         (root / place(record)).parent.mkdir(parents=True, exist_ok=True)
         shutil.move(folder, root / place(record))
         made.append(record)
-    for seed in range(3, 7):
+    for seed in range(3, 8):
         record = synthetic_record(
-            seed=seed, detector=f"synthetic-{'gamma' if seed % 2 else 'delta'}", languages=LANGUAGES[:5],
+            kinds=("general",) if seed == 7 else ("specific", "related"), curve=seed != 7, seed=seed, detector=f"synthetic-{'gamma' if seed % 2 else 'delta'}", languages=LANGUAGES[:5],
             model_name="synthetic/large" if seed < 5 else "synthetic/small", strength=0.05 * seed,
             budget=0.001 if seed == 4 else None, badge="reproduced" if seed == 5 else "self-reported",
         )  # fmt: skip

@@ -23,17 +23,16 @@ def digest(*parts):
 
 def synthetic_record(  # noqa: PLR0913
     *, languages=LANGUAGES[:4], layers=4, width=64, seed=0, detector="synthetic-lape", strength=0.1, draws=3, accuracy=True,
-    model_name="synthetic/model", intervention="zero", budget=None, curve=True, badge="self-reported", notes=None,
+    model_name="synthetic/model", intervention="zero", budget=None, curve=True, badge="self-reported", notes=None, kinds=("specific", "related"),
 ):  # fmt: skip
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 4, size=(len(languages), layers)) + np.arange(layers)
     counts[0] = 0 if seed % 3 == 0 else counts[0]
     sizes = dict(zip(languages, counts.sum(axis=1).tolist(), strict=True))
     tasks = [_task("ppl", languages)] + ([_task("choice", languages[: max(2, len(languages) - 1)])] if accuracy else [])
-    targets = [
-        cells.Target(name=tag, language=tag, kinds=("specific", "related"), neurons=sizes[tag], digest=digest(seed, tag))
-        for tag in languages
-    ]
+    targets = [cells.Target(name=tag, language=tag, kinds=kinds, neurons=sizes[tag], digest=digest(seed, tag)) for tag in languages]
+    if kinds == ("general",):
+        targets = [cells.Target(name="general", kinds=kinds, neurons=5, digest=digest(seed, "general"))]
     drawn = _draws(rng, tasks, targets, draws)
     matrix = [_cell(rng, task, target, tag, strength, drawn) for task in tasks for target in targets for tag in task.languages]
     record = model.Record(
@@ -52,7 +51,7 @@ def synthetic_record(  # noqa: PLR0913
             options={"top_rate": 0.01, "notes": notes or "none"},
         ),
         intervention=sources.Intervention(name=intervention, site="gate", backend="hooks", strength=None),
-        selection=sources.Selection(kinds=("specific", "related"), budget=budget),
+        selection=sources.Selection(kinds=kinds, budget=budget),
         languages=languages,
         neurons=_neurons(rng, languages, counts, width),
         tasks=tuple(tasks), targets=tuple(targets), baseline=tuple(_baselines(tasks)), cells=tuple(matrix),
@@ -151,7 +150,7 @@ def _cell(rng, task, target, tag, strength, drawn):  # noqa: PLR0917
         mean, sd = float(np.mean(changes)), float(np.std(changes, ddof=1)) if len(changes) > 1 else None
         worse = sum(sign * value >= sign * change for value in changes)
         control = cells.CellControl(draws=len(changes), items=20, change=change, mean=mean, sd=sd,
-                                    effect=(change - mean) / sd if sd else None, worse=worse, p=(1 + worse) / (1 + len(changes)))  # fmt: skip
+                                    effect=(change - mean) / sd if sd else None, worse=worse, p=p, q=min(1.0, 2 * p))  # fmt: skip
     return cells.CellResult(
         task=task.name, target=target.name, language=tag, status="ok", baseline=baseline, edited=baseline + change,
         change=baseline + change - baseline, interval=(change - half, change + half), p=p, q=min(1.0, p * 1.5),
@@ -164,6 +163,8 @@ def _cell(rng, task, target, tag, strength, drawn):  # noqa: PLR0917
 def _summary(task, targets, matrix, draws):
     sign = 1 if task.direction == "lower" else -1
     rows = []
+    if all(target.language is None for target in targets):
+        return results.TaskSummary(task=task.name, rows=())
     for target in targets:
         harm = {c.language: sign * c.change for c in matrix if c.task == task.name and c.target == target.name}
         if target.language not in harm:

@@ -20,12 +20,12 @@ def test_board_shows_every_record_best_first_within_its_set(watched, site, recor
     page = watched.open(site / "index.html")
     ids = shown_ids(page)
     assert sorted(ids) == sorted(slug(r) for r in records[1])
-    values = {slug(r): r.summary[0].selectivity.value for r in records[1]}
+    values = {slug(r): r.summary[0].selectivity.value if r.summary[0].selectivity else 0 for r in records[1]}
     for body in page.query_selector_all("#board tbody"):
         mine = [values[i] for i in body.eval_on_selector_all("tr[data-id]", "rows => rows.map(row => row.dataset.id)")]
         assert mine == sorted(mine, reverse=True)
     first = page.text_content(f"tr[data-id='{ids[0]}']")
-    assert f"+{values[ids[0]]:.3g}" in first
+    assert f"+{values[ids[0]]:.4f}" in first
 
 
 def test_sorting_by_mouse_and_keyboard(watched, site):
@@ -56,16 +56,16 @@ def test_filters_and_their_state_in_the_url(watched, site, records):
     assert len(before) == 1
     record = next(r for r in records[1] if slug(r) == before[0])
     row = next(row for row in record.summary[0].rows if row.language == "zh")
-    assert f"{row.selectivity.value:+.3g}".replace("-", MINUS) in page.text_content(".sel b")
+    assert page.text_content(".sel b") == f"{row.selectivity.value:+.4f}".replace("-", MINUS)
     page.goto("about:blank")
     page.goto(url)
     page.wait_for_selector("html[data-ready]", state="attached")
     assert shown_ids(page) == before
     assert page.input_value("[name=q]") == "DELTA synthetic"
     page.click("text=Reset filters")
-    page.wait_for_function("() => document.querySelectorAll('#board tr[data-id]').length === 6")
+    page.wait_for_function("() => document.querySelectorAll('#board tr[data-id]').length === 7")
     page.goto(url.split("#")[0] + "#task=nonsense&sort=evil&lang=%3Cscript%3E")
-    assert len(shown_ids(page)) == 6
+    assert len(shown_ids(page)) == 7
 
 
 def test_every_filter_has_an_effect_or_one_value(watched, site):
@@ -77,8 +77,49 @@ def test_every_filter_has_an_effect_or_one_value(watched, site):
             page.select_option(f"[name={name}]", value)
             counts.append(len(shown_ids(page)))
         assert all(counts), name
-        assert len(values) == 1 or name == "task" or sum(counts) == 6, name
+        assert len(values) == 1 or name == "task" or sum(counts) == 7, name
         page.select_option(f"[name={name}]", index=0)
+
+
+def test_sets_hold_what_is_alike_and_say_it(watched, site, records):
+    page = watched.open(site / "index.html")
+    heads = page.eval_on_selector_all("#board tbody th", "heads => heads.map(head => head.textContent)")
+    assert any("0.1\u202f% of neurons per language" in head for head in heads)
+    assert any("general only" in head for head in heads)
+    ids = page.eval_on_selector_all(
+        "#board tbody", "all => all.map(body => Array.from(body.querySelectorAll('tr[data-id]')).map(row => row.dataset.id))"
+    )
+    by_id = {slug(r): r for r in records[1]}
+    for members in ids:
+        alike = {(by_id[i].model.name, by_id[i].intervention.name, by_id[i].selection.budget, by_id[i].selection.kinds) for i in members}
+        assert len(alike) == 1
+    general = next(r for r in records[1] if r.selection.kinds == ("general",))
+    harm = sum(c.change for c in general.cells if c.task == "ppl") / len(general.languages)
+    assert f"{harm:+.4f} harm to all".replace("-", MINUS) in page.text_content(f"tr[data-id='{slug(general)}']")
+
+
+def test_one_list_sorts_by_what_sets_hold_apart(watched, site, records):
+    page = watched.open(site / "index.html", "#view=list")
+    assert len(page.query_selector_all("#board tbody")) == 1
+    for column, text in (("model", lambda r: r.model.name), ("kinds", lambda r: "+".join(r.selection.kinds))):
+        page.click(f"[data-sort={column}]")
+        by_id = {slug(r): text(r) for r in records[1]}
+        shown = [by_id[i] for i in shown_ids(page)]
+        assert shown == sorted(shown)
+    page.click("[data-sort=budget]")
+    assert slug(next(r for r in records[1] if r.selection.budget)) == shown_ids(page)[0]
+    assert "view=list" in address(page)
+
+
+def test_accuracy_truth_and_cost_are_the_records(watched, site, records):
+    page = watched.open(site / "index.html")
+    for record in records[1][2:6]:
+        cells = page.eval_on_selector_all(f"tr[data-id='{slug(record)}'] td", "cells => cells.map(cell => cell.textContent)")
+        lost = 100 * record.summary[1].on_target.value
+        assert abs(float(cells[6].replace(MINUS, "-")) - lost) <= 0.05 * abs(lost)
+        truth = record.ground_truth[0].auroc if record.ground_truth else None
+        assert cells[7] == ("\N{EN DASH}" if truth is None else f"{truth:.3f}")
+        assert cells[8:] == [str(record.neurons.selected), "240\u202fk", "26\u202fs"]
 
 
 def test_downloads_hold_what_is_shown(watched, site, records):
@@ -114,7 +155,7 @@ def test_heat_map_is_the_record(watched, site, records, number):
             assert value == harm
             assert ("harm" in classes.split()) == (harm >= 0)
             assert ("own" in classes.split()) == (cell.target == cell.language)
-            assert ("*" in text) == (cell.q < 0.05)
+            assert ("*" in text) == (cell.q < 0.05 and (cell.control is None or cell.control.q < 0.05))
             assert abs(float(re.match(r"[+−]?[\d.]+", text)[0].replace(MINUS, "-")) - harm) <= 0.0005
             assert float(shade.rstrip("%")) == pytest.approx(100 * abs(harm) / largest, abs=0.51)
 

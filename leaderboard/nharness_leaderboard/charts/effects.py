@@ -10,6 +10,7 @@ from nharness.record.model import Record
 from nharness.record.results import CurvePoint
 from nharness.record.tables import Row
 from nharness.record.types import Estimate
+from nharness.report.matrix import stands_out
 from nharness_leaderboard.charts.frame import CONTROL, HARM, SHADES, Chart, frame, plain
 
 
@@ -18,7 +19,7 @@ def control_chart(record: Record, task: Task) -> Chart | None:
     rows = _control_rows(record, task)
     if not any(row["neurons"] == "random" for row in rows):
         return None
-    colour = {"field": "neurons", "type": "nominal", "title": None,
+    colour = {"field": "neurons", "type": "nominal", "title": None, "legend": {"orient": "top"},
               "scale": {"domain": ["detected", "random"], "range": [HARM, CONTROL]}}  # fmt: skip
     detected = [{"filter": "datum.neurons === 'detected'"}]
     x = {"field": "harm", "type": "quantitative", "title": f"harm to the own language ({plain(task.unit)})"}
@@ -69,25 +70,53 @@ def curve_chart(record: Record, task: Task, axis: str) -> Chart | None:
     rows = [_curve_row(point) for point in points]
     if len(rows) < 2:
         return None
-    scale = {"type": "log"} if axis == "budget" and points[0].value > 0 else {"zero": False}
-    title = "share of neurons per language" if axis == "budget" else "strength"
-    marks = {"format": "~g", "values": _powers(points)} if axis == "budget" else {"format": "~g", "tickCount": 6}
-    x = {"field": axis, "type": "quantitative", "scale": scale, "title": title, "axis": marks}
-    band = {"type": "area", "opacity": 0.25}
+    has_random = any(row["random_mean"] is not None for row in rows)
     spec = frame(f"Selectivity against {axis}, {task.name}", rows) | {
         "width": 560,
         "height": 240,
-        "encoding": {"x": x},
+        "encoding": {"x": _dose(points, axis)},
         "layer": [
-            {"mark": band | {"color": CONTROL}, "encoding": _span("random_low", "random_high", task)},
-            {"mark": {"type": "line", "color": CONTROL, "strokeDash": [4, 3]}, "encoding": {"y": _y("random_mean")}},
-            {"mark": band | {"color": HARM}, "encoding": _span("selectivity_low", "selectivity_high", task)},
-            {"mark": {"type": "line", "color": HARM, "point": {"color": HARM}, "tooltip": True},
-             "encoding": {"y": _y("selectivity")}},
+            *(_band("random", "random_low", "random_mean", "random_high", task) if has_random else []),
+            *_band("detected", "selectivity_low", "selectivity", "selectivity_high", task),
         ],
-    }  # fmt: skip
-    caption = "Harm to the own language minus mean harm to the others; the grey band is random neurons."
+    }
+    random = "; dashed, random neurons with the range of their draws" if has_random else ""
+    own = record.selection.budget if axis == "budget" else record.intervention.strength
+    place = "" if own is None else f"{100 * own:g} %" if axis == "budget" else f"{own:g}"
+    here = f" This record is the point at {place}." if place else ""
+    caption = f"Harm to the own language minus mean harm to the others, {task.unit}, with its interval{random}.{here}"
     return Chart(f"curve-{task.name}-{axis}", f"Dose and response: {task.name} by {axis}", caption, spec)
+
+
+def _dose(points: Sequence[CurvePoint], axis: str) -> Mapping[str, Any]:
+    """Return the horizontal axis: the budgets themselves, in percent and evenly apart by their logarithm; strengths."""
+    if axis == "strength" or points[0].value <= 0:
+        ticks = {"format": "~g", "tickCount": 6}
+        return {"field": axis, "type": "quantitative", "title": axis, "scale": {"zero": False}, "axis": ticks}
+    values = [point.value for point in points]
+    marks = {
+        "values": values if len(values) <= 8 else values[:: len(values) // 6],
+        "labelExpr": "format(100 * datum.value, '~g') + ' %'",
+    }
+    title = "neurons switched off per language, of all neurons"
+    return {
+        "field": axis, "type": "quantitative", "title": title, "axis": marks, "scale": {"type": "log", "nice": False},
+    }  # fmt: skip
+
+
+def _band(name: str, low: str, middle: str, high: str, task: Task) -> list[Mapping[str, Any]]:
+    """Return a line with the area around it."""
+    title = f"selectivity ({plain(task.unit)})"
+    scale = {"domain": ["detected", "random"], "range": [HARM, CONTROL]}
+    legend = {"orient": "top", "symbolType": "circle", "symbolOpacity": 1}
+    colour = {"datum": name, "type": "nominal", "scale": scale, "title": None, "legend": legend}
+    y = {"type": "quantitative", "title": title}
+    line = {"type": "line", "point": True, "tooltip": True, "strokeDash": [4, 3] if name == "random" else [1, 0]}
+    return [
+        {"mark": {"type": "area", "opacity": 0.25},
+         "encoding": {"y": y | {"field": low}, "y2": {"field": high}, "color": colour}},
+        {"mark": line, "encoding": {"y": y | {"field": middle}, "color": colour}},
+    ]  # fmt: skip
 
 
 def matrix_chart(record: Record, task: Task) -> Chart:
@@ -95,7 +124,7 @@ def matrix_chart(record: Record, task: Task) -> Chart:
     sign = 1 if task.direction == "lower" else -1
     rows: list[Row] = [
         {"target": cell.target, "language": cell.language, "harm": None if cell.change is None else sign * cell.change,
-         "mark": "*" if cell.q is not None and cell.q < 1 - record.analysis.confidence else ""}
+         "mark": "*" if stands_out(cell) else ""}
         for cell in record.cells if cell.task == task.name
     ]  # fmt: skip
     largest = max((abs(float(row["harm"] or 0)) for row in rows), default=0.0) or 1.0
@@ -117,24 +146,10 @@ def matrix_chart(record: Record, task: Task) -> Chart:
         ],
     }  # fmt: skip
     caption = (
-        f"Rows: neurons deactivated. Columns: language evaluated. Positive is harm, in {task.unit}. * q below 0.05."
+        f"Rows: neurons deactivated. Columns: language evaluated. Positive is harm, in {task.unit}. * told from "
+        "no change and from random neurons, q below 0.05."
     )
     return Chart(f"matrix-{task.name}", f"Language by language: {task.name}", caption, spec)
-
-
-def _powers(points: Sequence[CurvePoint]) -> list[float]:
-    """Return the powers of ten, and three times those, between the first and the last point."""
-    low, high = points[0].value * 0.999, points[-1].value * 1.001
-    return [m * 10.0**e for e in range(-8, 1) for m in (1, 3) if low <= m * 10.0**e <= high]
-
-
-def _y(field: str) -> Mapping[str, Any]:
-    return {"field": field, "type": "quantitative"}
-
-
-def _span(low: str, high: str, task: Task) -> Mapping[str, Any]:
-    title = f"selectivity ({plain(task.unit)})"
-    return {"y": {"field": low, "type": "quantitative", "title": title}, "y2": {"field": high}}
 
 
 def _curve_row(point: CurvePoint) -> Row:

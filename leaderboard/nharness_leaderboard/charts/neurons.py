@@ -91,7 +91,7 @@ def overlap_chart(record: Record) -> Chart | None:
         "x": {"field": "other", "type": "nominal", "sort": order, "title": None, "axis": across},
         "y": {"field": "language", "type": "nominal", "sort": order, "title": None},
     }
-    scale = {"scheme": "blues", "domain": [0, 1]}
+    scale = {"range": ["#ffffff", "#08519c"], "domain": [0, 1], "interpolate": "rgb"}
     colour = {"field": "jaccard", "type": "quantitative", "title": "Jaccard", "scale": scale}
     ink = {"condition": {"test": "datum.jaccard > 0.55", "value": "white"}, "value": "#1a1a1a"}
     spec = frame("Overlap of neurons between languages", rows) | {

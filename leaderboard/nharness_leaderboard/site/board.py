@@ -10,9 +10,9 @@ from nharness.languages import display_name
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 from nharness.record.types import Estimate
-from nharness_leaderboard.results import Entry, slug
-from nharness_leaderboard.site.text import rounded
-from nharness_leaderboard.ties import Standing
+from nharness_leaderboard.results import Entry
+from nharness_leaderboard.site.text import intervention_text, rounded
+from nharness_leaderboard.ties import Standing, ranking_key
 
 Standings = Mapping[tuple[str, str], Standing]
 
@@ -24,7 +24,7 @@ def board_data(entries: Sequence[Entry], placed: Standings) -> dict[str, Any]:
         "rows": [board_row(entry, placed) for entry in entries],
         "languages": {tag: display_name(tag) for tag in tags},
         "tasks": _tasks(entries),
-        "sets": _sets(entries, placed),
+        "sets": _sets(entries),
     }
 
 
@@ -51,20 +51,29 @@ def board_row(entry: Entry, placed: Standings) -> dict[str, Any]:
     record = entry.record
     seconds, tokens = sum(record.cost.seconds.values()), sum(record.cost.forward_tokens.values())
     truth = record.ground_truth[0] if record.ground_truth else None
-    accuracy = [s.on_target.value for s in record.summary if s.on_target and _is_accuracy(record, s.task)]
-    strength = record.intervention.strength
     return {
         "id": entry.slug, "detector": record.detector.name, "model": record.model.name,
-        "detectorPage": slug(record.detector.name), "modelPage": slug(record.model.name),
-        "intervention": record.intervention.name + ("" if strength is None else f" {strength:g}"),
+        "intervention": intervention_text(record.intervention),
         "kinds": "+".join(record.selection.kinds), "budget": record.selection.budget,
         "neurons": record.neurons.selected, "total": record.neurons.total, "badge": record.identity.badge,
         "created": record.identity.created, "tokens": tokens, "seconds": rounded(seconds),
         "auroc": rounded(truth.auroc) if truth else None, "truth": truth.truth if truth else None,
-        "accuracy": rounded(fmean(accuracy)) if accuracy else None,
-        "failed": sum(cell.status == "failed" for cell in record.cells),
+        "accuracy": accuracy_lost(record), "failed": sum(cell.status == "failed" for cell in record.cells),
         "tasks": {summary.task: _task_row(entry, summary, placed) for summary in record.summary},
     }  # fmt: skip
+
+
+def accuracy_lost(record: Record) -> float | None:
+    """Return the mean accuracy that languages lose by their own neurons, over tasks that count right answers.
+
+    In percentage points; None when there is no such task.
+    """
+    lost = [
+        summary.on_target.value
+        for summary, task in ((summary, record.task(summary.task)) for summary in record.summary)
+        if summary.on_target is not None and task is not None and task.unit == "share of items"
+    ]
+    return rounded(100 * fmean(lost)) if lost else None
 
 
 def _task_row(entry: Entry, summary: TaskSummary, placed: Standings) -> dict[str, Any]:
@@ -72,24 +81,29 @@ def _task_row(entry: Entry, summary: TaskSummary, placed: Standings) -> dict[str
     control = summary.control_selectivity
     return {
         "s": _three(summary.selectivity),
+        "all": None if summary.selectivity else _harm_to_all(entry.record, summary.task),
         "on": rounded(summary.on_target.value) if summary.on_target else None,
         "off": rounded(summary.off_target.value) if summary.off_target else None,
         "diag": rounded(summary.diagonal_share), "f1": rounded(summary.langspec_f1),
         "auc": rounded(summary.area_under_budget), "perNeuron": rounded(summary.per_neuron_damage),
         "c": [rounded(control.mean), rounded(control.sd), rounded(control.effect), rounded(control.p), control.draws]
         if control else None,
-        "set": standing.group if standing else None, "tier": standing.tier if standing else None,
+        "set": ranking_key(entry.record, summary.task), "tier": standing.tier if standing else None,
     }  # fmt: skip
+
+
+def _harm_to_all(record: Record, name: str) -> float | None:
+    """Return the mean harm over all cells: what there is to say of neurons that belong to no one language."""
+    task = record.task(name)
+    changes = [cell.change for cell in record.cells if cell.task == name and cell.change is not None]
+    if task is None or not changes:
+        return None
+    return rounded(fmean(changes) * (1 if task.direction == "lower" else -1))
 
 
 def _three(estimate: Estimate | None) -> list[float | None]:
     low, high = estimate.interval if estimate and estimate.interval else (None, None)
     return [rounded(estimate.value) if estimate else None, rounded(low), rounded(high)]
-
-
-def _is_accuracy(record: Record, name: str) -> bool:
-    task = record.task(name)
-    return task is not None and task.direction == "higher"
 
 
 def _tasks(entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -102,14 +116,15 @@ def _tasks(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     return sorted(counted.values(), key=lambda task: (task["metric"] != "bits_per_byte", -task["n"], task["name"]))
 
 
-def _sets(entries: Sequence[Entry], placed: Standings) -> dict[str, dict[str, Any]]:
-    """Return what the records of each comparable set have in common."""
+def _sets(entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
+    """Return what the records of each ranked set have in common."""
     found: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        for summary in entry.record.summary:
-            standing = placed.get((entry.slug, summary.task))
-            if standing is not None and standing.group not in found:
-                record = entry.record
-                found[standing.group] = {"model": record.model.name, "corpus": record.corpus.name,
-                                         "languages": list(record.languages)}  # fmt: skip
+        record = entry.record
+        for summary in record.summary:
+            found.setdefault(ranking_key(record, summary.task), {
+                "model": record.model.name, "corpus": record.corpus.name, "languages": list(record.languages),
+                "intervention": intervention_text(record.intervention), "kinds": "+".join(record.selection.kinds),
+                "budget": record.selection.budget, "total": record.neurons.total,
+            })  # fmt: skip
     return found

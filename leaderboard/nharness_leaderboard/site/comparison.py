@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 from nharness.record.types import Estimate
 from nharness_leaderboard.paired import Influence
-from nharness_leaderboard.site.text import rounded, script_json
+from nharness_leaderboard.site.board import accuracy_lost
+from nharness_leaderboard.site.text import intervention_text, rounded, script_json
 from nharness_leaderboard.site.view import RecordView, TaskView
+from nharness_leaderboard.ties import comparable_key
 
 
 def comparison_script(view: RecordView, influence: Mapping[str, Influence]) -> str:
@@ -20,16 +23,18 @@ def comparison_script(view: RecordView, influence: Mapping[str, Influence]) -> s
 def comparison_data(view: RecordView, influence: Mapping[str, Influence]) -> dict[str, Any]:
     """Return the record's document for comparing; selectivity is exact, the rest has five significant digits."""
     record = view.record
-    strength = record.intervention.strength
+    truth = record.ground_truth[0] if record.ground_truth else None
     return {
         "id": view.slug, "detector": record.detector.name, "model": record.model.name,
-        "intervention": record.intervention.name + ("" if strength is None else f" {strength:g}"),
-        "neurons": record.neurons.selected, "tokens": view.cost["tokens"],
-        "tasks": {task.task.name: _task(task, influence.get(task.task.name)) for task in view.tasks},
+        "intervention": intervention_text(record.intervention), "kinds": "+".join(record.selection.kinds),
+        "budget": record.selection.budget, "neurons": record.neurons.selected, "accuracy": accuracy_lost(record),
+        "auroc": rounded(truth.auroc) if truth else None, "tokens": view.cost["tokens"],
+        "seconds": rounded(view.cost["seconds"]),
+        "tasks": {task.task.name: _task(record, task, influence.get(task.task.name)) for task in view.tasks},
     }  # fmt: skip
 
 
-def _task(view: TaskView, influence: Influence | None) -> dict[str, Any]:
+def _task(record: Record, view: TaskView, influence: Influence | None) -> dict[str, Any]:
     summary = view.summary
     control = summary.control_selectivity if summary else None
     return {
@@ -41,7 +46,7 @@ def _task(view: TaskView, influence: Influence | None) -> dict[str, Any]:
         "s": _three(_part(summary, "selectivity"), exact=True), "on": _three(_part(summary, "on_target")),
         "off": _three(_part(summary, "off_target")), "diag": summary.diagonal_share if summary else None,
         "effect": rounded(control.effect) if control else None,
-        "set": view.standing.group if view.standing else None,
+        "set": comparable_key(record, view.task.name),
         "key": influence.key if influence else None,
         "influence": {tag: [rounded(float(v)) for v in values] for tag, values in influence.languages.items()}
         if influence else None,

@@ -24,7 +24,7 @@ def environment() -> Environment:
         loader=PackageLoader("nharness_leaderboard", "site/templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    for name in ("number", "plain", "signed", "fixed", "percent", "whole", "p_value", "script_json"):
+    for name in ("number", "plain", "signed", "fixed", "percent", "share", "whole", "p_value", "script_json"):
         made.filters[name] = getattr(text, name)
     made.globals.update(dash=text.NONE, version=version("nharness"), policy=POLICY)
     return made

@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from nharness.record.sources import Intervention
+
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 
@@ -51,6 +53,11 @@ def percent(value: float | None) -> str:
     return NONE if value is None else f"{100 * value:.0f}\N{NARROW NO-BREAK SPACE}%"
 
 
+def share(value: float) -> str:
+    """Return a small share as percent with at most three significant digits."""
+    return f"{100 * value:.3g}\N{NARROW NO-BREAK SPACE}%"
+
+
 def whole(value: float | None) -> str:
     """Return a count with separators."""
     return NONE if value is None else f"{value:,.0f}"
@@ -73,3 +80,12 @@ def script_json(document: Any) -> Markup:
 def rounded(value: float | None, digits: int = 5) -> float | None:
     """Return a number with so many significant digits, for data that are only drawn."""
     return None if value is None else float(f"{value:.{digits}g}")
+
+
+def intervention_text(intervention: Intervention) -> str:
+    """Return an intervention as one reads it: name, strength, and options that are not its site or its strength."""
+    strength = intervention.strength
+    others = [(name, value) for name, value in intervention.options.items() if name != "site" and value != strength]
+    options = ", ".join(f"{name} {value}" for name, value in others)[:200]
+    strong = "" if strength is None else f" {strength:g}"
+    return f"{intervention.name}{strong}" + (f" ({options})" if options else "")

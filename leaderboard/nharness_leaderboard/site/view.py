@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from statistics import fmean
 
 from nharness.languages import display_name
 from nharness.record.cells import CellResult, Task
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
+from nharness.report.matrix import stands_out
 from nharness_leaderboard.charts import Chart, charts
-from nharness_leaderboard.paired import Difference
 from nharness_leaderboard.results import Entry, slug
-from nharness_leaderboard.site.text import fixed, p_value, rounded, whole
+from nharness_leaderboard.site.text import fixed, intervention_text, p_value, rounded, whole
 from nharness_leaderboard.ties import Standing
 
 FLAGS = {
@@ -70,6 +70,12 @@ class TaskView:
     flags: Mapping[str, str]
     columns: Mapping[str, frozenset[str]]
 
+    @property
+    def harm_to_all(self) -> float | None:
+        """Mean harm over all cells where no row has a language of its own, else None."""
+        found = [cell.harm for row in self.rows for cell in row.cells if cell.harm is not None]
+        return fmean(found) if found and not (self.summary and self.summary.rows) else None
+
 
 @dataclass(frozen=True)
 class RecordView:
@@ -78,6 +84,7 @@ class RecordView:
     slug: str
     record: Record
     title: str
+    intervention: str
     detector_page: str
     model_page: str
     tasks: tuple[TaskView, ...]
@@ -93,6 +100,7 @@ def record_view(entry: Entry, placed: Mapping[tuple[str, str], Standing]) -> Rec
     tags = [*record.languages, *(tag for task in record.tasks for tag in task.languages)]
     return RecordView(
         slug=entry.slug, record=record, title=f"{record.detector.name} on {record.model.name}",
+        intervention=intervention_text(record.intervention),
         detector_page=slug(record.detector.name), model_page=slug(record.model.name),
         tasks=tuple(_task(record, task, placed.get((entry.slug, task.name))) for task in record.tasks),
         charts=tuple(charts(record)), warnings=tuple(_warnings(record)),
@@ -109,10 +117,7 @@ def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
             target=target.name,
             name=display_name(target.language) if target.language else f"{target.name} neurons",
             neurons=target.neurons,
-            cells=tuple(
-                _heat(cells[target.name, tag], task, target.language, largest, 1 - record.analysis.confidence)
-                for tag in task.languages
-            ),
+            cells=tuple(_heat(cells[target.name, tag], task, target.language, largest) for tag in task.languages),
         )
         for target in record.targets
     )
@@ -128,15 +133,14 @@ def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
     )  # fmt: skip
 
 
-def _heat(cell: CellResult, task: Task, own: str | None, largest: float, alpha: float) -> HeatCell:
+def _heat(cell: CellResult, task: Task, own: str | None, largest: float) -> HeatCell:
     harm = None if cell.change is None else (cell.change if task.direction == "lower" else -cell.change)
     places = 4 if largest < 0.1 else 3 if largest < 10 else 1
     shade = round(100 * abs(harm) / largest) if harm is not None and largest else 0
-    significant = cell.q is not None and cell.q < alpha
     return HeatCell(
         language=cell.language, harm=harm, text="failed" if harm is None else fixed(harm, places), shade=shade,
-        side="gain" if harm is not None and harm < 0 else "harm", own=own == cell.language, significant=significant,
-        flags=tuple(cell.flags), title=_title(cell, harm),
+        side="gain" if harm is not None and harm < 0 else "harm", own=own == cell.language,
+        significant=stands_out(cell), flags=tuple(cell.flags), title=_title(cell, harm),
     )  # fmt: skip
 
 
@@ -169,13 +173,4 @@ def _warnings(record: Record) -> Sequence[str]:
         found.append(f"no neurons were found for {', '.join(empty)}")
     if record.controls is None:
         found.append("not compared with random neurons")
-    if record.identity.badge == "self-reported":
-        found.append("self-reported: not yet reproduced by a maintainer")
     return found
-
-
-def difference_text(found: Difference | None) -> dict[str, Any] | None:
-    """Return a difference as a template shows it."""
-    if found is None:
-        return None
-    return {"value": found.value, "low": found.interval[0], "high": found.interval[1], "paired": found.paired}

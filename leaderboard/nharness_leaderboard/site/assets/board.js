@@ -7,22 +7,29 @@
   var form = document.getElementById("filters"), table = document.getElementById("board");
   var byLanguage = null, picked = [], shown = PAGE, state, sorted = [];
 
+  // unit: the small line under a label; list: shown only in one list, where no headline of a set says it.
   var COLUMNS = [
     { key: "pick", label: "", text: null },
-    { key: "tier", label: "Tier", help: "tiers", value: function (r) { return state.lang ? null : part(r).tier; }, draw: drawTier },
-    { key: "detector", label: "Detector", value: function (r) { return r.detector; }, draw: drawName, cls: "name" },
-    { key: "intervention", label: "Intervention", value: function (r) { return r.intervention; } },
-    { key: "selectivity", label: "Selectivity", help: "selectivity", value: function (r) { return sel(r)[0]; }, draw: drawSelectivity },
-    { key: "random", label: "vs random", help: "random", value: function (r) { return control(r, 2); }, draw: drawRandom, cls: "r" },
-    { key: "diagonal", label: "Diagonal", help: "diagonal", value: diagonal, draw: drawDiagonal, cls: "r" },
-    { key: "accuracy", label: "Accuracy", help: "accuracy", value: function (r) { return r.accuracy; }, draw: function (r) { return n.signed(r.accuracy); }, cls: "r" },
-    { key: "auroc", label: "AUROC", help: "truth", value: function (r) { return r.auroc; }, draw: function (r) { return n.number(r.auroc); }, cls: "r" },
-    { key: "budget", label: "Budget", value: function (r) { return r.budget; }, draw: function (r) { return r.budget === null ? n.NONE : String(r.budget); }, cls: "r" },
-    { key: "neurons", label: "Neurons", value: function (r) { return r.neurons; }, draw: function (r) { return r.neurons.toLocaleString("en"); }, cls: "r" },
-    { key: "tokens", label: "Tokens", value: function (r) { return r.tokens; }, draw: function (r) { return n.short(r.tokens); }, cls: "r" },
-    { key: "seconds", label: "Time", value: function (r) { return r.seconds; }, draw: function (r) { return n.short(r.seconds) + "\u202fs"; }, cls: "r" }
+    { key: "tier", label: "Tier", unit: "= is a tie", help: "tiers", value: function (r) { return state.lang ? null : part(r).tier; }, draw: drawTier, set: true },
+    { key: "detector", label: "Detector", unit: "how neurons were found", value: function (r) { return r.detector; }, draw: drawName, cls: "name" },
+    { key: "model", label: "Model", value: function (r) { return r.model; }, list: true },
+    { key: "intervention", label: "Intervention", value: function (r) { return r.intervention; }, list: true },
+    { key: "kinds", label: "Kinds", value: function (r) { return r.kinds; }, draw: function (r) { return kinds(r.kinds); }, list: true },
+    { key: "budget", label: "Budget", unit: "of all neurons", value: function (r) { return r.budget; }, draw: function (r) { return budget(r.budget); }, cls: "r", list: true },
+    { key: "selectivity", label: "Selectivity", unit: function () { return "harm to own \u2212 to others, " + taskOf().unit; }, help: "selectivity", value: function (r) { return sel(r)[0]; }, draw: drawSelectivity },
+    { key: "random", label: "vs random", unit: "sd of random draws", help: "random", value: function (r) { return control(r, 2); }, draw: drawRandom, cls: "r" },
+    { key: "diagonal", label: "Own hit hardest", unit: "of languages", help: "diagonal", value: diagonal, draw: drawDiagonal, cls: "r" },
+    { key: "accuracy", label: "Accuracy lost", unit: "points, own language", help: "accuracy", value: function (r) { return r.accuracy; }, draw: function (r) { return n.signed(r.accuracy, 2); }, cls: "r" },
+    { key: "auroc", label: "Known neurons", unit: "AUROC, chance 0.5", help: "truth", value: function (r) { return r.auroc; }, draw: drawTruth, cls: "r" },
+    { key: "neurons", label: "Neurons", unit: "all languages", value: function (r) { return r.neurons; }, draw: function (r) { return r.neurons.toLocaleString("en"); }, cls: "r" },
+    { key: "tokens", label: "Tokens", unit: "of cost", value: function (r) { return r.tokens; }, draw: function (r) { return n.short(r.tokens); }, cls: "r" },
+    { key: "seconds", label: "Time", unit: "of cost", value: function (r) { return r.seconds; }, draw: function (r) { return n.time(r.seconds); }, cls: "r" }
   ];
 
+  function columns() { return COLUMNS.filter(function (c) { return state.view ? !c.set : !c.list; }); }
+  function taskOf() { return data.tasks.find(function (t) { return t.name === state.task; }) || { unit: "" }; }
+  function budget(value) { return value === null ? "as found" : n.share(value); }
+  function kinds(text) { return text === "specific+related+general" ? "all kinds" : text.replace(/\+/g, ", ") + " only"; }
   function own(object, name) { return Object.prototype.hasOwnProperty.call(object, name) ? object[name] : undefined; }
   function part(row) { return own(row.tasks, state.task) || {}; }
   function sel(row) { return (state.lang ? ofLanguage(row) : part(row).s) || [null, null, null, null]; }
@@ -41,7 +48,8 @@
     FILTERS.forEach(function (name) {
       var values = Array.from(new Set(data.rows.map(function (r) { return String(r[name] === null ? "none" : r[name]); })));
       values.sort(function (a, b) { return a.localeCompare(b, "en", { numeric: true }); });
-      n.options(form.elements[name], values, null, "any");
+      var labels = values.map(function (v) { return name === "kinds" ? kinds(v) : name === "budget" ? budget(v === "none" ? null : Number(v)) : v; });
+      n.options(form.elements[name], values, labels, "any");
     });
     form.addEventListener("input", changed);
     form.addEventListener("submit", function (event) { event.preventDefault(); });
@@ -106,28 +114,40 @@
     return (down ? -order : order) || (a.id < b.id ? -1 : 1);
   }
 
+  // Sets of the model with most records first; within a model fixed budgets first, where numbers of neurons are equal.
+  function setOrder(rows) {
+    var counts = Object.create(null);
+    rows.forEach(function (row) { counts[row.model] = (counts[row.model] || 0) + 1; });
+    return function (a, b) {
+      var x = own(data.sets, a[0]) || {}, y = own(data.sets, b[0]) || {};
+      if (x.model !== y.model) return counts[y.model] - counts[x.model] || (x.model < y.model ? -1 : 1);
+      if ((x.budget === null) !== (y.budget === null)) return x.budget === null ? 1 : -1;
+      return b[1].length - a[1].length || (x.budget || 0) - (y.budget || 0) || (a[0] < b[0] ? -1 : 1);
+    };
+  }
+
   function render() {
     var rows = data.rows.filter(matches), groups = new Map();
     rows.forEach(function (row) {
-      var key = part(row).set || "";
+      var key = state.view ? "" : part(row).set || "";
       if (!groups.has(key)) groups.set(key, []);
       groups.get(key).push(row);
     });
-    var ordered = Array.from(groups.entries()).sort(function (a, b) { return b[1].length - a[1].length || (a[0] < b[0] ? -1 : 1); });
+    var ordered = Array.from(groups.entries()).sort(setOrder(rows));
     ordered.forEach(function (group) { group[1].sort(compareRows); });
     sorted = [].concat.apply([], ordered.map(function (group) { return group[1]; }));
     drawHead();
     table.querySelectorAll("tbody").forEach(function (body) { body.remove(); });
-    var left = shown, scale = makeScale(rows), bodies = document.createDocumentFragment();
+    var left = shown, bodies = document.createDocumentFragment();
     ordered.forEach(function (group) {
       if (left <= 0) return;
       var members = group[1].slice(0, left);
       left -= members.length;
-      bodies.append(drawGroup(group[0], group[1].length, members, scale));
+      bodies.append(drawGroup(group[0], group[1].length, members, makeScale(group[1])));
     });
     table.append(bodies);
     document.getElementById("count").textContent = rows.length + " of " + data.rows.length + " records" +
-      (groups.size > 1 ? " in " + groups.size + " comparable sets" : "") + (state.lang ? ", " + data.languages[state.lang] : "");
+      (groups.size > 1 ? " in " + groups.size + " sets" : "") + (state.lang ? ", " + data.languages[state.lang] : "");
     var more = document.getElementById("more");
     more.hidden = rows.length <= shown;
     more.textContent = "Show all " + rows.length;
@@ -136,10 +156,11 @@
 
   function drawHead() {
     var row = make("tr");
-    COLUMNS.forEach(function (column) {
+    columns().forEach(function (column) {
       if (!column.value) { row.append(make("td", {}, make("span", { "class": "sr" }, "Pick for comparing"))); return; }
+      var unit = typeof column.unit === "function" ? column.unit() : column.unit;
       var cell = make("th", { scope: "col", "class": column.cls === "r" ? "r" : null });
-      var button = make("button", { type: "button", "data-sort": column.key, title: column.help ? "Sort; explained under Methods, " + column.help : "Sort" }, column.label);
+      var button = make("button", { type: "button", "data-sort": column.key, title: column.help ? "Sort; explained under Methods, " + column.help : "Sort" }, [make("span", {}, column.label), unit ? make("small", {}, unit) : null]);
       if (state.sort.replace("-", "") === column.key) cell.setAttribute("aria-sort", state.sort[0] === "-" ? "descending" : "ascending");
       button.addEventListener("click", function () { sortBy(column.key); });
       cell.append(button);
@@ -149,7 +170,7 @@
   }
 
   function sortBy(key) {
-    var text = ["detector", "intervention", "tier"].indexOf(key) >= 0;
+    var text = ["detector", "model", "intervention", "kinds", "tier"].indexOf(key) >= 0;
     var same = state.sort.replace("-", "") === key;
     state.sort = same ? (state.sort[0] === "-" ? key : "-" + key) : (text ? key : "-" + key);
     remember();
@@ -158,22 +179,23 @@
   }
 
   function drawGroup(key, size, members, scale) {
-    var body = make("tbody"), set = own(data.sets, key);
+    var body = make("tbody"), set = own(data.sets, key), shownColumns = columns();
     if (set) {
-      var what = make("th", { colspan: COLUMNS.length, scope: "rowgroup" }, [set.model, make("small", {}, set.corpus + ", " + set.languages.length + " languages, " + size + (size === 1 ? " record" : " records"))]);
-      body.append(make("tr", {}, what));
+      var text = [set.corpus + ", " + set.languages.length + " languages", set.intervention, kinds(set.kinds),
+                  set.budget === null ? "as many neurons as each detector finds" : n.share(set.budget) + " of neurons per language (" + Math.max(1, Math.round(set.budget * set.total)).toLocaleString("en") + ")",
+                  size + (size === 1 ? " record" : " records")].join(" \u00b7 ");
+      body.append(make("tr", {}, make("th", { colspan: shownColumns.length, scope: "rowgroup" }, make("div", {}, [set.model, make("small", {}, text)]))));
     }
-    var before = null, bySelectivity = state.sort === "-selectivity" && !state.lang;
+    var before = null, tied = !state.view && !state.lang && state.sort === "-selectivity";
     members.forEach(function (row) {
-      var line = make("tr", { "data-id": row.id });
-      COLUMNS.forEach(function (column) {
+      var tier = part(row).tier, same = tied && before !== null && tier === before, line = make("tr", { "data-id": row.id, "class": same ? "tied" : null });
+      shownColumns.forEach(function (column) {
         var cell = make("td", { "class": column.cls || null });
         if (!column.value) cell.append(drawPick(row));
-        else cell.append(column.draw ? column.draw(row, scale) : String(column.value(row)));
+        else cell.append(column.draw ? column.draw(row, scale, same) : String(column.value(row)));
         line.append(cell);
       });
-      if (bySelectivity && before !== null && part(row).tier !== before) line.className = "cut";
-      before = part(row).tier;
+      before = tier === undefined ? null : tier;
       body.append(line);
     });
     return body;
@@ -184,12 +206,17 @@
     rows.forEach(function (row) { sel(row).slice(0, 3).forEach(function (v) { if (v !== null) { low = Math.min(low, v); high = Math.max(high, v); } }); });
     var pad = (high - low || 1) * 0.03;
     low -= pad; high += pad;
-    return function (value) { return Math.max(0, Math.min(150, 150 * (value - low) / (high - low))); };
+    return function (value) { return Math.max(0, Math.min(120, 120 * (value - low) / (high - low))); };
   }
+
+  function places(value) { return Math.abs(value) < 1000 ? n.fixed(value, 4) : n.signed(value); }
 
   function drawSelectivity(row, scale) {
     var s = sel(row);
-    if (s[0] === null) return n.NONE;
+    if (s[0] === null) {
+      var all = part(row).all;
+      return all === null || all === undefined || state.lang ? n.NONE : make("span", { "class": "ci" }, "no one language: " + places(all) + " harm to all");
+    }
     var marks = [], c = state.lang ? null : part(row).c;
     if (c && c[1] !== null) {
       var a = scale(c[0] - 2 * c[1]), b = scale(c[0] + 2 * c[1]);
@@ -199,15 +226,17 @@
     if (s[1] !== null) marks.push(n.svg("line", { "class": "span", x1: scale(s[1]), x2: scale(s[2]), y1: 9, y2: 9 }));
     marks.push(n.svg("circle", { "class": "dot", cx: scale(s[0]), cy: 9, r: 4 }));
     return make("div", { "class": "sel" }, [
-      make("b", {}, n.signed(s[0])),
-      n.svg("svg", { "class": "whisker", viewBox: "0 0 150 18", width: 150, height: 18, "aria-hidden": "true" }, marks),
-      make("span", { "class": "ci" }, s[1] === null ? "no interval" : n.signed(s[1]) + " to " + n.signed(s[2]))
+      make("b", {}, places(s[0])),
+      n.svg("svg", { "class": "whisker", viewBox: "0 0 120 18", width: 120, height: 18, "aria-hidden": "true" }, marks),
+      make("span", { "class": "ci" }, s[1] === null ? "no interval" : places(s[1]) + " to " + places(s[2]))
     ]);
   }
 
-  function drawTier(row) {
+  function drawTier(row, scale, tied) {
     var tier = state.lang ? null : part(row).tier;
-    return tier === null || tier === undefined ? n.NONE : make("span", { "class": "tier" + (tier === 1 ? " first" : "") }, String(tier));
+    if (tier === null || tier === undefined) return n.NONE;
+    if (tied) return make("span", { "class": "tier tie", title: "cannot be told apart from the row above" }, ["=", make("span", { "class": "sr" }, " tier " + tier)]);
+    return make("span", { "class": "tier" + (tier === 1 ? " first" : "") }, String(tier));
   }
 
   function drawName(row) {
@@ -220,7 +249,11 @@
   function drawRandom(row) {
     var effect = control(row, 2), p = control(row, 3);
     if (effect === null) return n.NONE;
-    return make("span", { title: "p " + n.number(p, 2) + ", " + control(row, 4) + " draws" }, n.signed(effect) + "\u202fsd");
+    return make("span", { title: "p " + n.number(p, 2) + ", " + control(row, 4) + " draws" }, n.signed(effect));
+  }
+
+  function drawTruth(row) {
+    return row.auroc === null ? n.NONE : make("span", { title: "against truth: " + row.truth }, n.number(row.auroc));
   }
 
   function drawDiagonal(row) {
@@ -248,12 +281,12 @@
   }
 
   function save(kind) {
-    var columns = ["id", "detector", "model", "intervention", "kinds", "budget", "task", "language", "tier", "selectivity", "selectivity_low", "selectivity_high",
-                   "control_effect", "control_p", "diagonal", "accuracy_effect", "auroc", "neurons", "tokens", "seconds", "badge"];
+    var columns = ["id", "detector", "model", "intervention", "kinds", "budget", "task", "unit", "language", "tier", "selectivity", "selectivity_low", "selectivity_high",
+                   "control_effect", "control_p", "diagonal", "accuracy_lost_points", "auroc", "truth", "neurons", "tokens", "seconds", "badge"];
     var rows = sorted.map(function (r) {
       var s = sel(r);
-      return [r.id, r.detector, r.model, r.intervention, r.kinds, r.budget, state.task, state.lang || "all", state.lang ? null : part(r).tier, s[0], s[1], s[2],
-              control(r, 2), control(r, 3), diagonal(r), r.accuracy, r.auroc, r.neurons, r.tokens, r.seconds, r.badge];
+      return [r.id, r.detector, r.model, r.intervention, r.kinds, r.budget, state.task, taskOf().unit, state.lang || "all", state.lang ? null : part(r).tier, s[0], s[1], s[2],
+              control(r, 2), control(r, 3), diagonal(r), r.accuracy, r.auroc, r.truth, r.neurons, r.tokens, r.seconds, r.badge];
     });
     if (kind === "csv") n.save("board.csv", "text/csv", n.csv(columns, rows));
     else if (kind === "tex") n.save("board.tex", "text/x-tex", n.latex(columns.slice(1), rows.map(function (r) { return r.slice(1); })));
@@ -264,5 +297,6 @@
     }), null, 1));
   }
 
+  if (matchMedia("(max-width: 44rem)").matches) document.getElementById("fold").open = false;
   start();
 })();

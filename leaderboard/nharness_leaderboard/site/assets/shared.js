@@ -48,6 +48,14 @@ window.nharness = (function () {
     return String(Number(value.toPrecision(3)));
   }
 
+  function share(value) { return Number((100 * value).toPrecision(3)) + "\u202f%"; }
+
+  function time(seconds) {
+    if (seconds === null || seconds === undefined) return NONE;
+    if (seconds < 120) return Number(seconds.toPrecision(2)) + "\u202fs";
+    return seconds < 7200 ? Math.round(seconds / 60) + "\u202fmin" : Number((seconds / 3600).toPrecision(2)) + "\u202fh";
+  }
+
   function save(name, type, text) {
     var link = make("a", { href: URL.createObjectURL(new Blob([text], { type: type })), download: name });
     document.body.append(link);
@@ -100,6 +108,6 @@ window.nharness = (function () {
     values.forEach(function (value, i) { select.append(make("option", { value: value }, labels ? labels[i] : value)); });
   }
 
-  return { make: make, svg: svg, number: number, signed: signed, fixed: fixed, percent: percent, short: short, save: save, csv: csv,
+  return { make: make, svg: svg, number: number, signed: signed, fixed: fixed, percent: percent, share: share, short: short, time: time, save: save, csv: csv,
            latex: latex, readState: readState, writeState: writeState, data: data, options: options, NONE: NONE };
 })();
