@@ -7,6 +7,8 @@ register is listed with its error and left out (`strict=True` stops instead). No
 from __future__ import annotations
 
 import importlib
+import re
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -14,7 +16,7 @@ from typing import Any
 
 import pluggy
 
-from nharness.errors import PluginError, UnknownNameError
+from nharness.errors import NharnessError, PluginError, UnknownNameError
 from nharness.hookspecs import Entry
 
 GROUP = "nharness"
@@ -47,9 +49,10 @@ class Registered:
 class Plugins:
     """The plug-ins of one run and everything they registered.
 
-    block: names that are not even imported. extra: modules to load beside the installed ones (`-p NAME`).
-    autoload: False ignores installed entry points. Raises `PluginError` for an unimportable `extra`, for two entries of
-    one kind and name, and, when strict, for any plug-in that fails.
+    block: names that are not even imported. extra: modules to load beside the installed ones (`-p NAME`), or names of
+    installed ones. autoload: False loads no installed entry point unless it is named. Raises `PluginError` for an unimportable `extra`, for two entries of
+    one kind and name, and, when strict, for any plug-in that fails. A hook that raises anything but a `NharnessError`
+    becomes a `PluginError` with the plug-in's name.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Plugins:
     ) -> None:
         self.pm = pluggy.PluginManager("nharness")
         self.pm.add_hookspecs(importlib.import_module("nharness.hookspecs"))
+        self.pm.add_hookcall_monitoring(lambda *_: None, _blame)
         self._strict = strict
         self._block = frozenset(block)
         self.arguments: Mapping[str, Any] = {  # what makes the same plug-ins in another process
@@ -64,13 +68,17 @@ class Plugins:
         }  # fmt: skip
         self.statuses: list[PluginStatus] = []
         self._entries: dict[str, dict[str, Registered]] = {kind: {} for kind in KINDS}
-        found = sorted(entry_points(group=GROUP), key=lambda point: point.name) if autoload else []
-        for point in found:
+        installed = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+        for point in installed if autoload else ():
             self._load(point)
         for name in extra:
-            if name not in self._block and not any(name in {s.name, s.module} for s in self.statuses):
-                self._load(EntryPoint(name=name, value=name, group=GROUP))
-                self._stop_on_failure(name)
+            if name in self._block or any(name in {s.name, s.module} for s in self.statuses):
+                continue
+            asked = next((point for point in installed if point.name == name), None)
+            if asked is None and not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?", name):
+                raise PluginError(f"-p {name!r} is no module's name; expected one such as my_plugin, or no:NAME")
+            self._load(asked or EntryPoint(name=name, value=name, group=GROUP))
+            self._stop_on_failure(name)
 
     @property
     def hook(self) -> Any:
@@ -105,20 +113,31 @@ class Plugins:
             return
         try:
             module = point.load()
+            self._refuse_unknown_hooks(module)
             self.pm.register(module, name=point.name)
             self._register(point.name, module)
-        except Exception as error:  # the plug-in boundary: anybody's code, named and reported
+        except KeyboardInterrupt:  # somebody's Ctrl-C
+            raise
+        except BaseException as error:  # the plug-in boundary: anybody's code, exit() in it too, named and reported
             if self.pm.has_plugin(point.name):
                 self.pm.unregister(name=point.name)
             for entries in self._entries.values():
                 for name in [n for n, r in entries.items() if r.plugin == point.name]:
                     del entries[name]
-            status("failed", error=f"{type(error).__name__}: {error}")
+            status("failed", error=_told(error))
             if self._strict:
-                raise PluginError(f"plug-in {point.name!r} ({point.value}) failed: {error}") from error
+                raise PluginError(f"plug-in {point.name!r} ({point.value}) failed: {_told(error)}") from error
             return
         hooks = tuple(sorted(caller.name for caller in self.pm.get_hookcallers(module) or ()))
         status("active", hooks=hooks)
+
+    def _refuse_unknown_hooks(self, module: object) -> None:
+        """Raise `UnknownNameError` for an implementation of a hook that does not exist, which pluggy would ignore."""
+        known = [name for name in vars(self.pm.hook) if name.startswith("nharness_")]
+        for name in vars(module) if hasattr(module, "__dict__") else ():
+            marked = getattr(getattr(module, name), "nharness_impl", None)
+            if marked and not marked.get("optionalhook") and (marked.get("specname") or name) not in known:
+                raise UnknownNameError("hook", name, known)
 
     def _register(self, plugin: str, module: object) -> None:
         callers: dict[str, Callable[[], Any]] = {}
@@ -152,4 +171,25 @@ def import_target(path: str, *, what: str) -> Any:
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
-        raise PluginError(f"{what}: cannot import {path!r} ({error})") from error
+        raise PluginError(f"{what}: cannot import {path!r} ({' '.join(str(error).split())})") from error
+    except KeyboardInterrupt:  # somebody's Ctrl-C
+        raise
+    except BaseException as error:  # the plug-in boundary: anybody's module
+        raise PluginError(f"{what}: cannot import {path!r} ({_told(error)})") from error
+
+
+def _told(error: BaseException) -> str:
+    """Return an error's kind and text in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+
+
+def _blame(outcome: pluggy.Result[Any], hook: str, implementations: Sequence[pluggy.HookImpl], _: Any) -> None:
+    """Turn what a hook raised into an error that names the plug-in."""
+    error = outcome.exception
+    if not isinstance(error, Exception) or isinstance(error, NharnessError):
+        return
+    run = {frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)}
+    found = [one.plugin_name for one in implementations if getattr(one.function, "__code__", None) in run]
+    named = PluginError(f"plug-in {found[0] if found else 'unknown'!r} failed in {hook}: {_told(error)}")
+    named.__cause__ = error
+    outcome.force_exception(named)

@@ -2,6 +2,7 @@
 
 import sys
 import textwrap
+from importlib.metadata import EntryPoint
 
 import pytest
 
@@ -60,9 +61,65 @@ def test_a_named_plugin_that_fails_stops_with_its_name(module):
         Plugins(autoload=False, extra=[module("broken_plugin", "raise RuntimeError('boom')")])
 
 
-def test_an_installed_plugin_that_fails_is_listed_and_the_rest_goes_on(module, monkeypatch):
-    from importlib.metadata import EntryPoint
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise SystemExit('good bye')", "SystemExit: good bye"),
+        ("import sys; sys.exit()", "SystemExit"),
+        ("raise BaseException('two\\nlines')", "BaseException: two lines"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("def broken(:", "SyntaxError"),
+        ("from nharness import hookimpl\n@hookimpl\ndef nharness_summry(records): ...", "unknown hook 'nharness_summry'; did you mean 'nharness_summary'?"),
+        ("from nharness import hookimpl\n@hookimpl\ndef nharness_summary(recs): ...", "nharness_summary"),
+        ("def nharness_register_detectors(): raise SystemExit(3)", "SystemExit: 3"),
+        ("def nharness_register_detectors(): return 5", "TypeError"),
+    ],
+)
+def test_whatever_a_plugin_does_at_import_is_told_in_one_line_and_leaves_nothing(module, body, message, monkeypatch):
+    import nharness.plugins as under_test
 
+    name = module("odd_plugin_9", body)
+    with pytest.raises(PluginError, match="'odd_plugin_9' given with -p failed: ") as caught:
+        Plugins(autoload=False, extra=[name])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    monkeypatch.setattr(under_test, "entry_points", lambda group: [EntryPoint("odd", name, "nharness")])
+    plugins = Plugins()
+    assert [(s.name, s.status, s.hooks) for s in plugins.statuses] == [("odd", "failed", ())]
+    assert not plugins.pm.get_plugins()
+
+
+def test_an_interruption_is_nobodys_fault(module):
+    with pytest.raises(KeyboardInterrupt):
+        Plugins(autoload=False, extra=[module("interrupted_plugin", "raise KeyboardInterrupt")])
+
+
+@pytest.mark.parametrize("name", ["../x", "x/y.py", "", "1x", "a b", "a:b:c", "./my_plugin"])
+def test_what_is_no_modules_name_is_refused(name):
+    with pytest.raises(PluginError, match=r"is no module's name; expected one such as my_plugin, or no:NAME"):
+        Plugins(autoload=False, extra=[name])
+
+
+def test_an_installed_plugin_can_be_named_where_none_is_loaded_by_itself():
+    plugins = Plugins(autoload=False, extra=["top_mean", "executors"])
+    assert [(s.name, s.module, s.distribution) for s in plugins.statuses][0] == ("top_mean", "nharness_top_mean", "nharness-top-mean")
+    assert set(plugins.entries("detectors")) == {"top-mean"}
+
+
+def test_a_hook_that_fails_names_its_plugin(module):
+    body = "from nharness import hookimpl\n@hookimpl\ndef nharness_summary(records): return 1 / 0"
+    plugins = Plugins(autoload=False, extra=[module("dividing_plugin", body), "nharness_top_mean"])
+    with pytest.raises(PluginError, match="plug-in 'dividing_plugin' failed in nharness_summary: ZeroDivisionError: division by zero"):
+        plugins.hook.nharness_summary(records=[])
+
+
+def test_a_modules_own_trouble_is_told(module):
+    name = module("troubled", "raise ValueError('two\\nlines')")
+    with pytest.raises(PluginError, match=r"detector 'troubled:X': cannot import 'troubled:X' \(ValueError: two lines\)"):
+        Plugins(autoload=False).resolve("detectors", f"{name}:X")
+
+
+def test_an_installed_plugin_that_fails_is_listed_and_the_rest_goes_on(module, monkeypatch):
     import nharness.plugins as under_test
 
     bad = EntryPoint("bad", module("broken_plugin2", "import no_such_module"), "nharness")

@@ -20,7 +20,7 @@ from nharness.analysis.effects import Effects, Place
 from nharness.analysis.measurements import BITS_PER_BYTE, Key, Measurement, Paired, columns
 from nharness.analysis.rounding import interval, known, rounded
 from nharness.analysis.significance import Room, benjamini_hochberg, detectable_effect, mcnemar, room_flags
-from nharness.record.cells import Baseline, CellFlag, CellResult, Target, Task
+from nharness.record.cells import NOT_MEASURED, Baseline, CellFlag, CellResult, Target, Task
 
 FEWEST_CLUSTERS = 20
 DETECTABLE_SHARE = 0.1
@@ -122,9 +122,9 @@ def _failed(task: Task, place: Place, context: Context) -> CellResult:
     own, intact = (task.name, target, None, language), (task.name, None, None, language)
     reason = context.reasons.get(own)
     if reason is None and intact not in context.table:
-        reason = f"no baseline: {context.reasons.get(intact, 'it was not measured')}"
+        reason = f"no baseline: {context.reasons.get(intact, NOT_MEASURED)}"
     if reason is None:
-        reason = "it shares no item with its baseline" if own in context.table else "it was not measured"
+        reason = "it shares no item with its baseline" if own in context.table else NOT_MEASURED
     return CellResult(task=task.name, target=target, language=language, status="failed", reason=reason[:2000])
 
 

@@ -35,6 +35,8 @@ CellFlag = Literal[
 ]  # fmt: skip
 
 
+NOT_MEASURED = "it was not measured"
+"""The end of the reason of a cell that the run left out, by selection or because it was stopped."""
 NEURON_DIGEST = "SHA-256 of the neurons' ascending flat indices (int64, little-endian), hexadecimal."
 
 

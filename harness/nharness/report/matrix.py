@@ -13,7 +13,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from nharness.record.cells import CellResult
+from nharness.record.cells import NOT_MEASURED, CellResult
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 
@@ -84,7 +84,7 @@ def _harm(measure: Measure, cell: CellResult) -> float:
 
 
 def _cell(measure: Measure, cell: CellResult | None, scale: float, diagonal: bool) -> Text:  # noqa: FBT001 - drawn bold
-    if cell is None:
+    if cell is None or (cell.reason or "").endswith(NOT_MEASURED):
         return Text("   .    ", style="dim")
     value = measure.value(cell)
     if value is None:
