@@ -25,6 +25,8 @@ from nharness.languages import parse_language
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".parquet")
 LONGEST_FIELD = 1 << 30
+EVERY = "all"
+"""A name of files of all languages, and no more the tag of Allar."""
 NO_DATA = frozenset({"corpus", "readme", "license", "licence", "notice", "copying", "changelog", "dataset_infos"})
 
 
@@ -89,14 +91,14 @@ def _means(piece: str, extra_splits: Sequence[str]) -> bool:
 
 
 def _tag(piece: str) -> str | None:
-    if not re.fullmatch(r"[a-z]{2,3}([-_][A-Z][a-z]{3})?([-_][A-Z]{2})?", piece):
+    if piece == EVERY or not re.fullmatch(r"[a-z]{2,3}([-_][A-Z][a-z]{3})?([-_][A-Z]{2})?", piece):
         return None
     return parse_language(piece) if langcodes.tag_is_valid(piece.replace("_", "-")) else None
 
 
 def _open(path: Path) -> TextIO:
     if path.name.lower().endswith(".gz"):
-        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8", newline="")
+        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")
 
 
@@ -111,24 +113,27 @@ def _json(path: Path, handle: TextIO) -> Iterator[tuple[int, Mapping[str, Any]]]
     if not text.lstrip().startswith("["):
         yield from _json_lines(path, io.StringIO(text))
         return
-    try:
-        rows = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise FileFormatError(f"{path} line {error.lineno}: damaged JSON ({error.msg})") from error
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(_parsed(path, 1, text), start=1):
         if not isinstance(row, dict):
             raise FileFormatError(f"{path} entry {number}: a {type(row).__name__}, expected named columns")
         yield number, row
 
 
 def _json_row(path: Path, number: int, line: str) -> Mapping[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise FileFormatError(f"{path} line {number}: damaged JSON ({error.msg})") from error
+    row = _parsed(path, number, line)
     if not isinstance(row, dict):
         raise FileFormatError(f"{path} line {number}: a {type(row).__name__}, expected named columns")
     return row
+
+
+def _parsed(path: Path, number: int, text: str) -> Any:
+    """Return the JSON value in a text that begins on line `number`."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise FileFormatError(f"{path} line {number + error.lineno - 1}: damaged JSON ({error.msg})") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
+        raise FileFormatError(f"{path} line {number}: JSON that nothing can hold ({str(error)[:60]})") from error
 
 
 def _csv(path: Path, handle: TextIO) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -145,11 +150,12 @@ def _csv(path: Path, handle: TextIO) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _text(path: Path, handle: TextIO) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    del path
     lines = [line.rstrip("\r\n") for line in handle]
     one_a_line = all(line.strip() for line in lines)
     start, paragraph = 1, list[str]()
     for number, line in enumerate([*lines, ""], start=1):
+        if "\0" in line:
+            raise FileFormatError(f"{path} line {number}: a NUL character, so it is no text")
         if line.strip():
             start = start if paragraph else number
             paragraph.append(line)

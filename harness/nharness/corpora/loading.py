@@ -13,7 +13,7 @@ from nharness.corpora.corpus import Corpus
 from nharness.corpora.files import find_tables
 from nharness.corpora.hub import hub_tables, is_saved_dataset, saved_tables
 from nharness.corpora.tables import Columns, assemble
-from nharness.errors import FileFormatError, UnknownNameError
+from nharness.errors import FileFormatError, UnknownNameError, UsageError
 from nharness.languages import parse_languages
 
 Place = Path | Callable[[], Corpus]
@@ -67,7 +67,12 @@ def _local(path: Path, name: str, columns: Columns, splits: Mapping[str, str] | 
     tables = find_tables(path, extra_splits=tuple((splits or {}).values()))
     corpus = assemble(str(manifest.get("name", name)), tables, columns, splits=splits)
     order = manifest.get("languages")
-    return _ordered(corpus, parse_languages(order)) if order else corpus
+    if not order:
+        return corpus
+    try:
+        return _ordered(corpus, parse_languages(order))
+    except (UsageError, TypeError, AttributeError) as error:
+        raise FileFormatError(f"{path / MANIFEST}: languages is no list of language tags ({error})") from error
 
 
 def _ordered(corpus: Corpus, tags: Sequence[str]) -> Corpus:
@@ -82,7 +87,7 @@ def _ordered(corpus: Corpus, tags: Sequence[str]) -> Corpus:
 def _manifest(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FileFormatError(f"{path}: damaged, expected a JSON object with name and languages ({error})") from error
     if not isinstance(document, dict):
         raise FileFormatError(f"{path}: a {type(document).__name__}, expected a JSON object with name and languages")

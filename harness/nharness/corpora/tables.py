@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -122,13 +123,19 @@ def _tag(where: str, row: Mapping[str, Any], column: str) -> str:
 
 def _reader(language: str, tables: Sequence[Table], columns: Columns, half: str | None) -> Reader:
     def read() -> Iterator[Document]:
-        number = 0
+        number, seen = 0, set[str]()
         for table in tables:
             for where, row in table.rows():
                 if table.language is None and _tag(where, row, _language_column(where, row, columns)) != language:
                     continue
                 document = _document(where, row, columns, number)
                 number += 1
+                if document is not None and document.id in seen:
+                    raise CorpusError(
+                        f"{where}: id {document.id!r} is there twice in language {language!r}; expected an id of its "
+                        "own for every document, or another column for it (id_column)"
+                    )
+                seen.update([document.id] if document is not None else ())
                 if document is not None and (half is None or in_detect_half(document) == (half == "detect")):
                     yield document
 
@@ -141,10 +148,20 @@ def _document(where: str, row: Mapping[str, Any], columns: Columns, number: int)
         return None
     if not isinstance(text, str):
         raise CorpusError(f"{where}: column {columns.text!r} holds a {type(text).__name__}, expected text")
-    document = Document(id=_optional(where, row, columns.id, "id") or f"row-{number:08d}", text=text)
+    name = _optional(where, row, columns.id, "id") or f"row-{number:08d}"
+    _refuse_halves(where, text=text, prompt=prompt, id=name, source=source)
+    document = Document(id=name, text=text)
     source, prompt = (_optional(where, row, given, name) for given, name in
                       ((columns.source, "source"), (columns.prompt, "prompt")))  # fmt: skip
     return replace(document, source=source, prompt=prompt) if text.strip() else None
+
+
+def _refuse_halves(where: str, **parts: str) -> None:
+    """Raise `CorpusError` for half of a surrogate pair, as a broken escape leaves it."""
+    for part, text in parts.items():
+        found = re.search(r"[\ud800-\udfff]", text)
+        if found:
+            raise CorpusError(f"{where}: the {part} holds {found[0]!r}, half of a surrogate pair; expected whole text")
 
 
 def _optional(where: str, row: Mapping[str, Any], given: str | None, usual: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nharness.corpora import SPLITS
 from nharness.errors import NothingCollectedError, PluginError
 from nharness.plugins import Plugins
 from nharness.run.cells import Cell
@@ -38,6 +39,13 @@ def _modified(plan: Plan, plugins: Plugins) -> Plan:
     if not cells:
         raise NothingCollectedError(f"plug-ins dropped all {len(known)} cells (nharness_collection_modify)")
     return plan.narrowed(cells)
+
+
+def check_text(resolved: Resolved) -> None:
+    """Raise `CorpusError` for a language without a document in one of the splits, before a model is loaded."""
+    for split in SPLITS:
+        for language in resolved.languages:
+            next(resolved.corpus.documents(language, split))
 
 
 def described_plan(resolved: Resolved, plan: Plan) -> Collected:

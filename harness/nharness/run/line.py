@@ -14,7 +14,7 @@ from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.cells import Cell, CellOutcome
 from nharness.run.claims import ClaimResult, check_claims
-from nharness.run.collection import collected, described_plan
+from nharness.run.collection import check_text, collected, described_plan
 from nharness.run.controls import ControlSampler
 from nharness.run.detected import Detected, detect
 from nharness.run.evaluated import Evaluation
@@ -77,6 +77,7 @@ def run(
     for text in resolved.warnings:
         listen(Noted("warning", text))
 
+    check_text(resolved)
     worker = load_worker(resolved, listen)
     with closing(_executor(request, resolved, worker)) as executor:
         recorded = record_evidence(worker, needs_of(resolved), store, listen, executor)

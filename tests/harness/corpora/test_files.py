@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nharness.corpora import Columns, load_corpus, overlap
-from nharness.errors import CorpusError, FileFormatError, UnknownNameError
+from nharness.errors import CorpusError, FileFormatError, UnknownNameError, UsageError
 
 TEXTS = {"en": ["one text", 'a "quoted", second\ttext', "third"], "zh": ["第一", "第二", "第三"], "de": ["eins", "zwei", "drei"]}
 XCOPA = Path(__file__).parents[3] / "../shared/data/xcopa"
@@ -237,3 +237,60 @@ def test_real_files_with_split_and_language_in_their_names():
     for language in corpus.languages:
         assert len(texts(corpus, language, "detect")) == 100
         assert len(texts(corpus, language, "eval")) == 500
+
+
+GOOD = "\n".join(json.dumps({"id": f"d{number}", "text": f"hello {number}"}) for number in range(6))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("en.jsonl", b'{"text": "a\\ud800b"}', "en.jsonl line 1: the text holds '\\ud800', half of a surrogate pair"),
+        ("en.jsonl", b'{"id": "\\udfff", "text": "a"}', "en.jsonl line 1: the id holds '\\udfff', half of a surrogate pair"),
+        ("en.jsonl", b'{"text": "a", "prompt": "\\udfff"}', "en.jsonl line 1: the prompt holds '\\udfff', half"),
+        ("en.jsonl", f"{GOOD}\n{GOOD}".encode(), "en.jsonl line 7: id 'd0' is there twice in language 'en'"),
+        ("en.jsonl", b'{"txt": "a"}', "en.jsonl line 1: no column 'text'; did you mean 'txt'?"),
+        ("en.jsonl", b'{"text": 5}', "en.jsonl line 1: column 'text' holds a int, expected text"),
+        ("en.jsonl", b'{"text": ' + b"[" * 100_000, "en.jsonl line 1: JSON that nothing can hold"),
+        ("en.jsonl", b'\n{"id": 1' + b"0" * 5000 + b', "text": "x"}', "en.jsonl line 2: JSON that nothing can hold"),
+        ("en.json", b"[" * 100_000, "en.json line 1: JSON that nothing can hold"),
+        ("en.jsonl", bytes(range(256)), "en.jsonl: not UTF-8 text after line 0"),
+        ("en.jsonl", GOOD.encode("utf-16"), "en.jsonl: not UTF-8 text after line 0"),
+        ("en.txt", b"one\n\ntw\0o\n", "en.txt line 3: a NUL character, so it is no text"),
+        ("en.jsonl.gz", b"no archive", "en.jsonl.gz: damaged or truncated gzip file"),
+        ("part.jsonl", GOOD.encode(), "part.jsonl line 1: neither the name nor a column says the language"),
+        ("all.jsonl", b'{"text": "a", "lang": null}', "row "),
+        ("corpus.json", b'{"languages": "xx"}', "corpus.json: languages is no list of language tags (unknown language 'xx'"),
+        ("corpus.json", b'{"languages": 5}', "corpus.json: languages is no list of language tags"),
+        ("corpus.json", b"[" * 100_000, "corpus.json: damaged, expected a JSON object"),
+    ],
+)
+def test_trouble_is_told_in_one_sentence_with_its_place(tmp_path, name, content, message):
+    (tmp_path / "de.jsonl").write_text(GOOD)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        load_corpus(tmp_path).fingerprint  # noqa: B018 - reads all of it
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["en.jsonl", "en.jsonl.gz"])
+@pytest.mark.parametrize("change", [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n"), lambda text: text + "\n\n"])
+def test_marks_and_line_ends_of_other_systems_change_nothing(tmp_path, name, change):
+    content = change(GOOD).encode()
+    for folder, raw in (("a", GOOD.encode()), ("b", content)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(gzip.compress(raw) if name.endswith("gz") else raw)
+    assert load_corpus(tmp_path / "a").fingerprint == load_corpus(tmp_path / "b").fingerprint
+
+
+def test_a_file_of_all_languages_says_them_in_a_column(tmp_path):
+    write(tmp_path / "all.jsonl", [{"text": f"text {number}", "lang": "en" if number % 2 else "de"} for number in range(12)])
+    assert set(load_corpus(tmp_path).languages) == {"de", "en"}
+
+
+def test_the_same_id_in_two_languages_is_a_translation(tmp_path):
+    for tag in ("en", "de"):
+        (tmp_path / f"{tag}.jsonl").write_text(GOOD)
+    corpus = load_corpus(tmp_path)
+    assert [d.id for d in corpus.documents("en", "eval")] == [d.id for d in corpus.documents("de", "eval")]
