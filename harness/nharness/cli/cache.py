@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nharness.errors import UsageError
+from nharness.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from nharness.run.store import Store
@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Show or prune; exit code 0."""
+    from nharness.run.store import KINDS
+
+    for kind in arguments.kind:
+        if kind not in KINDS:
+            raise UnknownNameError("kind of entry", kind, KINDS)
     stores = stores_of(arguments.folders)
     if arguments.action == "prune" and arguments.older_than is None:
         raise UsageError("prune needs --older-than DAYS; 0 removes everything")

@@ -1,4 +1,4 @@
-"""`nharness run --collect-only`: the tree of cells, their number and their cost."""
+"""`nharness run --collect-only` and `nharness plan`: the tree of cells, their number and their cost."""
 
 from __future__ import annotations
 
@@ -7,18 +7,37 @@ import json
 
 from nharness.plugins import Plugins
 from nharness.run.collection import collected, estimated_tokens
+from nharness.run.plan import Plan
 from nharness.run.shards import part_of, read_part
 from nharness.spec import RunSpec
 
 
 def collect(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespace) -> int:
     """Print what a run would do; run nothing."""
-    resolved, plan = collected(spec, plugins, arguments.expression)
-    plan = part_of(plan, read_part(arguments.shard)) if arguments.shard else plan
-    tokens = estimated_tokens(resolved.spec, plan)
+    collect_runs({"": spec}, plugins, arguments)
+    return 0
+
+
+def collect_runs(runs: dict[str, RunSpec], plugins: Plugins, arguments: argparse.Namespace) -> None:
+    """Print what several runs would do, each under its heading; run nothing."""
+    found = []
+    for heading, spec in runs.items():
+        resolved, whole = collected(spec, plugins, arguments.expression)
+        plan = part_of(whole, read_part(arguments.shard)) if arguments.shard else whole
+        tokens = estimated_tokens(resolved.spec, plan)
+        found.append({"cells": [cell.id for cell in plan.cells], "forward_tokens": tokens})
+        if not arguments.json:
+            if heading:
+                print(f"\n{heading}")
+            _print_tree(plan, arguments)
+            part = f"part {arguments.shard} of {len(whole.cells)} cells: " if arguments.shard else ""
+            print(f"{part}{_size(plan)}, at most {tokens:,} forward tokens")
     if arguments.json:
-        print(json.dumps({"cells": [cell.id for cell in plan.cells], "forward_tokens": tokens}, indent=1))
-        return 0
+        several = [{"run": heading, **each} for heading, each in zip(runs, found, strict=True)]
+        print(json.dumps(several if all(runs) else found[0], indent=1))
+
+
+def _print_tree(plan: Plan, arguments: argparse.Namespace) -> None:
     for edition, cells in plan.by_edition().items():
         if arguments.quiet == 0 and (edition is None or edition.control is None or arguments.verbose):
             print(f"{edition.id if edition else 'baseline'}")
@@ -27,6 +46,8 @@ def collect(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespace) -> i
                 by_task.setdefault(cell.task, []).append(cell.language)
             for task, languages in by_task.items():
                 print(f"  {task}[{','.join(languages)}]")
+
+
+def _size(plan: Plan) -> str:
     controls = sum(cell.edition is not None and cell.edition.control is not None for cell in plan.cells)
-    print(f"{len(plan.cells)} cells ({controls} controls, drawn as far as needed), at most {tokens:,} forward tokens")
-    return 0
+    return f"{len(plan.cells)} cells ({controls} controls, drawn as far as needed)"

@@ -1,24 +1,41 @@
 """Join the run folders of a run's parts, name the cells that none of them has, and write the records.
 
-Parts that were run with --store keep their products there: name that folder too. Nothing is evaluated. With cells
-missing the exit code is 1, and the records say which cells they lack.
+Parts that were run with --store keep their products there: name that folder too. Nothing is evaluated, so that another
+device will do. With cells missing the exit code is 1; every one is named with the part that should have it, and the
+records say which cells they lack.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nharness.cli import settings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
+from nharness.record.sources import Study
+from nharness.run.shards import Part, read_part
 from nharness.spec import RunSpec
 
 RUN_DEFAULTS = {
-    "expression": "", "last_failed": False, "maxfail": 0, "workers": 1, "executor_args": None, "ray_address": None,
-    "shard": None, "log_json": None, "durations": 0,
+    "last_failed": False, "maxfail": 0, "workers": 1, "ray_address": None, "shard": None, "log_json": None,
+    "durations": None, "store": None, "executor": "nharness.run.executor:StoredExecutor",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What run folders have in common: specification, study, -k, by what they were made; and which parts they are."""
+
+    spec: RunSpec
+    study: Study | None
+    expression: str
+    identity: Mapping[str, Any] | None
+    parts: tuple[Part, ...]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,15 +54,20 @@ def execute(arguments: argparse.Namespace) -> int:
     from nharness.cli.session import run_and_report
     from nharness.run.store import Store
 
-    spec = common_spec(arguments.folders)
+    found = common_parts(arguments.folders)
+    if arguments.out.resolve() in {folder.resolve() for folder in arguments.folders}:
+        raise UsageError(f"--out {arguments.out} is one of the folders to join; expected another one")
     whole = Store(arguments.out / "store")
     holding = [folder for folder in arguments.folders if not _kept_elsewhere(folder)]
     for store in stores_of(holding) if holding else []:
         store.copy_into(whole)
     for name, value in RUN_DEFAULTS.items():
         setattr(arguments, name, value)
-    arguments.store, arguments.executor = None, "nharness.run.executor:StoredExecutor"
-    return run_and_report(spec, load_plugins(arguments), arguments, out=arguments.out)
+    arguments.expression = found.expression
+    arguments.executor_args = {
+        "identity": found.identity, "parts": found.parts, "expression": found.expression
+    }  # fmt: skip
+    return run_and_report(found.spec, load_plugins(arguments), arguments, out=arguments.out, study=found.study)
 
 
 def _kept_elsewhere(folder: Path) -> bool:
@@ -53,20 +75,41 @@ def _kept_elsewhere(folder: Path) -> bool:
     return (folder / "run.json").is_file() and not (folder / "store").is_dir()
 
 
-def common_spec(folders: list[Path]) -> RunSpec:
-    """Return the one specification of all run folders; raises `UsageError` naming the first that differs."""
-    found: tuple[Path, RunSpec] | None = None
-    for folder in folders:
-        path = folder / "run.json"
-        if not path.is_file():
-            continue
-        try:
-            spec = settings.checked(json.loads(path.read_text(encoding="utf-8"))["spec"])
-        except (ValueError, KeyError) as error:
-            raise UsageError(f"{path}: damaged ({error})") from error
-        if found is not None and spec != found[1]:
-            raise UsageError(f"{folder} holds a run of another specification than {found[0]}; join parts of one run")
-        found = found or (folder, spec)
-    if found is None:
+def common_parts(folders: list[Path]) -> Parts:
+    """Return what all run folders are parts of; raises `UsageError` naming the first that does not belong with it."""
+    found = {folder: _read(folder / "run.json") for folder in folders if (folder / "run.json").is_file()}
+    if not found:
         raise UsageError(f"none of {', '.join(map(str, folders))} holds a run (no run.json)")
-    return found[1]
+    first, begun = next(iter(found.items()))
+    shards = {folder: read_part(each["part"]["shard"]) for folder, each in found.items() if each.get("part")}
+    identities = {f: _read(f / "identity.json") for f in found if (f / "identity.json").is_file()}
+    for folder, each in found.items():
+        if each["spec"] != begun["spec"]:
+            raise UsageError(f"{folder} holds a run of another specification than {first}; join parts of one run")
+        if _cut(each) != _cut(begun):
+            raise UsageError(f"{folder} is cut otherwise than {first} (--shard, -k); join parts of one run")
+    for folder, identity in identities.items():
+        for name, value in next(iter(identities.values())).items():
+            if identity.get(name) != value:
+                raise UsageError(
+                    f"{folder} was run with {name} {identity.get(name)}, {next(iter(identities))} with {value}; join "
+                    "parts that were run alike"
+                )
+    return Parts(
+        settings.checked(begun["spec"]), Study(**begun["study"]) if begun.get("study") else None,
+        (begun.get("part") or {}).get("expression", ""), next(iter(identities.values()), None), tuple(shards.values()),
+    )  # fmt: skip
+
+
+def _cut(begun: Mapping[str, Any]) -> tuple[int, str]:
+    """Return into how many parts a run was cut, and the cells that these are of."""
+    part = begun.get("part")
+    return (read_part(part["shard"]).of, part["expression"]) if part else (1, "")
+
+
+def _read(path: Path) -> Any:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return {**document, "spec": document["spec"]} if path.name == "run.json" else document
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{path}: damaged ({error})") from error

@@ -1,4 +1,4 @@
-"""Show the cells of a run, or of one part of it: `nharness plan --detector lape --shard 2/5`.
+"""Show the cells of a run or a study, or of one part of it: `nharness plan --detector lape --shard 2/5`.
 
 The parts of a run are what a job array runs: `nharness run ... --shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT
 --out part-$SLURM_ARRAY_TASK_ID`, with array indices from 1; `nharness collect part-* --out whole` joins them.
@@ -11,11 +11,13 @@ from pathlib import Path
 
 from nharness.cli import options, settings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
+from nharness.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a specification and of selection."""
     options.add_options(parser)
+    parser.add_argument("--study", type=Path, metavar="FILE", help="a TOML file that names all of it")
     parser.add_argument("-k", dest="expression", default="", metavar="EXPR", help="only cells whose id matches")
     parser.add_argument("--shard", metavar="I/N", help="only part I of N")
     parser.add_argument("-q", dest="quiet", action="count", default=0, help="numbers only")
@@ -26,8 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the plan; run nothing."""
-    spec = settings.build_spec({**settings.configured(Path.cwd())[0], **options.given(arguments)})
-    plugins = load_plugins(arguments)
+    given = options.given(arguments)
+    if arguments.study is not None:
+        if given:
+            raise UsageError(f"--study says everything that is run; leave out --{next(iter(given))}")
+        from nharness.cli.study import run_study
+
+        arguments.collect_only = True
+        return run_study(arguments.study, load_plugins(arguments), arguments)
+    spec = settings.build_spec({**settings.configured(Path.cwd())[0], **given})
     from nharness.cli.collect import collect
 
-    return collect(spec, plugins, arguments)
+    return collect(spec, load_plugins(arguments), arguments)

@@ -16,7 +16,6 @@ from rich.console import Console
 
 from nharness.cli.display import JsonDisplay, PlainDisplay, both
 from nharness.cli.live import LiveDisplay
-from nharness.cli.options import pairs
 from nharness.cli.records_shown import show_judged, show_record
 from nharness.errors import InterruptedRun
 from nharness.plugins import Plugins
@@ -58,7 +57,7 @@ def run_and_report(
         try:
             result = run(request, plugins, listen=listen, stop=stop)
         except (InterruptedRun, KeyboardInterrupt) as error:
-            again = shlex.join(["nharness", "run", "--resume", "--out", str(out), *_same_way(arguments)])
+            again = shlex.join(_going_on(arguments, out))
             raise InterruptedRun(f"interrupted; what was done is kept, go on with: {again}") from error
     if arguments.json:
         print(json.dumps(_as_json(result), indent=1))
@@ -67,19 +66,35 @@ def run_and_report(
     return result.exit_code
 
 
+def _going_on(arguments: argparse.Namespace, out: Path) -> list[str]:
+    """Return the command that goes on with an interrupted run, or with the study that it is one run of."""
+    if arguments.command_line.startswith("nharness collect "):
+        return shlex.split(arguments.command_line)
+    study = getattr(arguments, "study", None)
+    where = ["--study", str(study)] if study else ["--resume"]
+    base = arguments.out if study else out
+    return ["nharness", "run", *where, *(["--out", str(base)] if base else []), *_same_way(arguments)]
+
+
 def _same_way(arguments: argparse.Namespace) -> list[str]:
     """Return the options that a resumed run needs beside its folder to go the same way."""
+    executor_args = ",".join(f"{name}={value}" for name, value in arguments.executor_args.items())
     given = {
         "-k": arguments.expression, "--shard": arguments.shard, "--store": arguments.store,
         "--executor": None if arguments.executor == "local" else arguments.executor,
-        "--executor-args": arguments.executor_args, "--ray-address": arguments.ray_address,
-        "--workers": None if arguments.workers == 1 else arguments.workers,
+        "--executor-args": executor_args, "--ray-address": arguments.ray_address,
+        "--workers": None if arguments.workers == 1 else arguments.workers, "--maxfail": arguments.maxfail,
     }  # fmt: skip
-    return [part for name, value in given.items() if value for part in (name, str(value))]
+    switches = {"--lf": arguments.last_failed, "--strict-plugins": arguments.strict_plugins}
+    return [
+        *(part for name, value in given.items() if value for part in (name, str(value))),
+        *(part for name in arguments.plugins for part in ("-p", name)),
+        *(name for name, value in switches.items() if value),
+    ]
 
 
 def _executor_options(arguments: argparse.Namespace) -> dict[str, object]:
-    found = pairs(arguments.executor_args or "")
+    found = dict(arguments.executor_args)
     return found if arguments.ray_address is None else {**found, "address": arguments.ray_address}
 
 
@@ -120,7 +135,10 @@ def _display(arguments: argparse.Namespace, verbosity: int) -> Iterator[Listener
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C finish the running cell and the second stop at once; yield what tells whether one came."""
+    """Let the first Ctrl-C finish the running cell and the second stop at once; yield what tells whether one came.
+
+    SIGTERM, by which schedulers announce that a machine is taken away, is heard as Ctrl-C is.
+    """
     asked: list[int] = []
 
     def interrupt(number: int, _frame: object) -> None:
@@ -129,11 +147,12 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         asked.append(number)
         print("\nfinishing the cell that is running; Ctrl-C again stops at once", file=sys.stderr)
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: bool(asked)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _print_result(result: RunResult, plugins: Plugins, durations: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nharness.cli.collect import collect
+from nharness.cli.collect import collect_runs
 from nharness.plugins import Plugins
 from nharness.record.sources import Study
 from nharness.run.folder import file_stem
@@ -17,7 +17,8 @@ def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> in
     """Run or, with `--collect-only`, price every run; return the worst exit code."""
     study = load_study(path)
     if arguments.collect_only:
-        return max(_collect(study, place, plugins, arguments) for place in range(len(study.runs)))
+        collect_runs({_heading(study, place): spec for place, spec in enumerate(study.runs)}, plugins, arguments)
+        return 0
     from nharness.cli.session import DEFAULT_OUT, run_and_report
 
     base = arguments.out or DEFAULT_OUT / file_stem(study.name)
@@ -33,11 +34,6 @@ def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> in
 def run_name(place: int, spec: RunSpec) -> str:
     """Return the folder name of one run of a study."""
     return file_stem(f"{place + 1:02d}", Path(spec.model.name).name, Path(spec.corpus.name).stem, "+".join(spec.kinds))
-
-
-def _collect(study: StudyFile, place: int, plugins: Plugins, arguments: argparse.Namespace) -> int:
-    print(f"\n{_heading(study, place)}")
-    return collect(study.runs[place], plugins, arguments)
 
 
 def _heading(study: StudyFile, place: int) -> str:

@@ -76,6 +76,15 @@ class LmEvalBridge:
                 max_length=self.options.max_length, softmax_dtype=SOFTMAX_DTYPE,
             )  # fmt: skip
 
+    @property
+    def batch_size(self) -> int:
+        """Requests of one forward pass; may be set when memory runs out."""
+        return int(self._lm.batch_size)
+
+    @batch_size.setter
+    def batch_size(self, size: int) -> None:
+        self._lm.batch_size_per_gpu = size
+
     def measure(self, spec: TaskSpec, *, ids: Sequence[str] | None = None) -> TaskResult:
         """Return the task's items, in its order; with `ids`, those of an earlier result alone.
 

@@ -60,7 +60,7 @@ class CellOutcome:
     edited_activations: activations (tokens x neurons) that the edit reached, 0 for the baseline only.
     tokens: forward tokens the cell cost. reused: taken from the store. noise_floor: of a baseline, by how much another
     batch size changes the metric, in its unit. available: items there are where a cell may stop before the last, and
-    spared the tokens of those it left out.
+    spared the tokens of those it left out. note: what a user should know of how it was computed, "" for nothing.
     """
 
     status: Literal["passed", "failed", "skipped"]
@@ -74,6 +74,7 @@ class CellOutcome:
     noise_floor: float | None = None
     available: int | None = None
     spared: int = 0
+    note: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return the outcome as the store keeps it; items by column, since there are many."""
@@ -83,7 +84,7 @@ class CellOutcome:
             "values": {name: [item.values.get(name) for item in self.items] for name in names},
             "edited_activations": self.edited_activations, "tokens": self.tokens, "seconds": self.seconds,
             "backend": self.backend, "noise_floor": self.noise_floor,
-            "available": self.available, "spared": self.spared,
+            "available": self.available, "spared": self.spared, "note": self.note,
         }  # fmt: skip
 
     @classmethod
@@ -100,4 +101,5 @@ class CellOutcome:
             "passed", items, document["edited_activations"], document["tokens"], document["seconds"],
             reused=reused, backend=document["backend"], noise_floor=document["noise_floor"],
             available=document.get("available"), spared=document.get("spared", 0),
+            note=document.get("note", ""),
         )  # fmt: skip

@@ -11,7 +11,7 @@ from nharness.errors import InterruptedRun, NharnessError
 from nharness.plugins import Plugins
 from nharness.run.cells import Cell, CellOutcome, Edition
 from nharness.run.control_rounds import ControlRounds
-from nharness.run.events import CellFinished, Listener, StageAdvanced, StageFinished, StageStarted
+from nharness.run.events import CellFinished, Listener, Noted, StageAdvanced, StageFinished, StageStarted
 from nharness.run.executor import Executor
 from nharness.run.jobs import Before, Done, Job, changes_digest, stored
 from nharness.run.plan import Plan
@@ -40,6 +40,7 @@ class Evaluation:
     maxfail: int = 0
     every_draw: bool = False
     outcomes: dict[Cell, CellOutcome] = field(default_factory=dict)
+    _noted: set[str] = field(default_factory=set)
 
     def run(self, prepared: Prepared) -> None:
         """Evaluate baselines and targets, then as many control draws as decisions need.
@@ -67,10 +68,10 @@ class Evaluation:
         self.listen(StageFinished(STAGE, sum(o.seconds for o in done if not o.reused), reused == len(done), summary))
 
     def _refuse_idle_edits(self) -> None:
-        """Fail the cells of an edition that changed no value in any of its languages: nothing was deactivated."""
+        """Fail the cells of an edition that changed no value of any item in any language: nothing was deactivated."""
         for edition, cells in self.plan.by_edition().items():
-            changes = [self._rounds.change(cell) for cell in cells if edition and edition.control is None]
-            if changes and all(change == 0 for change in changes):
+            moved = [self._rounds.moved(cell) for cell in cells if edition and edition.control is None]
+            if False in moved and True not in moved:
                 reason = "the edit changed no value in any language, so it deactivated nothing that matters"
                 for cell in cells:
                     self._finish(Done(cell, "", replace(self.outcomes[cell], status="failed", reason=reason, items=())))
@@ -90,12 +91,14 @@ class Evaluation:
             if self._given_up():
                 return
             jobs += self._job(edition, cells, prepared)
+        if jobs and self.stop():
+            raise InterruptedRun("stopped before the next cell")
         for done in self.executor.run(self._announced(jobs)):
-            if done.outcome.status == "passed":
-                self.store.put("cells", done.key, done.outcome.document())
-            self._finish(done)
+            self._keep(done)
             if self.stop():
-                raise InterruptedRun("stopped after the cell that was running")
+                for late in self.executor.finish():
+                    self._keep(late)
+                raise InterruptedRun("stopped after the cells that were running")
             if self._given_up():
                 return
 
@@ -111,7 +114,7 @@ class Evaluation:
         digest = changes_digest(changes, corpus=self.worker.resolved.corpus.fingerprint)
         missing = []
         for cell in cells:
-            key = self.worker.key(cell, digest)
+            key = self.worker.key(cell, digest, self.executor.identity)
             found = stored(self.store, key)
             if found is None:
                 missing.append((cell, key))
@@ -144,6 +147,15 @@ class Evaluation:
             for cell in job.cells:
                 self.plugins.hook.nharness_cell_started(cell=cell)
             yield job
+
+    def _keep(self, done: Done) -> None:
+        """Put a cell that was evaluated into the store, and finish it."""
+        if done.outcome.status == "passed":
+            self.store.put("cells", done.key, done.outcome.document())
+        if done.outcome.note and done.outcome.note not in self._noted:
+            self._noted.add(done.outcome.note)
+            self.listen(Noted("warning", f"{done.cell.id}: {done.outcome.note}"))
+        self._finish(done)
 
     def _finish(self, done: Done) -> None:
         self.outcomes[done.cell] = done.outcome

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nharness.atomic import check_writable, write_json
 from nharness.errors import NothingCollectedError, UsageError
+from nharness.record.sources import Study
 from nharness.run.cells import Cell
 from nharness.run.plan import Plan
+from nharness.run.request import RunRequest
+from nharness.run.shards import read_part
 from nharness.spec import RunSpec
 
 
@@ -26,21 +30,39 @@ class RunFolder:
         """Where records and the files beside them lie."""
         return self.path / "records"
 
-    def begin(self, spec: RunSpec, command: str) -> str:
+    def begin(self, request: RunRequest, spec: RunSpec) -> RunRequest:
         """Write down what is run; raises `OutputError` for a folder that cannot be written, `UsageError` if taken.
 
-        A folder belongs to one specification: going on with it is free, another one needs another folder. Returns the
-        command that the run was begun with.
+        A folder belongs to one specification, and to one part of it if it was begun with one: going on is free,
+        anything else needs another folder. Returns the request with the command, study and part the run was begun with.
         """
         check_writable(self.path)
         before = self._read("run.json")
-        document = {"spec": spec.model_dump(mode="json"), "command": command}
-        if before is not None and before.get("spec") != document["spec"]:
+        document = {"spec": spec.model_dump(mode="json"), "command": request.command}
+        if before is None:
+            if request.study is not None:
+                document["study"] = request.study.model_dump(mode="json")
+            if request.shard is not None:
+                document["part"] = {"shard": str(request.shard), "expression": request.expression}
+            write_json(self.path / "run.json", document)
+            return request
+        if before.get("spec") != document["spec"]:
             raise UsageError(f"{self.path} holds a run of another specification; choose another --out")
-        if before is not None:
-            return str(before["command"])
-        write_json(self.path / "run.json", document)
-        return command
+        study, part = before.get("study"), before.get("part")
+        begun = replace(
+            request, command=str(before["command"]), study=request.study or (Study(**study) if study else None)
+        )
+        if part is None:
+            return begun
+        asked = {"shard": str(request.shard or part["shard"]), "expression": request.expression}
+        if asked != part:
+            chosen = f" of -k {part['expression']!r}" if part["expression"] else ""
+            raise UsageError(f"{self.path} holds part {part['shard']}{chosen}; choose another --out for other cells")
+        return replace(begun, shard=read_part(part["shard"]))
+
+    def remember_identity(self, identity: Mapping[str, Any]) -> None:
+        """Keep what model and software the run's numbers are made by, for `nharness collect`."""
+        write_json(self.path / "identity.json", dict(identity))
 
     def remember_failed(self, cells: Sequence[Cell]) -> None:
         """Keep the ids of failed cells for `--lf`."""

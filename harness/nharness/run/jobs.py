@@ -61,9 +61,9 @@ def neurons_digest(flat: NDArray[np.int64]) -> str:
     return hashlib.sha256(np.sort(flat).astype("<i8").tobytes()).hexdigest()
 
 
-def cell_key(identity: dict[str, Any], digest: str, evaluation: dict[str, Any]) -> str:
+def cell_key(identity: Mapping[str, Any], digest: str, evaluation: dict[str, Any]) -> str:
     """Return a cell's content key from the model's identity, the changes and what is evaluated."""
-    return content_key(stage="cell", model=identity, changes=digest, evaluation=evaluation)
+    return content_key(stage="cell", model=dict(identity), changes=digest, evaluation=evaluation)
 
 
 def stored(store: Store, key: str) -> CellOutcome | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nharness.detector import Need
-from nharness.errors import NharnessError
+from nharness.errors import InterruptedRun, NharnessError
 from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.cells import Cell, CellOutcome
@@ -17,8 +17,9 @@ from nharness.run.claims import ClaimResult, check_claims
 from nharness.run.collection import check_text, collected, described_plan
 from nharness.run.controls import ControlSampler
 from nharness.run.detected import Detected, detect
+from nharness.run.evaluated import STAGE as EVALUATE
 from nharness.run.evaluated import Evaluation
-from nharness.run.events import Listener, Noted, StageFinished, StageStarted, ignore
+from nharness.run.events import Event, Listener, Noted, StageAdvanced, StageFinished, StageStarted, ignore
 from nharness.run.executor import Executor, LocalExecutor
 from nharness.run.folder import RunFolder
 from nharness.run.judged import Judged
@@ -65,9 +66,10 @@ def run(
     until then is in the store, and the same request goes on from there.
     """
     started = time.perf_counter()
+    make = _executor(request, plugins)
     resolved, plan = collected(request.spec, plugins, request.expression)
     folder = RunFolder(request.out)
-    request = replace(request, command=folder.begin(resolved.spec, request.command))
+    request = folder.begin(request, resolved.spec)
     if request.last_failed:
         plan = folder.last_failed(plan)
     plan = part_of(plan, request.shard) if request.shard else plan
@@ -79,7 +81,9 @@ def run(
 
     check_text(resolved)
     worker = load_worker(resolved, listen)
-    with closing(_executor(request, resolved, worker)) as executor:
+    listen = _stopping(listen, stop)
+    with closing(make(worker, request.workers, request.executor_options)) as executor:
+        folder.remember_identity(executor.identity)
         recorded = record_evidence(worker, needs_of(resolved), store, listen, executor)
         recorded = measure_losses(worker, resolved.detectors, recorded, store, listen=listen, stop=stop)
         detected = detect(resolved.detectors, recorded, listen)
@@ -92,7 +96,8 @@ def run(
             evaluation.run(prepared)
         finally:
             folder.remember_failed(evaluation.failed)
-    if worker.checksum() != before:
+        altered = worker.checksum() != before or executor.altered()
+    if altered:
         raise NharnessError("the model's parameters are not what they were before the edits; no record was written")
     if request.last_failed:
         listen(Noted("note", "records are left as they are; run again without --lf to write them whole"))
@@ -139,9 +144,20 @@ def _prepare(resolved: Resolved, recorded: Recorded, detected: Mapping[str, Dete
     return Prepared(resolved.spec, recorded, detections, resolved.interventions, sampler)
 
 
-def _executor(request: RunRequest, resolved: Resolved, worker: Worker) -> Executor:
-    if request.executor == "local":
-        return LocalExecutor(worker)
-    kind = resolved.plugins.resolve("executors", request.executor)
-    made: Executor = kind(worker, request.workers, request.executor_options)
-    return made
+def _executor(request: RunRequest, plugins: Plugins) -> type[Executor]:
+    """Return what does the work; raises `UsageError` for a name, options or number of workers that cannot be."""
+    local = request.executor == "local"
+    kind: type[Executor] = LocalExecutor if local else plugins.resolve("executors", request.executor)
+    kind.check(request.workers, request.executor_options)
+    return kind
+
+
+def _stopping(listen: Listener, stop: Callable[[], bool]) -> Listener:
+    """Return a listener that ends the run when `stop` says so, but in evaluation, which ends its cells first."""
+
+    def heard(event: Event) -> None:
+        listen(event)
+        if isinstance(event, StageAdvanced) and event.stage != EVALUATE and stop():
+            raise InterruptedRun(f"stopped in stage {event.stage}")
+
+    return heard

@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from nharness.errors import CellError
 from nharness.evaluation.items import Item, bits_per_byte
 from nharness.evaluation.perplexity import PerplexityEngine
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Measurer:
-    """Measures tasks on one loaded model, edited or not; halves its batches when memory runs out."""
+    """Measures tasks on one loaded model, edited or not, in batches that can be halved when memory runs out."""
 
     def __init__(self, loaded: LoadedModel, spec: RunSpec) -> None:
         self._loaded, self._spec = loaded, spec
@@ -36,10 +34,11 @@ class Measurer:
             policy=default_policy(loaded.model.config, loaded.tokenizer, window=spec.model.max_length),
             batch_tokens=None if asked == "auto" else asked,
         )  # fmt: skip
+        self._notes: dict[str, str] = {}
 
     def describe(self, task: TaskSpec) -> dict[str, Any]:
         """Return everything about a task's measurement that can change a number, the text and the model left out."""
-        described: dict[str, Any] = {"task": asdict(task)}
+        described: dict[str, Any] = {"task": {**asdict(task), "include_path": ""}}  # its content counts, as "files"
         if task.kind == "generation":
             return described
         if task.kind == "perplexity":
@@ -59,14 +58,30 @@ class Measurer:
     def measure(self, task: TaskSpec, text: LanguageText | None) -> tuple[Sequence[Item], int]:
         """Return the items of a task and the forward tokens they cost.
 
-        Raises `CellError` when the model's numbers are not finite; out of memory is tried again at half the batch.
+        Raises `CellError` when the model's numbers are not finite, `torch.OutOfMemoryError` when memory runs out.
         """
         if task.kind == "perplexity" and text is not None:
-            return self._perplexity(text), text.tokens
+            return self.engine.score(text.documents), text.tokens
         if task.kind == "lm-eval":
             result = self._lm_eval.measure(task)
             return result.items, result.tokens
         raise CellError(f"task {task.id} has no evaluation text")
+
+    def halve(self, kind: str) -> bool:
+        """Halve the batch of tasks of a kind, for the rest of the run; False when it cannot be any smaller."""
+        if kind == "perplexity":
+            before = self.engine.batch_tokens
+            after = self.engine.batch_tokens = before // 2 if before > self.engine.policy.window else before
+        else:
+            before = self._lm_eval.batch_size
+            after = self._lm_eval.batch_size = max(1, before // 2)
+        unit = "tokens" if kind == "perplexity" else "rows"
+        self._notes[kind] = f"memory ran out, so {kind} is measured in batches of {after} {unit}"
+        return after < before
+
+    def note(self, kind: str) -> str:
+        """Return the size of the batches of a kind, in words, once it was halved; else ""."""
+        return self._notes.get(kind, "")
 
     @cached_property
     def _lm_eval(self) -> LmEvalBridge:
@@ -90,20 +105,10 @@ class Measurer:
 
     def noise_floor(self, text: LanguageText) -> float:
         """Return by how much the bits per byte of a text change when it is batched otherwise."""
-        usual = self._perplexity(text)
+        usual = self.engine.score(text.documents)
         tokens, self.engine.batch_tokens = self.engine.batch_tokens, max(1, self.engine.batch_tokens // 4)
         try:
-            other = self._perplexity(text)
+            other = self.engine.score(text.documents)
         finally:
             self.engine.batch_tokens = tokens
         return abs(bits_per_byte(usual) - bits_per_byte(other))
-
-    def _perplexity(self, text: LanguageText) -> Sequence[Item]:
-        while True:
-            try:
-                return self.engine.score(text.documents)
-            except torch.OutOfMemoryError:
-                if self.engine.batch_tokens <= self._spec.model.max_length:
-                    raise
-                self.engine.batch_tokens //= 2
-                torch.cuda.empty_cache()

@@ -1,116 +1,70 @@
 """Work on Ray: actors that keep the model loaded, on one machine or many.
 
-1. Every actor makes a worker of its own from the specification and the arguments that plug-ins were loaded with.
+1. Every actor makes a worker of its own from the specification and the plug-ins of this process, in this process's
+   folder where it exists there; one that has another model, other software or other plug-ins is refused.
 2. A piece of work (a shard of text, or a job's cells) goes to the next free actor. Its results come back one by one, so
-   that a cell is in the store as soon as it is evaluated.
-3. When an actor dies, what it had not given back is put in front of the queue, and another actor takes its place. Work
-   under which `TRIES` actors died is given up: a shard stops the run, a cell fails.
-4. Shards are handed on in their order, whoever recorded them, so that their sum is the same bytes as in one process.
+   that a cell is in the store as soon as it is evaluated; `nharness.run.ray_pool` sees to actors that die.
+3. Shards are handed on in their order, whoever recorded them, so that their sum is the same bytes as in one process.
 
 Options: `address` of a running cluster ("auto" finds it; without, one is started on this machine for the run), `cpus`
-and `gpus` of an actor (default 1 CPU, and 1 GPU where this process's model is on one).
+and `gpus` of an actor (default 1 CPU, and 1 GPU where the cluster has any and the device asked for is not the CPU).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-import torch
-
-from nharness.errors import NharnessError, OptionError, PluginError, UnknownNameError
-from nharness.plugins import Plugins
-from nharness.recording import Recorder
+from nharness.errors import NharnessError, OptionError, PluginError, UsageError
 from nharness.run.cells import CellOutcome
 from nharness.run.executor import Executor, Seen, Shard
 from nharness.run.jobs import Done, Job
-from nharness.run.recipe import Recipe, recorder_of
-from nharness.run.resolve import resolve
+from nharness.run.ray_worker import Order, RayWorker, difference, introduction
+from nharness.run.recipe import Recipe
 from nharness.run.worker import Worker
-from nharness.spec import RunSpec
 from nharness.statistics import Statistics
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+if (Path.home() / ".ray" / "auth_token").is_file():  # `ray start` makes clusters that ask for it
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 try:
     import ray
-    from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError
+
+    from nharness.run.ray_pool import Lost, Piece, Pool
 except ImportError as error:  # pragma: no cover - the package is an extra
     raise PluginError("executor 'ray' needs the package ray: pip install 'nharness[ray]'") from error
 
-OPTIONS = ("address", "cpus", "gpus")
 OBJECT_STORE = 100 * 1024 * 1024
 LOOPBACK = "127.0.0.1"
-TRIES = 3
 STARTS = 5
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Work for one actor: a method and its arguments; `number` says which piece it is, `tries` how many actors died."""
-
-    number: int
-    method: str
-    arguments: tuple[Any, ...]
-    tries: int = 0
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A piece that was given up, and why."""
-
-    piece: Piece
-    reason: str
-
-
-class RayWorker:
-    """What runs in an actor: a worker that is made there and stays."""
-
-    def __init__(self, spec: Mapping[str, Any], plugins: Mapping[str, Any], threads: int) -> None:
-        torch.set_num_threads(threads)  # sums come out the same, bit by bit, with the same number of threads
-        self._worker = Worker(resolve(RunSpec.model_validate(spec), Plugins(**plugins)))
-        self._recorders: dict[str, Recorder] = {}
-
-    def record(self, name: str, recipe: Recipe, language: str, documents: Sequence[Any]) -> Iterator[Any]:
-        """Yield a shard's statistics, or the reason why there are none; equal names are equal recipes."""
-        try:
-            if name not in self._recorders:
-                self._recorders = {name: recorder_of(self._worker, recipe)}
-            yield self._recorders[name].record_shard(language, documents)
-        except NharnessError as error:  # errors of ours do not all survive pickling
-            yield str(error)
-
-    def evaluate(self, job: Job) -> Iterator[Done]:
-        """Yield every cell of the job."""
-        yield from self._worker.evaluate(job)
+HANDED_ON = re.compile(r"(HF|TRANSFORMERS|TOKENIZERS|NHARNESS)_(?!.*TOKEN$)|CUBLAS_WORKSPACE_CONFIG$")
+"""Environment variables that change what workers compute or reach; secrets are not among them."""
 
 
 class RayExecutor(Executor):
     """Work on actors; raises `OptionError` for options out of range and `NharnessError` when Ray cannot be reached."""
 
+    known_options = ("address", "cpus", "gpus")
+
     def __init__(self, worker: Worker, workers: int = 1, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(worker, workers, options)
-        for name in self.options:
-            if name not in OPTIONS:
-                raise UnknownNameError("option of executor ray", name, OPTIONS)
-        if workers < 1:
-            raise OptionError(f"--workers is {workers}; expected at least 1")
+        self._guest = ray.is_initialized()
         self._connect(self.options.get("address"))
-        resources = {
-            "num_cpus": self.options.get("cpus", 1),
-            "num_gpus": self.options.get("gpus", int(worker.device.type == "cuda")),
-        }
-        kind = ray.remote(**resources, max_restarts=0)(RayWorker)
-        arguments = (
-            worker.resolved.spec.model_dump(mode="json"), dict(worker.resolved.plugins.arguments),
-            torch.get_num_threads(),
-        )  # fmt: skip
-        self._pool = Pool(lambda: kind.remote(*arguments), workers)
+        kind = ray.remote(max_restarts=0, **self._asked())(RayWorker)
+        order, self._like = Order.of(worker), introduction(worker)
+        self._like.pop("device")  # it may be another one in actors, but the same in all
+        self._pool = Pool(lambda: kind.remote(order), workers, self._welcome)
+        self._pool.ready()
 
     def record(self, recipe: Recipe, shards: Iterable[Shard], seen: Seen) -> Iterator[dict[str, Statistics]]:
         """Yield the statistics of every shard in order; raises `NharnessError` for a shard that cannot be recorded."""
@@ -130,93 +84,98 @@ class RayExecutor(Executor):
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
         """Yield cells as actors give them back; a cell under which actors keep dying fails."""
         pieces = (Piece(number, "evaluate", (job,)) for number, job in enumerate(spread(jobs, self.workers)))
-        for _, result in self._pool.run(pieces):
-            if not isinstance(result, Lost):
-                yield result
-                continue
-            job: Job = result.piece.arguments[0]
-            for cell, key in zip(job.cells, job.keys, strict=True):
-                yield Done(cell, key, CellOutcome("failed", reason=result.reason))
+        return _done(self._pool.run(pieces))
+
+    def finish(self) -> Iterator[Done]:
+        """Yield the cell that every actor is at, and those that lie ready."""
+        return _done(self._pool.finish())
+
+    def altered(self) -> bool:
+        """Tell whether a model in an actor is not what it was."""
+        return any(self._pool.ask("altered"))
 
     def close(self) -> None:
-        """Stop the actors, and the cluster that was started for them."""
+        """Stop the actors, and leave the cluster; one that was started for them ends."""
         self._pool.close()
-        ray.shutdown()
+        if not self._guest:
+            ray.shutdown()
+
+    def _welcome(self, told: dict[str, Any] | str) -> None:
+        """Refuse a worker that has a problem or is not like this process; numbers are of the first one's device."""
+        if isinstance(told, str):
+            raise UsageError(f"a worker cannot do this run: {told}")
+        found = difference(self._like, told)
+        if found:
+            raise UsageError(found)
+        self._like["device"] = told["device"]
+        self.identity = {**self.identity, "device": told["device"]}
+
+    def _asked(self) -> dict[str, Any]:
+        """Return what Ray is to give an actor; raises `OptionError` when no machine could: Ray would wait for ever."""
+        machines = [node["Resources"] for node in _nodes() if node["Alive"]]
+        on_gpu = self.worker.resolved.spec.model.device != "cpu" and any(m.get("GPU", 0) >= 1 for m in machines)
+        asked = {"CPU": self.options.get("cpus", 1), "GPU": self.options.get("gpus", int(on_gpu))}
+        for name, number in asked.items():
+            if isinstance(number, bool) or not isinstance(number, int | float) or number < 0:
+                raise OptionError(f"executor ray: {name.lower()}s is {number!r}; expected a number, at least 0")
+        if not any(all(machine.get(name, 0) >= number for name, number in asked.items()) for machine in machines):
+            most = ", ".join(f"{m.get('CPU', 0):g} CPUs and {m.get('GPU', 0):g} GPUs" for m in machines)
+            wanted = f"{asked['CPU']:g} CPUs and {asked['GPU']:g} GPUs"
+            raise OptionError(f"a worker is to have {wanted}; the machines of the cluster have {most}")
+        environment = {name: value for name, value in os.environ.items() if HANDED_ON.match(name)}
+        joined = self.options.get("address") is not None
+        settings = {"runtime_env": {"env_vars": environment}} if joined and environment else {}
+        return {"num_cpus": asked["CPU"], "num_gpus": asked["GPU"], **settings}
 
     def _connect(self, address: str | None) -> None:
         """Join a cluster, or start one: a busy machine may need more than one try."""
-        settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "ignore_reinit_error": True}
+        if self._guest:
+            return
+        settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address is not None:
             settings["address"] = address
         else:
             settings |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE, "_node_ip_address": LOOPBACK,
                          "num_cpus": max(os.cpu_count() or 1, self.workers)}  # fmt: skip
-        reason = ""
+        reason, before, children = "", signal.getsignal(signal.SIGTERM), _children()
         for _ in range(STARTS if address is None else 1):
             try:
                 ray.init(**settings)
             except Exception as error:  # noqa: BLE001 - Ray raises bare Exception when its processes start too slowly
                 ray.shutdown()
-                reason = str(error)
+                for child in _children() - children:  # Ray leaves what it had started, which slows the next try
+                    os.kill(child, signal.SIGKILL)
+                reason = " ".join(str(error).split())
             else:
+                if threading.current_thread() is threading.main_thread():
+                    signal.signal(signal.SIGTERM, before)  # Ray puts a handler of its own there
                 return
         raise NharnessError(f"Ray cannot be {f'reached at {address!r}' if address else 'started here'}: {reason}")
 
 
-class Pool:
-    """A fixed number of actors that pieces are handed to; dead ones are replaced."""
-
-    def __init__(self, make: Any, size: int) -> None:
-        self._make = make
-        self._idle = [make() for _ in range(size)]
-        self._busy: dict[Any, tuple[Any, Piece]] = {}  # by the stream of its results
-
-    def run(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Any]]:
-        """Yield every result of every piece with its piece, in any order; a piece given up comes as `Lost`."""
-        source, again = iter(pieces), deque[Piece]()
-        while True:
-            while self._idle and (piece := again.popleft() if again else next(source, None)) is not None:
-                actor = self._idle.pop()
-                stream = getattr(actor, piece.method).options(num_returns="streaming").remote(*piece.arguments)
-                self._busy[stream] = (actor, piece)
-            if not self._busy:
-                return
-            ready: list[Any] = ray.wait(list(self._busy), num_returns=1)[0]
-            for stream in ready:
-                actor, piece = self._busy.pop(stream)
-                try:
-                    result = ray.get(next(stream))
-                except StopIteration:
-                    self._idle.append(actor)
-                except (RayActorError, WorkerCrashedError) as error:
-                    self._idle.append(self._make())
-                    if piece.tries + 1 < TRIES:
-                        again.append(replace(piece, tries=piece.tries + 1))
-                    else:
-                        reason = f"{TRIES} workers died while they were at it; the last: {str(error)[:500]}"
-                        yield piece, Lost(piece, reason)
-                except RayTaskError as error:
-                    self._idle.append(actor)
-                    yield piece, Lost(piece, f"a worker failed: {error.cause!r}")
-                else:
-                    self._busy[stream] = (actor, remaining(piece, result))
-                    yield piece, result
-
-    def close(self) -> None:
-        """Stop every actor."""
-        for actor in [*self._idle, *(actor for actor, _ in self._busy.values())]:
-            ray.kill(actor)
-        self._idle, self._busy = [], {}
+def _children() -> set[int]:
+    """Return the ids of this process's children, where the system tells."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.add(int(path.parent.name))
+    return found
 
 
-def remaining(piece: Piece, result: Any) -> Piece:
-    """Return what is left of a piece after one of its results came back."""
-    if not isinstance(result, Done):
-        return piece
-    job: Job = piece.arguments[0]
-    left = [(cell, key) for cell, key in zip(job.cells, job.keys, strict=True) if cell != result.cell]
-    cells, keys = tuple(cell for cell, _ in left), tuple(key for _, key in left)
-    return replace(piece, arguments=(replace(job, cells=cells, keys=keys),), tries=0)
+def _nodes() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray types but half of itself
+    return found
+
+
+def _done(results: Iterable[tuple[Piece, Any]]) -> Iterator[Done]:
+    for _, result in results:
+        if not isinstance(result, Lost):
+            yield result
+            continue
+        job: Job = result.piece.arguments[0]
+        for cell, key in zip(job.cells, job.keys, strict=True):
+            yield Done(cell, key, CellOutcome("failed", reason=result.reason))
 
 
 def spread(jobs: Iterable[Job], workers: int) -> Iterator[Job]:

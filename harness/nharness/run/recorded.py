@@ -16,6 +16,7 @@ from typing import Any
 
 from nharness.corpora import EncodingPolicy
 from nharness.detector import Evidence, Need
+from nharness.errors import FileFormatError
 from nharness.record.sources import CorpusSplit
 from nharness.recording import Fold, RecordingOptions, Text, encoded_documents, policy_provenance, shards_of
 from nharness.recording.passes import SCOUTED_DOCUMENTS
@@ -23,6 +24,7 @@ from nharness.recording.recorder import Parts
 from nharness.run.events import Listener, StageAdvanced, StageFinished, StageStarted
 from nharness.run.executor import Executor, LocalExecutor, Shard
 from nharness.run.recipe import Recipe, recorder_of, settled
+from nharness.run.resolve import plugin_of
 from nharness.run.store import Store, content_key, file_digest
 from nharness.run.worker import Worker
 from nharness.statistics import Statistics, merge
@@ -85,11 +87,12 @@ def record_evidence(
     executor: where shards are recorded; in this process when there is none. The numbers do not depend on it.
     """
     started = time.perf_counter()
-    pass_ = _Pass(worker, tuple(sorted({(need.statistic, need.site) for need in needs})), store, listen)
+    executor = executor or LocalExecutor(worker)
+    pass_ = _Pass(executor, tuple(sorted({(need.statistic, need.site) for need in needs})), store, listen)
     languages = worker.resolved.languages
     listen(StageStarted(STAGE, len(languages) * worker.resolved.spec.corpus.detect_tokens, "tokens"))
     known = {tag: pass_.stored(tag) for tag in languages}
-    made = pass_.record([tag for tag in languages if known[tag] is None], executor or LocalExecutor(worker))
+    made = pass_.record([tag for tag in languages if known[tag] is None])
     found = {tag: made[tag] if language is None else language for tag, language in known.items()}
     first = found[languages[0]]
     sites = {site: merge([language.sites[site] for language in found.values()]) for site in first.sites}
@@ -116,9 +119,10 @@ def record_evidence(
 class _Pass:
     """The pass over all languages."""
 
-    def __init__(self, worker: Worker, needs: Sequence[tuple[str, str]], store: Store, listen: Listener) -> None:
-        spec, corpus = worker.resolved.spec, worker.resolved.corpus
-        self._worker, self._store, self._listen = worker, store, listen
+    def __init__(self, executor: Executor, needs: Sequence[tuple[str, str]], store: Store, listen: Listener) -> None:
+        worker = executor.worker
+        spec, corpus, plugins = worker.resolved.spec, worker.resolved.corpus, worker.resolved.plugins
+        self._executor, self._worker, self._store, self._listen = executor, worker, store, listen
         policy = EncodingPolicy(max_length=spec.model.max_length, interest=spec.corpus.tokens_of_interest)
         self._text = Text(
             worker.loaded.tokenizer, {tag: corpus.documents(tag, "detect") for tag in worker.resolved.languages},
@@ -127,8 +131,9 @@ class _Pass:
         options = RecordingOptions(batch_tokens=spec.model.batch_tokens, length=policy.max_length)
         policies = policy_provenance(worker.loaded.model, policy, spec.corpus.detect_tokens, options)
         self._key: dict[str, Any] = {
-            "identity": worker.identity, "corpus": corpus.fingerprint, "needs": needs, "split": "detect",
+            "identity": dict(executor.identity), "corpus": corpus.fingerprint, "needs": needs, "split": "detect",
             "policy": policies, "languages": worker.resolved.languages,
+            "plug-ins": {name: plugin_of("statistics", name, plugins) for name, _ in needs},
         }  # fmt: skip
         self._recipe = Recipe(tuple(needs), options, {
             "model": worker.loaded.fingerprint, "tokenizer": worker.loaded.tokenizer_fingerprint,
@@ -142,13 +147,16 @@ class _Pass:
         if entry is None:
             return None
         files = {site: self._file(key, site) for site in entry["sites"]}
-        if any(not p.is_file() or file_digest(p) != entry["sites"][site] for site, p in files.items()):
+        try:  # another run, or nharness cache prune, may take a file away at any moment
+            if any(file_digest(path) != entry["sites"][site] for site, path in files.items()):
+                return None
+            sites = {site: load_statistics(path) for site, path in files.items()}
+        except FileFormatError:
             return None
-        sites = {site: load_statistics(path) for site, path in files.items()}
         self._listen(StageAdvanced(STAGE, self._worker.resolved.spec.corpus.detect_tokens))
         return _Language(sites, tuple(entry["ids"]), entry["bytes"], reused=True)
 
-    def record(self, tags: Sequence[str], executor: Executor) -> dict[str, _Language]:
+    def record(self, tags: Sequence[str]) -> dict[str, _Language]:
         """Return the statistics of languages from one pass over their text; each is kept as soon as it is complete."""
         if not tags:
             return {}
@@ -164,7 +172,7 @@ class _Pass:
                     sent.append(_Sent(tag, tuple(parts[0].id for parts in shard), size))
                     yield tag, shard
 
-        for sites in executor.record(recipe, shards(), self._seen):
+        for sites in self._executor.record(recipe, shards(), self._seen):
             part = sent.popleft()
             for tag in [tag for tag in sums if tag != part.tag]:
                 done[tag] = self._keep(tag, sums.pop(tag))

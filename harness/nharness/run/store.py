@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -19,13 +20,15 @@ from nharness.atomic import write_bytes
 from nharness.errors import FileFormatError
 from nharness.spec import digest
 
-KINDS = ("cells", "recorded", "statistics")
+KINDS = ("ablated", "answers", "blocks", "cells", "recorded", "statistics")
 LARGE = 1 << 26
+WRITING = 3600
+"""Seconds for which an unfinished file is taken for one that a run is about to finish."""
 
 
 @dataclass(frozen=True)
 class StoreEntry:
-    """One file of the store: its kind, key, size in bytes and last use (seconds since the epoch)."""
+    """One file of the store: its kind, key, size in bytes and when it was written (seconds since the epoch)."""
 
     kind: str
     key: str
@@ -51,6 +54,8 @@ class Store:
             text = path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
         if not intact(text):
             path.unlink(missing_ok=True)
             return None
@@ -64,23 +69,24 @@ class Store:
 
     def entries(self) -> Iterator[StoreEntry]:
         """Yield every entry, unfinished files left out."""
-        for path in sorted(self.folder.glob("*/??/*")):
-            if path.is_file() and not path.name.startswith("."):
-                status = path.stat()
-                yield StoreEntry(path.parts[-3], path.stem, path, status.st_size, status.st_mtime)
+        return self._files("[!.]*")
 
-    def _unfinished(self) -> Iterator[StoreEntry]:
-        """Yield what a killed run left behind while it was writing."""
-        for path in sorted(self.folder.glob("*/??/.*.part")):
-            status = path.stat()
-            yield StoreEntry(path.parts[-3], path.name, path, status.st_size, status.st_mtime)
+    def _files(self, pattern: str) -> Iterator[StoreEntry]:
+        for path in sorted(self.folder.glob(f"*/??/{pattern}")):
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # somebody else prunes this store
+                continue
+            yield StoreEntry(path.parts[-3], path.stem, path, status.st_size, status.st_mtime)
 
     def prune(self, *, older_than: float, kinds: frozenset[str] = frozenset()) -> tuple[int, int]:
         """Remove entries last written before `older_than` (seconds since the epoch); return their number and bytes.
 
-        Unfinished files that old are removed too.
+        What runs that were killed left unfinished is removed too, unless a run may still be writing it. A run that uses
+        the store goes on: what it has read it keeps, and what it finds no more it makes again.
         """
-        every = [*self.entries(), *self._unfinished()]
+        unfinished = [entry for entry in self._files(".*.part") if entry.modified < time.time() - WRITING]
+        every = [*self.entries(), *unfinished]
         doomed = [e for e in every if e.modified < older_than and (not kinds or e.kind in kinds)]
         for entry in doomed:
             entry.path.unlink(missing_ok=True)
@@ -90,12 +96,14 @@ class Store:
         """Copy every intact entry that `other` lacks; return how many."""
         copied = 0
         for entry in self.entries():
-            goal, content = other.folder / entry.path.relative_to(self.folder), entry.path.read_bytes()
-            if not goal.exists() and (entry.path.suffix != ".json" or intact(content)):
+            goal = other.folder / entry.path.relative_to(self.folder)
+            if goal.exists():
+                continue
+            content = entry.path.read_bytes()
+            if entry.path.suffix != ".json" or intact(content):
                 write_bytes(goal, content)
                 copied += 1
         return copied
-
 
 
 def intact(content: bytes) -> bool:

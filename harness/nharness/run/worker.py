@@ -6,8 +6,11 @@ A worker is made from a resolved specification alone, so that another process or
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +18,7 @@ import torch
 from nharness.errors import CellError, NharnessError
 from nharness.evaluation.items import Item
 from nharness.models import EditReport, apply_edits, load_model, locate
+from nharness.recording.batch_size import release_memory
 from nharness.run.cells import Cell, CellOutcome
 from nharness.run.draws import DonorText, drawn_edits
 from nharness.run.edits import to_edits
@@ -25,6 +29,11 @@ from nharness.run.stepwise import described, rule_for, score_until
 from nharness.run.texts import LanguageText, is_sampled
 from nharness.run.versions import installed
 from nharness.run.writing import Writer
+
+FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What models, tasks and plug-ins of others raise while a cell is evaluated; the cell fails, and the rest goes on."""
+WHICH_MODEL = ("dtype", "gguf_file", "revision", "subfolder", "tokenizer", "trust_remote_code")
+"""Model arguments that say which weights, tokenizer or type; their fingerprints stand for them in a content key."""
 
 
 class Worker:
@@ -40,6 +49,7 @@ class Worker:
         )  # fmt: skip
         finders = [plugins.resolve("architectures", name) for name in plugins.entries("architectures")]
         self.neuron_map = locate(self.loaded.model, finders)
+        self._tasks = {(task.name, task.language): task for task in resolved.tasks}
         self._texts: dict[tuple[str, str], LanguageText] = {}
         self._measurer = Measurer(self.loaded, resolved.spec)
         self._writer = Writer(self.loaded, self._measurer.engine, self.text, resolved.languages)
@@ -51,6 +61,7 @@ class Worker:
             "model": self.loaded.fingerprint, "tokenizer": self.loaded.tokenizer_fingerprint,
             "dtype": str(next(self.loaded.model.parameters()).dtype), "device": self.device.type,
             "batch_tokens": self.resolved.spec.model.batch_tokens, "max_length": self.resolved.spec.model.max_length,
+            "args": {name: value for name, value in self.resolved.spec.model.args.items() if name not in WHICH_MODEL},
             "nharness": installed("nharness"), "torch": torch.__version__, "transformers": installed("transformers"),
         }  # fmt: skip
 
@@ -75,22 +86,29 @@ class Worker:
             self._texts[language, kind] = self._encode(language, sample=sample)
         return self._texts[language, kind]
 
-    def key(self, cell: Cell, digest: str) -> str:
-        """Return the cell's content key; `digest` is that of the changes."""
-        task = self.task(cell)
+    def key(self, cell: Cell, digest: str, identity: Mapping[str, Any]) -> str:
+        """Return the cell's content key.
+
+        digest: of the changes. identity: of the model and software where the cell is evaluated.
+        """
+        task, spec = self.task(cell), self.resolved.spec
         what = self._measurer.describe(task)
         if task.kind == "generation":
             what |= self._writer.describe(task)
         elif task.kind != "lm-eval":
             what["text"] = self.text(cell.language, sample=_sampled(cell, task.kind)).digest
-        rule = rule_for(cell, task.kind, self.resolved.spec)
+        if cell.edition is not None:
+            what["edit"] = {"backend": spec.edit_backend, "scope": spec.scope}
+        elif task.kind == "perplexity":
+            what["noise"] = self.text(cell.language, sample=True).digest  # what the noise floor is measured on
+        rule = rule_for(cell, task.kind, spec)
         if rule is not None:
-            what["precision"] = described(rule, self.resolved.spec.seed)
-        return cell_key(self.identity, digest, what)
+            what["precision"] = described(rule, spec.seed)
+        return cell_key(identity, digest, what)
 
     def task(self, cell: Cell) -> Any:
         """Return what a cell measures."""
-        return next(t for t in self.resolved.tasks if (t.name, t.language) == (cell.task, cell.language))
+        return self._tasks[cell.task, cell.language]
 
     def evaluate(self, job: Job) -> Iterator[Done]:
         """Yield every cell of the job: its items, or the reason why it failed. The model is left as it was."""
@@ -110,42 +128,47 @@ class Worker:
                 written = self._writer.write([task for _, task in writing], report)
             for cell, outcome in self._writer.judged(writing, written):
                 yield Done(cell, left.pop(cell), outcome)
-        except NharnessError as error:
-            done = CellOutcome("failed", reason=str(error))
+        except (NharnessError, *FAILURES) as error:
+            done = CellOutcome("failed", reason=failure(error))
             yield from (Done(cell, key, done) for cell, key in left.items())
 
     def _cell(self, cell: Cell, report: EditReport, intact: Before) -> CellOutcome:
-        started, before = time.perf_counter(), report.edited_activations
-        task = self.task(cell)
-        try:
-            text = self.text(cell.language, sample=_sampled(cell, task.kind)) if task.kind != "lm-eval" else None
-            items, tokens = self._items(cell, text, intact.get((cell.task, cell.language)))
-            edited = report.edited_activations - before
-            if cell.edition is not None and not edited:
-                raise CellError("the edit reached no activation: nothing was deactivated while this was evaluated")
-        except NharnessError as error:
-            return CellOutcome("failed", reason=str(error), seconds=time.perf_counter() - started)
-        except torch.OutOfMemoryError as error:
-            return CellOutcome("failed", reason=f"out of memory at the smallest batch ({str(error)[:120]})")
-        seconds = time.perf_counter() - started
-        if cell.edition is not None:
-            whole = text if text is not None and rule_for(cell, task.kind, self.resolved.spec) else None
-            return CellOutcome(
-                "passed", items, edited, tokens, seconds, backend=report.backend,
-                available=len(whole.documents) if whole else None, spared=whole.tokens - tokens if whole else 0,
-            )  # fmt: skip
-        measured = task.kind == "perplexity"
-        floor = self._measurer.noise_floor(self.text(cell.language, sample=True)) if measured else None
-        return CellOutcome("passed", items, 0, tokens, seconds, noise_floor=floor)
+        """Return a cell's outcome; where memory runs out it is begun again with half the batch."""
+        started, kind = time.perf_counter(), self.task(cell).kind
+        while True:
+            before = report.edited_activations
+            try:
+                items, tokens, floor = self._items(cell, intact.get((cell.task, cell.language)))
+                edited = report.edited_activations - before
+                if cell.edition is not None and not edited:
+                    raise CellError("the edit reached no activation: nothing was deactivated while this was evaluated")
+            except (NharnessError, *FAILURES) as error:
+                if not isinstance(error, torch.OutOfMemoryError) or not self._measurer.halve(kind):
+                    return CellOutcome("failed", reason=failure(error), seconds=time.perf_counter() - started)
+            else:
+                break
+            release_memory()  # not before the error, which holds what did not fit, is gone
+        outcome = CellOutcome(
+            "passed", items, edited, tokens, time.perf_counter() - started, noise_floor=floor,
+            note=self._measurer.note(kind), backend=report.backend if cell.edition is not None else "",
+        )  # fmt: skip
+        if rule_for(cell, kind, self.resolved.spec) is None:
+            return outcome
+        whole = self.text(cell.language)
+        return replace(outcome, available=len(whole.documents), spared=whole.tokens - tokens)
 
-    def _items(
-        self, cell: Cell, text: LanguageText | None, before: Sequence[Item] | None
-    ) -> tuple[Sequence[Item], int]:
-        task, seed = self.task(cell), self.resolved.spec.seed
-        rule = rule_for(cell, task.kind, self.resolved.spec)
-        if rule is None or text is None or before is None:
-            return self._measurer.measure(task, text)
-        return score_until(lambda part: self._measurer.measure(task, part)[0], text, before, rule=rule, seed=seed)
+    def _items(self, cell: Cell, before: Sequence[Item] | None) -> tuple[Sequence[Item], int, float | None]:
+        """Return a cell's items, the tokens they cost, and of a baseline of perplexity its noise floor."""
+        task, spec = self.task(cell), self.resolved.spec
+        text = self.text(cell.language, sample=_sampled(cell, task.kind)) if task.kind != "lm-eval" else None
+        rule = rule_for(cell, task.kind, spec)
+        if rule is not None and text is not None and before is not None:
+            return *score_until(
+                lambda part: self._measurer.measure(task, part)[0], text, before, rule=rule, seed=spec.seed
+            ), None  # fmt: skip
+        items, tokens = self._measurer.measure(task, text)
+        judged = cell.edition is None and task.kind == "perplexity"
+        return items, tokens, self._measurer.noise_floor(self.text(cell.language, sample=True)) if judged else None
 
     def _encode(self, language: str, *, sample: bool) -> LanguageText:
         spec = self.resolved.spec
@@ -154,6 +177,17 @@ class Worker:
         documents = self.resolved.corpus.documents(language, "eval")
         encoded = self._measurer.engine.encode(documents, language=language, max_tokens=spec.corpus.eval_tokens)
         return LanguageText(language, encoded)
+
+
+def failure(error: Exception) -> str:
+    """Return why a cell failed, in one line."""
+    what = " ".join(str(error).split())[:500]
+    if isinstance(error, NharnessError):
+        return what
+    if isinstance(error, torch.OutOfMemoryError):
+        return f"out of memory at the smallest batch: {what}"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {what} (at {Path(last.filename).name}:{last.lineno})"
 
 
 def _bit_sum(parameter: torch.Tensor) -> int:

@@ -8,7 +8,8 @@ pytest.importorskip("ray")
 from nharness.intervention import Change
 from nharness.run.cells import Cell, CellOutcome, Edition
 from nharness.run.jobs import Done, Job
-from nharness.run.ray_executor import Piece, remaining, spread
+from nharness.run.ray_executor import spread
+from nharness.run.ray_pool import Piece, remaining
 
 
 def job(name, cells):
