@@ -16,6 +16,7 @@ from nharness.run.plan import Plan
 from nharness.run.texts import is_sampled
 from nharness.run.worker import Worker
 
+LIKELIHOODS = frozenset({"nll", "margin"})
 Controls = Mapping[Edition, Sequence[Cell]]
 Drawn = dict[tuple[str, int, str], float | None]
 
@@ -50,6 +51,19 @@ class ControlRounds:
     def change(self, cell: Cell) -> float | None:
         """Return a cell's change against the baseline on the items both have; None where one of them is missing."""
         return self._paired(cell, sample=False)
+
+    def moved(self, cell: Cell) -> bool | None:
+        """Return whether any item's value differs from the baseline's; None where that would say nothing.
+
+        An answer or a text may well be the same after an edit; a likelihood (`nll`, `margin`) is not.
+        """
+        outcome, baseline = self.outcomes.get(cell), self.outcomes.get(Cell(None, cell.task, cell.language))
+        if outcome is None or baseline is None or not outcome.items or not baseline.items:
+            return None
+        before = {item.id: item.values for item in baseline.items}
+        if any(item.id in before and item.values != before[item.id] for item in outcome.items):
+            return True
+        return False if LIKELIHOODS & set(outcome.items[0].values) else None
 
     def _next(self, editions: Sequence[Edition], controls: Controls) -> Iterator[Cell]:
         spec = self.worker.resolved.spec.controls
