@@ -22,7 +22,8 @@ def control_chart(record: Record, task: Task) -> Chart | None:
     colour = {"field": "neurons", "type": "nominal", "title": None, "legend": {"orient": "top"},
               "scale": {"domain": ["detected", "random"], "range": [HARM, CONTROL]}}  # fmt: skip
     detected = [{"filter": "datum.neurons === 'detected'"}]
-    x = {"field": "harm", "type": "quantitative", "title": f"harm to the own language ({plain(task.unit)})"}
+    title = f"harm to the own language ({plain(task.unit)})"
+    x = {"field": "harm", "type": "quantitative", "title": title, "axis": {"tickCount": 8, "labelOverlap": True}}
     spec = frame(f"Own-language harm against random neurons, {task.name}", rows) | {
         "width": 560,
         "height": {"step": 22},
@@ -32,7 +33,7 @@ def control_chart(record: Record, task: Task) -> Chart | None:
              "mark": {"type": "tick", "thickness": 1.5, "opacity": 0.7, "tooltip": True},
              "encoding": {"x": x, "color": colour}},
             {"transform": detected, "mark": {"type": "rule", "strokeWidth": 2, "color": HARM},
-             "encoding": {"x": {"field": "low", "type": "quantitative", "title": x["title"]}, "x2": {"field": "high"}}},
+             "encoding": {"x": {"field": "low", "type": "quantitative", "title": title}, "x2": {"field": "high"}}},
             {"transform": detected, "mark": {"type": "point", "filled": True, "size": 70, "tooltip": True},
              "encoding": {"x": x, "color": colour}},
         ],

@@ -17,15 +17,17 @@ from nharness import atomic
 from nharness.errors import OutputError
 from nharness.record.evalever import to_every_eval_ever
 from nharness.record.problems import Problem
-from nharness.record.schema import record_schema, schema_text
+from nharness.record.schema import schema_text
 from nharness.record.store import RECORD_NAME, inside
 from nharness.record.tables import cell_rows, summary_rows, to_csv, to_latex
 from nharness_leaderboard.paired import Influence, influences
 from nharness_leaderboard.results import Entry, read_results
 from nharness_leaderboard.site.board import board_data, language_data
 from nharness_leaderboard.site.comparison import comparison_script
+from nharness_leaderboard.site.fields import fields
 from nharness_leaderboard.site.render import asset, environment
 from nharness_leaderboard.site.subjects import detectors, models
+from nharness_leaderboard.site.text import intervention_text, selection_text
 from nharness_leaderboard.site.vega import LICENCE, vega_script
 from nharness_leaderboard.site.view import RecordView, record_view
 from nharness_leaderboard.ties import standings
@@ -126,7 +128,7 @@ def _overview(site: _Site, entries: Sequence[Entry], placed: Any) -> None:
     labels = {entry.slug: _label(entry) for entry in entries}
     site.page("compare.html", "compare.html.j2", page="Compare", data=labels)
     site.file("data/record-1.schema.json", schema_text())
-    site.page("methods.html", "methods.html.j2", page="Methods", parts=_fields())
+    site.page("methods.html", "methods.html.j2", page="Methods", parts=fields())
 
 
 def _subjects(site: _Site, views: Sequence[RecordView]) -> None:
@@ -145,22 +147,13 @@ def _subjects(site: _Site, views: Sequence[RecordView]) -> None:
         )
         for item in found:
             site.page(f"{folder}/{item.page}.html", "subject.html.j2", page=heading, name=item.name, facts=item.facts,
-                      rows=item.views, filter=folder.removesuffix("s"))  # fmt: skip
+                      rows=item.rows, filter=folder.removesuffix("s"))  # fmt: skip
 
 
 def _label(entry: Entry) -> str:
     record = entry.record
-    return f"{record.detector.name} on {record.model.name}, {record.intervention.name}, {entry.slug}"
-
-
-def _fields() -> list[dict[str, Any]]:
-    schema = record_schema()
-    parts = {"Record": schema, **{name: part for name, part in schema["$defs"].items() if "properties" in part}}
-    return [
-        {"name": name, "description": part.get("description", ""),
-         "fields": [(field, value.get("description", "")) for field, value in part["properties"].items()]}
-        for name, part in parts.items()
-    ]  # fmt: skip
+    asked = [intervention_text(record.intervention), *selection_text(record.selection)]
+    return f"{record.detector.name} on {record.model.name}, {', '.join(asked)} ({entry.slug})"
 
 
 def _size(count: int) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nharness_leaderboard.site.text import NONE, whole
-from nharness_leaderboard.site.view import RecordView
+from nharness_leaderboard.site.view import RecordView, TaskView
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,11 @@ class Subject:
     others: int
     note: str
     facts: tuple[tuple[str, str], ...]
+
+    @property
+    def rows(self) -> list[tuple[RecordView, TaskView]]:
+        """Its records, a row a task: those that are ranked together stand together, best first."""
+        return sorted(((view, task) for view in self.views for task in view.tasks), key=_order)
 
     @property
     def records(self) -> int:
@@ -65,6 +71,15 @@ def models(views: Sequence[RecordView]) -> list[Subject]:
         )
         for name, found in _groups([(view.record.model.name, view) for view in views])
     ]
+
+
+def _order(row: tuple[RecordView, TaskView]) -> tuple[Any, ...]:
+    view, task = row
+    budget, standing = view.record.selection.budget, task.standing
+    return (
+        view.record.model.name, task.task.metric != "bits_per_byte", task.task.name, budget is None, budget or 0,
+        view.asked, standing.group if standing else "", standing.tier if standing else 0, view.record.detector.name,
+    )  # fmt: skip
 
 
 def _groups(named: Sequence[tuple[str, RecordView]]) -> list[tuple[str, list[RecordView]]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nharness.record.sources import Intervention
+from nharness.record.sources import Intervention, Selection
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
@@ -89,3 +89,9 @@ def intervention_text(intervention: Intervention) -> str:
     options = ", ".join(f"{name} {value}" for name, value in others)[:200]
     strong = "" if strength is None else f" {strength:g}"
     return f"{intervention.name}{strong}" + (f" ({options})" if options else "")
+
+
+def selection_text(selection: Selection) -> list[str]:
+    """Return what was selected, in words: kinds unless they are all, the budget if there is one."""
+    kinds = [] if len(selection.kinds) >= 3 else [" and ".join(selection.kinds) + " only"]
+    return kinds + ([] if selection.budget is None else [f"{share(selection.budget)} of neurons"])

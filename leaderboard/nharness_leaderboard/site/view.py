@@ -13,7 +13,7 @@ from nharness.record.results import TaskSummary
 from nharness.report.matrix import stands_out
 from nharness_leaderboard.charts import Chart, charts
 from nharness_leaderboard.results import Entry, slug
-from nharness_leaderboard.site.text import fixed, intervention_text, p_value, rounded, whole
+from nharness_leaderboard.site.text import fixed, intervention_text, p_value, rounded, selection_text, whole
 from nharness_leaderboard.ties import Standing
 
 FLAGS = {
@@ -84,7 +84,7 @@ class RecordView:
     slug: str
     record: Record
     title: str
-    intervention: str
+    asked: str
     detector_page: str
     model_page: str
     tasks: tuple[TaskView, ...]
@@ -100,7 +100,7 @@ def record_view(entry: Entry, placed: Mapping[tuple[str, str], Standing]) -> Rec
     tags = [*record.languages, *(tag for task in record.tasks for tag in task.languages)]
     return RecordView(
         slug=entry.slug, record=record, title=f"{record.detector.name} on {record.model.name}",
-        intervention=intervention_text(record.intervention),
+        asked=", ".join([intervention_text(record.intervention), *selection_text(record.selection)]),
         detector_page=slug(record.detector.name), model_page=slug(record.model.name),
         tasks=tuple(_task(record, task, placed.get((entry.slug, task.name))) for task in record.tasks),
         charts=tuple(charts(record)), warnings=tuple(_warnings(record)),

@@ -209,13 +209,11 @@
     return function (value) { return Math.max(0, Math.min(120, 120 * (value - low) / (high - low))); };
   }
 
-  function places(value) { return Math.abs(value) < 1000 ? n.fixed(value, 4) : n.signed(value); }
-
   function drawSelectivity(row, scale) {
     var s = sel(row);
     if (s[0] === null) {
       var all = part(row).all;
-      return all === null || all === undefined || state.lang ? n.NONE : make("span", { "class": "ci" }, "no one language: " + places(all) + " harm to all");
+      return all === null || all === undefined || state.lang ? n.NONE : make("span", { "class": "ci" }, "no one language: " + n.places(all) + " harm to all");
     }
     var marks = [], c = state.lang ? null : part(row).c;
     if (c && c[1] !== null) {
@@ -226,9 +224,9 @@
     if (s[1] !== null) marks.push(n.svg("line", { "class": "span", x1: scale(s[1]), x2: scale(s[2]), y1: 9, y2: 9 }));
     marks.push(n.svg("circle", { "class": "dot", cx: scale(s[0]), cy: 9, r: 4 }));
     return make("div", { "class": "sel" }, [
-      make("b", {}, places(s[0])),
+      make("b", {}, n.places(s[0])),
       n.svg("svg", { "class": "whisker", viewBox: "0 0 120 18", width: 120, height: 18, "aria-hidden": "true" }, marks),
-      make("span", { "class": "ci" }, s[1] === null ? "no interval" : places(s[1]) + " to " + places(s[2]))
+      make("span", { "class": "ci" }, s[1] === null ? "no interval" : n.places(s[1]) + " to " + n.places(s[2]))
     ]);
   }
 

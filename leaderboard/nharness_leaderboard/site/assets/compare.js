@@ -46,7 +46,9 @@
     document.documentElement.dataset.ready = String(Number(document.documentElement.dataset.ready || 0) + 1);
   }
 
-  function label(record) { return record.detector + " (" + record.id + ")"; }
+  function label(record) {
+    return [record.detector, record.budget === null ? null : n.share(record.budget), "(" + record.id + ")"].filter(Boolean).join(" ");
+  }
 
   function drawChips() {
     document.getElementById("chosen").replaceChildren.apply(document.getElementById("chosen"), chosen.map(function (id) {
@@ -66,20 +68,25 @@
     ]));
   }
 
-  function estimate(e) { return e && e[0] !== null ? n.signed(e[0]) + (e[1] === null ? "" : " (" + n.signed(e[1]) + " to " + n.signed(e[2]) + ")") : n.NONE; }
+  function estimate(e) { return e && e[0] !== null ? n.places(e[0]) + (e[1] === null ? "" : " (" + n.places(e[1]) + " to " + n.places(e[2]) + ")") : n.NONE; }
 
   function sideBySide(records) {
     function each(f) { return records.map(function (r) { return f(r, r.tasks[task] || {}); }); }
     return make("section", {}, [make("h2", {}, "Side by side"), table("Summary of " + task, [""].concat(records.map(label)), [
       ["Model"].concat(each(function (r) { return r.model; })),
       ["Intervention"].concat(each(function (r) { return r.intervention; })),
+      ["Kinds of neurons"].concat(each(function (r) { return r.kinds.replace(/\+/g, ", "); })),
+      ["Budget, of all neurons"].concat(each(function (r) { return r.budget === null ? "as found" : n.share(r.budget); })),
       ["Neurons"].concat(each(function (r) { return r.neurons.toLocaleString("en"); })),
       ["Selectivity"].concat(each(function (r, t) { return estimate(t.s); })),
-      ["Own language"].concat(each(function (r, t) { return estimate(t.on); })),
-      ["Other languages"].concat(each(function (r, t) { return estimate(t.off); })),
+      ["Harm to the own language"].concat(each(function (r, t) { return estimate(t.on); })),
+      ["Harm to the others"].concat(each(function (r, t) { return estimate(t.off); })),
       ["Against random, sd"].concat(each(function (r, t) { return n.signed(t.effect); })),
-      ["Diagonal share"].concat(each(function (r, t) { return n.percent(t.diag); })),
-      ["Forward tokens"].concat(each(function (r) { return n.short(r.tokens); }))
+      ["Own hit hardest"].concat(each(function (r, t) { return n.percent(t.diag); })),
+      ["Accuracy lost, points"].concat(each(function (r) { return n.signed(r.accuracy, 2); })),
+      ["Known neurons, AUROC"].concat(each(function (r) { return n.number(r.auroc); })),
+      ["Forward tokens"].concat(each(function (r) { return n.short(r.tokens); })),
+      ["Time"].concat(each(function (r) { return n.time(r.seconds); }))
     ])]);
   }
 
@@ -110,7 +117,7 @@
         var d = difference(one, two);
         if (!d) { rows.push([name, n.signed(one.s[0] - two.s[0]), "", "no interval"]); return; }
         var decided = d.low > 0 || d.high < 0;
-        rows.push([name, make("b", { "data-difference": d.value }, n.signed(d.value)), n.signed(d.low) + " to " + n.signed(d.high), d.how + (decided ? "" : ", cannot be told apart")]);
+        rows.push([name, make("b", { "data-difference": d.value }, n.places(d.value)), n.places(d.low) + " to " + n.places(d.high), d.how + (decided ? "" : ", cannot be told apart")]);
       });
     });
     return make("section", { id: "differences" }, [make("h2", {}, "Differences in selectivity"), table("95 % intervals", ["", "Difference", "Interval", ""], rows)]);
@@ -133,7 +140,7 @@
       })));
     });
     return make("section", {}, [make("h2", {}, title), make("div", { "class": "scroll", tabindex: "0", role: "region", "aria-label": title }, make("table", { "class": "heat" }, [
-      make("caption", {}, "Harm, " + t.unit + "; shades from 0 to " + n.number(largest)), make("thead", {}, head), make("tbody", {}, body)]))]);
+      make("caption", {}, "Harm, " + t.unit + "; shades from 0 to " + n.number(largest) + (t.sig ? "; * told from no change and from random neurons" : "")), make("thead", {}, head), make("tbody", {}, body)]))]);
   }
 
   function heatDifference(records) {

@@ -39,6 +39,9 @@ window.nharness = (function () {
     return Number(text) ? text.replace("-", MINUS) : "0";
   }
 
+  // Selectivity and harm: four decimals, so that they stand under each other.
+  function places(value) { return Math.abs(value) < 1000 ? fixed(value, 4) : signed(value); }
+
   function percent(value) { return value === null || value === undefined ? NONE : Math.round(100 * value) + "\u202f%"; }
 
   function short(value) {
@@ -108,6 +111,6 @@ window.nharness = (function () {
     values.forEach(function (value, i) { select.append(make("option", { value: value }, labels ? labels[i] : value)); });
   }
 
-  return { make: make, svg: svg, number: number, signed: signed, fixed: fixed, percent: percent, share: share, short: short, time: time, save: save, csv: csv,
+  return { make: make, svg: svg, number: number, signed: signed, fixed: fixed, places: places, percent: percent, share: share, short: short, time: time, save: save, csv: csv,
            latex: latex, readState: readState, writeState: writeState, data: data, options: options, NONE: NONE };
 })();
