@@ -216,15 +216,15 @@ def same_model(a: Sequence[int], b: Sequence[int], *, what: str) -> None:
 def _scores(
     path: Path, tensors: Mapping[str, NDArray[Any]], languages: Sequence[str], membership: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
+    size = membership.shape[1]
     if "score" in tensors:
-        found = tensors["score"]
-    elif all(f"score/{tag}" in tensors for tag in languages):
-        found = np.stack([tensors[f"score/{tag}"] for tag in languages])
-    else:
+        _expect_shape(f"{path}: score", tensors["score"], (size,), membership.shape)
+        return tensors["score"].astype(np.float32)
+    if not all(f"score/{tag}" in tensors for tag in languages):
         return membership.astype(np.float32)
-    if found.shape[-1] != membership.shape[1]:
-        raise FileFormatError(f"{path}: scores of {found.shape[-1]} neurons for a model of {membership.shape[1]}")
-    return found.astype(np.float32)
+    for tag in languages:
+        _expect_shape(f"{path}: score/{tag}", tensors[f"score/{tag}"], (size,))
+    return np.stack([tensors[f"score/{tag}"] for tag in languages]).astype(np.float32)
 
 
 def _candidates(
@@ -234,6 +234,10 @@ def _candidates(
         return None
     found = [tensors[f"candidate/{tag}"] for tag in languages]
     for tag, tensor in zip(languages, found, strict=True):
-        if tensor.shape != (size,):
-            raise FileFormatError(f"{path}: candidate/{tag} is {tensor.shape}, expected ({size},)")
+        _expect_shape(f"{path}: candidate/{tag}", tensor, (size,))
     return np.stack(found).astype(bool)
+
+
+def _expect_shape(what: str, tensor: NDArray[Any], *shapes: tuple[int, ...]) -> None:
+    if tensor.shape not in shapes:
+        raise FileFormatError(f"{what} is {tensor.shape}, expected {' or '.join(map(str, shapes))}")

@@ -41,7 +41,8 @@ def load(path: Path, expected_format: str) -> tuple[dict[str, NDArray[Any]], dic
 def load_metadata(path: Path, expected_format: str) -> dict[str, Any]:
     """Return the metadata document alone; errors as in `load`."""
     if not path.is_file():
-        raise FileFormatError(f"{path}: no such file; expected a {expected_format} safetensors file")
+        what = "a folder" if path.is_dir() else "no such file"
+        raise FileFormatError(f"{path}: {what}; expected a {expected_format} safetensors file")
     try:
         with safe_open(path, framework="np") as handle:
             text = (handle.metadata() or {}).get("nharness", "")
@@ -49,8 +50,8 @@ def load_metadata(path: Path, expected_format: str) -> dict[str, Any]:
         raise FileFormatError(f"{path}: damaged or truncated, or no safetensors file ({error})") from error
     try:
         document = json.loads(text) if text else {}
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise FileFormatError(f"{path}: the metadata under 'nharness' is no JSON ({error})") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError alone
+        raise FileFormatError(f"{path}: the metadata under 'nharness' is no JSON ({str(error)[:80]})") from error
     got = document.get("format") if isinstance(document, dict) else None
     if got != expected_format:
         raise FileFormatError(f"{path}: format is {got!r}, expected {expected_format!r}")
@@ -61,5 +62,5 @@ def field(path: Path, metadata: Mapping[str, Any], name: str, kind: type[T]) -> 
     """Return a required metadata field of the given type; raises `FileFormatError` naming file and field."""
     value = metadata.get(name)
     if not isinstance(value, kind):
-        raise FileFormatError(f"{path}: metadata field {name!r} is {value!r}, expected a {kind.__name__}")
+        raise FileFormatError(f"{path}: metadata field {name!r} is {str(value)[:80]!r}, expected a {kind.__name__}")
     return value

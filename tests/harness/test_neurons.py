@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from nharness import neurons, tensorfile
 from nharness.errors import FileFormatError, OptionError, UnknownNameError, UsageError
@@ -112,13 +113,22 @@ def lying(tmp_path, tensors, **metadata):
 EN, DE = np.array([[0, 1]]), np.array([[1, 0]])
 
 
+def test_numbers_of_thousands_of_digits_are_refused(tmp_path):
+    document = '{"format": "' + neurons.FORMAT + '", "layer_widths": [1' + "0" * 5000 + "]}"
+    (tmp_path / "n.safetensors").write_bytes(safetensors.numpy.save({"neurons/en": EN}, metadata={"nharness": document}))
+    with pytest.raises(FileFormatError, match="the metadata under 'nharness' is no JSON"):
+        neurons.load(tmp_path / "n.safetensors")
+    with pytest.raises(FileFormatError, match="a folder; expected a nharness-neurons/1 safetensors file"):
+        neurons.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("tensors", "metadata", "message"),
     [
         ({"neurons/en": EN}, {}, "no tensor 'neurons/de'"),
         ({"neurons/en": EN, "neurons/de": DE * 7}, {}, r"neuron \(7, 0\) lies outside"),
         ({"neurons/en": EN, "neurons/de": DE.astype(np.float32)}, {}, "expected whole numbers"),
-        ({"neurons/en": EN, "neurons/de": DE, "score": np.zeros(5, np.float32)}, {}, "scores of 5 neurons for a model of 4"),
+        ({"neurons/en": EN, "neurons/de": DE, "score": np.zeros(5, np.float32)}, {}, r"score is \(5,\), expected \(4,\)"),
         ({"neurons/en": EN, "neurons/de": DE}, {"languages": "en"}, "metadata field 'languages'"),
         ({"neurons/en": EN, "neurons/de": DE}, {"format": "other/1"}, "format is 'other/1'"),
         ({"neurons/en": EN, "neurons/de": DE}, {"languages": ["en", "en"]}, "one of them stands there twice"),
@@ -130,6 +140,14 @@ EN, DE = np.array([[0, 1]]), np.array([[1, 0]])
         ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, "a"]}, "no widths of a model"),
         ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, 10**15]}, "no widths of a model"),
         ({"neurons/en": EN, "neurons/de": DE}, {"options": [1]}, "metadata field 'options'"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [10**40]}, "no widths of a model"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3.0, 1.0]}, "no widths of a model"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [1] * 10**5}, "lies outside layer widths"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"languages": [5, 10**40]}, "unknown language '5'"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"languages": 10**40}, "metadata field 'languages' is '1000"),
+        ({"neurons/en": EN, "neurons/de": DE, "score": np.array(1.0)}, {}, r"score is \(1,\), expected \(4,\) or \(2, 4\)"),
+        ({"neurons/en": EN, "neurons/de": DE, "score/en": np.ones(4), "score/de": np.ones(3)}, {}, r"score/de is \(3,\), expected \(4,\)"),
+        ({"neurons/en": EN.astype(np.uint64) * 2**63, "neurons/de": DE}, {}, "lies outside layer widths"),
         ({f"{kind}/{tag}": EN for kind in ("neurons", "candidate") for tag in ("en", "de")}, {"layer_widths": [4]},
          r"candidate/en is \(1, 2\), expected \(4,\)"),
     ],

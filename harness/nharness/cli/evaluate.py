@@ -1,6 +1,6 @@
 """Evaluate anybody's neurons file on a model: deactivate, measure, compare with random controls, record.
 
-The same as `nharness run --detector file:NEURONS.safetensors`, whose other options it takes.
+The same as `nharness run` on the detector `file:NEURONS.safetensors`, without the options of detection.
 """
 
 from __future__ import annotations
@@ -8,13 +8,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nharness.cli import run
+from nharness.cli import options, run
+
+OF_DETECTION = ("--detector", "--option", "--folds", "--null")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the neurons file to the options of `run`."""
-    run.add_arguments(parser)
     parser.add_argument("--neurons", type=Path, required=True, metavar="FILE", help="neurons file to evaluate")
+    options.add_options(parser, without=OF_DETECTION)
+    run.add_run_options(parser)
+    parser.set_defaults(study=None)
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -1,37 +1,59 @@
-"""Show what is registered, and by which plug-in; with --json for scripts."""
+"""Show what is registered and by which plug-in; with a name, the options of one detector or intervention.
+
+With --json everything stands in one document, for scripts.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from nharness.cli.output import print_table
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
-from nharness.errors import UnknownNameError
-from nharness.plugins import KINDS, Plugins
+from nharness.errors import UnknownNameError, UsageError
+from nharness.plugins import KINDS, Plugins, Registered
+from nharness.ranges import expected_at
+from nharness.statistics import CATALOGUE
 
 WHAT = (*KINDS, "languages", "plugins")
+WITH_OPTIONS = ("detectors", "interventions")
+BUILT_IN = "nharness"
+ALSO = {
+    "detectors": "also: module:attribute, and file:NEURONS.safetensors; options: nharness list detectors NAME",
+    "interventions": "also: module:attribute; options: nharness list interventions NAME",
+    "corpora": "also: a folder or file of texts, and the name of a dataset on the hub",
+    "models": "also: a folder that transformers wrote, a GGUF file, and the name of a model on the hub",
+    "tasks": "also: any task of lm-eval, and those of --include-path",
+    "plugins": "-p NAME loads a module too, -p no:NAME blocks one",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what to list and how."""
     parser.add_argument("what", help=", ".join(WHAT))
+    parser.add_argument("name", nargs="?", help="a detector or intervention, to see its options")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     add_plugin_options(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """List and return 0; raises `UnknownNameError` for a kind of thing that is not registered."""
+    """List and return 0; raises `UnknownNameError` for a kind of thing, or a name, that is not registered."""
     if arguments.what not in WHAT:
         raise UnknownNameError("list", arguments.what, WHAT)
-    rows = _rows(arguments.what, load_plugins(arguments))
+    if arguments.name is not None and arguments.what not in WITH_OPTIONS:
+        raise UsageError(f"{arguments.what} have no options; a name may follow {' or '.join(WITH_OPTIONS)}")
+    plugins = load_plugins(arguments)
+    rows = _rows(arguments.what, plugins) if arguments.name is None else _options(arguments, plugins)
     if arguments.json:
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
-    else:
-        print_table(rows)
+        print(json.dumps(rows, indent=1, ensure_ascii=False, default=str))
+        return 0
+    print_table(rows)
+    if arguments.name is None and arguments.what in ALSO:
+        print(ALSO[arguments.what], file=sys.stderr)
     return 0
 
 
@@ -40,11 +62,29 @@ def _rows(what: str, plugins: Plugins) -> Sequence[Mapping[str, Any]]:
         return [{**asdict(status), "hooks": list(status.hooks)} for status in plugins.statuses]
     if what == "languages":
         return _languages(plugins)
-    registered = plugins.entries(what)
+    built_in: dict[str, str] = {}
+    if what == "statistics":
+        built_in = {name: entry.summary for name, entry in CATALOGUE.items()}
+    if what == "executors":
+        built_in = {"local": "this process, one piece of work after the other"}
+    rows = [{"name": name, "summary": summary, "plugin": BUILT_IN} for name, summary in built_in.items()]
+    return rows + [_row(name, found) for name, found in sorted(plugins.entries(what).items())]
+
+
+def _row(name: str, found: Registered) -> Mapping[str, Any]:
+    return {"name": name, "summary": found.entry.summary, "plugin": found.plugin}
+
+
+def _options(arguments: argparse.Namespace, plugins: Plugins) -> Sequence[Mapping[str, Any]]:
+    """Return a row for every option: its default, what it accepts, what it means."""
+    model = plugins.resolve(arguments.what, arguments.name).Options
     return [
-        {"name": name, "summary": registered[name].entry.summary, "plugin": registered[name].plugin}
-        for name in sorted(registered)
-    ]
+        {
+            "option": field.alias or name, "default": field.get_default(call_default_factory=True),
+            "accepts": expected_at(model, field.alias or name), "meaning": field.description or "",
+        }
+        for name, field in model.model_fields.items()
+    ]  # fmt: skip
 
 
 def _languages(plugins: Plugins) -> Sequence[Mapping[str, Any]]:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import shlex
+import shutil
 import sys
+import textwrap
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +45,16 @@ CODES = (
     "Exit codes: 0 passed, 1 a cell failed or a claim did not hold, 2 interrupted, 3 internal error, 4 usage error, "
     "5 nothing collected."
 )
+
+
+class Formatter(argparse.HelpFormatter):
+    """Help in paragraphs, each as wide as the terminal; an indented one stays as it is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            part if re.search("^ ", part, re.MULTILINE) else textwrap.fill(part, width, initial_indent=indent)
+            for part in text.strip().split("\n\n")
+        )
 
 
 class Parser(argparse.ArgumentParser):
@@ -94,7 +107,7 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
     module_name, summary = COMMANDS[name]
     command = importlib.import_module(module_name)
     parser = Parser(prog=f"nharness {name}", description=command.__doc__ or summary, epilog=CODES,
-                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+                    formatter_class=Formatter)  # fmt: skip
     command.add_arguments(parser)
     arguments = parser.parse_intermixed_args(rest)  # options may stand between the files
     arguments.command_line = shlex.join(["nharness", name, *rest])
@@ -112,6 +125,6 @@ def _overview() -> str:
         *(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()),
         "",
         "nharness COMMAND --help explains one command. The first thing to try:  nharness run --detector lape",
-        CODES,
+        textwrap.fill(CODES, min(120, shutil.get_terminal_size((120, 24)).columns)),
     ]
     return "\n".join(lines)

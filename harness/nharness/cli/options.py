@@ -188,11 +188,15 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
 ALL: tuple[Option, ...] = tuple(option for group in GROUPS.values() for option in group)
 
 
-def add_options(parser: argparse.ArgumentParser, groups: Sequence[str] = tuple(GROUPS)) -> None:
-    """Add the named groups of options to a parser; what was not given is absent from the parsed command line."""
+def add_options(
+    parser: argparse.ArgumentParser, groups: Sequence[str] = tuple(GROUPS), *, without: Sequence[str] = ()
+) -> None:
+    """Add the named groups of options, but for some flags; what is not given is absent from the parsed command line."""
     for title in groups:
         group = parser.add_argument_group(title)
         for option in GROUPS[title]:
+            if option.flag in without:
+                continue
             if option.switch:
                 group.add_argument(option.flag, dest=option.dest, action="store_true", default=argparse.SUPPRESS,
                                    help=option.summary)  # fmt: skip

@@ -20,6 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a specification, of selection, and of the run itself."""
     options.add_options(parser)
     parser.add_argument("--study", type=Path, metavar="FILE", help="a TOML file that names all of it")
+    add_run_options(parser)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of selection, of where a run is, of what it shows, and of plug-ins."""
     chosen = parser.add_argument_group("selection")
     chosen.add_argument(
         "-k", dest="expression", default="", metavar="EXPR", help="only cells whose id matches, as in pytest"

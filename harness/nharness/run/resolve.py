@@ -107,6 +107,8 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
 
 def load_detector(named: Named, plugins: Plugins) -> Detector:
     """Return the detector of a name, a `module:attribute` path, or a neurons file."""
+    if named.name.strip() == FILE:
+        raise UsageError(f"{FILE} names no file; expected file:NEURONS.safetensors")
     if named.name.startswith(FILE):
         return FromFile(Path(named.name.removeprefix(FILE)))
     found: Detector = _instance("detectors", Detector, named, plugins)

@@ -146,7 +146,7 @@ def test_the_live_matrix_fits_any_terminal(width, number):
     assert max(map(len, plain.splitlines())) <= width
     assert "lape/zero::ppl (change so far)" in plain
     assert f"{number**2:,}/{number**2:,} cells" in plain
-    assert ("+0.125" in plain) == (width >= 80 and number <= 10 or number == 2)
+    assert ("+0.125" in plain) == ((width >= 80 and number <= 10) or number == 2)
     assert "FAILED lape[aa]/zero::ppl[aa]" in plain
 
 
