@@ -133,15 +133,17 @@ def _load_weights(
 @contextmanager
 def _without_weights_bar() -> Iterator[None]:
     """Leave out the bar of transformers; those of downloads stay as they are."""
-    shown, downloads = logging.is_progress_bar_enabled(), not hub.are_progress_bars_disabled()
-    logging.disable_progress_bar()
-    if downloads:
-        hub.enable_progress_bars()
+    own: Any = logging  # neither module says the types of these functions
+    downloads: Any = hub
+    shown, enabled = own.is_progress_bar_enabled(), not downloads.are_progress_bars_disabled()
+    own.disable_progress_bar()
+    if enabled:
+        downloads.enable_progress_bars()
     try:
         yield
     finally:
-        if shown and downloads:
-            logging.enable_progress_bar()
+        if shown and enabled:
+            own.enable_progress_bar()
 
 
 def _load_tokenizer(found: Found, *, trusted: bool) -> PreTrainedTokenizerBase:
