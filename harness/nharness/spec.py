@@ -61,19 +61,21 @@ class Value(BaseModel):
 class Named(Value):
     """A registered name (or `module:attribute`) with its options."""
 
-    name: str = Field(min_length=1)
-    options: Mapping[str, Any] = {}
+    name: str = Field(min_length=1, description="registered name or module:attribute")
+    options: Mapping[str, Any] = Field({}, description="its options; nharness list KIND NAME shows them")
 
 
 class ModelSpec(Value):
     """The model: a registered name, a folder, or a hub name, with lm-eval's `--model-args`."""
 
-    name: str = "babel"
-    args: Annotated[Mapping[str, Scalar], AfterValidator(_with_known_dtype)] = {}
+    name: str = Field("babel", description="registered name, folder, GGUF file, or name on the hub")
+    args: Annotated[Mapping[str, Scalar], AfterValidator(_with_known_dtype)] = Field(
+        {}, description="as lm-eval's --model-args: revision, subfolder, gguf_file, ..."
+    )
     device: Device = Field("auto", description='"auto", "cpu", "cuda", "cuda:1", ...')
     dtype: Dtype = Field("auto", description='"auto" is the checkpoint\'s own; else "float32", "bfloat16", "float16"')
-    device_map: str | None = None
-    trust_remote_code: bool = False
+    device_map: str | None = Field(None, description="spread over devices, as in transformers")
+    trust_remote_code: bool = Field(False, description="run code that a checkpoint brings along")
     batch_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="tokens per forward pass, padding included"
     )
@@ -83,30 +85,30 @@ class ModelSpec(Value):
 class CorpusSpec(Value):
     """The text: a registered name, a folder or file, or a hub dataset."""
 
-    name: str = "sample"
-    config: str | None = None
-    text_column: str = "text"
-    id_column: str | None = None
-    language_column: str | None = None
+    name: str = Field("sample", description="registered name, folder or file, or dataset on the hub")
+    config: str | None = Field(None, description="configuration of a hub dataset; {language} stands for each language")
+    text_column: str = Field("text", description="column with the text")
+    id_column: str | None = Field(None, description="column with the ids; none: id if there is one, else numbered rows")
+    language_column: str | None = Field(None, description="column with the language, where the file name says none")
     detect_split: str | None = Field(None, description="the source's split to detect on; null finds one by name")
-    eval_split: str | None = None
-    streaming: bool = False
+    eval_split: str | None = Field(None, description="the source's split to evaluate on; likewise")
+    streaming: bool = Field(False, description="read a hub dataset without downloading all of it")
     detect_tokens: int = Field(30_000, ge=1, le=2**53, description="most tokens per language that detection records")
     eval_tokens: int = Field(
         4_000, ge=1, le=2**53, description="most tokens per language that perplexity is measured on"
     )
-    tokens_of_interest: Literal["all", "response"] = "all"
+    tokens_of_interest: Literal["all", "response"] = Field("all", description="response: the prompt's are not counted")
 
 
 class TaskOptions(Value):
     """What lm-eval is asked for."""
 
-    include_path: tuple[str, ...] = ()
-    dataset_dir: str | None = None
-    num_fewshot: int | None = Field(None, ge=0)
+    include_path: tuple[str, ...] = Field((), description="folders with lm-eval's YAML tasks")
+    dataset_dir: str | None = Field(None, description="folder of local files that serve tasks' data")
+    num_fewshot: int | None = Field(None, ge=0, description="few-shot examples; none: as the task says")
     limit: int | None = Field(None, ge=1, description="items per task and language")
-    chat_template: bool = False
-    columns: Mapping[str, str] = {}
+    chat_template: bool = Field(False, description="wrap prompts in the chat template")
+    columns: Mapping[str, str] = Field({}, description="what a task's fields are made of, in local files")
 
 
 class ControlSpec(Value):
@@ -114,7 +116,7 @@ class ControlSpec(Value):
 
     detector: str = Field("random", description="a registered detector that takes a reference")
     tasks: Annotated[tuple[str, ...], Distinct] = Field(("ppl",), description="tasks that controls are measured on")
-    match: Literal["layer", "frequency", "uniform"] = "layer"
+    match: Literal["layer", "frequency", "uniform"] = Field("layer", description="what draws share with their target")
     draws: int = Field(5, ge=0, le=1000, description="most draws per target")
     least: int = Field(5, ge=0, description="fewest draws before a decision may stop them")
     eval_tokens: int = Field(1_000, ge=1, description="tokens per language of the sample that controls are judged on")
@@ -123,8 +125,8 @@ class ControlSpec(Value):
 class AnalysisSpec(Value):
     """How intervals are made."""
 
-    bootstrap_draws: int = Field(2_000, ge=100, le=1_000_000)
-    confidence: float = Field(0.95, gt=0.5, lt=1)
+    bootstrap_draws: int = Field(2_000, ge=100, le=1_000_000, description="draws of every interval")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="share of draws inside an interval")
     precision: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="stop a cell at this half-width (bits per byte)"
     )
@@ -133,8 +135,8 @@ class AnalysisSpec(Value):
 class Claim(Value):
     """A statement about a record's summary, such as `selectivity > 0.01`; a run whose claim fails exits with 1."""
 
-    statement: str = Field(min_length=1)
-    detector: str | None = None
+    statement: str = Field(min_length=1, description="[TASK.]QUANTITY[.low or .high] OPERATOR NUMBER")
+    detector: str | None = Field(None, description="the one detector it is about; none: every one")
 
 
 def _several(folds: int) -> int:
@@ -152,28 +154,28 @@ Rates = Annotated[tuple[Share, ...], Distinct, AfterValidator(lambda rates: tupl
 class RunSpec(Value):
     """Everything a run does."""
 
-    model: ModelSpec = ModelSpec()
-    corpus: CorpusSpec = CorpusSpec()
+    model: ModelSpec = Field(ModelSpec(), description="the model")
+    corpus: CorpusSpec = Field(CorpusSpec(), description="the text")
     languages: tuple[str, ...] = Field((), description="canonical tags; empty means all that the corpus has")
-    detectors: tuple[Named, ...] = (Named(name="lape"),)
-    interventions: tuple[Named, ...] = (Named(name="zero"),)
-    strengths: Annotated[tuple[Finite, ...], Distinct] = ()
+    detectors: tuple[Named, ...] = Field((Named(name="lape"),), description="which find neurons")
+    interventions: tuple[Named, ...] = Field((Named(name="zero"),), description="what is done to them")
+    strengths: Annotated[tuple[Finite, ...], Distinct] = Field((), description="sweep of the intervention's strength")
     kinds: Annotated[tuple[TargetKind, ...], Distinct] = Field(
         (), description="kinds deactivated; empty means all of a language's neurons"
     )
     budget: float | None = Field(None, gt=0, le=1, description="neurons per language as a share of all neurons")
-    budget_curve: Rates = ()
-    tasks: Annotated[tuple[str, ...], Distinct] = ("ppl",)
-    task_options: TaskOptions = TaskOptions()
-    controls: ControlSpec = ControlSpec()
-    analysis: AnalysisSpec = AnalysisSpec()
-    edit_backend: Literal["auto", "hook", "fold"] = "auto"
-    scope: Literal["all", "generation"] = "all"
+    budget_curve: Rates = Field((), description="several budgets: the dose-response")
+    tasks: Annotated[tuple[str, ...], Distinct] = Field(("ppl",), description="families, or tasks of lm-eval")
+    task_options: TaskOptions = Field(TaskOptions(), description="what lm-eval is asked for")
+    controls: ControlSpec = Field(ControlSpec(), description="random neurons to compare with")
+    analysis: AnalysisSpec = Field(AnalysisSpec(), description="how intervals are made")
+    edit_backend: Literal["auto", "hook", "fold"] = Field("auto", description="how edits are applied")
+    scope: Literal["all", "generation"] = Field("all", description="generation: prompts are read by the intact model")
     source_language: str | None = Field(None, description="whose neurons `steer` switches off")
     folds: Folds = Field(0, ge=0, le=50, description="disjoint corpus parts that detection is repeated on; 0 is none")
     null: bool = Field(False, description="repeat detection with shuffled language labels")
-    ground_truth: bool = False
-    claims: tuple[Claim, ...] = ()
+    ground_truth: bool = Field(False, description="score detectors against known neurons")
+    claims: tuple[Claim, ...] = Field((), description="statements that must hold; one that fails is exit code 1")
     seed: int = Field(0, ge=0, le=2**53, description="records, being JSON, hold no larger whole number exactly")
 
     def digest(self) -> str:
