@@ -98,6 +98,9 @@ class CorpusSpec(Value):
         4_000, ge=1, le=2**53, description="most tokens per language that perplexity is measured on"
     )
     tokens_of_interest: Literal["all", "response"] = Field("all", description="response: the prompt's are not counted")
+    response_tokens: int = Field(
+        64, ge=1, le=100_000, description="most tokens of an answer that the model writes to a prompt without one"
+    )
 
 
 class TaskOptions(Value):

@@ -152,8 +152,10 @@ TEXT = (
     ),
     Option("--eval-tokens", "corpus.eval_tokens", int, "most tokens per language for perplexity (default 4000)", "N"),
     Option(
-        "--tokens", "corpus.tokens_of_interest", str, "all, or response: the prompt's tokens are not counted", "WHICH"
+        "--tokens", "corpus.tokens_of_interest", str,
+        "all, or response: not the prompt's; prompts without an answer are answered by the model", "WHICH",
     ),
+    Option("--response-tokens", "corpus.response_tokens", int, "most tokens of such an answer (default 64)", "N"),
 )
 TASKS = (
     Option("--tasks", "tasks", words, "ppl, families, lm-eval tasks (default ppl, continuation)", "A,B"),

@@ -40,6 +40,7 @@ def execute(arguments: argparse.Namespace) -> int:
     spec = settings.build_spec({**settings.configured(Path.cwd())[0], **options.given(arguments)})
     plugins = load_plugins(arguments)
     from nharness.cli.display import PlainDisplay
+    from nharness.run.answers import answer_prompts
     from nharness.run.line import load_worker
     from nharness.run.recorded import record_evidence
     from nharness.run.resolve import resolve
@@ -47,8 +48,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
     needs = _needs(arguments.detector, arguments.statistics, plugins)
     with closing(PlainDisplay(verbosity=-arguments.quiet)) as display, tempfile.TemporaryDirectory() as scratch:
+        store = Store(arguments.store or Path(scratch))
         worker = load_worker(resolve(spec, plugins), display)
-        recorded = record_evidence(worker, needs, Store(arguments.store or Path(scratch)), display)
+        answer_prompts(worker, store, display)
+        recorded = record_evidence(worker, needs, store, display)
     files = {}
     for site, table in recorded.evidence.sites.items():
         path = (

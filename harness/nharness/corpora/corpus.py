@@ -20,7 +20,7 @@ class Document:
 
     id: stable, shared by the translations of one text in a parallel corpus; `page#3` is the third document of a page.
     source: where it is from (an article, a book). prompt: text that the model sees before `text` and that counts only
-    where tokens of interest are "all".
+    where tokens of interest are "all". A document with a prompt and no text waits for an answer.
     """
 
     id: str
@@ -110,6 +110,6 @@ def content_hash(text: str) -> str:
 
 
 def overlap(first: Iterable[Document], second: Iterable[Document]) -> tuple[str, ...]:
-    """Return the ids of the documents of `second` whose text, normalised, also stands in `first`."""
-    seen = {content_hash(document.text) for document in first}
-    return tuple(document.id for document in second if content_hash(document.text) in seen)
+    """Return the ids of the documents of `second` whose text (prompt, where there is none) also stands in `first`."""
+    seen = {content_hash(document.text or document.prompt) for document in first}
+    return tuple(each.id for each in second if content_hash(each.text or each.prompt) in seen)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from nharness.corpora.corpus import Corpus, Document, Reader
@@ -33,7 +33,7 @@ class Columns:
     """Which column holds what.
 
     None: the column of the usual name if there is one (`id`, `source`, `prompt`, `language`).
-    A document without an id is called after its row: `row-00000007`.
+    A document without an id is called after its row: `row-00000007`; one with a prompt needs no text.
     """
 
     text: str = "text"
@@ -143,17 +143,16 @@ def _reader(language: str, tables: Sequence[Table], columns: Columns, half: str 
 
 
 def _document(where: str, row: Mapping[str, Any], columns: Columns, number: int) -> Document | None:
-    text = row[_required(where, row, columns.text)]
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise CorpusError(f"{where}: column {columns.text!r} holds a {type(text).__name__}, expected text")
-    name = _optional(where, row, columns.id, "id") or f"row-{number:08d}"
-    _refuse_halves(where, text=text, prompt=prompt, id=name, source=source)
-    document = Document(id=name, text=text)
     source, prompt = (_optional(where, row, given, name) for given, name in
                       ((columns.source, "source"), (columns.prompt, "prompt")))  # fmt: skip
-    return replace(document, source=source, prompt=prompt) if text.strip() else None
+    text = row.get(columns.text) if prompt else row[_required(where, row, columns.text)]
+    if text is not None and not isinstance(text, str):
+        raise CorpusError(f"{where}: column {columns.text!r} holds a {type(text).__name__}, expected text")
+    if not (text or "").strip() and not prompt.strip():
+        return None
+    name = _optional(where, row, columns.id, "id") or f"row-{number:08d}"
+    _refuse_halves(where, text=text or "", prompt=prompt, id=name, source=source)
+    return Document(id=name, text=text or "", source=source, prompt=prompt)
 
 
 def _refuse_halves(where: str, **parts: str) -> None:

@@ -12,6 +12,7 @@ from nharness.detector import Need
 from nharness.errors import InterruptedRun, NharnessError
 from nharness.plugins import Plugins
 from nharness.record.model import Record
+from nharness.run.answers import answer_prompts
 from nharness.run.cells import Cell, CellOutcome
 from nharness.run.claims import ClaimResult, check_claims
 from nharness.run.collection import check_text, collected, described_plan
@@ -81,6 +82,7 @@ def run(
 
     check_text(resolved)
     worker = load_worker(resolved, listen)
+    answer_prompts(worker, store, listen)
     listen = _stopping(listen, stop)
     with closing(make(worker, request.workers, request.executor_options)) as executor:
         folder.remember_identity(executor.identity)
