@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from nharness import statistics
+from nharness.detector import Evidence
 from nharness.errors import FileFormatError, UnknownNameError, UsageError
 from nharness.foreign import import_counts, import_masks
 from nharness_detectors.lape import Lape
+from nharness_detectors.ternary import Ternary
 
 
 @pytest.fixture
@@ -72,8 +75,9 @@ def test_a_file_with_code_is_refused_and_not_run(tmp_path, monkeypatch):
     torch.save([Attack()], tmp_path / "bad.pth")
     (tmp_path / "bare.pkl").write_bytes(pickle.dumps([Attack()]))
     for name in ("bad.pth", "bare.pkl"):
-        with pytest.raises(FileFormatError, match=name):
+        with pytest.raises(FileFormatError, match=name) as caught:
             import_masks(tmp_path / name, ["en"], [4])
+        assert "weights_only" not in str(caught.value)  # torch's own words say how to run the code
     assert not (tmp_path / "was-run").exists()
 
 
@@ -114,6 +118,26 @@ def test_prefix_counts_are_subtracted_and_clamped(tmp_path):
     assert found.get("activation_count", "positive", "en").tolist() == [20, 0, 0]
     longer = {"en": save_counts(tmp_path / "long", 170, torch.tensor([[30, 25, 5]]))}
     assert import_counts(whole, prefix=longer).totals["en"].tokens == 0
+
+
+def test_counts_that_exceed_the_tokens_after_subtraction_are_kept(tmp_path):
+    whole = {tag: save_counts(tmp_path / tag, 100, torch.tensor([[100, 20, 5, 60]])) for tag in ("en", "de")}
+    prefix = {tag: save_counts(tmp_path / f"{tag}.prefix", 60, torch.tensor([[10, 5, 5, 60]])) for tag in whole}
+    import_counts(whole, prefix=prefix).save(tmp_path / "s.safetensors")
+    loaded = statistics.load(tmp_path / "s.safetensors")
+    assert loaded.get("activation_count", "positive", "de").tolist() == [90, 15, 0, 0]
+    assert loaded.totals["de"].tokens == 40
+    with pytest.warns(UserWarning, match="2 activation counts exceed the number of tokens"):
+        Ternary(top_rate=0.5)(Evidence({"gate": loaded}))
+    import_counts({"en": save_counts(tmp_path / "more", 9, torch.tensor([[10]]))}).save(tmp_path / "more.safetensors")
+    with pytest.raises(FileFormatError, match="no count per neuron of the language's tokens"):
+        statistics.load(tmp_path / "more.safetensors")
+
+
+@pytest.mark.parametrize(("tokens", "counts"), [(-5, [[1]]), (5, [[-1]])])
+def test_counts_below_nothing_are_refused(tmp_path, tokens, counts):
+    with pytest.raises(FileFormatError, match="expected counts of at least 0"):
+        import_counts({"en": save_counts(tmp_path / "en", tokens, torch.tensor(counts))})
 
 
 def test_layers_of_unequal_width(tmp_path):

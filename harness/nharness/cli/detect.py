@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from nharness.cli.options import pairs
-from nharness.cli.output import print_table
+from nharness.cli.output import print_table, told_warnings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 
 
@@ -35,7 +35,8 @@ def execute(arguments: argparse.Namespace) -> int:
     detector = load_detector(Named(name=arguments.detector, options=options), load_plugins(arguments))
     tables = [statistics.load(path) for path in arguments.statistics]
     reference = neurons.load(arguments.reference) if arguments.reference else None
-    detection = detector(Evidence({table.site: table for table in tables}, reference=reference))
+    with told_warnings():
+        detection = detector(Evidence({table.site: table for table in tables}, reference=reference))
     if arguments.budget is not None:
         detection = detection.cut(arguments.budget)
     detection.save(arguments.out)

@@ -11,8 +11,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from nharness.cli.output import told_warnings
 from nharness.errors import UsageError
 from nharness.languages import parse_languages
+
+MOST = 100_000_000  # neurons
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +42,8 @@ def execute(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.file is None or not arguments.languages or not arguments.layer_widths:
         raise UsageError("import masks needs a file, --languages and --layer-widths")
-    detection = import_masks(arguments.file, parse_languages(arguments.languages), _widths(arguments.layer_widths))
+    with told_warnings():
+        detection = import_masks(arguments.file, parse_languages(arguments.languages), _widths(arguments.layer_widths))
     detection.save(arguments.out)
     counts = zip(detection.languages, detection.membership.sum(axis=1).tolist(), strict=True)
     print(f"written: {arguments.out} ({', '.join(f'{tag} {count} neurons' for tag, count in counts)})")
@@ -52,14 +56,19 @@ def _files(texts: Sequence[str]) -> dict[str, Path]:
         tag, equals, path = text.partition("=")
         if not equals or not path:
             raise UsageError(f"{text!r}; expected LANG=FILE")
+        if tag in found:
+            raise UsageError(f"{text!r}: language {tag!r} has a file already ({found[tag]})")
         found[tag] = Path(path)
     return found
 
 
 def _widths(text: str) -> list[int]:
-    """Read `1536x30` or `100,200,100`; raises `UsageError` for anything else."""
+    """Read `1536x30` or `100,200,100`; raises `UsageError` for anything else, and for more neurons than models have."""
     width, times, layers = text.lower().partition("x")
     try:
-        return [int(width)] * int(layers) if times else [int(part) for part in text.split(",")]
+        found = [int(width)] * min(int(layers), MOST) if times else [int(part) for part in text.split(",")]
     except ValueError as error:
         raise UsageError(f"--layer-widths {text!r}; expected WIDTHxLAYERS or W,W,...") from error
+    if not found or min(found) < 1 or sum(found) > MOST:
+        raise UsageError(f"--layer-widths {text!r}; expected widths above 0 and at most {MOST:,} neurons in all")
+    return found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -35,3 +37,13 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value) if value not in (None, "") else "-"
+
+
+@contextmanager
+def told_warnings() -> Iterator[None]:
+    """Tell every `UserWarning` of what is done meanwhile in one line on standard error."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for each in caught:
+        print(f"warning: {each.message}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 Legend: `L` layers, `I` neurons of a layer, `M` neurons of the model. `over_zero` may also be a list of layers, of
 unequal width. With prefix files (counts over the prompts alone) they are subtracted, tokens and counts both clamped
-at 0, which leaves the counts over the responses.
+at 0, which leaves the counts over the responses; a count may then exceed the number of tokens by a little.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ def _read(path: Path) -> tuple[int, NDArray[np.int64], tuple[int, ...]]:
     layers = [whole_numbers(path, layer, f"over_zero, layer {i}") for i, layer in enumerate(rows)]
     if tokens.size != 1 or not layers or any(layer.ndim != 1 or not layer.size for layer in layers):
         raise FileFormatError(f"{path}: expected one number of tokens and over_zero of [layers, neurons]")
+    if tokens.min() < 0 or any(layer.min() < 0 for layer in layers):
+        raise FileFormatError(f"{path}: expected counts of at least 0; got a number of tokens or over_zero below it")
     return int(tokens.reshape(-1)[0]), np.concatenate(layers), tuple(layer.size for layer in layers)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,13 @@ def load_torch(path: Path) -> Any:
             warnings.simplefilter("ignore", UserWarning)  # on the age of the pickle protocol
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise FileFormatError(f"{path}: not read, since it holds more than tensors or is damaged ({reason})") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise FileFormatError(f"{path}: damaged, or not written by torch.save ({error})") from error
+        asked = re.search(r"GLOBAL (\S+)", str(error))  # torch's own message goes on to explain how to run it
+        reason = f"it asks for {asked[1]}" if asked else "or is damaged"
+        raise FileFormatError(f"{path}: not read, since it holds more than tensors ({reason})") from error
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise FileFormatError(f"{path}: damaged, or not written by torch.save") from error
 
 
 def whole_numbers(path: Path, value: Any, what: str) -> NDArray[np.int64]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nharness.detector import Detector
 from nharness.errors import during
 from nharness.neurons import KINDS, Detection
-from nharness.run.events import Listener, StageFinished
+from nharness.run.events import Listener, Noted, StageFinished
 from nharness.run.recorded import Recorded
 
 
@@ -22,12 +23,15 @@ class Detected:
 
 
 def detect(detectors: Mapping[str, Detector], recorded: Recorded, listen: Listener) -> dict[str, Detected]:
-    """Return every detector's result by name; an error names its detector."""
+    """Return every detector's result by name; an error names its detector, and so does what it warns of."""
     found = {}
     for name, detector in detectors.items():
         started = time.perf_counter()
-        with during(detector=name):
+        with during(detector=name), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
             detection = detector(recorded.evidence)
+        for each in caught:
+            listen(Noted("warning", f"{name}: {each.message}"))
         seconds = time.perf_counter() - started
         found[name] = Detected(detection, seconds)
         counts = detection.membership.sum(axis=1)

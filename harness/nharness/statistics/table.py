@@ -204,5 +204,12 @@ def _check(path: Path, statistics: Statistics) -> None:
             raise FileFormatError(f"{path}: tensor {name!r} is {tensor.shape}, expected {statistics.size} neurons")
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise FileFormatError(f"{path}: tensor {name!r} holds NaN or infinity")
-        if parts[0] == "activation_count" and (tensor.ndim != 1 or tensor.max() > statistics.totals[parts[2]].tokens):
+        if parts[0] == "activation_count" and not _is_count(tensor, statistics, parts[2]):
             raise FileFormatError(f"{path}: tensor {name!r} is no count per neuron of the language's tokens")
+
+
+def _is_count(tensor: NDArray[Any], statistics: Statistics, language: str) -> bool:
+    """Tell whether counts fit their tokens; what prefix counts were subtracted from may exceed them by a little."""
+    subtracted = statistics.provenance.get("tokens") == "response"
+    most = statistics.totals[language].tokens
+    return tensor.ndim == 1 and bool(tensor.min() >= 0) and (subtracted or bool(tensor.max() <= most))

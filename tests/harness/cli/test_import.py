@@ -16,6 +16,13 @@ def test_masks(tmp_path, capsys):
     assert "en 2 neurons, zh 2 neurons" in capsys.readouterr().out
 
 
+def test_warnings_are_one_line(tmp_path, capsys):
+    torch.save([[torch.tensor([2])]], tmp_path / "m.pth")
+    argv = ["import", "masks", str(tmp_path / "m.pth"), "--languages", "en,de", "--layer-widths", "4"]
+    assert main([*argv, "--out", str(tmp_path / "n.safetensors")]) == 0
+    assert capsys.readouterr().err == f"warning: {tmp_path}/m.pth: holds 1 of 2 languages; taken as empty: de\n"
+
+
 def test_counts_minus_a_prefix(tmp_path):
     for name, n, counts in (("whole", 10, [[5, 1], [0, 9]]), ("prompt", 4, [[2, 2], [0, 3]])):
         torch.save({"n": n, "over_zero": torch.tensor(counts)}, tmp_path / f"{name}.pth")
@@ -33,6 +40,9 @@ def test_what_is_missing_or_wrong_is_said(tmp_path, capsys):
         (["import", "masks", str(tmp_path / "m.pth"), *out], "needs a file, --languages and --layer-widths"),
         (["import", "masks", str(tmp_path / "m.pth"), "--languages", "en", "--layer-widths", "four", *out], "expected WIDTHxLAYERS"),
         (["import", "masks", str(tmp_path / "m.pth"), "--languages", "en", "--layer-widths", "4", *out], "m.pth"),
+        (["import", "masks", str(tmp_path / "m.pth"), "--languages", "en", "--layer-widths", "0x4", *out], "widths above 0"),
+        (["import", "masks", str(tmp_path / "m.pth"), "--languages", "en", "--layer-widths", "9999999999x9", *out], "100,000,000"),
+        (["import", "counts", "--count", "en=a", "--count", "en=b", *out], "language 'en' has a file already (a)"),
         (["import", "counts", *out], "needs --count LANG=FILE"),
         (["import", "counts", "--count", "en", *out], "expected LANG=FILE"),
         (["import", "masks", str(tmp_path / "absent.pth"), "--languages", "en", "--layer-widths", "4", *out], "absent.pth"),
