@@ -168,6 +168,7 @@ class RunSpec(Value):
     )
     budget: float | None = Field(None, gt=0, le=1, description="neurons per language as a share of all neurons")
     budget_curve: Rates = Field((), description="several budgets: the dose-response")
+    progressive: Rates = Field((), description="targets are these shares of each language's neurons, the best first")
     tasks: Annotated[tuple[str, ...], Distinct] = Field(("ppl",), description="families, or tasks of lm-eval")
     task_options: TaskOptions = Field(TaskOptions(), description="what lm-eval is asked for")
     controls: ControlSpec = Field(ControlSpec(), description="random neurons to compare with")
@@ -179,7 +180,7 @@ class RunSpec(Value):
     null: bool = Field(False, description="repeat detection with shuffled language labels")
     ground_truth: bool = Field(False, description="score detectors against known neurons")
     claims: tuple[Claim, ...] = Field((), description="statements that must hold; one that fails is exit code 1")
-    seed: int = Field(0, ge=0, le=2**53, description="records, being JSON, hold no larger whole number exactly")
+    seed: int = Field(0, ge=0, le=2**53, description="of every random choice; JSON holds no larger one exactly")
 
     def digest(self) -> str:
         """Return 16 hexadecimal digits that change with anything in the specification."""

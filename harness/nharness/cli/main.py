@@ -38,6 +38,7 @@ COMMANDS = {
     "import": ("nharness.cli.import_", "foreign masks and activation counts"),
     "plan": ("nharness.cli.plan", "the cells of a run, or of one part of it"),
     "collect": ("nharness.cli.collect_runs", "the parts of a run joined, what is missing named, records written"),
+    "prefetch": ("nharness.cli.prefetch", "a model, tasks' data and a corpus in one folder, to use without a network"),
     "cache": ("nharness.cli.cache", "what stores hold, and removing what is old"),
     "list": ("nharness.cli.list_", "what is registered: detectors, interventions, tasks, corpora, models, plugins"),
 }

@@ -129,6 +129,7 @@ WHAT = (
     Option("--kinds", "kinds", words, "deactivate only neurons of these kinds: specific,related,general", "A,B"),
     Option("--budget", "budget", float, "cut every detection to this share of all neurons per language", "SHARE"),
     Option("--budget-curve", "budget_curve", numbers, "run at several budgets: the dose-response", "A,B"),
+    Option("--progressive", "progressive", numbers, "switch off these shares of each language's neurons", "A,B"),
     Option("--source-language", "source_language", str, "for steer: whose neurons are switched off", "LANG"),
 )
 MODEL = (

@@ -4,7 +4,8 @@ A task names a dataset (`cambridgeltl/xcopa`) and often a configuration (`zh`). 
 subfolder `cambridgeltl/xcopa` or `xcopa`; or of the folder itself, where its own name or the file's begins with `xcopa`
 (`-` and `_` left out of account). What a file is follows from the words of its path
 below there: `test.zh.jsonl`, `zh/test.parquet` and `xcopa_zh_test.csv` are all the configuration `zh`, split `test`. A
-file that names no split is the test split. `val`, `valid`, `dev` and `validation` are one split under four names.
+file that names no split is the test split. `val`, `valid`, `dev` and `validation` are one split under four names, where
+files do not tell them apart. What `kept_in` writes, `served_from` finds.
 
 Columns: JSON, JSON Lines, CSV and Parquet name theirs; a TSV has no header and its columns are "0", "1", ... A column
 mapping says what the task's fields are made of: `{"question": "0", "answer_number": "1", "answer": ""}`, where an
@@ -28,7 +29,9 @@ from nharness.errors import UsageError, nearest
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 ALIASES = (("train", "training"), ("validation", "val", "valid", "dev"), ("test", "devtest", "eval"))
+BUILDERS = frozenset({"json", "csv", "parquet", "text"})
 Rows = list[dict[str, Any]]
+Load = Callable[..., Any]
 
 
 class Splits(dict[str, datasets.Dataset]):
@@ -48,14 +51,47 @@ def served_from(folder: Path, columns: Mapping[str, str]) -> Iterator[None]:
     """
     if not folder.is_dir():
         raise UsageError(f"--dataset-dir {folder} is not a folder")
-    original = datasets.load_dataset
 
-    def load(path: str, name: str | None = None, **kwargs: Any) -> Any:
-        if path in {"json", "csv", "parquet", "text"} or Path(path).exists():
+    def load(original: Load, path: str, name: str | None, kwargs: dict[str, Any]) -> Any:
+        if path in BUILDERS or Path(path).exists():
             return original(path, name, **kwargs)
         return find(folder, path, name, columns)
 
-    datasets.load_dataset = load
+    with _loading_by(load):
+        yield
+
+
+@contextmanager
+def kept_in(folder: Path) -> Iterator[list[Path]]:
+    """Let `datasets.load_dataset` keep below the folder what it loads while tasks are built; undone afterwards.
+
+    Gives the files as they are written, `<dataset>/<configuration>/<split>.parquet`. Files that a task names itself
+    (`dataset_path: json` and the like) are the task's own and stay where they are.
+    """
+    files: list[Path] = []
+
+    def load(original: Load, path: str, name: str | None, kwargs: dict[str, Any]) -> Any:
+        loaded = original(path, name, **kwargs)
+        if path not in BUILDERS:
+            place = folder / (Path(path).name if Path(path).exists() else path) / (name or "")
+            place.mkdir(parents=True, exist_ok=True)
+            for split, part in loaded.items():
+                part.to_parquet(str(place / f"{split}.parquet"))
+                files.append(place / f"{split}.parquet")
+        return loaded
+
+    with _loading_by(load):
+        yield files
+
+
+@contextmanager
+def _loading_by(load: Callable[[Load, str, str | None, dict[str, Any]], Any]) -> Iterator[None]:
+    original: Load = datasets.load_dataset
+
+    def replaced(path: str, name: str | None = None, **kwargs: Any) -> Any:
+        return load(original, path, name, kwargs)
+
+    datasets.load_dataset = replaced
     try:
         yield
     finally:
@@ -81,14 +117,21 @@ def find(folder: Path, dataset: str, name: str | None, columns: Mapping[str, str
 
 
 def _splits(files: list[tuple[Path, set[str]]], columns: Mapping[str, str]) -> Splits:
+    """Return every file's rows under the split that it names, and under that split's other names while those are free.
+
+    A split of no usual name is the stem of its file.
+    """
     found: dict[str, Rows] = {}
     for path, words in files:
-        split = next((alias[0] for alias in ALIASES if words & set(alias)), "test")
-        found.setdefault(split, []).extend(_mapped(row, columns, path) for row in _READERS[_kind(path)](path))
-    result = Splits()
-    for split, rows in found.items():
-        data = datasets.Dataset.from_list(rows)
-        result.update(dict.fromkeys(next(alias for alias in ALIASES if alias[0] == split), data))
+        rows = [_mapped(row, columns, path) for row in _READERS[_kind(path)](path)]
+        usual = [name for alias in ALIASES for name in alias if name in words]
+        for name in {usual[0] if usual else "test", _stem(path.name)}:
+            found.setdefault(name, []).extend(rows)
+    result = Splits({name: datasets.Dataset.from_list(rows) for name, rows in found.items()})
+    for alias in ALIASES:
+        first = next((name for name in alias if name in found), None)
+        for name in alias if first is not None else ():
+            result.setdefault(name, result[first])
     return result
 
 
@@ -105,9 +148,13 @@ def _words(path: Path) -> set[str]:
     """Return the words of a path between `.`, `-` and `_`, those between `.` and `-` (`zho_hans`), and its stems."""
     words: set[str] = set()
     for part in path.parts:
-        stem = re.sub(r"\.(gz|jsonl|json|csv|tsv|parquet)", "", part.lower())
+        stem = _stem(part)
         words |= {stem, *re.split(r"[.\-]", stem), *re.split(r"[._\-]", stem)}
     return words
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"\.(gz|jsonl|json|csv|tsv|parquet)", "", name.lower())
 
 
 def _files(folder: Path) -> list[Path]:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lm_eval import tasks as lm_eval_tasks
+from lm_eval.api import metrics, registry
 from lm_eval.tasks import TaskManager
 
-from nharness.errors import CellError, UnknownNameError
+from nharness.errors import CellError, UnknownNameError, UsageError
 from nharness.evaluation.local_files import served_from
 from nharness.evaluation.quiet import quiet
+from nharness.evaluation.sentence_scores import SENTENCE_SCORES
 from nharness.task import TaskSpec
 
 SHIPPED = Path(lm_eval_tasks.__file__).parent
@@ -57,6 +60,29 @@ class TaskLoader:
                 self._loaded[key] = self._build(spec)
         return self._loaded[key]
 
+    def settle(self, spec: TaskSpec) -> TaskSpec:
+        """Return a task that was asked for by name with what its YAML says: the metric, its direction, the filter.
+
+        The metric is the first that is a mean over items. Raises `UsageError` for a task that reports none, and
+        `UnknownNameError` as `load` does.
+        """
+        with quiet():
+            config = _first_config(spec.lm_eval_task, self._manager(spec))
+        listed = config.get("metric_list") or [
+            {"metric": name} for name in registry.DEFAULT_METRIC_REGISTRY.get(str(config.get("output_type")), ())
+        ]
+        for entry in listed:
+            name = str(entry["metric"])
+            if name in SENTENCE_SCORES or entry.get("aggregation", _default_aggregation(name)) == "mean":
+                higher = bool(entry.get("higher_is_better", registry.HIGHER_IS_BETTER_REGISTRY.get(name, True)))
+                answer_filter = str((config.get("filter_list") or [{"name": "none"}])[0]["name"])
+                return replace(spec, metric=name, higher_is_better=higher, metric_filter=answer_filter)
+        names = ", ".join(str(entry["metric"]) for entry in listed) or "none that its YAML tells of"
+        raise UsageError(
+            f"task {spec.lm_eval_task!r} has no metric that is a mean over items, which effects are paired by; its "
+            f"metrics are: {names}"
+        )
+
     def _build(self, spec: TaskSpec) -> dict[str, Any]:
         manager = self._manager(spec)
         try:
@@ -77,6 +103,25 @@ class TaskLoader:
             if spec.lm_eval_task in _index((folder,), whole=False).all_subtasks:
                 return _index((folder,), whole=False)
         return _having(spec.lm_eval_task, _index(self._include, whole=True))
+
+
+def _first_config(name: str, manager: TaskManager) -> Mapping[str, Any]:
+    """Return the YAML of a task, or of the first task of a group or tag, includes merged."""
+    entry = manager.task_index[name]
+    if entry.kind.name == "TAG":
+        return _first_config(min(entry.tags), manager)
+    config: Mapping[str, Any] = entry.cfg or {}
+    if entry.kind.name != "GROUP" or not config.get("task"):
+        return config
+    first = config["task"] if isinstance(config["task"], str) else config["task"][0]
+    if isinstance(first, str):
+        return _first_config(first, manager)
+    return {**_first_config(str(first["task"]), manager), **first} if first.get("task") in manager.task_index else first
+
+
+def _default_aggregation(metric: str) -> str:
+    found = registry.METRIC_AGGREGATION_REGISTRY.get(metric)
+    return "mean" if found in {None, metrics.mean} else "another"
 
 
 def _having(name: str, manager: TaskManager) -> TaskManager:

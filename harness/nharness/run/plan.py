@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from nharness.errors import NothingCollectedError
-from nharness.run.cells import GENERAL, Cell, Edition
+from nharness.run.cells import GENERAL, Cell, Edition, part_target
 from nharness.run.select import compile_expression
 from nharness.spec import RunSpec
 from nharness.task import TaskSpec
@@ -55,12 +55,21 @@ def make_plan(spec: RunSpec, languages: Sequence[str], tasks: Sequence[TaskSpec]
 def editions(spec: RunSpec, languages: Sequence[str]) -> Iterator[Edition]:
     """Yield every edition: each detection's targets, each followed by its control draws."""
     budgets: tuple[float | None, ...] = spec.budget_curve or (spec.budget,)
-    targets = (GENERAL,) if spec.kinds == ("general",) else tuple(languages)
+    targets = target_names(spec, languages)
     strengths: tuple[float | None, ...] = spec.strengths or (None,)
     draws: tuple[int | None, ...] = (None, *range(spec.controls.draws))
     for detector, intervention, budget, strength in product(spec.detectors, spec.interventions, budgets, strengths):
         for target, control in product(targets, draws):
             yield Edition(detector.name, target, intervention.name, control, strength, budget)
+
+
+def target_names(spec: RunSpec, languages: Sequence[str]) -> tuple[str, ...]:
+    """Return the targets of a detection in order, the rows of its matrix."""
+    if spec.kinds == (GENERAL,):
+        return (GENERAL,)
+    if not spec.progressive:
+        return tuple(languages)
+    return tuple(part_target(tag, share) for tag, share in product(languages, spec.progressive))
 
 
 def select(plan: Plan, expression: str) -> Plan:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from nharness.errors import during
 from nharness.intervention import Change, Intervention, Target
 from nharness.neurons import Detection
-from nharness.run.cells import GENERAL, Edition
+from nharness.run.cells import GENERAL, Edition, whose
 from nharness.run.controls import ControlSampler
 from nharness.run.recorded import Recorded
-from nharness.run.targets import choose_targets
+from nharness.run.targets import best_share, choose_targets
 from nharness.spec import RunSpec
 
 
@@ -27,34 +27,44 @@ class Prepared:
     detections: Mapping[str, Detection]
     interventions: Mapping[str, Intervention]
     sampler: ControlSampler
-    _tables: dict[tuple[str, float | None, int | None], Detection] = field(default_factory=dict)
+    _tables: dict[tuple[str, float | None, int | None, float], Detection] = field(default_factory=dict)
 
-    def table(self, detector: str, budget: float | None, control: int | None = None) -> Detection:
-        """Return the targets of a detection, one row each, or the same of one control draw."""
-        key = (detector, budget, control)
+    def table(
+        self, detector: str, budget: float | None, control: int | None = None, *, share: float = 1.0
+    ) -> Detection:
+        """Return the targets of a detection, one row a language, or the same of one control draw.
+
+        share: of each language's neurons, the best by the detector's scores; draws are matched to that many.
+        """
+        key = (detector, budget, control, share)
         if key not in self._tables:
+            detection = self.detections[detector]
             if control is None:
-                self._tables[key] = choose_targets(self.detections[detector], self.spec.kinds, budget)
+                targets = choose_targets(detection, self.spec.kinds, budget)
+                self._tables[key] = targets if share == 1 else best_share(targets, detection, share)
             else:
-                targets = self.table(detector, budget)
+                targets = self.table(detector, budget, share=share)
                 with during(detector=detector, control=control):
                     self._tables[key] = self.sampler.draw(targets, self.recorded.evidence, control)
         return self._tables[key]
 
-    def flat(self, edition: Edition) -> NDArray[np.int64]:
-        """Return the neurons of an edition, ascending flat indices."""
-        return self.table(edition.detector, edition.budget, edition.control).flat(edition.target)
+    def neurons(
+        self, detector: str, budget: float | None, target: str, control: int | None = None
+    ) -> NDArray[np.int64]:
+        """Return the neurons of a target or of one draw for it, ascending flat indices."""
+        name, share = whose(target)
+        return self.table(detector, budget, control, share=share).flat(name)
 
     def changes(self, edition: Edition) -> tuple[Change, ...]:
         """Return what the edition's intervention does to its neurons; empty when there are none."""
-        flat = self.flat(edition)
+        flat = self.neurons(edition.detector, edition.budget, edition.target, edition.control)
         if not len(flat):
             return ()
-        table = self.table(edition.detector, edition.budget, edition.control)
+        name, share = whose(edition.target)
+        table = self.table(edition.detector, edition.budget, edition.control, share=share)
         source = self.spec.source_language
         target = Target(
-            language=edition.target, flat=flat,
-            members=None if edition.target == GENERAL else table.membership, source=source,
+            language=name, flat=flat, members=None if name == GENERAL else table.membership, source=source,
             source_flat=table.flat(source) if source else None,
         )  # fmt: skip
         with during(intervention=edition.intervention, target=edition.target):

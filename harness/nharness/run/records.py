@@ -24,13 +24,14 @@ from nharness.record.results import AnalysisSettings, Cost, CurvePoint
 from nharness.record.sources import Corpus, FileEntry, Identity, Selection
 from nharness.record.validate import validate_bytes
 from nharness.run import described
-from nharness.run.cells import GENERAL, Cell, CellOutcome, Edition
+from nharness.run.cells import GENERAL, Cell, CellOutcome, Edition, whose
 from nharness.run.curve import dose_response
 from nharness.run.detected import Detected
 from nharness.run.evaluated import Evaluation
 from nharness.run.folder import RunFolder, file_stem
 from nharness.run.jobs import neurons_digest
 from nharness.run.judged import Judged
+from nharness.run.plan import target_names
 from nharness.run.prepared import Prepared
 from nharness.run.request import RunRequest
 from nharness.run.store import file_digest
@@ -105,14 +106,15 @@ class RecordWriter:
 
     def targets(self, combination: Combination) -> tuple[Target, ...]:
         """Return the rows of the combination's matrix, in order."""
-        table = self.prepared.table(combination.detector, combination.budget)
         chosen = tuple(self.prepared.spec.kinds) or KINDS_OF_A_LANGUAGE
+        names = target_names(self.prepared.spec, self.evaluation.worker.resolved.languages)
+        flats = {name: self.prepared.neurons(combination.detector, combination.budget, name) for name in names}
         return tuple(
             Target(
-                name=name, language=None if name == GENERAL else name, kinds=chosen,
-                neurons=len(table.flat(name)), digest=neurons_digest(table.flat(name)),
+                name=name, language=None if name == GENERAL else whose(name)[0], kinds=chosen,
+                neurons=len(flat), digest=neurons_digest(flat),
             )
-            for name in table.languages
+            for name, flat in flats.items()
         )  # fmt: skip
 
     def cells(self, combination: Combination) -> dict[Cell, CellOutcome]:
@@ -193,7 +195,7 @@ class RecordWriter:
         spec = self.prepared.spec.controls
         sets = {}
         for target, draw in analysis.control_changes:
-            flat = self.prepared.table(combination.detector, combination.budget, draw).flat(target)
+            flat = self.prepared.neurons(combination.detector, combination.budget, target, draw)
             sets[target, draw] = (len(flat), neurons_digest(flat))
         return Controls(
             kind=spec.match, seed=self.prepared.spec.seed, draws=analysis.draws(sets),

@@ -34,6 +34,19 @@ def choose_targets(detection: Detection, kinds: Sequence[str], budget: float | N
     return _rows(cut, cut.languages, membership | general if GENERAL in kinds else membership)
 
 
+def best_share(targets: Detection, detection: Detection, share: float) -> Detection:
+    """Return the targets with the best `round(share * n)` (at least 1) of the n neurons of each row, by the scores.
+
+    detection: whose scores they are; ties are broken by flat order. A row without neurons stays so.
+    """
+    membership = np.zeros_like(targets.membership)
+    for row, strength in enumerate(detection.strength()):
+        flat = np.flatnonzero(targets.membership[row])
+        best = flat[np.argsort(-strength[flat], kind="stable")]
+        membership[row, best[: max(1, round(share * len(flat)))]] = True
+    return _rows(targets, targets.languages, membership)
+
+
 def _rows(detection: Detection, names: tuple[str, ...], membership: NDArray[np.bool_]) -> Detection:
     score = membership.astype(np.float32)
     return Detection(detection.detector, names, detection.layer_widths, membership, score, "highest",

@@ -169,6 +169,23 @@ def test_what_does_not_exist_is_said(bridge, model, tokenizer, folder, monkeypat
         LmEvalBridge(model, tokenizer, options=LmEvalOptions(chat_template=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "metric", "higher", "answer_filter"),
+    [
+        ("quiz_a", "acc", True, "none"), ("quizzes", "acc", True, "none"), ("gsm8k", "exact_match", True, "strict-match"),
+        ("lambada_openai", "acc", True, "none"), ("xcopa", "acc", True, "none"), ("lambada", "acc", True, "none"),
+    ],
+)  # fmt: skip
+def test_a_task_asked_for_by_name_has_the_metric_that_its_yaml_says(folder, name, metric, higher, answer_filter):
+    found = TaskLoader(include_path=[folder]).settle(spec(name))
+    assert (found.metric, found.higher_is_better, found.metric_filter) == (metric, higher, answer_filter)
+
+
+def test_a_task_without_a_mean_over_items_cannot_be_paired():
+    with pytest.raises(UsageError, match=r"'wikitext' has no metric that is a mean .*: word_perplexity, byte_perplexity"):
+        TaskLoader().settle(spec("wikitext"))
+
+
 def test_a_task_whose_data_needs_a_network_fails_with_a_sentence():
     (xcopa,), _ = expand_tasks("lm-eval:xcopa_zh[zh]", [], {})
     with pytest.raises(CellError, match=r"lm-eval cannot load 'xcopa_zh'.*give its files with --dataset-dir"):

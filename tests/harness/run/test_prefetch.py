@@ -1,0 +1,99 @@
+"""What is brought into one folder is found there again without a network: same model, same data, same text."""
+
+import json
+
+import datasets
+import pytest
+
+from nharness.corpora import load_corpus
+from nharness.errors import ModelError
+from nharness.evaluation.local_files import served_from
+from nharness.evaluation.task_loading import TaskLoader
+from nharness.models import load_model
+from nharness.plugins import Plugins
+from nharness.run.prefetch import fetch_corpus, fetch_model, fetch_tasks
+from nharness.spec import ModelSpec
+from nharness.task import expand_tasks
+
+TASK = """task: quiz_en
+dataset_path: {path}
+output_type: multiple_choice
+training_split: train
+test_split: test
+doc_to_text: "{{{{q}}}}"
+doc_to_choice: choices
+doc_to_target: label
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+metadata: {{version: 1.0}}
+"""
+
+
+@pytest.fixture
+def quiz(tmp_path, monkeypatch):
+    """A task over a folder of two splits, as a hub dataset has them."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    for split in ("train", "test"):
+        rows = [{"q": f"{split} {n}?", "choices": ["yes", "no"], "label": n % 2} for n in range(5)]
+        place = tmp_path / "source" / f"{split}.jsonl"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "quiz.yaml").write_text(TASK.format(path=tmp_path / "source"), encoding="utf-8")
+    (spec,), _ = expand_tasks("lm-eval:quiz_en[en]", [], {})
+    return spec
+
+
+def test_a_tasks_data_is_served_from_where_it_was_kept(quiz, tmp_path):
+    include = [str(tmp_path / "tasks")]
+    before = TaskLoader(include_path=include).load(quiz)["quiz_en"]
+    files = fetch_tasks([quiz], include, tmp_path / "out")
+    assert {path.relative_to(tmp_path / "out" / "datasets").as_posix() for path in files} >= {
+        "source/train.parquet", "source/test.parquet",
+    }  # fmt: skip
+    (tmp_path / "source").rename(tmp_path / "gone")
+    after = TaskLoader(include_path=include, dataset_dir=str(tmp_path / "out" / "datasets")).load(quiz)["quiz_en"]
+    assert list(after.test_docs()) == list(before.test_docs())
+    assert list(after.training_docs()) == list(before.training_docs())
+
+
+def test_splits_of_like_names_stay_apart(tmp_path):
+    for split, count in (("dev", 2), ("val", 3), ("test", 1), ("validation_matched", 4)):
+        place = tmp_path / "owner" / "exam" / "zh" / f"{split}.parquet"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        datasets.Dataset.from_list([{"q": f"{split} {n}"} for n in range(count)]).to_parquet(str(place))
+    with served_from(tmp_path, {}):
+        found = datasets.load_dataset("owner/exam", "zh")
+    assert {name: len(found[name]) for name in ("dev", "val", "test", "devtest", "validation_matched", "train")} == {
+        "dev": 2, "val": 3, "test": 1, "devtest": 1, "validation_matched": 4, "train": 0,
+    }  # fmt: skip
+
+
+def test_a_corpus_keeps_its_fingerprint(tmp_path):
+    folder = tmp_path / "texts"
+    for split in ("detect", "eval"):
+        for tag in ("en", "fr"):
+            (folder / split).mkdir(parents=True, exist_ok=True)
+            rows = [{"id": f"{split}{n}#1", "text": f"{tag} {n}", "source": "s", "prompt": "p" if n else ""} for n in range(4)]
+            (folder / split / f"{tag}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    corpus = load_corpus(folder)
+    copied = load_corpus(fetch_corpus(corpus, corpus.languages, tmp_path / "out"))
+    assert copied.fingerprint == corpus.fingerprint
+    assert copied.languages == corpus.languages
+    few = load_corpus(fetch_corpus(corpus, ["fr"], tmp_path / "few", documents=2))
+    assert [doc.id for doc in few.documents("fr", "eval")] == ["eval0#1", "eval1#1"]
+    assert few.languages == ("fr",)
+
+
+def test_a_registered_model_and_a_folder_are_copied_whole(tmp_path):
+    plugins = Plugins()
+    named = {"babel": plugins.resolve("models", "babel")}
+    folder, args = fetch_model(ModelSpec(name="babel"), named, tmp_path)
+    assert (folder, args) == (tmp_path / "models" / "babel", {})
+    again, _ = fetch_model(ModelSpec(name=str(folder)), {}, tmp_path / "second")
+    assert again == tmp_path / "second" / "models" / "babel"
+    assert load_model(str(again)).fingerprint == load_model("babel", named=named).fingerprint
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence(tmp_path):
+    with pytest.raises(ModelError, match=r"^model 'some-lab/some-model' cannot be had from the hub \(\w+: .*\)$"):
+        fetch_model(ModelSpec(name="some-lab/some-model"), {}, tmp_path)
