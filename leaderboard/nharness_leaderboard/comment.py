@@ -10,6 +10,7 @@ from nharness.record.types import Estimate
 from nharness_leaderboard.gate import Verdict
 from nharness_leaderboard.paired import Difference, Influence, influences
 from nharness_leaderboard.results import Entry
+from nharness_leaderboard.site.text import fixed, intervention_text, p_value, percent, selection_text, signed
 from nharness_leaderboard.ties import Standing, compare, ranking_key, standings
 
 _SHOWN = 50
@@ -28,6 +29,8 @@ def comment(verdict: Verdict) -> str:
         rows = [_row(e, s.task, placed, near, known) for e in verdict.new for s in e.record.summary]
         lines += [f"### {len(verdict.new)} new record(s)", "", to_markdown(rows[:_SHOWN])]
         lines += list(_notes(verdict.new))
+    if verdict.removed:
+        lines += [f"### {len(verdict.removed)} record(s) removed", "", *map(_removed, verdict.removed[:_SHOWN])]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -44,6 +47,10 @@ def _problems(verdict: Verdict) -> Iterator[str]:
             yield f"and {len(rows) - _SHOWN} more: `nharness leaderboard check`\n"
 
 
+def _removed(path: str) -> str:
+    return "- `" + "".join(c for c in path if c.isalnum() or c in "./-_") + "`"
+
+
 def _row(
     entry: Entry, task: str, placed: Mapping[tuple[str, str], Standing], near: Sequence[Entry], known: Known
 ) -> Row:
@@ -53,13 +60,15 @@ def _row(
     best = next((e for e in near if standing and _leads(placed.get((e.slug, task)), e, standing)), None)
     behind = compare(entry, best, task, known) if best is not None and best is not entry else None
     control = summary.control_selectivity if summary else None
+    unit = next((t.unit for t in record.tasks if t.name == task), "")
+    asked = ", ".join([intervention_text(record.intervention), *selection_text(record.selection)])
     return {
-        "record": entry.slug, "detector": record.detector.name, "model": record.model.name,
-        "intervention": record.intervention.name, "task": task,
-        "selectivity": _estimate(summary.selectivity if summary else None),
-        "vs random (sd)": control.effect if control else None, "p": control.p if control else None,
-        "diagonal": summary.diagonal_share if summary else None, "tier": standing.tier if standing else None,
-        "vs best": "is the best" if best is entry else _difference(behind),
+        "record": entry.slug, "detector": record.detector.name, "model": record.model.name, "edit": asked,
+        "task": f"{task}, {unit[:40]}", "selectivity": _estimate(summary.selectivity if summary else None),
+        "against random": f"{signed(control.effect)} sd, p {p_value(control.p)}" if control else None,
+        "own hit hardest": percent(summary.diagonal_share if summary else None),
+        "tier": standing.tier if standing else None,
+        "against the best": "is the best" if best is entry else _difference(behind) if best else "alone",
     }  # fmt: skip
 
 
@@ -74,15 +83,16 @@ def _touches(record: Record, keys: set[str]) -> bool:
 def _estimate(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
-    ends = f" ({estimate.interval[0]:.3g} to {estimate.interval[1]:.3g})" if estimate.interval else ""
-    return f"{estimate.value:.4g}{ends}"
+    ends = f" ({fixed(estimate.interval[0], 4)} to {fixed(estimate.interval[1], 4)})" if estimate.interval else ""
+    return f"{fixed(estimate.value, 4)}{ends}"
 
 
 def _difference(found: Difference | None) -> str:
     if found is None:
         return "not comparable"
     how = "paired" if found.paired else "unpaired"
-    return f"{found.value:+.3g} ({found.interval[0]:+.3g} to {found.interval[1]:+.3g}), {how}"
+    low, high = found.interval
+    return f"{fixed(found.value, 4)} ({fixed(low, 4)} to {fixed(high, 4)}), {how}"
 
 
 def _notes(new: Sequence[Entry]) -> Iterator[str]:
@@ -95,7 +105,7 @@ def _notes(new: Sequence[Entry]) -> Iterator[str]:
             shared = ", ".join(overlap.language for overlap in record.corpus.overlap)
             notes.append(f"detection and evaluation text overlap in {shared}")
         if record.identity.badge == "reproduced":
-            notes.append("claims the badge 'reproduced': a maintainer has to have run it")
+            notes.append("has the badge 'reproduced': a maintainer ran it")
         empty = [tag for tag, count in record.neurons.per_language.items() if not count]
         if empty:
             notes.append("no neurons for " + ", ".join(empty))

@@ -20,6 +20,7 @@ from nharness.record.model import Record
 from nharness.record.problems import Problem, pointer, shown, unique
 from nharness.record.store import find, inside
 from nharness.tensorfile import load_metadata
+from nharness_leaderboard.curves import curve_problems
 
 MAX_ITEMS = 1_000_000_000
 MAX_MEMBERSHIP = 1 << 29  # languages times neurons
@@ -37,7 +38,7 @@ def deep_problems(record: Record, folder: Path) -> list[Problem]:
         except (NharnessError, ValueError, ArithmeticError) as error:
             message = shown(str(error), limit=300)[1:-1]
             problems.append(Problem(where, f"the {what} file cannot be used: {message}"))
-    return unique(problems)
+    return unique([*problems, *curve_problems(record, [record], whole=False)])
 
 
 def item_differences(record: Record, folder: Path) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from nharness.errors import UsageError
 from nharness.record.model import Record, configuration_key
 from nharness.record.problems import Problem
 from nharness.record.store import RECORD_NAME
+from nharness_leaderboard.curves import curve_problems
 from nharness_leaderboard.deep import deep_problems
 from nharness_leaderboard.limits import MAX_FILE, MAX_FOLDER, MAX_RECORD
 from nharness_leaderboard.results import Entry, Results, place, read_results
@@ -19,11 +20,12 @@ from nharness_leaderboard.results import Entry, Results, place, read_results
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate found: problems by file, and which of the valid records are new."""
+    """What the gate found: problems by file, which of the valid records are new, and which record files are gone."""
 
     results: Results
     problems: dict[Path, list[Problem]]
     new: tuple[Entry, ...]
+    removed: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -31,26 +33,31 @@ class Verdict:
         return not any(self.problems.values())
 
 
-def check(folder: Path, *, base: str | None = None) -> Verdict:
+def check(folder: Path, *, base: str | None = None, reproduced: bool = False) -> Verdict:
     """Check a results folder.
 
-    base: a git revision; only records that differ from it are recomputed and count as new, while names and duplicates
-    are still looked at in all. Raises `UsageError` when git does not know the revision, `FileFormatError` without a
-    folder.
+    base: a git revision; only records that differ from where this branch left it are recomputed and count as new,
+        while names and duplicates are still looked at in all.
+    reproduced: a maintainer says that new records may carry the badge 'reproduced'; without it that is a problem.
+
+    Raises `UsageError` when git does not know the revision, `FileFormatError` without a folder.
     """
     results = read_results(folder, schema=True, files=True)
     changed = None if base is None else _changed(folder, base)
     problems: dict[Path, list[Problem]] = {path: list(found) for path, found in results.problems.items()}
     new = tuple(e for e in results.entries if changed is None or _is_within(e.folder, changed))
+    everything = [entry.record for entry in results.entries]
     for entry in results.entries:
         found = [*_folder_problems(folder, entry), *_required(entry.record)]
         if entry in new:
-            found += deep_problems(entry.record, entry.folder)
+            found += [*_badge(entry.record, allowed=reproduced), *deep_problems(entry.record, entry.folder)]
+            found += curve_problems(entry.record, everything, whole=True)
         if found:
             problems.setdefault(entry.folder / RECORD_NAME, []).extend(found)
     for path, problem in [*_duplicates(results.entries), *_strays(folder)]:
         problems.setdefault(path, []).append(problem)
-    return Verdict(results, problems, new)
+    removed = [path for path in changed or () if path.name == RECORD_NAME and not path.exists()]
+    return Verdict(results, problems, new, tuple(path.relative_to(folder.resolve()).as_posix() for path in removed))
 
 
 def _required(record: Record) -> Iterator[Problem]:
@@ -62,11 +69,18 @@ def _required(record: Record) -> Iterator[Problem]:
         yield Problem("/controls", "a published record is compared with random neurons; run it with --controls")
 
 
+def _badge(record: Record, *, allowed: bool) -> Iterator[Problem]:
+    if record.identity.badge == "reproduced" and not allowed:
+        yield Problem(
+            "/identity/badge", "only a maintainer gives the badge 'reproduced', and says so with --reproduced"
+        )
+
+
 def _folder_problems(root: Path, entry: Entry) -> Iterator[Problem]:
     expected = place(entry.record)
     if entry.folder.relative_to(root) != expected:
         yield Problem("", f"this record belongs into {expected.as_posix()}")
-    sizes = {path: path.lstat().st_size for path in sorted(entry.folder.rglob("*")) if not path.is_dir()}
+    sizes = {path: path.lstat().st_size for path in sorted(entry.folder.rglob("*")) if _is_file(path)}
     listed = {RECORD_NAME, *(file.name for file in entry.record.files)}
     for path, size in sizes.items():
         name = path.relative_to(entry.folder).as_posix()
@@ -94,10 +108,14 @@ def _strays(folder: Path) -> Iterator[tuple[Path, Problem]]:
     """Yield files that belong to no record."""
     homes = {path.parent for path in folder.rglob(RECORD_NAME)}
     for path in sorted(folder.rglob("*")):
-        if path.is_dir() or path.name in {"README.md", ".gitignore", ".gitattributes"}:
+        if not _is_file(path) or path.name in {"README.md", ".gitignore", ".gitattributes"}:
             continue
         if not any(home == path.parent or home in path.parents for home in homes):
             yield path, Problem("", "this file belongs to no record")
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_symlink() or not path.is_dir()
 
 
 def _changed(folder: Path, base: str) -> list[Path]:
@@ -108,7 +126,7 @@ def _changed(folder: Path, base: str) -> list[Path]:
         raise UsageError(f"{base!r} is no git revision")
     root = folder.resolve()
     listed = [
-        _git(git, root, "diff", "--name-only", "-z", base, "--", "."),
+        _git(git, root, "diff", "--name-only", "--no-renames", "--merge-base", "-z", base, "--", "."),
         _git(git, root, "ls-files", "--others", "--exclude-standard", "-z", "--", "."),
     ]
     top = Path(_git(git, root, "rev-parse", "--show-toplevel").strip())

@@ -1,7 +1,10 @@
 """The submission gate: what it takes in, what it refuses and why, what it tells the reviewer."""
 
+import copy
 import json
+import math
 import os
+import re
 import shutil
 import subprocess
 
@@ -69,10 +72,64 @@ def test_only_valid_records_are_added(runs, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_only_a_maintainer_gives_the_badge_reproduced(runs, tmp_path, capsys):
+    folder = add(runs[0][0], tmp_path, reproduced=True)
+    assert "only a maintainer gives the badge 'reproduced'" in messages(check(tmp_path))
+    assert check(tmp_path, reproduced=True).passed
+    assert main(["leaderboard", "check", "--results", str(tmp_path)]) == 1
+    assert main(["leaderboard", "check", "--results", str(tmp_path), "--reproduced"]) == 0
+    capsys.readouterr()
+    assert add(folder, tmp_path / "again").parent.is_dir()  # submitted again by anyone, the badge is gone
+    assert json.loads((tmp_path / "again" / place(runs[0][1]) / "record.json").read_text())["identity"]["badge"] == "self-reported"
+
+
+def test_a_curve_is_what_its_records_say(tmp_path):
+    made = [synthetic_run(tmp_path / "new" / str(budget), seed=3, strength=20 * budget, budget=budget) for budget in (0.01, 0.02)]
+    points = [
+        {"task": "ppl", "axis": "budget", "value": r.selection.budget, "neurons": 3, "controls": None}
+        | {name: r.document()["summary"][0][name] for name in ("on_target", "off_target", "selectivity")}
+        for r in made
+    ]
+
+    def published(lie=0.0, which=(0, 1)):
+        results = tmp_path / f"results{lie}{len(which)}"
+        for index in which:
+            run = tmp_path / "new" / str(made[index].selection.budget)
+            document = made[index].document() | {"curve": copy.deepcopy(points)}
+            document["curve"][1]["selectivity"]["value"] += lie
+            document["curve"][1]["on_target"]["value"] += lie
+            width = math.log10(0.02) - math.log10(0.01)
+            values = [point["selectivity"]["value"] for point in document["curve"]]
+            document["summary"][0]["area_under_budget"] = sum(values) / 2 * width / width
+            document["identity"]["id"] = content_id(document)
+            (run / "record.json").write_text(json.dumps(document))
+            add(run, results)
+        return messages(check(results))
+
+    assert published() == ""
+    assert "/curve/1/selectivity differs from the summary of the record measured at this dose" in published(lie=0.5)
+    assert "no record here was measured at budget 0.02" in published(which=(0,))
+
+
+def test_the_comment_shows_text_as_text(results):
+    folder = min(results.glob("*/*/*"))
+    document = json.loads((folder / "record.json").read_text())
+    evil = "[x](https://evil.example) <img src=x> **b** | @all #1 `c` \u202eabc www.evil.example &lt;b&gt; :smile:"
+    document["model"]["name"] = evil
+    document["tasks"][0]["unit"] = evil
+    rewrite(folder, model=document["model"], tasks=document["tasks"])
+    text = comment(check(results))
+    row = next(line for line in text.splitlines() if r"\[x\]" in line)
+    assert row.count("|") - row.count("\\|") == 11
+    assert re.findall(r"(?<!\\)[\[\]<>*`#!:&_~]", row) == []
+    for mark in ("@all", "\u202e", "www.e"):
+        assert mark not in row, mark
+
+
 def test_the_comment_says_how_new_records_stand(results):
     text = comment(check(results))
     assert text.startswith("## Submission: ready")
-    assert "is the best" in text
+    assert "is the best" in text or "alone" in text
     assert "paired" in text
     assert "2 new record(s)" in text
 
@@ -111,8 +168,9 @@ def test_duplicates_misplaced_records_and_strays_are_refused(results):
     (results / "notes.txt").write_text("hello")
     (folder / "more.bin").write_bytes(b"x")
     (folder / "link").symlink_to("/etc/hostname")
+    (folder / "folder").symlink_to("/etc")
     found = messages(check(results))
-    for words in ("belongs into", "asks the same as", "belongs to no record", "'more.bin' lies beside", "is a link"):
+    for words in ("belongs into", "asks the same as", "belongs to no record", "'more.bin' lies beside", "'link' is a link", "'folder' is a link"):
         assert words in found, words
 
 
@@ -141,7 +199,7 @@ def test_base_limits_what_is_new(runs, tmp_path):
     root = tmp_path / "repository"
     results = root / "leaderboard" / "results"
     add(runs[0][0], results)
-    git(root, "init", "-q")
+    git(root, "init", "-q", "-b", "master")
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "one")
     assert check(results, base="HEAD").new == ()
@@ -150,6 +208,14 @@ def test_base_limits_what_is_new(runs, tmp_path):
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "two")
     assert [entry.folder for entry in check(results, base="HEAD~1").new] == [added]
+    git(root, "checkout", "-q", "-b", "behind", "HEAD~1")
+    assert check(results, base="master").removed == ()  # what came to the base since is not gone from here
+    git(root, "checkout", "-q", "master")
+    shutil.rmtree(added)
+    verdict = check(results, base="HEAD")
+    assert verdict.removed == (f"{added.relative_to(results).as_posix()}/record.json",)
+    assert "1 record(s) removed" in comment(verdict)
+    git(root, "checkout", "-q", ".")
     for base in ("no-such-branch", "--output=/tmp/x"):
         with pytest.raises(UsageError):
             check(results, base=base)

@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--comment", type=Path, metavar="FILE", help="check: also write the comment for a reviewer here"
     )
-    parser.add_argument("--reproduced", action="store_true", help="add: give the badge of a maintainer's own run")
+    parser.add_argument(
+        "--reproduced", action="store_true", help="add, check: a maintainer ran it; give, or let pass, that badge"
+    )
     parser.add_argument("--title", default="Language neurons leaderboard", help="build: title of the site")
 
 
@@ -64,7 +66,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from nharness_leaderboard.comment import comment
     from nharness_leaderboard.gate import check
 
-    verdict = check(arguments.results, base=arguments.base)
+    verdict = check(arguments.results, base=arguments.base, reproduced=arguments.reproduced)
     text = comment(verdict)
     if arguments.comment is not None:
         from nharness import atomic

@@ -137,8 +137,10 @@ def _text(value: Value) -> str:
 
 
 def _markdown(text: str) -> str:
-    escaped = re.sub(r"([\\`*_{}\[\]<>|~#!])", r"\\\1", text)
-    return re.sub(r"\s+", " ", escaped)
+    """Return text that is only text where Markdown is shown: no mark-up, link, address, mention or hidden character."""
+    shown = "".join(character if character.isprintable() else " " for character in re.sub(r"\s+", " ", text))
+    escaped = re.sub(r"([\\`*_{}\[\]<>|~#!:&]|(?<=[Ww]{3})\.)", r"\\\1", shown)
+    return escaped.replace("@", "@\N{ZERO WIDTH SPACE}")
 
 
 def _latex(text: str) -> str:

@@ -1,0 +1,69 @@
+"""Whether a dose-response is what records say: each point is the summary of the record measured at that dose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+from nharness.record.model import Record
+from nharness.record.problems import Problem
+from nharness.record.results import CurvePoint, TaskSummary
+from nharness.record.types import Estimate
+from nharness_leaderboard.ties import comparable_key
+
+_HARMS = ("on_target", "off_target", "selectivity")
+
+
+def curve_problems(record: Record, others: Iterable[Record], *, whole: bool) -> Iterator[Problem]:
+    """Yield every point of a record's curve that differs from the summary of the record at its dose.
+
+    others: where to look for that record, the record itself included. whole: a point that none of them shows is a
+        problem too, since nobody could recompute it.
+    """
+    asked = _asked(record)
+    near = [other for other in others if _asked(other) == asked]
+    for index, point in enumerate(record.curve):
+        source = next((other for other in near if _dose(other, point) and _same_text(other, record, point)), None)
+        summary = source.summary_of(point.task) if source else None
+        if summary is not None:
+            yield from _differences(f"/curve/{index}", point, summary)
+        elif whole:
+            where = f"{point.axis} {point.value:g}"
+            yield Problem(
+                f"/curve/{index}", f"no record here was measured at {where}; publish all records of a curve together"
+            )
+
+
+def _asked(record: Record) -> tuple[object, ...]:
+    """Return what all records of one curve share."""
+    detector = record.detector
+    return (record.model.fingerprint, record.corpus.fingerprint, detector.name, detector.version, detector.options,
+            record.selection.kinds, record.intervention.name, record.intervention.scope)  # fmt: skip
+
+
+def _dose(record: Record, point: CurvePoint) -> bool:
+    value = record.selection.budget if point.axis == "budget" else record.intervention.strength
+    return math.isclose(value or 0.0, point.value, rel_tol=1e-9)
+
+
+def _same_text(one: Record, other: Record, point: CurvePoint) -> bool:
+    return comparable_key(one, point.task) == comparable_key(other, point.task)
+
+
+def _differences(where: str, point: CurvePoint, summary: TaskSummary) -> Iterator[Problem]:
+    for name in _HARMS:
+        if not _close(_numbers(getattr(point, name)), _numbers(getattr(summary, name))):
+            yield Problem(f"{where}/{name}", "differs from the summary of the record measured at this dose")
+    band, control = point.controls, summary.control_selectivity
+    if band is not None and (control is None or not _close([band.draws, band.mean], [control.draws, control.mean])):
+        yield Problem(f"{where}/controls", "differs from the random neurons of the record measured at this dose")
+
+
+def _numbers(estimate: Estimate | None) -> list[float]:
+    return [] if estimate is None else [estimate.value, *(estimate.interval or ())]
+
+
+def _close(one: list[float], other: list[float]) -> bool:
+    return len(one) == len(other) and all(
+        math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) for a, b in zip(one, other, strict=True)
+    )
