@@ -38,7 +38,7 @@ def export_edited(
     plan = plan_edits(neuron_map, edits)
     if not plan:
         raise ModelError("nothing to export: the edit names no neurons")
-    reason = why_not_foldable(model, neuron_map, plan)
+    reason = why_not_foldable(model, neuron_map, plan) or _why_not_writable(model)
     if reason is not None:
         raise ModelError(f"this edit cannot be written as weights: {reason}")
     if folder.is_dir() and any(folder.iterdir()):
@@ -49,6 +49,16 @@ def export_edited(
         model.save_pretrained(folder, state_dict=state)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
+
+
+def _why_not_writable(model: nn.Module) -> str | None:
+    """Return why the model's weights cannot be written as plain numbers, or None when they can."""
+    offloaded = next((name for name, parameter in model.named_parameters() if parameter.is_meta), None)
+    if offloaded is not None:
+        return f"{offloaded} is offloaded; load the model without device_map"
+    if getattr(model, "is_quantized", False):
+        return f"{type(model).__name__} is quantised; export from the model that is not"
+    return None
 
 
 def _names(model: nn.Module) -> set[str]:

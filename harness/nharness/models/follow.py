@@ -8,7 +8,7 @@ Shapes: `S` rows, `E` experts, `n` rows per expert, `D` model width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -20,6 +20,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 import nharness.models.operations as ops
 from nharness.models.flow import Flow, Leaf, Mark, Product, Weight, combine, gated_factors, joined, part_of
+from nharness.models.parameter_names import ParameterNames
 from nharness.models.routing import cut_rows, expert_of_rows, repeated_rows, splits_rows
 
 
@@ -38,11 +39,11 @@ class Arrival:
 
 
 class Follower(TorchFunctionMode):
-    """Mark every tensor that is made while this mode is active; `parameters` names the weights by identity."""
+    """Mark every tensor that is made while this mode is active; `names` knows the weights."""
 
-    def __init__(self, parameters: Mapping[int, str]) -> None:
+    def __init__(self, names: ParameterNames) -> None:
         super().__init__()
-        self.parameters = parameters
+        self.names = names
         self.marks: Any = WeakIdKeyDictionary()
         self.roots: Iterator[int] = count()
 
@@ -66,8 +67,9 @@ class Follower(TorchFunctionMode):
     def mark_of(self, tensor: Tensor) -> Mark:
         """Return what is known of `tensor`; a tensor never seen before gets a root of its own."""
         mark: Mark | None = self.marks.get(tensor)
-        if mark is None:
-            name = self.parameters.get(id(tensor))
+        if mark is None or (type(tensor) is not Tensor and mark.weight is None):
+            # A parameter may be brought into memory first and into its place, where it has a name, afterwards.
+            name = self.names.of(tensor)
             mark = Mark(next(self.roots), weight=None if name is None else Weight(name, tensor.ndim))
             self.marks[tensor] = mark
         return mark

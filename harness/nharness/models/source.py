@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import PretrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
 
 from nharness.errors import ModelError, OptionError, nearest
 from nharness.models.fingerprint import WEIGHT_SUFFIXES
@@ -22,6 +23,7 @@ KNOWN_ARGS = (
     "revision", "subfolder", "gguf_file", "dtype", "attn_implementation", "experts_implementation", "tokenizer",
     "trust_remote_code", "use_safetensors", "variant", "load_in_8bit", "load_in_4bit", "max_memory", "offload_folder",
 )  # fmt: skip
+QUANTISED = ("bitsandbytes", *AUTO_QUANTIZATION_CONFIG_MAPPING)
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,13 @@ def _check_safetensors(file: Path) -> None:
 
 
 def check_config(name: str, config: Mapping[str, Any], *, trust_remote_code: bool) -> None:
-    """Refuse a model that needs its own code, unless it is trusted, and one that is no causal language model."""
+    """Refuse a model that needs its own code, unless it is trusted, and one that is no causal language model.
+
+    A way of quantising that transformers does not know is refused too: it would take packed numbers for weights.
+    """
+    method = str((config.get("quantization_config") or {}).get("quant_method", "bitsandbytes"))
+    if method not in QUANTISED:
+        raise ModelError(f"{name} is quantised by the unknown method {method!r}{nearest(method, QUANTISED)}")
     model_type = str(config.get("model_type", ""))
     if model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or (trust_remote_code and "auto_map" in config):
         return

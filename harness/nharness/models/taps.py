@@ -5,7 +5,7 @@ Shapes: `S` rows (tokens, or routed token-expert pairs), `I` neurons of one expe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from nharness.errors import ModelError
 from nharness.models.flow import Leaf, Mark, Product
 from nharness.models.follow import Arrival, Follower
 from nharness.models.neuron_map import UP, LayerNeurons, ModuleTap, NeuronMap, Segment
+from nharness.models.parameter_names import ParameterNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ class _Watch:
 
         def before(*_: Any) -> None:
             self.running.append(ExitStack())
-            self.running[-1].enter_context(SiteFollower(_parameters_of(self.block, module), self.visitors))
+            self.running[-1].enter_context(SiteFollower(ParameterNames(module, self.block), self.visitors))
 
         def after(*_: Any) -> None:
             if self.running:
@@ -180,17 +181,11 @@ def _following(model: nn.Module, block: str, targets: Sequence[Target], visitor:
                 handle.remove()
 
 
-def _parameters_of(block: str, module: nn.Module) -> dict[int, str]:
-    """Name the parameters of a block by identity, as they are at this moment (they may be moved or reloaded)."""
-    prefix = f"{block}." if block else ""
-    return {id(parameter): f"{prefix}{name}" for name, parameter in module.named_parameters(remove_duplicate=False)}
-
-
 class SiteFollower(Follower):
     """Call visitors, one after the other, at the sites of some segments of one block."""
 
-    def __init__(self, parameters: Mapping[int, str], visitors: Sequence[tuple[Sequence[Target], Visitor]]) -> None:
-        super().__init__(parameters)
+    def __init__(self, names: ParameterNames, visitors: Sequence[tuple[Sequence[Target], Visitor]]) -> None:
+        super().__init__(names)
         self.visits = [(target, visitor) for targets, visitor in visitors for target in targets]
 
     def on_product(self, gate: Tensor, up: Tensor, product: Product, mark: Mark) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from nharness.errors import ModelError
 from nharness.models.flow import Flow, Leaf, Mark, Weight, settled_root
 from nharness.models.follow import Arrival, Follower
 from nharness.models.operations import INTEGERS, tensors_in
+from nharness.models.parameter_names import ParameterNames
 
 TRACE_BATCH, TRACE_LENGTH = 2, 5
 
@@ -58,9 +59,9 @@ class Trace:
 
 class _Tracer(Follower):
     def __init__(self, model: nn.Module) -> None:
-        named = dict(model.named_parameters(remove_duplicate=False))
-        super().__init__({id(parameter): name for name, parameter in reversed(named.items())})
-        self.shapes = {name: tuple(parameter.shape) for name, parameter in named.items()}
+        super().__init__(ParameterNames(model))
+        named = model.named_parameters(remove_duplicate=False)
+        self.shapes = {name: tuple(parameter.shape) for name, parameter in named}
         self.trace = Trace()
         self.stack: list[str] = []
         self.opaque = {name: module for name, module in model.named_modules() if is_opaque_linear(module)}
@@ -214,8 +215,10 @@ def is_opaque_linear(module: nn.Module) -> bool:
     if not all(isinstance(width, int) for width in widths) or any(True for _ in module.children()):
         return False
     weight = getattr(module, "weight", None)
-    plain = isinstance(weight, nn.Parameter) and weight.dtype.is_floating_point and weight.shape == widths[::-1]
-    return not (isinstance(module, nn.Linear) and plain and type(weight) is nn.Parameter)
+    if type(weight) is not nn.Parameter or not isinstance(module, nn.Linear):
+        return True
+    numbers = weight.dtype.is_floating_point and weight.dtype.itemsize > 1  # one byte is an 8-bit float's code
+    return not (numbers and weight.shape == widths[::-1])
 
 
 def common_prefix(stacks: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def require_conserved(model: nn.Module, neuron_map: NeuronMap) -> None:
             gradients = torch.autograd.grad(total, sources, allow_unused=True)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(_unfit(model, f"the backward pass fails ({str(error).splitlines()[0]})")) from error
-    parts = [(x * g).detach().double() for x, g in zip(sources, gradients, strict=True) if g is not None]
+    parts = [(x * g).detach().cpu().double() for x, g in zip(sources, gradients, strict=True) if g is not None]
     found, size = (sum(float(part.sum()) for part in some) for some in (parts, [part.abs() for part in parts]))
     wanted = float(total.detach())
     tolerance = max(1e-3, ROUNDING * torch.finfo(total.dtype).eps) * max(size, abs(wanted))
@@ -104,7 +104,15 @@ def _logits(output: Any) -> Tensor:
 
 @contextmanager
 def _differentiable(model: nn.Module) -> Iterator[None]:
-    """Let gradients start at the embeddings and pass by all parameters; undone on leaving."""
+    """Let gradients start at the embeddings and pass by all parameters; undone on leaving.
+
+    Raises `ModelError` for a model of which weights are offloaded, and for one without input embeddings.
+    """
+    offloaded = next((name for name, parameter in model.named_parameters() if parameter.is_meta), None)
+    if offloaded is not None:
+        raise ModelError(
+            f"attribution needs all weights in memory, and {offloaded} is offloaded; load the model without device_map"
+        )
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with ExitStack() as undo:
         for parameter in trained:

@@ -76,9 +76,11 @@ def probe_tokens(model: nn.Module) -> Tensor:
 
 
 def first_device(model: nn.Module) -> torch.device:
-    """Return the device on which token ids are expected."""
+    """Return the device on which token ids are expected: any, if all weights are offloaded, since they are moved."""
     parameters = [*(input_embeddings(model) or model).parameters(), *model.parameters()]
     parameter = next((each for each in parameters if not each.is_meta), None)  # offloaded weights are on no device
+    if parameter is None and getattr(model, "hf_device_map", None):
+        return torch.device("cpu")
     if parameter is None:
         raise ModelError(f"{type(model).__name__} has no parameters in memory; expected a loaded model")
     return parameter.device

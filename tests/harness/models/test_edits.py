@@ -243,11 +243,24 @@ class Packed(torch.nn.Module):
             return values @ (self.weight.float() / 100).T
 
 
-def test_quantised_layers_are_found_and_edited_by_hooks(llama, ids):
+class Eighths(torch.nn.Linear):
+    """A linear layer with 8-bit floats, multiplied by a kernel that is no torch function."""
+
+    def __init__(self, linear):
+        super().__init__(linear.in_features, linear.out_features, bias=False)
+        self.weight = torch.nn.Parameter(linear.weight.detach().to(torch.float8_e4m3fn), requires_grad=False)
+
+    def forward(self, values):
+        with torch._C.DisableTorchFunction():
+            return values @ self.weight.float().T
+
+
+@pytest.mark.parametrize("kind", [Packed, Eighths])
+def test_quantised_layers_are_found_and_edited_by_hooks(llama, ids, kind):
     model, plain = llama
     for layer in model.model.layers:
         for name in ("gate_proj", "up_proj", "down_proj"):
-            setattr(layer.mlp, name, Packed(getattr(layer.mlp, name)))
+            setattr(layer.mlp, name, kind(getattr(layer.mlp, name)))
     neuron_map = locate(model)
     assert neuron_map.layer_widths == plain.layer_widths
     seen = []
@@ -260,7 +273,7 @@ def test_quantised_layers_are_found_and_edited_by_hooks(llama, ids):
         edited = logits(model, ids)
     assert report.backend == "hook"
     assert not torch.equal(edited, clean)
-    model.model.layers[1].mlp.down_proj.weight[:, [3, 4]] = 0
+    model.model.layers[1].mlp.down_proj.weight.view(torch.int8)[:, [3, 4]] = 0
     assert torch.equal(logits(model, ids), edited)
     with pytest.raises(ModelError, match="is quantised"), apply_edits(model, neuron_map, edits, backend="fold"):
         pass
