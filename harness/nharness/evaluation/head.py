@@ -11,7 +11,11 @@ Legend: `B` batch, `T` time, `N` counted tokens, `D` width of the trunk, `V` voc
    does, the model's own forward is used whole, on few enough rows for the memory bound to hold (one row of T tokens is
    the least it can do). `description` says which.
 
-Beside the trunk's own activations, memory is bounded by `tile_values` float32 values, whatever V is.
+4. On CUDA, where `cut-cross-entropy` is installed (extra `fused`) and agrees with the tiles on the probe, a linear head
+   without bias and the cross-entropy are its one kernel (`fused`); the cap is the kernel's, a scale is put on the
+   hidden states.
+
+Beside the trunk's own activations, memory is bounded by `tile` or `values` float32 values, whatever V is.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nharness.evaluation.fused import Kernel, fused_nll, installed_kernel
+
 PROBE_TOKENS = 12
 CPU_TILE, DEVICE_TILE = (256, 1024), (2048, 8192)
 CPU_VALUES, DEVICE_VALUES = 1 << 23, 1 << 28  # float32 values held at once where the head is no plain linear layer
@@ -34,19 +40,37 @@ Shape = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Reading:
-    """One way from the head's output to the model's logits: its name and the element-wise function, if any."""
+    """One way from the head's output x to the logits: its name, and x * scale, capped as cap * tanh(x / cap)."""
 
     name: str
-    shape: Shape | None = None
+    scale: float = 1.0
+    cap: float | None = None
+
+    @property
+    def shape(self) -> Shape | None:
+        """The element-wise function; None where it changes nothing."""
+        return None if self.scale == 1 and self.cap is None else self._shaped
+
+    def _shaped(self, logits: Tensor) -> Tensor:
+        logits = logits if self.scale == 1 else logits * self.scale
+        return logits if self.cap is None else torch.tanh(logits / self.cap) * self.cap
 
 
 class Head:
     """How one model's NLL is computed; found once, valid under any edit of its feed-forward layers.
 
     tile: tokens and vocabulary entries of one tile. values: bound of float32 values for heads that are not linear.
+    kernel: None takes an installed one on CUDA.
     """
 
-    def __init__(self, model: Any, *, tile: tuple[int, int] | None = None, values: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        *,
+        tile: tuple[int, int] | None = None,
+        values: int | None = None,
+        kernel: Kernel | None = None,
+    ) -> None:
         self.model = model
         on_cpu = model.device.type == "cpu"
         self.tile = tile or (CPU_TILE if on_cpu else DEVICE_TILE)
@@ -54,12 +78,18 @@ class Head:
         self.trunk, self.output = _parts(model)
         self.reading = _agreeing(model, self.trunk, self.output) if self.output is not None else None
         self.linear = self.reading is not None and _is_plain_linear(self.output)
+        self.fused: Kernel | None = None
+        offered = kernel or (installed_kernel() if self.linear and self.output.weight.is_cuda else None)
+        if offered is not None and self.linear and self.output.bias is None and self._agrees(offered):
+            self.fused = offered
 
     @property
     def description(self) -> str:
         """What is computed, for the record."""
         if self.reading is None:
             return "the model's whole forward"
+        if self.fused is not None:
+            return f"trunk, then LM head fused with its cross-entropy, logits {self.reading.name}"
         how = f"in tiles of {self.tile[0]} x {self.tile[1]}" if self.linear else "on a few tokens at a time"
         return f"trunk, then LM head {how}, logits {self.reading.name}"
 
@@ -75,13 +105,30 @@ class Head:
         chosen = targets[counted]  # [N]
         if self.linear:
             rows = rows.to(self.output.weight.device)
-            return self._tiled(rows, chosen.to(rows.device), self.reading.shape).to(inputs.device)
+            chosen = chosen.to(rows.device)
+            found = self._tiled(rows, chosen) if self.fused is None else self._by(self.fused, rows, chosen)
+            return found.to(inputs.device)
         step = max(1, self.values // _vocabulary(self.model))
         pieces = [self._called(rows[i : i + step], chosen[i : i + step]) for i in range(0, len(rows), step)]
         return torch.cat(pieces) if pieces else rows.new_zeros(0, dtype=torch.float32)
 
-    def _tiled(self, rows: Tensor, targets: Tensor, shape: Shape | None) -> Tensor:
+    def _agrees(self, kernel: Kernel) -> bool:
+        """Return whether a kernel gives what the tiles give, as near as the number type is precise."""
+        ids = ((torch.arange(PROBE_TOKENS) * 7919 + 11) % _vocabulary(self.model)).to(self.model.device)
+        with torch.inference_mode(), evaluating(self.model):
+            rows = _first(self.trunk(input_ids=ids[None, :-1], use_cache=False))[0].to(self.output.weight.device)
+            targets = ids[1:].to(rows.device)
+            tiled, fused = self._tiled(rows, targets), self._by(kernel, rows, targets)
+        bound = TOLERANCE.get(self.model.dtype, 3e-2) * max(1.0, float(tiled.abs().max()))
+        return bool(((tiled - fused).abs() <= bound).all())
+
+    def _by(self, kernel: Kernel, rows: Tensor, targets: Tensor) -> Tensor:
+        reading = self.reading or Reading("as they are")
+        return fused_nll(kernel, rows, self.output.weight, targets, scale=reading.scale, cap=reading.cap)
+
+    def _tiled(self, rows: Tensor, targets: Tensor) -> Tensor:
         weight, bias = self.output.weight, self.output.bias
+        shape = self.reading.shape if self.reading else None
         step, width = self.tile
         result = torch.empty(len(rows), dtype=torch.float32, device=rows.device)
         for start in range(0, len(rows), step):
@@ -148,27 +195,15 @@ def _agreeing(model: Any, trunk: Any, output: Any) -> Reading | None:
 def _readings(config: Any) -> Iterator[Reading]:
     """Yield what a configuration tells of, the fullest first: scaled and capped, scaled, capped, as they are."""
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    scales: list[tuple[str, Shape | None]] = []
     factors = ((name, _number(text, name)) for name in ("logit_scale", "lm_head_multiplier"))
-    scales += [(f"times {name}", _scaled(factor)) for name, factor in factors if factor]
+    scales = [(f"times {name}", factor) for name, factor in factors if factor]
     if divisor := _number(text, "logits_scaling"):
-        scales.append(("over logits_scaling", _scaled(1 / divisor)))
+        scales.append(("over logits_scaling", 1 / divisor))
     cap = _number(text, "final_logit_softcapping")
-    for name, scale in [*scales, ("as they are", None)]:
+    for name, scale in [*scales, ("as they are", 1.0)]:
         if cap:
-            yield Reading(f"{name}, capped at {cap:g}", _capped(scale, cap))
+            yield Reading(f"{name}, capped at {cap:g}", scale, cap)
         yield Reading(name, scale)
-
-
-def _scaled(factor: float) -> Shape:
-    return lambda logits: logits * factor
-
-
-def _capped(scale: Shape | None, cap: float) -> Shape:
-    def shape(logits: Tensor) -> Tensor:
-        return torch.tanh((logits if scale is None else scale(logits)) / cap) * cap
-
-    return shape
 
 
 def _number(config: Any, name: str) -> float | None:

@@ -129,9 +129,9 @@ def _splits(files: list[tuple[Path, set[str]]], columns: Mapping[str, str]) -> S
             found.setdefault(name, []).extend(rows)
     result = Splits({name: datasets.Dataset.from_list(rows) for name, rows in found.items()})
     for alias in ALIASES:
-        first = next((name for name in alias if name in found), None)
-        for name in alias if first is not None else ():
-            result.setdefault(name, result[first])
+        held = [name for name in alias if name in found]
+        for name in alias if held else ():
+            result.setdefault(name, result[held[0]])
     return result
 
 

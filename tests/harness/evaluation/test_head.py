@@ -137,6 +137,44 @@ def test_memory_does_not_grow_with_the_vocabulary(how):
     assert whole.values == 2 * length * vocabulary
 
 
+def documented(rows, weight, targets, *, softcap=None, reduction="mean"):
+    """What cut-cross-entropy documents that `linear_cross_entropy` computes, the whole logits at once."""
+    logits = (rows @ weight.T).float()
+    logits = logits if softcap is None else torch.tanh(logits / softcap) * softcap
+    return nn.functional.cross_entropy(logits, targets, reduction=reduction)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "cohere", "granite"])
+def test_a_fused_kernel_is_given_scale_cap_and_targets(kind):
+    name, changes, _ = ARCHITECTURES[kind]
+    model = build(name, changes)
+    head = Head(model, kernel=documented)
+    assert "fused with its cross-entropy" in head.description
+    torch.testing.assert_close(nll(head, *batch()), reference(model, *batch()), rtol=1e-5, atol=1e-5)
+    inputs, targets, counted = batch()
+    assert nll(head, inputs, targets, counted & False).shape == (0,)
+
+
+def test_a_fused_kernel_that_disagrees_or_cannot_be_right_is_not_used():
+    model = build("Llama", {})
+    assert Head(model, kernel=lambda *given, **options: documented(*given, **options) + 0.01).fused is None
+    assert Head(build("Phi", {}), kernel=documented).fused is None  # a bias, which it does not take
+    assert Head(model).fused is None  # on a CPU none is looked for
+
+
+def test_the_installed_kernel_equals_the_tiles_on_cuda():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    pytest.importorskip("cut_cross_entropy")
+    for kind in ("llama", "gemma2"):
+        name, changes, _ = ARCHITECTURES[kind]
+        model = build(name, {**changes, "vocab_size": 70_000}, torch.bfloat16).cuda()
+        given = [part.cuda() for part in batch(70_000)]
+        head = Head(model)
+        assert head.fused is not None
+        torch.testing.assert_close(nll(head, *given), reference(model, *given), rtol=2e-3, atol=2e-2)
+
+
 def test_half_precision_logits_get_a_float32_softmax():
     model = build("Llama", {}, torch.bfloat16)
     ours = nll(Head(model, tile=(16, 50)), *batch())
