@@ -1,10 +1,11 @@
-"""Writing that is all or nothing: a temporary file beside the target, flushed to disk, then renamed."""
+"""Writing that is all or nothing: a temporary file beside the target, then renamed."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,19 @@ from nharness.errors import OutputError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, or leave what was there; raises `OutputError` when the place cannot be written."""
+    """Put `content` at `path`, or leave what was there; raises `OutputError` when the place cannot be written.
+
+    Once it returns, the content outlasts a power failure.
+    """
+    _write(path, content, os.fsync)
+
+
+def write_unflushed(path: Path, content: bytes) -> None:
+    """As `write_bytes`, without waiting for the disk: for content that carries a checksum and can be made again."""
+    _write(path, content, lambda _: None)
+
+
+def _write(path: Path, content: bytes, settle: Callable[[int], None]) -> None:
     make_folder(path.parent)
     name = ""
     try:
@@ -20,7 +33,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(content)
             handle.flush()
-            os.fsync(handle.fileno())
+            settle(handle.fileno())
         Path(name).chmod(0o666 & ~_umask())
         Path(name).replace(path)
     except OSError as error:

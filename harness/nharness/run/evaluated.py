@@ -18,7 +18,7 @@ from nharness.run.plan import Plan
 from nharness.run.prepared import Prepared
 from nharness.run.stepwise import rule_for
 from nharness.run.store import Store
-from nharness.run.worker import Worker
+from nharness.run.worker import FAILURES, Worker, failure
 
 STAGE = "evaluate"
 
@@ -106,8 +106,8 @@ class Evaluation:
         """Return the job of the cells that are not in the store; none when all are, or nothing is to be edited."""
         try:
             changes = prepared.changes(edition) if edition is not None else ()
-        except NharnessError as error:
-            return self._without(cells, CellOutcome("failed", reason=str(error)))
+        except (NharnessError, *FAILURES) as error:
+            return self._without(cells, CellOutcome("failed", reason=failure(error)))
         if edition is not None and not any(len(change.flat) for change in changes):
             reason = f"{edition.detector} has no neuron for {edition.target}"
             return self._without(cells, CellOutcome("skipped", reason=reason))

@@ -13,9 +13,11 @@ and `gpus` of an actor (default 1 CPU, and 1 GPU where the cluster has any and t
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import signal
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -34,8 +36,6 @@ from nharness.statistics import Statistics
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-if (Path.home() / ".ray" / "auth_token").is_file():  # `ray start` makes clusters that ask for it
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 try:
     import ray
@@ -131,9 +131,12 @@ class RayExecutor(Executor):
         """Join a cluster, or start one: a busy machine may need more than one try."""
         if self._guest:
             return
+        logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # it warns of what is as it should be
         settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address is not None:
             settings["address"] = address
+            _refuse_silence(address)
+            _show_token()
         else:
             settings |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE, "_node_ip_address": LOOPBACK,
                          "num_cpus": max(os.cpu_count() or 1, self.workers)}  # fmt: skip
@@ -151,6 +154,25 @@ class RayExecutor(Executor):
                     signal.signal(signal.SIGTERM, before)  # Ray puts a handler of its own there
                 return
         raise NharnessError(f"Ray cannot be {f'reached at {address!r}' if address else 'started here'}: {reason}")
+
+
+def _refuse_silence(address: str) -> None:
+    """Raise `OptionError` when nothing listens at `host:port`: Ray would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise OptionError(f"nothing answers at {address!r}: {error}; expected a cluster's address, or auto") from error
+
+
+def _show_token() -> None:
+    """Let Ray show the token that `ray start` leaves in the home folder, as Ray's own commands do."""
+    with contextlib.suppress(ImportError):
+        from ray._private.authentication import authentication_token_setup  # noqa: PLC0415 - old Ray has none
+
+        authentication_token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def _children() -> set[int]:

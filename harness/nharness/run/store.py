@@ -1,7 +1,8 @@
 """The store: every stage's product under a content key, written whole or not at all, verified when read.
 
 A key is the SHA-256 over everything that can change the product. Entries are `<kind>/<k1k2>/<key>.<suffix>`; a JSON
-entry carries the SHA-256 of its own payload, so that a torn or altered file is told from a good one and made again.
+entry carries the SHA-256 of its own payload, so that a torn or altered file is told from a good one and made again; a
+cell does not wait for the disk.
 Two runs may share a store: they write by atomic rename, and equal keys mean equal content.
 """
 
@@ -16,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nharness.atomic import write_bytes
+from nharness.atomic import write_bytes, write_unflushed
 from nharness.errors import FileFormatError
 from nharness.spec import digest
 
@@ -65,7 +66,7 @@ class Store:
         """Store a JSON payload; raises `OutputError` when it cannot be written."""
         body = json.dumps(payload, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
         checksum = hashlib.sha256(body).hexdigest().encode()
-        write_bytes(self.path(kind, key), checksum + b"\n" + body)
+        write_unflushed(self.path(kind, key), checksum + b"\n" + body)
 
     def entries(self) -> Iterator[StoreEntry]:
         """Yield every entry, unfinished files left out."""

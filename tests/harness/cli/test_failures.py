@@ -19,6 +19,8 @@ FRAGILE = """
         def changes(self, target, evidence):
             if target.language in os.environ.get("REFUSES", ""):
                 raise NharnessError(f"nothing is known of {target.language}")
+            if target.language in os.environ.get("STUMBLES", ""):
+                {}["absent"]
             much = np.nan if target.language in os.environ.get("FRAGILE", "") else 0.0
             size = len(target.flat)
             return (Change("hidden", target.flat, np.zeros(size, np.float32), np.full(size, much, np.float32)),)
@@ -74,6 +76,15 @@ def test_an_intervention_that_refuses_a_target_fails_that_target_alone(fragile, 
     assert statuses["lape[de]/fragile::ppl[en]"] == "passed"
     assert "target en: nothing is known of en" in capsys.readouterr().out
     assert list((tmp_path / "out" / "records").glob("*/record.json"))
+
+
+def test_an_intervention_that_is_broken_fails_its_targets_alone(fragile, monkeypatch, capsys):
+    monkeypatch.setenv("FRAGILE", "")
+    monkeypatch.setenv("STUMBLES", "en")
+    assert main([*fragile, "--controls", "0"]) == 1
+    printed = capsys.readouterr().out
+    assert "lape[en]/fragile::ppl[de]: KeyError: 'absent' (at fragile_plugin.py:" in printed
+    assert "4 passed, 2 failed" in printed
 
 
 @pytest.mark.parametrize(("flag", "number"), [(["-x"], 1), (["--maxfail", "2"], 2)])

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -53,10 +54,13 @@ class Runs:
         begun = (out / "run.json").exists()
         argv = ["run", "--resume", "-q"] if begun else self.arguments
         argv = [*argv, "--out", str(out), "--log-json", str(self.folder / f"{out.name}.jsonl"), *map(str, more)]
+        return self._start(argv, self.folder / f"{out.name}.txt")
+
+    def _start(self, argv, said):
         pid = os.fork()
         if pid:
             return pid
-        with (self.folder / f"{out.name}.txt").open("a") as log:
+        with said.open("a") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         code = 70
@@ -64,6 +68,12 @@ class Runs:
             code = main(argv)
         sys.stdout.flush()
         os._exit(code)
+
+    def type(self, command):
+        """Start what a user was told to type; return the process id."""
+        program, *argv = shlex.split(command)
+        assert program == "nharness"
+        return self._start(argv, self.folder / "typed.txt")
 
     def wait(self, pid):
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -149,6 +159,47 @@ def starved(runs, place, reference):
     return trials
 
 
+def stopped(runs, stops, seed, reference):
+    """Send signals that ask for an end at random moments and type what is said then; return how each fared."""
+    moments = random.Random(seed)
+    started = time.monotonic()
+    runs.wait(runs.fork(runs.folder / "timed again"))
+    longest = time.monotonic() - started
+    trials = []
+    while len(trials) < stops:
+        out = runs.folder / f"stopped{len(trials)}-{time.monotonic_ns()}"
+        pid = runs.fork(out)
+        while not (out / "run.json").exists():
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, longest))
+        os.kill(pid, (signal.SIGINT, signal.SIGTERM)[len(trials) % 2])
+        code = runs.wait(pid)
+        if code == 0:
+            longest *= 0.9  # it had ended before, or had no more than records to write
+            continue
+        said = (runs.folder / f"{out.name}.txt").read_text().strip().splitlines()[-1]
+        before, unfinished = stored(out / "store"), len(list(out.rglob("*.part")))
+        again = runs.wait(runs.type(said.partition("go on with: ")[2])) if "go on with: " in said else said
+        after = stored(out / "store")
+        trials.append({
+            "codes": [code, again], "stored": len(before), "unfinished": unfinished, "same": again == 0 and left_behind(out) == reference,
+            "rewritten": [name for name, mark in before.items() if after.get(name) != mark],
+        })  # fmt: skip
+    return trials
+
+
+def pruned(runs, reference):
+    """Empty the store again and again while a run uses it; return how the run fared, and how much was taken away."""
+    out = runs.folder / "pruned"
+    pid, removed = runs.fork(out), 0
+    while (done := os.waitpid(pid, os.WNOHANG))[0] == 0:
+        removed += Store(out / "store").prune(older_than=time.time() + 1)[0]
+        time.sleep(0.002)
+    found = {"code": os.waitstatus_to_exitcode(done[1]), "removed": removed}
+    return found | {"same": found["code"] == 0 and {**left_behind(out), "entries": 0, "statistics": 0} == {
+        **reference, "entries": 0, "statistics": 0}}  # fmt: skip
+
+
 def sharing(runs, reference):
     """Start two runs at once on one store; return how both fared."""
     store = runs.folder / "shared"
@@ -164,6 +215,8 @@ if __name__ == "__main__":
         code = main([*runs.arguments, "--out", str(folder / "whole")])  # in this process: imports whatever a run imports
     reference = left_behind(folder / "whole")
     found = {"code": code, "entries": len(reference["entries"]), "killed": killed(runs, kills, seed, reference)}
+    found["stopped"] = stopped(runs, 8, seed, reference)
+    found["pruned"] = pruned(runs, reference)
     found["sharing"] = sharing(runs, reference)
     if len(sys.argv) > 4:
         found["starved"] = starved(runs, Path(sys.argv[4]), reference)

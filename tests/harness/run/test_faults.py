@@ -43,6 +43,20 @@ def test_killed_at_fifty_moments_every_run_ends_the_same(found):
 
 
 @pytest.mark.slow
+def test_asked_to_stop_a_run_ends_in_order_and_goes_on_with_what_it_says(found):
+    trials = found["stopped"]
+    assert [trial for trial in trials if trial["codes"] != [2, 0] or not trial["same"]] == []
+    assert [trial for trial in trials if trial["rewritten"] or trial["unfinished"]] == []
+    assert len({trial["stored"] for trial in trials}) > 2
+
+
+@pytest.mark.slow
+def test_a_store_that_is_emptied_under_a_run_changes_nothing(found):
+    assert found["pruned"]["removed"] > 5
+    assert (found["pruned"]["code"], found["pruned"]["same"]) == (0, True)
+
+
+@pytest.mark.slow
 def test_two_runs_at_once_on_one_store_both_end_the_same(found):
     assert found["sharing"] == [{"code": 0, "same": True}] * 2
 
