@@ -1,19 +1,22 @@
-"""Show the records of a run: matrices and summaries here, or as one HTML file and images of the charts."""
+"""Show the records of a run: matrices and summaries here, tables, one HTML file a record, images of the charts."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from nharness.cli.records_exported import STYLES, TABLES, export
 from nharness.errors import FileFormatError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the run and the forms."""
     parser.add_argument("run", type=Path, help="run folder, record folder, or record file")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="one self-contained HTML file (of the first record)")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="one self-contained HTML file a record")
     parser.add_argument("--png", type=Path, metavar="DIR", help="charts as PNG images")
     parser.add_argument("--svg", type=Path, metavar="DIR", help="charts as SVG images")
+    parser.add_argument("--format", choices=STYLES, help="print a table, or the every-eval-ever schema, instead")
+    parser.add_argument("--table", choices=tuple(TABLES), default="summary", help="which table (default summary)")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -22,6 +25,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from nharness.record.validate import load_record
 
     found, shown = record_files(arguments.run), []
+    if arguments.format:
+        print(export([load_record(path, files=True) for path in found], arguments.format, arguments.table), end="")
+        return 0
     for number, path in enumerate(found):
         record = load_record(path, files=True)
         if arguments.html or arguments.png or arguments.svg:

@@ -43,6 +43,7 @@ def _model(record: Record) -> dict[str, Any]:
     return {
         "name": record.model.name,
         "id": record.model.name,
+        "developer": record.model.name.partition("/")[0] if "/" in record.model.name else "unknown",
         "inference_engine": {"name": "transformers", "version": record.environment.transformers},
         "additional_details": _texts({
             "revision": record.model.revision, "fingerprint": record.model.fingerprint, "dtype": record.model.dtype,
