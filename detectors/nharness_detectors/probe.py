@@ -33,7 +33,7 @@ class ProbeOptions(DetectorOptions):
 
     C: float = Field(1.0, gt=0, le=1e6)
     iterations: int = Field(1000, ge=1, le=1_000_000)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
 
 
 class Probe(Detector):
