@@ -7,7 +7,8 @@
 3. `null`: the blocks of all languages are dealt out at random, as many to each label as before; detection runs on text
    without languages, and what it still finds is counted.
 
-Files of neurons are not repeated, nor is what needs every neuron's ablation.
+Files of neurons are not repeated, nor is what needs every neuron's ablation: the run says so, and refuses where there
+is nothing else.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ import numpy as np
 from nharness.analysis.stability import LabelShuffle, label_shuffle, stability
 from nharness.corpora import EncodingPolicy
 from nharness.detector import Detector, Evidence, Need
-from nharness.errors import UsageError, during
+from nharness.errors import FileFormatError, UsageError, during
 from nharness.neurons import Detection
 from nharness.record.results import ShuffledCount, Stability
 from nharness.recording import Fold, RecordingOptions, Text, encoded_documents, policy_provenance
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Parts
 from nharness.run.detected import Detected
-from nharness.run.events import Listener, StageAdvanced, StageFinished, StageStarted
+from nharness.run.events import Listener, Noted, StageAdvanced, StageFinished, StageStarted
 from nharness.run.recipe import Recipe, recorder_of
+from nharness.run.resolve import why_not_repeated
 from nharness.run.store import Store, content_key
 from nharness.run.worker import Worker
 from nharness.statistics import LanguageTotals, Statistics
@@ -48,12 +50,15 @@ def repeat_detection(
 ) -> dict[str, tuple[Stability, ...]]:
     """Return, by detector, the agreement between folds and what shuffled labels leave; empty where not asked for."""
     spec = worker.resolved.spec
-    detectors = {
-        name: detector for name, detector in worker.resolved.detectors.items()
-        if detector.needs() and not detector.ablation_tokens()
-    }  # fmt: skip
-    if not (spec.folds or spec.null) or not detectors:
+    if not (spec.folds or spec.null):
         return {}
+    detectors = {}
+    for name, detector in worker.resolved.detectors.items():
+        reason = why_not_repeated(detector)
+        if reason:
+            listen(Noted("note", f"{name} is not repeated: {reason}"))
+        else:
+            detectors[name] = detector
     blocks = Blocks(worker, detectors, store, listen, _count(spec.folds, null=spec.null))
     found: dict[str, list[Stability]] = {name: [] for name in detectors}
     if spec.folds:
@@ -131,11 +136,13 @@ class Blocks:
         """Return one block's statistics by site, from the store or recorded."""
         key = content_key(stage="block", block=block, count=self.count, **self._key)
         paths = {site: self.store.path("blocks", f"{key}-{site}", "safetensors") for site in self._sites}
-        if not all(path.is_file() for path in paths.values()):
+        try:
+            return {site: load_statistics(path) for site, path in paths.items()}
+        except FileFormatError:  # absent, or damaged
             made = self._recorder.record_shard(block[0], self._documents[block], self._seen)
             for site, path in paths.items():
                 made[site].save(path)
-        return {site: load_statistics(path) for site, path in paths.items()}
+            return {site: made[site] for site in paths}
 
     def finish(self) -> None:
         """Tell that all is done."""

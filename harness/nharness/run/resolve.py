@@ -82,6 +82,7 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
     if len(interventions) < len(spec.interventions):
         raise UsageError("the same intervention is named twice; run it with different --out to compare its options")
     _check_strengths(spec, interventions)
+    _check_repeats(spec, detectors)
     _check_source(spec, interventions)
     corpus = open_corpus(spec.corpus, spec.languages, plugins)
     languages = choose_languages(spec.languages, corpus.languages, where=f"corpus {corpus.name!r}")
@@ -164,6 +165,20 @@ def _check_controls(spec: RunSpec, tasks: Sequence[TaskSpec], plugins: Plugins) 
     if spec.controls.draws and not measured & set(spec.controls.tasks):
         return (f"no random controls: {', '.join(spec.controls.tasks)} is not measured; see --control-tasks",)
     return ()
+
+
+def why_not_repeated(detector: Detector) -> str:
+    """Return why a detector cannot be repeated on parts of the text; empty when it can."""
+    if detector.ablation_tokens():
+        return "every neuron would be ablated once more for every part of the text"
+    return "" if detector.needs() else "its neurons are read from a file, or it looks at no text"
+
+
+def _check_repeats(spec: RunSpec, detectors: Mapping[str, Detector]) -> None:
+    reasons = {name: why_not_repeated(detector) for name, detector in detectors.items()}
+    if (spec.folds or spec.null) and all(reasons.values()):
+        told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        raise UsageError(f"--folds and --null repeat detection, but nothing here can be repeated ({told})")
 
 
 def _check_strengths(spec: RunSpec, interventions: Mapping[str, Intervention]) -> None:

@@ -8,11 +8,15 @@ import pytest
 
 from nharness.analysis.ground_truth import Truth
 from nharness.cli.main import main
-from nharness.errors import FileFormatError
+from nharness.errors import FileFormatError, UsageError
+from nharness.neurons import Detection
+from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.ablation import Ablation
 from nharness.run.losses import load_ablation, save_ablation
+from nharness.run.resolve import resolve
 from nharness.run.truth import own_effect
+from nharness.spec import Named, RunSpec
 from nharness.testing import planted_model
 
 LANGUAGES = ("en", "de", "ru", "zh")
@@ -118,3 +122,17 @@ def test_a_neuron_is_a_language_s_own_by_what_it_costs_beyond_the_others():
     assert effect.tolist() == [[0.0, 1.5, -1.5], [0.0, -1.5, -1.5], [0.0, 0.0, 3.0]]
     truth = Truth.from_effects("t", ("en", "de", "zh"), (3,), effect, share=0.34)
     assert truth.membership.tolist() == [[False, True, False], [False] * 3, [False, False, True]]
+
+
+def test_what_cannot_be_repeated_is_refused_where_nothing_else_is(tmp_path):
+    exhaustive, lape = Named(name="exhaustive"), Named(name="lape")
+    for asked in ({"folds": 3}, {"null": True}):
+        with pytest.raises(UsageError, match=r"nothing here can be repeated \(exhaustive: every neuron would be ablated"):
+            resolve(RunSpec(detectors=(exhaustive,), **asked), Plugins())
+        assert set(resolve(RunSpec(detectors=(exhaustive, lape), **asked), Plugins()).detectors) == {"exhaustive", "lape"}
+    size = planted_model().truth.membership.shape[1]
+    found = Detection("made", ("en", "de"), (size,), np.ones((2, size), dtype=bool), np.ones(size, dtype=np.float32), "highest")
+    found.save(tmp_path / "n.safetensors")
+    read = Named(name=f"file:{tmp_path / 'n.safetensors'}")
+    with pytest.raises(UsageError, match=r"\(file:n.safetensors: its neurons are read from a file"):
+        resolve(RunSpec(detectors=(read,), folds=2), Plugins())
