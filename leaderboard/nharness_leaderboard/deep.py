@@ -22,8 +22,8 @@ from nharness.record.store import find, inside
 from nharness.tensorfile import load_metadata
 from nharness_leaderboard.curves import curve_problems
 
-MAX_ITEMS = 1_000_000_000
-MAX_MEMBERSHIP = 1 << 29  # languages times neurons
+# What a recomputation may take: bytes of items, languages times neurons, bootstrap draws.
+MAX_ITEMS, MAX_MEMBERSHIP, MAX_DRAWS = 400_000_000, 1 << 29, 100_000
 # What no item tells: how many items there were to choose from, and how many activations were edited.
 _NOT_IN_ITEMS = ("edited_activations", "items_available")
 
@@ -35,7 +35,7 @@ def deep_problems(record: Record, folder: Path) -> list[Problem]:
     for where, what, differences in sources:
         try:
             problems += differences(record, folder)
-        except (NharnessError, ValueError, ArithmeticError) as error:
+        except (NharnessError, ValueError, ArithmeticError, MemoryError) as error:
             message = shown(str(error), limit=300)[1:-1]
             problems.append(Problem(where, f"the {what} file cannot be used: {message}"))
     return unique([*problems, *curve_problems(record, [record], whole=False)])
@@ -48,6 +48,9 @@ def item_differences(record: Record, folder: Path) -> Iterator[Problem]:
     """
     entry = find(record.files, "items")
     if entry is None:
+        return
+    if record.analysis.bootstrap_draws > MAX_DRAWS:
+        yield Problem("/analysis/bootstrap_draws", f"more than {MAX_DRAWS} draws are not recomputed")
         return
     found = reanalyse(record, from_items(read_items(inside(folder, entry.name), max_bytes=MAX_ITEMS)))
     for name in ("baseline", "cells", "summary"):

@@ -1,5 +1,6 @@
 """Recomputing a record from its files finds nothing in a true one and every change in an untrue one."""
 
+import gzip
 import json
 
 import numpy as np
@@ -73,3 +74,43 @@ def test_numbers_may_differ_by_rounding(run):
     document["cells"][0]["change"] = float(np.float32(document["cells"][0]["change"]))
     found = deep_problems(type(record).model_validate(document), folder)
     assert all(p.pointer == "/cells/0/change" for p in found)
+
+
+def changed(run, tmp_path, **parts):
+    """Copy the run's files and return its record with parts of the document replaced."""
+    folder, record = run
+    for entry in record.files:
+        (tmp_path / entry.name).write_bytes((folder / entry.name).read_bytes())
+    return type(record).model_validate(record.document() | parts)
+
+
+def test_claims_too_large_to_recompute_take_no_memory(run, tmp_path):
+    document = run[1].document()
+    huge = changed(run, tmp_path, analysis=document["analysis"] | {"bootstrap_draws": 2**50})
+    assert [p.pointer for p in deep_problems(huge, tmp_path)] == ["/analysis/bootstrap_draws"]
+    wide = changed(run, tmp_path, model=document["model"] | {"layer_widths": [2**30] * 4})
+    assert "too many" in str(deep_problems(wide, tmp_path))
+    other = changed(run, tmp_path, model=document["model"] | {"layer_widths": [128, 128]})
+    assert "other languages or layer widths" in str(deep_problems(other, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gzip.compress(b" " * 10_000_000), "not JSON"), (b"\x1f\x8b" + b"x" * 100, "not JSON"), (b"[" * 900_000, "not JSON"),
+        (b"{}\n" * 10, "exactly the fields"), (b"\n" * 1000, "not JSON"), (b"\xff" * 2_000_000, "over 1000000 bytes"),
+    ],
+)  # fmt: skip
+def test_hostile_items_are_problems(run, tmp_path, content, words):
+    record = changed(run, tmp_path)
+    (tmp_path / "items.jsonl").write_bytes(content)
+    found = deep_problems(record, tmp_path)
+    assert [p.pointer for p in found] == ["/files"]
+    assert words in found[0].message
+
+
+def test_an_item_twice_and_items_that_add_a_cell_are_found(run, tmp_path):
+    record = changed(run, tmp_path)
+    lines = (tmp_path / "items.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "items.jsonl").write_text("".join([*lines, lines[-1]]))
+    assert "comes twice" in str(deep_problems(record, tmp_path))

@@ -9,6 +9,7 @@ the item's value of that name and weight 1.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -69,7 +70,7 @@ class Measurement:
     def __post_init__(self) -> None:
         size = len(self.ids)
         if len(set(self.ids)) != size:
-            twice = next(name for name in self.ids if self.ids.count(name) > 1)
+            twice = Counter(self.ids).most_common(1)[0][0]
             raise UsageError(f"item {twice!r} comes twice in {self.task} of {self.target} on {self.language}")
         lengths = {len(self.clusters), *(len(column) for column in self.values.values())}
         if lengths - {size}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Any
 
 from nharness.record.problems import Problem, shown
@@ -28,8 +29,7 @@ def parse(content: bytes) -> tuple[Any, list[Problem]]:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         document = dict(items)
         if len(document) != len(items):
-            names = [name for name, _ in items]
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = Counter(name for name, _ in items).most_common(1)[0][0]
             problems.append(Problem("", f"an object has the name {shown(twice)} more than once"))
         return document
 

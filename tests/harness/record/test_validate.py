@@ -118,6 +118,7 @@ TEXTS = [
     (b'{"format": 1' + b"0" * 5000 + b"}", "not JSON that can be read"),
     (b'{"format": "nharness-record/1", "format": 1}', "more than once"),
     (b'{"x": "' + b"\\" * 1_000_001, "not JSON"),
+    (b"{" + b",".join(b'"%d":1' % i for i in range(200_000)) + b',"0":1}', "more than once"),  # in no more than linear time
 ]
 
 
