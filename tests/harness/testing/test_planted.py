@@ -1,5 +1,7 @@
 """The planted model: what its neurons do is what it says, and who finds them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,41 @@ def scores(planted):
     found = {name: against_truth(detector(evidence), planted.truth) for name, detector in detectors.items()}
     draws = [PLUGINS.resolve("detectors", "random")(seed=seed)(evidence) for seed in range(20)]
     return found, [against_truth(draw, planted.truth).auroc for draw in draws]
+
+
+@pytest.fixture(scope="module")
+def tabled(planted):
+    """What every row of the table in the documentation says, and what the code gives: AUROC, P@k, and what is selected."""
+    rows = {}
+    for line in (Path(__file__).parents[3] / "docs/ground-truth.md").read_text().partition("## Truth 2")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[0].startswith("`"):
+            rows[cells[0]] = (float(cells[1]), float(cells[2]), cells[3])
+    detectors = {row: PLUGINS.resolve("detectors", name)(**options) for row, name, options in map(named, rows)}
+    evidence = evidence_of(planted, detectors, PLUGINS)
+    return rows, {row: measured(detector(evidence), planted) for row, detector in detectors.items()}
+
+
+def named(row):
+    """From "`crane` (`relevance=lrp`)" to the detector's name and its options."""
+    name, *options = row.replace("`", "").replace("(", "").replace(")", "").split()
+    return row, name, dict(option.split("=") for option in options)
+
+
+def measured(found, planted):
+    score = against_truth(found, planted.truth)
+    chosen = planted.roles[found.membership.any(axis=0)]
+    counts = [int((chosen == ROLES.index(role)).sum()) for role in ("specific", "related", "silent", "loud")]
+    return score.auroc, score.precision_at_k, ", ".join(map(str, [*counts, len(chosen) - sum(counts)]))
+
+
+def test_the_documentation_says_what_the_code_gives(tabled):
+    rows, got = tabled
+    assert {named(row)[1] for row in rows} == {n for n, e in PLUGINS.entries("detectors").items() if e.plugin == "detectors"}
+    for row, (auroc, precision, selected) in rows.items():
+        assert got[row][0] == pytest.approx(auroc, abs=0.002), row
+        assert got[row][1] == pytest.approx(precision, abs=0.011), row
+        assert got[row][2] == selected, row
 
 
 @pytest.mark.parametrize("name", CAUSAL)
