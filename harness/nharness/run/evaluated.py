@@ -62,7 +62,8 @@ class Evaluation:
         done = [o for o in self.outcomes.values() if o.status == "passed"]
         reused = sum(outcome.reused for outcome in done)
         left = len(self.plan.cells) - len(self.outcomes)
-        summary = f"{len(done)} cells, {reused} of them reused" + (f", {left} control cells not needed" if left else "")
+        why = f"cells not run after {len(self.failed)} failed" if self._given_up() else "control cells not needed"
+        summary = f"{len(done)} cells, {reused} of them reused" + (f", {left} {why}" if left else "")
         spared = sum(outcome.spared for outcome in done)
         summary += f", {spared:,} tokens spared by --precision" if spared else ""
         self.listen(StageFinished(STAGE, sum(o.seconds for o in done if not o.reused), reused == len(done), summary))

@@ -94,6 +94,8 @@ def test_maxfail_stops_after_so_many(fragile, tmp_path, flag, number):
     statuses = [event["status"] for event in events(log)]
     assert statuses.count("failed") == number
     assert statuses[-1] == "failed"
+    (end,) = [event for event in map(json.loads, log.read_text().splitlines()) if event.get("stage") == "evaluate" and "summary" in event]
+    assert f"{14 - len(statuses)} cells not run after {number} failed" in end["summary"]
 
 
 def test_a_torn_file_is_made_again_and_reuse_is_reported(tiny_run, tmp_path, capsys):
