@@ -111,9 +111,9 @@ class _Writer:
 
     def _text(self, written: Written) -> str:
         """Return what stands behind the prompt, the space between both included where tokenizers drop a first one."""
-        decode = self._worker.loaded.tokenizer.decode
-        before, whole = decode(written.prompt.tolist()), decode([*written.prompt.tolist(), *written.tokens.tolist()])
-        return str(whole[len(before) :] if whole.startswith(before) else written.text)
+        decode, prompt = self._worker.loaded.tokenizer.decode, written.prompt.tolist()
+        before, whole = str(decode(prompt)), str(decode([*prompt, *written.tokens.tolist()]))
+        return whole[len(before) :] if whole.startswith(before) else written.text
 
 
 def _is_open(document: Document) -> bool:
