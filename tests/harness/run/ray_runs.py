@@ -66,7 +66,7 @@ PLUGIN = """
         return [Entry("held", "waits before it runs", find)]
 """
 MARK = "NHARNESS_RAY_TEST"
-PATIENCE = 200
+PATIENCE = 330
 STARTS = 5
 CONNECTED, CONNECTING = "01", "02"
 
