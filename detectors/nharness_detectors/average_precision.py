@@ -14,6 +14,10 @@ hidden.
 
 `count` is at most half of all neurons, so that the halves are disjoint. The score is AP itself, so that a budget
 keeps the high half. The intervention that the paper pairs with it is `median`.
+
+Departure: the paper ranks the outputs of every linear map, those of attention and of the projections among them; here
+units are the neurons of feed-forward layers, the only sites that can be recorded and edited in this project, so that
+the 1000 are taken among fewer.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def make(statistic, size, documents, random):
     if statistic == "moments":
         mean = random.standard_normal(size)
         return {"sum": TOKENS * mean, "sumsq": TOKENS * (mean**2 + random.random(size))}
-    if statistic == "attribution":
+    if statistic in {"attribution", "relevance"}:
         return {name: random.standard_normal(size) for name in ("sum", "sumsq", "abssum")}
     if statistic == "histogram":
         counts = random.integers(0, 500, (1024, BINS + 2))

@@ -7,6 +7,7 @@ import pytest
 
 from nharness.detector import Evidence
 from nharness.errors import UsageError
+from nharness.statistics import Statistics
 from nharness_detectors.attribution import Attribution
 from nharness_detectors.crane import Crane
 from nharness_detectors.diff_mean import DiffMean
@@ -161,3 +162,41 @@ def test_exhaustive_needs_every_languages_losses(evidence):
         Exhaustive()(Evidence(evidence.sites, losses={n: v for n, v in evidence.losses.items() if not n.endswith(f"/{tag}")}))
     with pytest.raises(UsageError, match=r"got shape \(3,\)"):
         Exhaustive()(Evidence(evidence.sites, losses=dict.fromkeys(evidence.losses, np.zeros(3))))
+
+
+def moments_by_hand(from_statistic):
+    """100 tokens: means en 2, 1 and de 0, 1; variances en 1, 0 and de 3, 0."""
+    rows = [{"sum": [200.0, 100.0], "sumsq": [500.0, 100.0]}, {"sum": [0.0, 100.0], "sumsq": [300.0, 100.0]}]
+    made = from_statistic("gate", "moments", rows, tokens=100).statistics("gate")
+    counts = {f"activation_count/positive/{tag}": np.array([50, 50]) for tag in made.languages}
+    return Evidence({"gate": Statistics("gate", made.layer_widths, made.totals, {**made.tensors, **counts})})
+
+
+def test_lap_by_hand(from_counts):
+    found = Lap(top_rate=1 / 3)(from_counts([[90, 10, 50], [20, 80, 50]], [100, 100]))
+    assert found.score == pytest.approx(np.array([[0.9, 0.1, 0.5], [0.2, 0.8, 0.5]]))
+    assert found.membership.tolist() == [[True, False, False], [False, True, False]]
+
+
+def test_means_by_hand(from_statistic):
+    evidence = moments_by_hand(from_statistic)
+    assert DiffMean(top_rate=0.5)(evidence).score.tolist() == [[2, 0], [2, 0]]
+    assert EffectSize(top_rate=0.5)(evidence).score == pytest.approx(np.array([[2**0.5, 0], [2**0.5, 0]]))
+    lave = Lave(top_rate=0.5, filter_rate=0.5, activation_bar=0.5)(evidence)  # both bars: second of 0, 1, 1, 2
+    assert lave.score[0] == 0  # all of the mean is en's
+    assert lave.membership.tolist() == [[True, False], [False, False]]
+
+
+def test_crane_by_hand(from_statistic):
+    rows = [{"sum": [-300.0, 100.0, 100.0, 100.0]}, {"sum": [0.0, 0.0, -200.0, -200.0]}]  # relevance 3 -1 -1 -1; 0 0 2 2
+    found = Crane()(from_statistic("hidden", "attribution", rows, tokens=100))
+    assert found.score == pytest.approx(np.array([[3**0.5, *[-(3**-0.5)] * 3], [-1, -1, 1, 1]]))
+    assert found.membership.tolist() == [[True, False, False, False], [False] * 4]
+
+
+def test_exhaustive_by_hand(from_counts):
+    evidence = from_counts([[1, 1], [1, 1]], [10, 10])
+    evidence = Evidence(evidence.sites, losses={"delta/en": np.array([1.0, 0.0]), "delta/de": np.array([0.5, 2.0])})
+    found = Exhaustive(top_rate=0.5)(evidence)
+    assert found.score.tolist() == [[0.5, -2], [-0.5, 2]]
+    assert found.membership.tolist() == [[True, False], [False, True]]

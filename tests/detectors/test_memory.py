@@ -1,0 +1,40 @@
+"""What detection allocates beside the statistics: less than three times their size, on fewer layers than a real model's."""
+
+import importlib.util
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from nharness.plugins import Plugins
+
+PLUGINS = Plugins()
+NAMES = sorted(name for name, entry in PLUGINS.entries("detectors").items() if entry.plugin == "detectors")
+UNBOUNDED = {"probe"}  # scikit-learn's own
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """The benchmark, for its statistics of ten languages: here of four layers, narrow ones where there are histograms."""
+    path = Path(__file__).parents[1] / "bench/bench_detectors.py"
+    spec = importlib.util.spec_from_file_location("bench_detectors", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - UNBOUNDED))
+def test_peak_memory(name, bench, monkeypatch):
+    detector = PLUGINS.resolve("detectors", name)()
+    histograms = any(need.statistic == "histogram" for need in detector.needs())
+    monkeypatch.setattr(bench, "WIDTH", 512 if histograms else 8192)
+    evidence, size = bench.make_evidence(detector, 4, 8)
+    size += sum(losses.nbytes for losses in evidence.losses.values()) if detector.ablation_tokens() else 0
+    detector(evidence)  # what is imported and cached at the first call
+    tracemalloc.start()
+    try:
+        detector(evidence)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * size  # with the statistics themselves: under four times
