@@ -4,8 +4,8 @@ Relevance R is handed from the output to the input so that every operation passe
 that is a backward pass in which some operations have another gradient than their own; what the model computes stays
 the same, bit for bit. The rules:
 
-1. Linear maps and sums: R_i = sum_j x_i W_ji / z_j * R_j, the plain gradient; a bias keeps its share z_j has of it
-   (LRP-0: Bach et al., PLoS ONE 2015).
+1. Linear maps and sums: R_i = sum_j x_i W_ji / z_j * R_j, the plain gradient; a bias keeps the share that it has in
+   z_j (LRP-0: Bach et al., PLoS ONE 2015).
 2. Normalisation y = w (x - m) / s + b: s is held constant; m is 0 in an RMS norm (LN-rule: Ali et al., ICML 2022, arXiv
    2202.07304).
 3. Attention weights, and whatever else a softmax or a sigmoid gives, are held constant, so that all relevance goes
