@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nharness.detector import Need
-from nharness.errors import InterruptedRun, NharnessError
+from nharness.errors import InterruptedRun, NharnessError, PluginError
 from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.answers import answer_prompts
@@ -149,7 +149,9 @@ def _prepare(resolved: Resolved, recorded: Recorded, detected: Mapping[str, Dete
 def _executor(request: RunRequest, plugins: Plugins) -> type[Executor]:
     """Return what does the work; raises `UsageError` for a name, options or number of workers that cannot be."""
     local = request.executor == "local"
-    kind: type[Executor] = LocalExecutor if local else plugins.resolve("executors", request.executor)
+    kind = LocalExecutor if local else plugins.resolve("executors", request.executor)
+    if not (isinstance(kind, type) and issubclass(kind, Executor)):
+        raise PluginError(f"executor {request.executor!r} is {kind!r}, expected a subclass of nharness.run's Executor")
     kind.check(request.workers, request.executor_options)
     return kind
 
