@@ -65,7 +65,7 @@ def test_runs_are_the_product_of_models_and_kinds(tmp_path):
         (("controls = ", 'corpora = ["sample", {name = "x",\n detect_tokens = 0}]\ncontrols = '), None),
         (("controls = ", 'corpora = ["sample", {name = "x", eval_tokens = [\n0], detect_tokens = 0}]\ncontrols = '), "study.toml:10: corpora.detect_tokens is 0"),
         (("controls = ", "seed = nan\ncontrols = "), "study.toml:9: seed is nan; expected a whole number at least 0"),
-        (("controls = ", "analysis = {precision = nan}\ncontrols = "), "study.toml:9: analysis.precision is nan; expected a number above 0"),
+        (("controls = ", "analysis = {precision = nan}\ncontrols = "), "study.toml:9: analysis.precision is nan; expected a finite number above 0"),
         (("controls = ", "strengths = [1, 1]\ncontrols = "), "study.toml:9: strengths is [1, 1]; expected each once, 1.0 is there twice"),
     ],
 )  # fmt: skip
