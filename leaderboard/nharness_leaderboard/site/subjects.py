@@ -76,9 +76,10 @@ def models(views: Sequence[RecordView]) -> list[Subject]:
 def _order(row: tuple[RecordView, TaskView]) -> tuple[Any, ...]:
     view, task = row
     budget, standing = view.record.selection.budget, task.standing
+    selectivity = task.summary.selectivity.value if task.summary and task.summary.selectivity else 0.0
     return (
         view.record.model.name, task.task.metric != "bits_per_byte", task.task.name, budget is None, budget or 0,
-        view.asked, standing.group if standing else "", standing.tier if standing else 0, view.record.detector.name,
+        view.asked, standing.group if standing else "", -selectivity, view.slug,
     )  # fmt: skip
 
 

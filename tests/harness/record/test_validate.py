@@ -62,6 +62,8 @@ WRONG = [
     (("controls", "draws", 0, "neurons"), 99, "/controls/draws/0/neurons", "random neurons for a target of"),
     (("controls", "draws", 1, "draw"), 0, "/controls/draws/1", "a second time"),
     (("summary", 0, "selectivity", "value"), 9.0, "/summary/0/selectivity/value", "on - off"),
+    (("summary", 0, "rows", 1, "language"), "fr", "/summary/0/rows/1/language", "that of the target is zh"),
+    (("summary", 0, "rows", 1, "largest"), "de", "/summary/0/rows/1/largest", "not measured in language de"),
     (("summary", 0, "diagonal_share"), 0.25, "/summary/0/diagonal_share", "that of the rows"),
     (("analysis", "confidence"), 1.0, "/analysis/confidence", "between 0 and 1"),
     (("detector", "name"), "a b", "/detector/name", "match pattern"),

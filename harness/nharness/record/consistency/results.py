@@ -28,6 +28,7 @@ def result_problems(record: Record) -> Iterator[Problem]:
             yield Problem(f"{where}/rows", f"expected one row a language target, in order: {', '.join(rows[:12])}")
         yield from _differences(where, summary, record)
         for number, row in enumerate(summary.rows):
+            yield from _languages(f"{where}/rows/{number}", row, summary.task, record)
             yield from _differences(f"{where}/rows/{number}", row, record)
         yield from _share(where, summary, record)
     for index, point in enumerate(record.curve):
@@ -40,6 +41,15 @@ def _curve(where: str, point: CurvePoint, tasks: list[str], record: Record) -> I
     yield from _differences(where, point, record)
     if point.controls is not None and point.controls.low > point.controls.high:
         yield Problem(f"{where}/controls", "the band's lower end is above its upper end")
+
+
+def _languages(where: str, row: RowSummary, task: str, record: Record) -> Iterator[Problem]:
+    owner = next((target.language for target in record.targets if target.name == row.target), None)
+    if owner is not None and row.language != owner:
+        yield Problem(f"{where}/language", f"language is {row.language}, that of the target is {owner}")
+    measured = next((entry.languages for entry in record.tasks if entry.name == task), ())
+    if row.largest is not None and row.largest not in measured:
+        yield Problem(f"{where}/largest", f"task {task} was not measured in language {row.largest}")
 
 
 def _differences(where: str, part: TaskSummary | RowSummary | CurvePoint, record: Record) -> Iterator[Problem]:
