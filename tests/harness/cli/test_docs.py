@@ -86,7 +86,8 @@ def test_configurations_can_be_read(text, tmp_path):
 def commands():
     """Yield every command line of README and docs that stands there whole."""
     for path in [ROOT / "README.md", *PAGES]:
-        for block in re.findall(r"^```(?:sh)?\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        fenced = re.findall(r"^```(\w*)\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        for block in (text for language, text in fenced if language in {"", "sh"}):
             for line in re.sub(r"\\\n\s*", " ", block).splitlines():
                 found = re.match(r"\s*(?:srun )?nharness (.*?)(\s+#.*)?$", line)
                 if found and not re.search(r"\.\.\.|\w\|\w|\[--json", found[1]):
