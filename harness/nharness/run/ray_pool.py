@@ -7,6 +7,7 @@ before they could answer.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -144,9 +145,9 @@ class Pool:
 
 
 def shortened(message: str) -> str:
-    """Return the beginning and the end of what Ray says, in one line: what died stands first, why stands last."""
-    line = " ".join(message.split())
-    return line if len(line) <= 400 else f"{line[:100]} ... {line[-280:]}"
+    """Return what Ray says in one line: the last error of a traceback, else the beginning."""
+    errors = [line for line in message.splitlines() if re.match(r"[\w.]+(Error|Exception|Exit): ", line)]
+    return " ".join((errors[-1] if errors else message).split())[:400]
 
 
 def remaining(piece: Piece, result: Any) -> Piece:

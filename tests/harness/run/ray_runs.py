@@ -293,6 +293,49 @@ def disturbed(runs, address, reference):
     return found
 
 
+class Frail:
+    """An actor that does what it is told, dying included."""
+
+    def __init__(self, dies):
+        if dies:
+            os._exit(1)
+
+    def greet(self):
+        yield "here"
+
+    def work(self, what):
+        if what == "die":
+            os._exit(1)
+        if what == "fail":
+            raise ValueError("not today")
+        yield what
+
+
+def pools(address):
+    """Hand pieces to actors that die or fail; return what came of each, or what was said."""
+    import ray
+
+    from nharness.errors import NharnessError
+    from nharness.run.ray_executor import _show_token
+    from nharness.run.ray_pool import Lost, Piece, Pool
+
+    _show_token()
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    kind, greetings = ray.remote(num_cpus=1, max_restarts=0)(Frail), []
+    pool = Pool(lambda: kind.remote(False), 1, greetings.append)
+    pieces = [Piece(number, "work", (what,)) for number, what in enumerate(["a", "die", "b", "fail", "c"])]
+    results = [(piece.number, result) for piece, result in pool.run(pieces)]
+    found = {"results": [(number, f"{result.piece.tries}: {result.reason}" if isinstance(result, Lost) else result)
+                         for number, result in results], "greetings": len(greetings)}  # fmt: skip
+    pool.close()
+    try:
+        Pool(lambda: kind.remote(True), 1, greetings.append).ready()
+    except NharnessError as error:
+        found["stillborn"] = str(error)
+    ray.shutdown()
+    return found
+
+
 def refused(runs, address):
     """Ask for what cannot be; return what is said."""
     found = {}
@@ -326,6 +369,9 @@ if __name__ == "__main__":
         found["disturbed"] = disturbed(runs, address, reference)
         seconds["disturbed"] = time.monotonic() - started
         found["refused"] = refused(runs, address)
+        started = time.monotonic()
+        found["pools"] = pools(address)
+        seconds["pools"] = time.monotonic() - started
     found["left"] = list(processes().values())
     found["seconds"] = seconds
     print(json.dumps(found))

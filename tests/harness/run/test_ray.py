@@ -70,6 +70,18 @@ def test_a_cluster_of_ones_own_talks_to_nobody_and_ends_at_the_second_ctrl_c(fou
 
 
 @pytest.mark.slow
+def test_work_under_which_workers_die_is_given_up_and_the_rest_is_done(found):
+    pools = found["pools"]
+    results = dict(pools["results"])
+    assert sorted(results) == [0, 1, 2, 3, 4]
+    assert [results[number] for number in (0, 2, 4)] == ["a", "b", "c"]
+    assert results[1].startswith("2: 3 workers died while they were at it; the last: ")
+    assert results[3] == "0: a worker failed: ValueError('not today')"
+    assert pools["greetings"] == 4  # the first, and one for each that died
+    assert pools["stillborn"].startswith("3 workers in a row died before they could work; the last: ")
+
+
+@pytest.mark.slow
 def test_what_cannot_be_is_said(found):
     assert found["refused"]["gpus"] == [
         4, "nharness: a worker is to have 1 CPUs and 3 GPUs; the machines of the cluster have 4 CPUs and 2 GPUs"
