@@ -23,7 +23,7 @@ def curve_problems(record: Record, others: Iterable[Record], *, whole: bool) -> 
     asked = _asked(record)
     near = [other for other in others if _asked(other) == asked]
     for index, point in enumerate(record.curve):
-        source = next((other for other in near if _dose(other, point) and _same_text(other, record, point)), None)
+        source = next((other for other in near if _at(other, record, point)), None)
         summary = source.summary_of(point.task) if source else None
         if summary is not None:
             yield from _differences(f"/curve/{index}", point, summary)
@@ -41,13 +41,15 @@ def _asked(record: Record) -> tuple[object, ...]:
             record.selection.kinds, record.intervention.name, record.intervention.scope)  # fmt: skip
 
 
-def _dose(record: Record, point: CurvePoint) -> bool:
-    value = record.selection.budget if point.axis == "budget" else record.intervention.strength
-    return math.isclose(value or 0.0, point.value, rel_tol=1e-9)
-
-
-def _same_text(one: Record, other: Record, point: CurvePoint) -> bool:
-    return comparable_key(one, point.task) == comparable_key(other, point.task)
+def _at(other: Record, record: Record, point: CurvePoint) -> bool:
+    """Tell whether a record was measured at the point's dose, on the same text, and differs in nothing else."""
+    doses, own = ((each.selection.budget, each.intervention.strength) for each in (other, record))
+    varied, kept = (0, 1) if point.axis == "budget" else (1, 0)
+    return (
+        math.isclose(doses[varied] or 0.0, point.value, rel_tol=1e-9)
+        and doses[kept] == own[kept]
+        and comparable_key(other, point.task) == comparable_key(record, point.task)
+    )
 
 
 def _differences(where: str, point: CurvePoint, summary: TaskSummary) -> Iterator[Problem]:

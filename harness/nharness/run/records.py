@@ -80,7 +80,7 @@ class RecordWriter:
         curve = dose_response(self, combinations)
         written = {}
         for combination, analysis in analyses.items():
-            points = [point for other, point in curve if _same_curve(other, combination)]
+            points = [point for other, point in curve if _same_curve(other, combination, point.axis)]
             if points:
                 analysis = self._analysis(combination, points)  # noqa: PLW2901 - the area under the curve is part of it
             record = self._record(combination, analysis, points)
@@ -266,5 +266,8 @@ def _measurement(key: Key, outcome: CellOutcome) -> Measurement:
     )
 
 
-def _same_curve(a: Combination, b: Combination) -> bool:
-    return (a.detector, a.intervention) == (b.detector, b.intervention)
+def _same_curve(a: Combination, b: Combination, axis: str) -> bool:
+    """Tell whether nothing but the dose differs: of two sweeps at once, each budget curve has one strength."""
+    if (a.detector, a.intervention) != (b.detector, b.intervention):
+        return False
+    return a.strength == b.strength if axis == "budget" else a.budget == b.budget

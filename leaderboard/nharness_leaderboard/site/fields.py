@@ -52,7 +52,8 @@ def _array(schema: Schema) -> str:
 
 
 def _object(schema: Schema) -> str:
-    values = schema.get("additionalProperties") or next(iter(schema.get("patternProperties", {}).values()), {})
+    named: Mapping[str, Schema] = schema.get("patternProperties", {})
+    values: Schema = schema.get("additionalProperties") or next(iter(named.values()), {})
     most = f", at most {schema['maxProperties']:,}" if "maxProperties" in schema else ""
     return f"object of {kind(values) if values else 'any JSON value'} by name{most}"
 
