@@ -120,7 +120,7 @@ class ControlSpec(Value):
     detector: str = Field("random", description="a registered detector that takes a reference")
     tasks: Annotated[tuple[str, ...], Distinct] = Field(("ppl",), description="tasks that controls are measured on")
     match: Literal["layer", "frequency", "uniform"] = Field("layer", description="what draws share with their target")
-    draws: int = Field(5, ge=0, le=1000, description="most draws per target")
+    draws: int = Field(20, ge=0, le=1000, description="most draws per target; as many as decisions need")
     least: int = Field(5, ge=0, description="fewest draws before a decision may stop them")
     eval_tokens: int = Field(1_000, ge=1, description="tokens per language of the sample that controls are judged on")
 

@@ -1,6 +1,6 @@
 """Tokens per second of perplexity: bare forward passes, this engine, lm-eval; on SmolLM2 and with a 256 k vocabulary.
 
-    python tests/bench/bench_evaluation.py [--model FOLDER] [--documents 24] [--rounds 3] [--dtype bfloat16]
+    python tests/bench/bench_evaluation.py [--model FOLDER] [--documents 24] [--paragraphs] [--rounds 3] [--dtype bfloat16]
 
 `bare` is the model's own forward with its LM head over the engine's very batches, nothing computed from the logits.
 Seconds are the process' CPU time on one thread, rounds are interleaved and the fastest of each kind counts, since the
@@ -11,6 +11,7 @@ import argparse
 import logging
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -37,6 +38,16 @@ def large_vocabulary():
         num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=True,
     )
     return LlamaForCausalLM(config).eval()
+
+
+def texts(corpus, tag, *, paragraphs):
+    for document in corpus.documents(tag, "eval"):
+        if not paragraphs:
+            yield document
+            continue
+        for place, line in enumerate(document.text.split("\n")):
+            if len(line) >= 40:
+                yield replace(document, id=f"{document.id}:{place}", text=line)
 
 
 def bare(model, plan):
@@ -88,6 +99,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="smollm2", help="registered name, folder or hub name")
     parser.add_argument("--documents", type=int, default=24)
+    parser.add_argument("--paragraphs", action="store_true", help="every paragraph is a document of its own")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--languages", default="en,de,ru,zh")
@@ -98,7 +110,7 @@ def main():
     warnings.simplefilter("ignore")
     corpus = load_corpus(SAMPLE)
     tags = args.languages.split(",")
-    documents = {tag: list(corpus.documents(tag, "eval"))[: args.documents // len(tags)] for tag in tags}
+    documents = {tag: list(texts(corpus, tag, paragraphs=args.paragraphs))[: args.documents // len(tags)] for tag in tags}
     dtype = getattr(torch, args.dtype)
     loaded = load_model(args.model, dtype=dtype, device="cpu", named={"smollm2": gguf_file})
     tokenizer, model = loaded.tokenizer, loaded.model

@@ -169,7 +169,7 @@ TASKS = (
     ),
 )
 RIGOUR = (
-    Option("--controls", "controls.draws", int, "most matched random draws per target (default 5)", "N"),
+    Option("--controls", "controls.draws", int, "most matched random draws per target (default 20)", "N"),
     Option("--control-match", "controls.match", str, "layer, frequency, uniform (default layer)", "HOW"),
     Option("--control-tasks", "controls.tasks", words, "tasks that controls are measured on (default ppl)", "A,B"),
     Option("--control-tokens", "controls.eval_tokens", int, "tokens per language for controls (default 1000)", "N"),
