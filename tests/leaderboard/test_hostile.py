@@ -46,9 +46,19 @@ def at(document, path):
     return document
 
 
+FREE = [
+    ("identity", "command"), ("model", "name"), ("model", "architecture"), ("detector", "plugin"), ("detector", "options", "notes"),
+    ("corpus", "name"), ("corpus", "licence"), ("environment", "platform"), ("tasks", 0, "unit"), ("tasks", 0, "dataset"),
+]  # fmt: skip
+
+
 def mutate(document, rng):
-    """Return the document with one to three random wrongs in it."""
+    """Return the document with one to three random wrongs in it, or one hostile text where any text may stand."""
     changed = copy.deepcopy(document)
+    if rng.random() < 0.05:
+        path = rng.choice(FREE)
+        at(changed, path[:-1])[path[-1]] = rng.choice(EVIL)
+        return changed
     for _ in range(rng.choice((1, 1, 2, 3))):
         path = rng.choice([p for p in places(changed) if p])
         parent, name = at(changed, path[:-1]), path[-1]
