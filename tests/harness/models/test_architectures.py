@@ -5,12 +5,15 @@ import types
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import __version__
 
+from nharness.corpora import EncodedDocument
 from nharness.errors import ModelError
 from nharness.models import Edit, apply_edits, locate, observe
+from nharness.recording import Recorder, RecordingOptions
 from nharness.testing.matrix import describe, describe_map
 from nharness.testing.tiny import architectures, tiny_model
 from nharness.testing.tiny_sizes import UNBUILDABLE
@@ -189,14 +192,54 @@ def test_rows_are_the_tokens_routed(arch):
             assert all(0 <= row < arch.ids.numel() for row in rows.tolist())
 
 
+def test_statistics_equal_a_count_over_saved_activations(arch):
+    texts = [arch.ids[0].numpy(), arch.ids[1].numpy(), arch.ids[0, 2:6].numpy()]
+    documents = [(EncodedDocument(f"{n}", "en", f"{n}", 0, text, 1, len(text), 1),) for n, text in enumerate(texts)]
+    needs = [(statistic, site) for site in ("gate", "hidden") for statistic in ("activation_count", "moments")]
+    if any(layer.passes > 1 for layer in arch.map.layers):
+        with pytest.raises(ModelError, match=r"runs \d+ times a token"):
+            Recorder(arch.model, arch.map, needs)
+        return
+    got = Recorder(arch.model, arch.map, needs, RecordingOptions(batch_tokens=64)).record_shard("en", documents)
+    for site, table in got.items():
+        positive, total, size, reached = counted_by_hand(arch, texts, site)
+        assert table.get("activation_count", "positive", "en").tolist() == positive.tolist()
+        assert table.tokens("en").tolist() == reached.tolist()
+        assert (abs(table.get("moments", "sum", "en") - total) <= 1e-4 * size + 1e-6).all()
+    assert sum(reached) > 0
+
+
+def counted_by_hand(case, texts, site):
+    """Per neuron, over every token but the first of each text, run alone: a > 0, sum of a and of |a|, tokens that came."""
+    starts = np.cumsum([0, *case.map.layer_widths])
+    positive, total, size, reached = (np.zeros(starts[-1], kind) for kind in (np.int64, float, float, np.int64))
+
+    def add(seen):
+        places = torch.arange(len(seen.values)) if seen.rows is None else seen.rows
+        values = seen.values[places > 0].double().numpy()
+        first = starts[seen.layer] + seen.first_unit
+        mine = slice(first, first + values.shape[1])
+        positive[mine] += (values > 0).sum(0)
+        total[mine] += values.sum(0)
+        size[mine] += abs(values).sum(0)
+        reached[mine] += len(values)
+
+    for text in texts:
+        with observe(case.model, case.map, [site], add):
+            run(case.model, torch.from_numpy(text)[None])
+    return positive, total, size, reached
+
+
 def test_zeroing_equals_zeroed_weights(arch):
     edits = few_edits(arch)
+    if "shared" in (reason_not_to_fold(arch) or ""):  # what is zeroed in a weight is zeroed wherever the weight is used
+        every = torch.cat([edit.units for edit in edits]).unique()
+        edits = [Edit.zero(layer.index, every) for layer in arch.map.layers]
     with apply_edits(arch.model, arch.map, edits, backend="hook") as report:
         edited = run(arch.model, arch.ids)
     assert report.edited_activations > 0
     assert not torch.equal(edited, arch.logits)
-    if "shared" not in (reason_not_to_fold(arch) or ""):
-        torch.testing.assert_close(edited, with_zeroed_weights(arch, edits), **TIGHT)
+    torch.testing.assert_close(edited, with_zeroed_weights(arch, edits), **TIGHT)
 
 
 def with_zeroed_weights(case, edits):
