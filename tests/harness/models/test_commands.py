@@ -59,3 +59,32 @@ def test_export_writes_what_zero_does(folder, tmp_path, capsys):
         torch.testing.assert_close(AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()(ids).logits, expected)
     assert main(command) == 4
     assert "is not empty" in capsys.readouterr().err
+
+
+CODE = """
+from pathlib import Path
+from transformers import LlamaConfig, LlamaForCausalLM
+
+(Path(__file__).parent / "ran").touch()
+class MineConfig(LlamaConfig):
+    model_type = "mine"
+class MineForCausalLM(LlamaForCausalLM):
+    config_class = MineConfig
+"""
+
+
+def test_a_models_own_code_runs_only_when_it_is_trusted(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    tiny_model("llama").save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    auto_map = {"AutoConfig": "mine.MineConfig", "AutoModelForCausalLM": "mine.MineForCausalLM"}
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "mine", "auto_map": auto_map}))
+    (folder / "mine.py").write_text(CODE)
+    assert main(["inspect", "--model", str(folder)]) == 4
+    told = capsys.readouterr().err
+    assert "brings its own code (AutoConfig, AutoModelForCausalLM)" in told
+    assert "--trust-remote-code" in told
+    assert not list(tmp_path.rglob("ran"))
+    assert main(["inspect", "--model", str(folder), "--trust-remote-code"]) == 0
+    assert "MineForCausalLM, 2 layers with neurons, 80 neurons" in capsys.readouterr().out
+    assert list(tmp_path.rglob("ran"))
