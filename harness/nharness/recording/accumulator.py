@@ -94,7 +94,8 @@ class Scratch:
         if self.by_product(values):
             return self.column_sums(torch.mul(values, values, out=self.like(values)))
         wide = torch.float64 if values.dtype == torch.float64 else torch.float32
-        return torch.linalg.vector_norm(values, dim=0, dtype=wide).square()
+        norms: Tensor = torch.linalg.vector_norm(values, dim=0, dtype=wide)
+        return norms.square()
 
 
 @dataclass(frozen=True)
