@@ -84,11 +84,14 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
     _check_strengths(spec, interventions)
     _check_repeats(spec, detectors)
     _check_source(spec, interventions)
+    if spec.progressive and spec.kinds == ("general",):
+        raise UsageError("--progressive takes shares of each language's neurons; with --kinds general there are none")
     corpus = open_corpus(spec.corpus, spec.languages, plugins)
     languages = choose_languages(spec.languages, corpus.languages, where=f"corpus {corpus.name!r}")
     if len(languages) < 2:
         raise UsageError(f"a run compares languages and needs at least 2; got {', '.join(languages) or 'none'}")
     tasks, warnings = expand_tasks(spec.tasks, languages, task_families(plugins))
+    tasks = _with_metrics(tasks, spec)
     warnings += _check_controls(spec, tasks, plugins)
     options = spec.task_options
     tasks = tuple(
@@ -154,6 +157,16 @@ def _instance(kind: str, base: type[Any], named: Named, plugins: Plugins) -> Any
         return found(**named.options)
     except TypeError as error:  # an abstract method that was left out
         raise PluginError(f"{named.name!r} is no complete {base.__name__}: {error}") from error
+
+
+def _with_metrics(tasks: Sequence[TaskSpec], spec: RunSpec) -> tuple[TaskSpec, ...]:
+    """Return the tasks, those that were asked for by lm-eval's name with the metric that lm-eval says they have."""
+    if all(task.metric for task in tasks):
+        return tuple(tasks)
+    from nharness.evaluation.task_loading import TaskLoader  # noqa: PLC0415 - lm-eval takes seconds to import
+
+    loader = TaskLoader(include_path=spec.task_options.include_path)
+    return tuple(task if task.metric else loader.settle(task) for task in tasks)
 
 
 def _check_controls(spec: RunSpec, tasks: Sequence[TaskSpec], plugins: Plugins) -> tuple[str, ...]:
