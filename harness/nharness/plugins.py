@@ -50,9 +50,9 @@ class Plugins:
     """The plug-ins of one run and everything they registered.
 
     block: names that are not even imported. extra: modules to load beside the installed ones (`-p NAME`), or names of
-    installed ones. autoload: False loads no installed entry point unless it is named. Raises `PluginError` for an unimportable `extra`, for two entries of
-    one kind and name, and, when strict, for any plug-in that fails. A hook that raises anything but a `NharnessError`
-    becomes a `PluginError` with the plug-in's name.
+    installed ones. autoload: False loads no installed entry point unless it is named. Raises `PluginError` for an
+    unimportable `extra`, for two entries of one kind and name, and, when strict, for any plug-in that fails. A hook
+    that raises anything but a `NharnessError` becomes a `PluginError` with the plug-in's name.
     """
 
     def __init__(

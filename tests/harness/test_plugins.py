@@ -102,7 +102,8 @@ def test_what_is_no_modules_name_is_refused(name):
 
 def test_an_installed_plugin_can_be_named_where_none_is_loaded_by_itself():
     plugins = Plugins(autoload=False, extra=["top_mean", "executors"])
-    assert [(s.name, s.module, s.distribution) for s in plugins.statuses][0] == ("top_mean", "nharness_top_mean", "nharness-top-mean")
+    first = plugins.statuses[0]
+    assert (first.name, first.module, first.distribution) == ("top_mean", "nharness_top_mean", "nharness-top-mean")
     assert set(plugins.entries("detectors")) == {"top-mean"}
 
 

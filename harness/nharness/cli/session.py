@@ -29,6 +29,7 @@ from nharness.run.versions import installed
 from nharness.spec import RunSpec
 
 DEFAULT_OUT = Path("nharness-runs")
+NAMED_IN_FOLDER = 3  # detectors; the names of more make no folder name
 
 
 def run_and_report(
@@ -100,7 +101,8 @@ def _executor_options(arguments: argparse.Namespace) -> dict[str, object]:
 
 def default_out(spec: RunSpec) -> Path:
     """Return the run folder of a specification: the same specification has the same folder."""
-    detectors = "+".join(detector.name for detector in spec.detectors)
+    names = [detector.name for detector in spec.detectors]
+    detectors = "-".join(names if len(names) <= NAMED_IN_FOLDER else [names[0], "and", str(len(names) - 1), "more"])
     return DEFAULT_OUT / file_stem(detectors, Path(spec.model.name).name, spec.digest()[:8])
 
 

@@ -202,7 +202,10 @@ class Blocks:
                 sources = [each[0].id for each in parts]
             numbers = {source: place for place, source in enumerate(dict.fromkeys(sources))}
             if len(numbers) < self.count:
-                raise UsageError(f"{self.count} parts of the corpus need as many documents; {tag} has {len(numbers)}")
+                raise UsageError(
+                    f"--folds and --null deal a language's detection text into {self.count} parts, a document or more "
+                    f"each; {tag} has {len(numbers)} within --detect-tokens {most}"
+                )
             for source, each in zip(sources, parts, strict=True):
                 found.setdefault((tag, numbers[source] % self.count), []).append(each)
         return found

@@ -3,7 +3,6 @@
 import argparse
 import importlib
 import json
-import os
 import re
 import shlex
 from pathlib import Path
@@ -21,7 +20,7 @@ from nharness.spec import AnalysisSpec, Claim, ControlSpec, CorpusSpec, ModelSpe
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 OWN_KEYS = {
-    "name": ('the file\'s name', "a text", "what the study is called"),
+    "name": ("the file's name", "a text", "what the study is called"),
     "models": ('`["babel"]`', "a list of names and tables", "each is a run of its own"),
     "corpora": ('`["sample"]`', "a list of names and tables", "each is a run of its own"),
     "kinds": ("all neurons", "a list of lists", "each list is a run of its own: kinds that are deactivated in it"),
@@ -144,13 +143,13 @@ def test_the_notebook_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     for text in blocks(page("corpora") + page("results"), "python"):
-        exec(compile(text, "docs", "exec"), names)  # noqa: S102 - the page is ours
+        exec(compile(text, "docs", "exec"), names)
     assert names["neurons"].layer_widths
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
 
 
 if __name__ == "__main__":
     for each in ("studies", "configuration"):
         fresh = iter(tables(each))
-        found = re.sub(r"(?m)(^\|[-|]+\|\n)(?:^\| `.*\n)*", lambda rule: rule[1] + "\n".join(next(fresh)) + "\n", page(each))
+        found = re.sub(r"(?m)(^\|[-|]+\|\n)(?:^\| `.*\n)*", lambda rule, rows=fresh: rule[1] + "\n".join(next(rows)) + "\n", page(each))
         (ROOT / "docs" / f"{each}.md").write_text(found, encoding="utf-8")

@@ -82,7 +82,7 @@ def pytest_says(expression):
         compiled = Expression.compile(expression)
     except SyntaxError as error:
         return error.offset
-    return [number for number, text in enumerate(IDS) if compiled.evaluate(lambda name: name.lower() in text.lower())]
+    return [number for number, text in enumerate(IDS) if compiled.evaluate(lambda name, text=text: name.lower() in text.lower())]
 
 
 def we_say(expression):
