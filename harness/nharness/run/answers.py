@@ -46,12 +46,13 @@ def answer_prompts(worker: Worker, store: Store, listen: Listener) -> None:
         listen(Noted("warning", f"no document of corpus {corpus.name} has a prompt: all its tokens are the response's"))
     if writer.answers:
         how = f"answers written, greedy, at most {spec.response_tokens} tokens"
-        worker.resolved = replace(resolved, corpus=_with_detection(corpus, answered, how))
+        worker.resolved = replace(resolved, corpus=with_answers(corpus, answered, how))
     summary = f"{writer.answers} prompts answered in {len(resolved.languages)} languages"
     listen(StageFinished(STAGE, time.perf_counter() - started, bool(writer.answers and not writer.written), summary))
 
 
-def _with_detection(corpus: Corpus, answered: Mapping[str, Sequence[Document]], how: str) -> Corpus:
+def with_answers(corpus: Corpus, answered: Mapping[str, Sequence[Document]], how: str) -> Corpus:
+    """Return the corpus with these documents for its split `detect`; its name and fingerprint say `how` they came."""
     readers = {**corpus.readers, "detect": {tag: _reader(found) for tag, found in answered.items()}}
     texts = ",".join(fingerprint(found) for found in answered.values())
     identity = f"{corpus.identity} {texts}" if corpus.identity else ""

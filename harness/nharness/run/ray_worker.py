@@ -11,13 +11,15 @@ from typing import Any
 
 import torch
 
+from nharness.corpora import Document
 from nharness.errors import NharnessError
 from nharness.plugins import Plugins
 from nharness.recording import Recorder
+from nharness.run.answers import with_answers
 from nharness.run.cells import CellOutcome
 from nharness.run.jobs import Done, Job, changes_digest
 from nharness.run.recipe import Recipe, recorder_of
-from nharness.run.resolve import resolve
+from nharness.run.resolve import Resolved, resolve
 from nharness.run.worker import Worker
 from nharness.spec import RunSpec
 
@@ -27,7 +29,8 @@ class Order:
     """What makes an actor's worker the same as this process's.
 
     spec, plugins: what the worker is made from. threads: of torch, since sums come out the same, bit by bit, with the
-    same number of them. folder, path: where relative names and modules are looked for.
+    same number of them. folder, path: where relative names and modules are looked for. answered: what the run's model
+    wrote where the corpus had open prompts, and how; None where it wrote nothing.
     """
 
     spec: Mapping[str, Any]
@@ -35,6 +38,7 @@ class Order:
     threads: int
     folder: str
     path: tuple[str, ...]
+    answered: tuple[Mapping[str, Sequence[Document]], str] | None = None
 
     @classmethod
     def of(cls, worker: Worker) -> Order:
@@ -43,7 +47,7 @@ class Order:
         path = tuple(str(Path(entry).absolute()) for entry in sys.path)
         return cls(
             resolved.spec.model_dump(mode="json"), dict(resolved.plugins.arguments), torch.get_num_threads(),
-            str(Path.cwd()), path,
+            str(Path.cwd()), path, _answered(resolved),
         )  # fmt: skip
 
 
@@ -56,7 +60,10 @@ class RayWorker:
         self._problem = ""
         _stand_in(order)
         try:
-            self._worker = Worker(resolve(RunSpec.model_validate(order.spec), Plugins(**order.plugins)))
+            resolved = resolve(RunSpec.model_validate(order.spec), Plugins(**order.plugins))
+            if order.answered is not None:
+                resolved = replace(resolved, corpus=with_answers(resolved.corpus, *order.answered))
+            self._worker = Worker(resolved)
             self._before = self._worker.checksum()
         except NharnessError as error:  # errors of ours do not all survive pickling
             self._problem = str(error)
@@ -87,6 +94,13 @@ class RayWorker:
     def altered(self) -> bool:
         """Tell whether the model's parameters are no longer what they were."""
         return self._worker.checksum() != self._before
+
+
+def _answered(resolved: Resolved) -> tuple[Mapping[str, Sequence[Document]], str] | None:
+    how = resolved.corpus.notes.get("answers")
+    if how is None:
+        return None
+    return {tag: list(resolved.corpus.documents(tag, "detect")) for tag in resolved.languages}, how
 
 
 def introduction(worker: Worker) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`--tokens response` on prompts without an answer: the model answers, and what counts is its answers alone."""
 
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.answers import answer_prompts
 from nharness.run.events import Noted, ignore
+from nharness.run.ray_worker import Order, RayWorker, introduction
 from nharness.run.recorded import record_evidence
 from nharness.run.resolve import resolve
 from nharness.run.store import Store
@@ -113,6 +115,17 @@ def test_all_tokens_and_corpora_without_prompts_are_left_alone(spec, tmp_path):
     answer_prompts(worker, Store(tmp_path), heard.append)
     assert worker.resolved.corpus is plain
     assert any("has a prompt" in event.text for event in heard if isinstance(event, Noted))
+
+
+def test_an_actor_has_the_answers_of_the_run(spec, tmp_path):
+    worker = answering(spec, tmp_path)
+    sent = pickle.loads(pickle.dumps(Order.of(worker)))
+    there = RayWorker(sent)
+    assert list(there.greet()) == [introduction(worker)]
+    theirs, ours = there._worker.resolved.corpus, worker.resolved.corpus
+    assert theirs.fingerprint == ours.fingerprint
+    for tag in PROMPTS:
+        assert list(theirs.documents(tag, "detect")) == list(ours.documents(tag, "detect"))
 
 
 def test_the_record_tells_that_answers_were_written(spec, tmp_path):
