@@ -19,6 +19,7 @@ from nharness.models.fold import fold_edits, why_not_exact, why_not_foldable
 from nharness.models.generation import Phase, watch_phase
 from nharness.models.neuron_map import NeuronMap
 from nharness.models.taps import SiteValues, visit_sites
+from nharness.models.trace import is_compiled
 
 
 @contextmanager
@@ -61,21 +62,13 @@ def _backend(model: nn.Module, neuron_map: NeuronMap, plan: Plan, backend: Backe
         return "fold"
     if backend == "auto" and reason is None and why_not_exact(model, neuron_map, plan) is None:
         return "fold"
-    if plan and _compiled(model):
+    if plan and is_compiled(model):
         raise ModelError(
             "hooks added to a model after torch.compile are ignored by the compiled code: compile inside the context, "
             "edit the module that was compiled (model._orig_mod), or use an edit that can be folded into the weights"
             + (f" (here it cannot: {reason})" if reason else "")
         )
     return "hook"
-
-
-def _compiled(model: nn.Module) -> bool:
-    """True when some module runs compiled code."""
-    return any(
-        getattr(module, "_compiled_call_impl", None) is not None or type(module).__name__ == "OptimizedModule"
-        for module in model.modules()
-    )
 
 
 class _Editor:

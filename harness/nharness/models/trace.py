@@ -138,6 +138,8 @@ def trace(model: nn.Module) -> Trace:
         stack.enter_context(evaluating(model))
         stack.enter_context(_module_calls(model, tracer))
         stack.enter_context(torch.no_grad())
+        if is_compiled(model):  # else the tracer itself would be compiled, which takes a minute
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(tracer)
         run_on_tokens(model)
     return tracer.trace
@@ -219,6 +221,14 @@ def is_opaque_linear(module: nn.Module) -> bool:
         return True
     numbers = weight.dtype.is_floating_point and weight.dtype.itemsize > 1  # one byte is an 8-bit float's code
     return not (numbers and weight.shape == widths[::-1])
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """True when some module runs compiled code."""
+    return any(
+        getattr(module, "_compiled_call_impl", None) is not None or type(module).__name__ == "OptimizedModule"
+        for module in model.modules()
+    )
 
 
 def common_prefix(stacks: Sequence[Sequence[str]]) -> tuple[str, ...]:
