@@ -15,12 +15,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from nharness.atomic import check_writable
 from nharness.models.fingerprint import cache_folder, file_digest
+from nharness.models.source import require_complete
 
 
 def converted(folder: Path, file: str) -> Path:
     """Return a safetensors folder with the model and tokenizer of `folder/file`, made now unless it is there already.
 
-    The folder appears whole or not at all, also when two processes make it at once.
+    The folder appears whole or not at all, also when two processes make it at once. A file that lacks weights raises
+    ModelError.
     """
     target = cache_folder() / "gguf" / file_digest(folder / file)[:32]
     if (target / "config.json").is_file():
@@ -41,7 +43,9 @@ def converted(folder: Path, file: str) -> Path:
 
 def _convert(folder: Path, file: str, target: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+    automatic: Any = AutoModelForCausalLM
+    model, info = automatic.from_pretrained(folder, gguf_file=file, dtype=torch.float32, output_loading_info=True)
+    require_complete(str(folder / file), info["missing_keys"])
     _forget_quantisation(model)
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)

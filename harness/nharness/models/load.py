@@ -28,6 +28,7 @@ from nharness.models.source import (
     find_source,
     first_line,
     read_config,
+    require_complete,
     weight_files,
 )
 from nharness.spec import DTYPES
@@ -105,7 +106,7 @@ def _from_gguf(found: Found) -> Found:
 def _load_weights(
     found: Found, dtype: str | torch.dtype, device_map: str | Mapping[str, Any] | None, *, trusted: bool
 ) -> PreTrainedModel:
-    """Load the weights; a checkpoint that lacks some is refused rather than filled with random numbers."""
+    """Load the weights; a checkpoint that lacks some is refused."""
     skipped = ("dtype", "tokenizer", "trust_remote_code")
     options: dict[str, Any] = {key: value for key, value in found.args.items() if key not in skipped}
     if device_map is not None:
@@ -122,9 +123,7 @@ def _load_weights(
             )
     except LOADING_ERRORS as error:
         raise ModelError(f"model {found.name!r} cannot be loaded: {first_line(error)}") from error
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise ModelError(f"the checkpoint of {found.name!r} lacks {len(missing)} weights, the first is {missing[0]}")
+    require_complete(found.name, info["missing_keys"])
     loaded: PreTrainedModel = model
     nn.Module.eval(loaded)
     return loaded

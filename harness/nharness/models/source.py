@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,12 @@ def read_config(found: Found) -> dict[str, Any]:
         where = "is damaged" if found.folder else "can be had neither as a folder nor from the hub"
         raise ModelError(f"model {found.name!r} {where}: {first_line(error)}") from error
     return dict(config)
+
+
+def require_complete(name: str, missing: Collection[str]) -> None:
+    """Refuse a checkpoint that lacks the weights `missing`: transformers would fill them with random numbers."""
+    if missing:
+        raise ModelError(f"the checkpoint of {name!r} lacks {len(missing)} weights, the first is {min(missing)}")
 
 
 def first_line(error: BaseException) -> str:

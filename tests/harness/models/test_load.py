@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from nharness.errors import ModelError, OptionError, OutputError
 from nharness.models import Edit, ModelSource, apply_edits, export_edited, load_model, locate
@@ -128,6 +128,12 @@ def test_a_damaged_gguf_file_is_refused(tmp_path):
         load_model(str(tmp_path / "m.gguf"))
 
 
+def test_a_gguf_file_without_some_weights_is_refused_rather_than_filled_with_random_numbers(tmp_path):
+    for _ in range(2):  # nothing half made is kept
+        with pytest.raises(ModelError, match=r"lacks 2 weights, the first is model\.layers\.1\.post"):
+            load_model(str(written_gguf(tmp_path, count=-3)))
+
+
 @pytest.mark.parametrize("name", ["llama", "gpt2", "opt", "mixtral", "gpt_neox", "phi3"])
 def test_an_exported_checkpoint_gives_the_edited_logits(name, tmp_path):
     model = tiny_model(name)
@@ -159,6 +165,73 @@ def same_after_export(model, neuron_map, edits, folder):
         torch.testing.assert_close(loaded.eval()(ids).logits, expected, atol=2e-6, rtol=1e-5)
     with pytest.raises(OutputError, match="is not empty"):
         export_edited(model, None, neuron_map, edits, folder)
+
+
+def random_llama(*, tied=False):
+    config = LlamaConfig(vocab_size=99, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+                         tie_word_embeddings=tied, initializer_range=0.2)  # fmt: skip
+    torch.manual_seed(0)
+    return LlamaForCausalLM(config)
+
+
+def written_gguf(folder, count=None):
+    """Write an 8-bit GGUF file by hand, tokenizer included, with all weights or the first `count` of them."""
+    gguf = pytest.importorskip("gguf")
+    model, names = random_llama(), gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
+    writer = gguf.GGUFWriter(folder / "tiny.gguf", "llama")
+    writer.add_block_count(2)
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(2)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["<s>", *(chr(code) for code in range(33, 127)), "Ġ", "ab", "cd", "ef"])
+    writer.add_token_merges(["a b", "c d", "e f"])
+    writer.add_eos_token_id(0)
+    for name, weight in list(model.state_dict().items())[:count]:
+        kind = gguf.GGMLQuantizationType.Q8_0 if weight.ndim > 1 else gguf.GGMLQuantizationType.F32
+        writer.add_tensor(names.get_name(name, (".weight",)), gguf.quants.quantize(weight.numpy(), kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return folder / "tiny.gguf"
+
+
+def written(kind, folder):
+    """Write a checkpoint of one kind, and return what it is loaded by."""
+    folder.mkdir()
+    if kind == "gguf":
+        return written_gguf(folder)
+    model = random_llama(tied=kind == "tied")
+    model = model.bfloat16() if kind == "bfloat16" else model
+    model.save_pretrained(folder, max_shard_size="20KB" if kind == "shards" else "1GB")
+    tokenizer().save_pretrained(folder)
+    assert (len(list(folder.glob("*.safetensors"))) > 2) == (kind == "shards")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["tied", "shards", "bfloat16", "gguf"])
+def test_a_checkpoint_of_any_kind_is_exported_to_the_edited_logits(kind, tmp_path):
+    loaded = load_model(str(written(kind, tmp_path / "model")))
+    model, ids, logits = loaded.model, torch.randint(3, 99, (2, 7)), {}
+    neuron_map = locate(model)
+    edits = [Edit.zero(0, torch.arange(0, 64, 3)), Edit.affine(1, [5, 6], scale=-1.0, shift=0.0)]
+    for name, chosen, backend in (("clean", [], "hook"), ("hook", edits, "hook"), ("fold", edits, "fold")):
+        with apply_edits(model, neuron_map, chosen, backend=backend), torch.no_grad():
+            logits[name] = model(ids).logits
+    export_edited(model, loaded.tokenizer, neuron_map, edits, tmp_path / "out")
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
+    with torch.no_grad():
+        got = plain(ids).logits
+        assert torch.equal(model(ids).logits, logits["clean"])
+    assert plain.dtype == (torch.bfloat16 if kind == "bfloat16" else torch.float32)
+    assert (plain.lm_head.weight is plain.model.embed_tokens.weight) == (kind == "tied")
+    assert torch.equal(got, logits["fold"])
+    torch.testing.assert_close(got, logits["hook"])
+    assert (logits["hook"] - logits["clean"]).abs().max() > 0.05
+    assert AutoTokenizer.from_pretrained(tmp_path / "out").get_vocab() == loaded.tokenizer.get_vocab()
 
 
 @pytest.mark.parametrize(
