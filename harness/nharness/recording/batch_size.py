@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 
@@ -37,9 +38,8 @@ def largest_that_pays(seconds_of: Callable[[int], float], *, start: int, most: i
     best, rate = start, 0.0
     tokens = start
     while tokens <= most:
-        try:
-            seconds = seconds_of(tokens)
-        except torch.OutOfMemoryError:
+        seconds = _unless_full(seconds_of, tokens)
+        if seconds is None:
             release_memory()
             return best if rate else max(1, tokens // 2)
         if tokens / seconds < rate * GAIN:
@@ -48,8 +48,17 @@ def largest_that_pays(seconds_of: Callable[[int], float], *, start: int, most: i
     return best
 
 
+def _unless_full(seconds_of: Callable[[int], float], tokens: int) -> float | None:
+    """Return the seconds, or None when memory ran out; by then the error no longer holds what its frames computed."""
+    try:
+        return seconds_of(tokens)
+    except torch.OutOfMemoryError:
+        return None
+
+
 def release_memory() -> None:
-    """Give cached accelerator memory back after it ran out."""
+    """Give cached accelerator memory back after it ran out; to be called when the error is no longer being handled."""
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

@@ -131,23 +131,29 @@ class Recorder:
     ) -> dict[str, Statistics]:
         """Return the statistics of one shard, by site; `seen(tokens)` is called after every batch.
 
-        Running out of memory halves the batch and starts the shard again. Raises `ModelError` when not even one row
-        fits.
+        Running out of memory takes back what was seen (a negative number), halves the batch and starts the shard
+        again. Raises `ModelError` when not even one row fits.
         """
         while True:
+            done: list[int] = []
             try:
-                return self._record(language, documents, seen)
+                return self._record(language, documents, done, seen)
             except torch.OutOfMemoryError as error:
-                release_memory()
                 longest = max(len(part.tokens) for parts in documents for part in parts)
                 if self.batch_tokens <= longest:
                     raise ModelError(f"a row of {longest} tokens does not fit into memory; lower max_length") from error
-                self.batch_tokens //= 2
+            release_memory()
+            self.batch_tokens //= 2
+            if seen is not None and done:
+                seen(-sum(done))
 
     def _with_scout(self) -> list[Needed]:
         return [need for need, kind in self._kinds.items() if kind.scout is not None]
 
-    def _record(self, language: str, documents: Sequence[Parts], seen: Seen | None) -> dict[str, Statistics]:
+    def _record(
+        self, language: str, documents: Sequence[Parts], done: list[int], seen: Seen | None
+    ) -> dict[str, Statistics]:
+        """Return the statistics of one shard; the tokens of every batch are put into `done` and told to `seen`."""
         parts = [part for found in documents for part in found]
         places = np.array([place for place, found in enumerate(documents) for _ in found], dtype=np.int64)
         counted = np.array([sum(part.counted for part in found) for found in documents], dtype=np.int64)
@@ -155,6 +161,7 @@ class Recorder:
         with _evaluating(self.model):
             for batch in self._batches(parts):
                 self._run(batch, places[batch.rows], made)
+                done.append(batch.counted)
                 if seen is not None:
                     seen(batch.counted)
         totals = {language: LanguageTotals(int(counted.sum()), len(documents))}

@@ -1,6 +1,7 @@
 """Every statistic against the same thing computed from saved activations, one document at a time, in float64."""
 
 import dataclasses
+import weakref
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from nharness.corpora import EncodedDocument
 from nharness.errors import ModelError, OptionError, UnknownNameError
 from nharness.models import locate
 from nharness.recording import Accumulator, Fold, Recorder, RecordingOptions, shards_of
+from nharness.recording import recorder as recorder_module
 from nharness.statistics import load, merge
 from nharness.testing.tiny import tiny_model
 
@@ -324,18 +326,23 @@ def test_a_layer_that_does_not_run_is_an_error(llama, monkeypatch):
 
 def test_running_out_of_memory_halves_the_batch(llama, monkeypatch):
     recorder = Recorder(*llama, [("moments", "gate")], RecordingOptions(batch_tokens=120))
-    whole, sizes = recorder._forward, []
+    whole, held, alive, seen = recorder._forward, [], [], []
 
     def small(tokens):
-        sizes.append(tokens.numel())
-        if tokens.numel() > 40:
+        held.append(weakref.ref(tokens))
+        if tokens.numel() > 40 and len(held) > 1:
             raise torch.OutOfMemoryError
         return whole(tokens)
 
     monkeypatch.setattr(recorder, "_forward", small)
+    monkeypatch.setattr(recorder_module, "release_memory", lambda: alive.append([each() for each in held]))
     found = documents(LENGTHS)
-    got = recorder.record_shard("en", found)["gate"]
+    got = recorder.record_shard("en", found, seen.append)["gate"]
     assert recorder.batch_tokens == 30
+    assert all(each is None for every in alive for each in every), "memory was released while the error held it"
+    assert len(alive) == 2
+    assert seen[1] == -seen[0]
+    assert sum(seen) == sum(LENGTHS)
     assert got.totals["en"].tokens == sum(LENGTHS)
     expected = recorded(llama, [("moments", "gate")], found)["gate"]
     np.testing.assert_allclose(got.mean(), expected.mean(), rtol=1e-5, atol=1e-7)

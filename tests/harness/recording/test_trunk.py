@@ -1,12 +1,14 @@
 """What is found out by trying: the trunk, and whether right padding is harmless."""
 
+import weakref
+
 import pytest
 import torch
 from torch import nn
 
 from nharness.corpora import batches
 from nharness.models import locate
-from nharness.recording import Recorder, RecordingOptions
+from nharness.recording import Recorder, RecordingOptions, batch_size
 from nharness.recording.batch_size import largest_that_pays
 from nharness.recording.trunk import activations, find_trunk, forward_of, is_causal
 from nharness.testing.tiny import tiny_model
@@ -86,3 +88,16 @@ def test_the_batch_grows_while_it_pays_and_fits():
 
     assert largest_that_pays(full, start=8, most=1024) == 16
     assert largest_that_pays(full, start=64, most=1024) == 32
+
+
+def test_memory_is_released_once_nothing_holds_what_did_not_fit(monkeypatch):
+    held, alive = [], []
+
+    def full(tokens):
+        large = torch.empty(tokens)
+        held.append(weakref.ref(large))
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(batch_size, "release_memory", lambda: alive.append([each() for each in held]))
+    assert largest_that_pays(full, start=64, most=1024) == 32
+    assert alive == [[None]]
