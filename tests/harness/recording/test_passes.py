@@ -1,16 +1,19 @@
 """`record`, from text to a file: languages of unequal size, progress, provenance, errors, memory."""
 
 import gc
+import os
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from nharness.corpora import Document, EncodingPolicy
 from nharness.detector import Need
 from nharness.errors import CorpusError, FileFormatError, UsageError
+from nharness.models import locate
 from nharness.recording import RecordingOptions, Text, record
 from nharness.statistics import load, merge
 from nharness.tensorfile import save
@@ -100,6 +103,29 @@ def test_memory_does_not_grow_with_the_corpus(llama, tokenizer):
 
     peak(8)
     assert peak(240) < 1.25 * peak(24) + 200_000
+
+
+HIGH_WATER = Path("/proc/self/clear_refs")
+
+
+@pytest.mark.skipif(not os.access(HIGH_WATER, os.W_OK), reason="the process's memory peak can be reset on Linux only")
+def test_the_peak_of_the_process_does_not_grow_with_the_corpus(tokenizer):
+    """Torch's tensors included: two shards of 25 short documents, and 32 of them."""
+    size = {"hidden_size": 32, "intermediate_size": 2048, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=99, **size)).eval()
+    neuron_map = locate(model)
+
+    def peak(count):
+        documents = (document for n in range(count) for document in texts(1, seed=n, words=2))
+        gc.collect()
+        HIGH_WATER.write_text("5")
+        record(model, neuron_map, Text(tokenizer, {"en": documents}), NEEDS[:3], options=RecordingOptions(shard_documents=25))
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+    peak(50)
+    few, many = peak(50), peak(800)
+    assert many - few < 16, f"{few:.0f} MiB with 50 documents, {many:.0f} MiB with 800"
 
 
 def test_a_file_that_others_wrote_loads(tmp_path):
