@@ -13,7 +13,6 @@ Legend: `B` rows of a batch, `T` its length.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from nharness.corpora import Batch, EncodedDocument, batches
 from nharness.errors import ModelError, OptionError, UnknownNameError
 from nharness.models import NeuronMap, Observation, observe
+from nharness.models.trace import evaluating
 from nharness.recording.accumulator import Accumulator, Piece, Scratch, Shard
 from nharness.recording.batch_size import OVERHEAD, batch_tokens_for, release_memory
 from nharness.recording.builtin import ACCUMULATORS
@@ -90,7 +90,7 @@ class Recorder:
         # float64 sums are impossible on some accelerators, and layers may lie on several: then sums live on the CPU
         self._home = torch.device("cpu") if self._device.type == "mps" or _spread(self.model) else self._device
         self._scratch = Scratch()
-        with _evaluating(self.model):
+        with evaluating(self.model):
             self._forward = forward_of(self.model) if self._gradients else find_trunk(self.model, self.neuron_map)
             if "relevance" in self._gradients:
                 require_conserved(self.model, self.neuron_map)
@@ -158,7 +158,7 @@ class Recorder:
         places = np.array([place for place, found in enumerate(documents) for _ in found], dtype=np.int64)
         counted = np.array([sum(part.counted for part in found) for found in documents], dtype=np.int64)
         made = {need: kind(self._shard(need, counted)) for need, kind in self._kinds.items()}
-        with _evaluating(self.model):
+        with evaluating(self.model):
             for batch in self._batches(parts):
                 self._run(batch, places[batch.rows], made)
                 done.append(batch.counted)
@@ -276,18 +276,6 @@ def _refuse_repeated_layers(neuron_map: NeuronMap) -> None:
 
 def _spread(model: nn.Module) -> bool:
     return len({parameter.device for parameter in model.parameters()}) > 1
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model into evaluation mode and back."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def shards_of(documents: Iterable[Parts], size: int) -> Iterator[list[Parts]]:

@@ -110,7 +110,7 @@ HIGH_WATER = Path("/proc/self/clear_refs")
 
 @pytest.mark.skipif(not os.access(HIGH_WATER, os.W_OK), reason="the process's memory peak can be reset on Linux only")
 def test_the_peak_of_the_process_does_not_grow_with_the_corpus(tokenizer):
-    """Torch's tensors included: two shards of 25 short documents, and 32 of them."""
+    """Torch's tensors included: five shards of ten short documents, and eighty."""
     size = {"hidden_size": 32, "intermediate_size": 2048, "num_hidden_layers": 2, "num_attention_heads": 2}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=99, **size)).eval()
     neuron_map = locate(model)
@@ -119,13 +119,13 @@ def test_the_peak_of_the_process_does_not_grow_with_the_corpus(tokenizer):
         documents = (document for n in range(count) for document in texts(1, seed=n, words=2))
         gc.collect()
         HIGH_WATER.write_text("5")
-        record(model, neuron_map, Text(tokenizer, {"en": documents}), NEEDS[:3], options=RecordingOptions(shard_documents=25))
+        record(model, neuron_map, Text(tokenizer, {"en": documents}), NEEDS[:3], options=RecordingOptions(shard_documents=10))
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
-    peak(50)
-    few, many = peak(50), peak(800)
-    assert many - few < 16, f"{few:.0f} MiB with 50 documents, {many:.0f} MiB with 800"
+    few = max(peak(50) for _ in range(3))  # the first runs also make room in the heap
+    many = peak(800)
+    assert many - few < 5, f"{few:.0f} MiB with 50 documents, {many:.0f} MiB with 800"
 
 
 def test_a_file_that_others_wrote_loads(tmp_path):

@@ -12,6 +12,8 @@ from nharness.errors import ModelError, OptionError, UnknownNameError
 from nharness.models import locate
 from nharness.recording import Accumulator, Fold, Recorder, RecordingOptions, shards_of
 from nharness.recording import recorder as recorder_module
+from nharness.recording.accumulator import Piece, Scratch, Shard
+from nharness.recording.sums import ActivationCount
 from nharness.statistics import load, merge
 from nharness.testing.tiny import tiny_model
 
@@ -237,6 +239,16 @@ def test_attribution_of_experts_adds_up_too():
     part = got["hidden"]
     assert (abs(part.get("attribution", "sum", "en")) <= part.get("attribution", "abssum", "en") + 1e-12).all()
     assert part.get("attribution", "abssum", "en")[part.get("activation_count", "routed", "en") > 0].min() > 0
+
+
+@pytest.mark.parametrize("by_product", [True, False], ids=["cpu", "accelerator"])
+def test_only_values_above_zero_are_active(llama, monkeypatch, by_product):
+    """On both roads by which columns are summed; a ReLU gives zeros, of either sign."""
+    monkeypatch.setattr(Scratch, "by_product", lambda *_: by_product)
+    count = ActivationCount(Shard(*llama, "gate", torch.device("cpu"), np.array([2])))
+    values = torch.tensor([[0.0, -0.0, 1e-30, -1e-30, torch.nan, torch.inf], [0.0, 0.0, 1.0, -1.0, 2.0, -torch.inf]])
+    count.add(Piece(values, first=3))
+    assert count.tensors()["positive"][:10].tolist() == [0, 0, 0, 0, 0, 2, 0, 1, 1, 0]
 
 
 def test_nan_is_not_active(llama):
