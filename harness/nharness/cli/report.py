@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", type=Path, metavar="FILE", help="one self-contained HTML file a record")
     parser.add_argument("--png", type=Path, metavar="DIR", help="charts as PNG images")
     parser.add_argument("--svg", type=Path, metavar="DIR", help="charts as SVG images")
-    parser.add_argument("--format", choices=STYLES, help="print a table, or the every-eval-ever schema, instead")
+    parser.add_argument("--format", choices=STYLES, metavar="FORMAT", help=f"print instead: {', '.join(STYLES)}")
     parser.add_argument("--table", choices=tuple(TABLES), default="summary", help="which table (default summary)")
 
 

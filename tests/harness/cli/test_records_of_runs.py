@@ -10,7 +10,7 @@ SORTS = {
     "budget": ["--budget-curve", "0.02,0.3"],
     "kinds": ["--kinds", "specific,general"],
     "general": ["--kinds", "general"],
-    "strength": ["--intervention", "scale", "--strength", "0.5,2", "--tasks", "ppl,continuation", "--limit", "4"],
+    "strength": ["--intervention", "scale", "--strength", "0.5,2", "--tasks", "continuation", "--limit", "4"],
     "interventions": ["--intervention", "zero,mean"],
 }
 

@@ -44,6 +44,7 @@ WRONG = [
     (("identity", "created"), "2026-13-01T00:00:00Z", "/identity/created", "no date"),
     (("model", "layer_widths"), [64, 65], "/neurons/total", "add up to 129"),
     (("neurons", "per_language", "zh"), 1, "/neurons/layers/languages/zh", "the count is 1"),
+    (("corpus", "overlap", 0, "language"), "budget", "/corpus/overlap/0/language", "no language of the record"),
     (("neurons", "overlap", 0, 1), 0.5, "/neurons/overlap/1/0", "the same both ways"),
     (("neurons", "kinds_selected", "related"), 3, "/neurons/kinds_selected", "do not add up"),
     (("targets", 0, "neurons"), 100, "/targets/0/neurons", "more neurons than language"),

@@ -69,6 +69,9 @@ def _corpus(record: Record) -> Iterator[Problem]:
     for tag in record.languages:
         if detected and tag not in detected:
             yield Problem("/corpus/splits", f"the amount of detection text of language {shown(tag)} is not given")
+    for index, entry in enumerate(record.corpus.overlap):
+        if entry.language not in record.languages:
+            yield Problem(f"/corpus/overlap/{index}/language", f"{shown(entry.language)} is no language of the record")
 
 
 def _files(record: Record) -> Iterator[Problem]:
