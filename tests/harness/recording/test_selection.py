@@ -8,10 +8,19 @@ from hypothesis import strategies as st
 
 from nharness.corpora import batches
 from nharness.recording import Recorder, RecordingOptions
+from nharness.recording import selection as selection_module
 from nharness.recording.accumulator import Scratch
 from nharness.recording.selection import Selection
 
 from .conftest import documents
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_pieces():
+    """Batches of a test are of several gathered pieces, as those of an accelerator are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection_module, "GATHERED", 50)
+        yield
 
 
 @settings(max_examples=40, deadline=None)
@@ -31,7 +40,7 @@ def test_every_counted_token_is_in_exactly_one_piece(lengths, in_slices, by_docu
             found = {int(batch.rows[place // batch.tokens.shape[1]]) for place in (part[:, 0] % 10**6).tolist()}
             assert not by_document or found == {document}
             assert document is None or found == {document}
-            assert len(part) <= (256 if in_slices else 4096) or by_document
+            assert len(part) <= (256 if in_slices else 50) or by_document
 
 
 def test_an_accelerators_way_gives_the_same_statistics(located, monkeypatch):
