@@ -22,6 +22,7 @@ from nharness.evaluation.output_language import Outputs, fluency, openings, ques
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.models import EditReport
 from nharness.models.load import LoadedModel
+from nharness.recording.batch_size import release_memory
 from nharness.run.cells import Cell, CellOutcome
 from nharness.run.texts import LanguageText
 from nharness.run.versions import installed
@@ -134,8 +135,8 @@ class Writer:
             except torch.OutOfMemoryError:
                 if size == 1:
                     raise
-                size //= 2
-                torch.cuda.empty_cache()
+            size //= 2  # the error holds the tensors until its handler is left
+            release_memory()
 
     @cached_property
     def _first(self) -> FastTextIdentifier:
