@@ -34,7 +34,8 @@ class RunFolder:
         """Write down what is run; raises `OutputError` for a folder that cannot be written, `UsageError` if taken.
 
         A folder belongs to one specification, and to one part of it if it was begun with one: going on is free,
-        anything else needs another folder. Returns the request with the command, study and part the run was begun with.
+        anything else needs another folder. Returns the request with the command, study and part the run was begun with,
+        and its store unless another one is named.
         """
         check_writable(self.path)
         before = self._read("run.json")
@@ -42,16 +43,19 @@ class RunFolder:
         if before is None:
             if request.study is not None:
                 document["study"] = request.study.model_dump(mode="json")
+            if request.store is not None:
+                document["store"] = str(request.store.absolute())
             if request.shard is not None:
                 document["part"] = {"shard": str(request.shard), "expression": request.expression}
             write_json(self.path / "run.json", document)
             return request
         if before.get("spec") != document["spec"]:
             raise UsageError(f"{self.path} holds a run of another specification; choose another --out")
-        study, part = before.get("study"), before.get("part")
+        study, part, store = before.get("study"), before.get("part"), before.get("store")
         begun = replace(
-            request, command=str(before["command"]), study=request.study or (Study(**study) if study else None)
-        )
+            request, command=str(before["command"]), study=request.study or (Study(**study) if study else None),
+            store=request.store or (Path(store) if store else None),
+        )  # fmt: skip
         if part is None:
             return begun
         asked = {"shard": str(request.shard or part["shard"]), "expression": request.expression}
