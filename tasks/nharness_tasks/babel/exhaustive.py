@@ -25,7 +25,7 @@ from nharness.spec import CorpusSpec, ModelSpec, RunSpec
 from nharness_tasks.babel.recipe import HERE
 
 RESULT = HERE / "exhaustive.safetensors"
-TOKENS = 96
+TOKENS = 384
 
 
 def measure(

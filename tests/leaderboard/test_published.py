@@ -1,0 +1,49 @@
+"""The published results: every record valid to the last recomputed number, and the README's table theirs."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from nharness.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "leaderboard" / "results"
+FILES = sorted(RESULTS.glob("*/*/*/record.json"))
+RECORDS = [json.loads(path.read_text(encoding="utf-8")) for path in FILES]
+SHIPPED = {path.stem for path in (ROOT / "detectors" / "nharness_detectors").glob("*.py")}
+
+
+@pytest.mark.parametrize("model", ["babel", "smollm2"])
+def test_every_number_follows_from_the_items_and_neurons(model, capsys):
+    published = [str(path) for path in FILES if path.parts[-4] == model]
+    assert main(["validate", "--deep", *published]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("model", ["babel", "smollm2"])
+def test_every_detector_but_the_exhaustive_one_is_there_with_controls_at_one_budget(model):
+    at_budget = [r for r in RECORDS if r["model"]["name"] == model and r["selection"]["budget"] == 0.002]
+    assert len(at_budget) == 15
+    assert {r["detector"]["name"].replace("-", "_") for r in at_budget} < SHIPPED
+    assert all(r["controls"] and r["controls"]["draws"] and r["neurons"]["file"] for r in at_budget)
+
+
+def test_no_path_of_a_machine_is_published():
+    texts = [path.read_text(encoding="utf-8") for path in FILES]
+    assert not [text for text in texts if re.search(r'"[^"]*/(?:home|root|tmp|work)/', text)]
+
+
+def test_the_table_of_the_readme_is_that_of_the_records():
+    rows = re.findall(r"(?m)^\| `([\w-]+)` \| ([+-][\d.]+) \| (\d+) % \| ([+-][\d.]+) \| (\d+) % \|", (ROOT / "README.md").read_text())
+    assert len(rows) == 15
+    for name, *numbers in rows:
+        found = []
+        for model in ("smollm2", "babel"):
+            record = next(
+                r for r in RECORDS
+                if (r["model"]["name"], r["detector"]["name"], r["selection"]["budget"]) == (model, name, 0.002)
+            )  # fmt: skip
+            summary = next(each for each in record["summary"] if each["task"] == "ppl")
+            found += [f"{summary['selectivity']['value']:+.3f}", f"{100 * summary['diagonal_share']:.0f}"]
+        assert numbers == found, name
