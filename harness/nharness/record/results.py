@@ -141,7 +141,7 @@ class Stability(Part):
 
 
 class Cost(Part):
-    """What the record cost to make."""
+    """What the record cost to make, whichever run computed its parts."""
 
     forward_tokens: dict[Identifier, Count] = Field(
         default_factory=dict, max_length=50, description="Tokens passed through the model, by stage."
@@ -151,7 +151,7 @@ class Cost(Part):
     )
     cells_computed: Count = Field(0, description="Cells, controls included, that were evaluated for this record.")
     cells_reused: Count = Field(0, description="Cells that were taken from an earlier run or another record.")
-    tokens_saved: Count = Field(0, description="Tokens spared by reuse and by stopping early.")
+    tokens_saved: Count = Field(0, description="Tokens that the run was spared by reuse and by stopping early.")
 
 
 class AnalysisSettings(Part):

@@ -35,7 +35,10 @@ STAGE = "record"
 
 @dataclass(frozen=True)
 class Recorded:
-    """Evidence, the ids of the documents it was recorded on by language, and its cost (forward tokens, seconds)."""
+    """Evidence, the ids of the documents it was recorded on by language, and its cost (forward tokens, seconds).
+
+    The cost is that of recording, whichever run it was that recorded.
+    """
 
     evidence: Evidence
     used: Mapping[str, frozenset[str]]
@@ -49,6 +52,7 @@ class _Language:
     sites: Mapping[str, Statistics]
     ids: tuple[str, ...]
     bytes: int
+    seconds: float
     reused: bool
 
 
@@ -107,10 +111,9 @@ def record_evidence(
         )
         for tag in languages
     )
-    tokens = sum(totals[tag].tokens for tag in languages if not found[tag].reused)
-    seconds = time.perf_counter() - started
-    summary = f"{sum(t.tokens for t in totals.values()):,} tokens in {len(languages)} languages at {', '.join(sites)}"
-    listen(StageFinished(STAGE, seconds, not tokens, summary))
+    tokens, seconds = sum(t.tokens for t in totals.values()), sum(language.seconds for language in found.values())
+    summary = f"{tokens:,} tokens in {len(languages)} languages at {', '.join(sites)}"
+    listen(StageFinished(STAGE, time.perf_counter() - started, not made, summary))
     return Recorded(
         Evidence(sites), {tag: frozenset(language.ids) for tag, language in found.items()}, splits, tokens, seconds
     )
@@ -144,7 +147,7 @@ class _Pass:
         """Return one language's statistics by site from the store, None when they are not there or damaged."""
         key = self._key_of(tag)
         entry = self._store.get("recorded", key)
-        if entry is None:
+        if entry is None or "seconds" not in entry:
             return None
         files = {site: self._file(key, site) for site in entry["sites"]}
         try:  # another run, or nharness cache prune, may take a file away at any moment
@@ -154,12 +157,13 @@ class _Pass:
         except FileFormatError:
             return None
         self._listen(StageAdvanced(STAGE, self._worker.resolved.spec.corpus.detect_tokens))
-        return _Language(sites, tuple(entry["ids"]), entry["bytes"], reused=True)
+        return _Language(sites, tuple(entry["ids"]), entry["bytes"], entry["seconds"], reused=True)
 
     def record(self, tags: Sequence[str]) -> dict[str, _Language]:
         """Return the statistics of languages from one pass over their text; each is kept as soon as it is complete."""
         if not tags:
             return {}
+        self._since = time.perf_counter()
         recipe, streams = self._prepared()
         sent: deque[_Sent] = deque()
         done: dict[str, _Language] = {}
@@ -203,5 +207,8 @@ class _Pass:
         for site, table in sites.items():
             table.save(self._file(key, site))
             digests[site] = file_digest(self._file(key, site))
-        self._store.put("recorded", key, {"sites": digests, "ids": list(found.ids), "bytes": found.bytes})
-        return _Language(sites, tuple(found.ids), found.bytes, reused=False)
+        now = time.perf_counter()
+        seconds, self._since = now - self._since, now
+        entry = {"sites": digests, "ids": list(found.ids), "bytes": found.bytes, "seconds": seconds}
+        self._store.put("recorded", key, entry)
+        return _Language(sites, tuple(found.ids), found.bytes, seconds, reused=False)

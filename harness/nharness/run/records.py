@@ -203,18 +203,18 @@ class RecordWriter:
         )  # fmt: skip
 
     def _cost(self, outcomes: Mapping[Cell, CellOutcome], detected: Detected) -> Cost:
-        computed = [outcome for outcome in outcomes.values() if outcome.status == "passed" and not outcome.reused]
-        reused = [outcome for outcome in outcomes.values() if outcome.reused]
+        passed = [outcome for outcome in outcomes.values() if outcome.status == "passed"]
+        reused = [outcome for outcome in passed if outcome.reused]
         unasked = [cell for cell in self.evaluation.plan.cells if cell not in self._outcomes]
         spared = sum(self.prepared.spec.controls.eval_tokens for _ in unasked) + sum(o.tokens for o in reused)
         spared += sum(outcome.spared for outcome in outcomes.values())
         return Cost(
-            forward_tokens={"record": self.prepared.recorded.tokens, "evaluate": sum(o.tokens for o in computed)},
+            forward_tokens={"record": self.prepared.recorded.tokens, "evaluate": sum(o.tokens for o in passed)},
             seconds={
                 "record": self.prepared.recorded.seconds, "detect": detected.seconds,
-                "evaluate": sum(outcome.seconds for outcome in computed),
+                "evaluate": sum(outcome.seconds for outcome in passed),
             },
-            cells_computed=len(computed), cells_reused=len(reused), tokens_saved=spared,
+            cells_computed=len(passed) - len(reused), cells_reused=len(reused), tokens_saved=spared,
         )  # fmt: skip
 
     def _site(self, combination: Combination) -> Literal["gate", "hidden"]:
