@@ -1,7 +1,7 @@
 """`--tokens response` on prompts without an answer: the model answers, and what counts is its answers alone."""
 
 import json
-import pickle
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -119,7 +119,7 @@ def test_all_tokens_and_corpora_without_prompts_are_left_alone(spec, tmp_path):
 
 def test_an_actor_has_the_answers_of_the_run(spec, tmp_path):
     worker = answering(spec, tmp_path)
-    sent = pickle.loads(pickle.dumps(Order.of(worker)))
+    sent = deepcopy(Order.of(worker))
     there = RayWorker(sent)
     assert list(there.greet()) == [introduction(worker)]
     theirs, ours = there._worker.resolved.corpus, worker.resolved.corpus
