@@ -37,6 +37,9 @@ def make_model(folder):
     tokenizer.save_pretrained(folder)
 
 
+ENTRIES = (0, 5, 9)  # of the store, out of 18, when a run is asked to stop
+
+
 class Runs:
     """Forks runs of one specification."""
 
@@ -160,23 +163,19 @@ def starved(runs, place, reference):
 
 
 def stopped(runs, stops, seed, reference):
-    """Send signals that ask for an end at random moments and type what is said then; return how each fared."""
+    """Send signals that ask for an end before, between and among the cells and type what is said then."""
     moments = random.Random(seed)
-    started = time.monotonic()
-    runs.wait(runs.fork(runs.folder / "timed again"))
-    longest = time.monotonic() - started
     trials = []
     while len(trials) < stops:
         out = runs.folder / f"stopped{len(trials)}-{time.monotonic_ns()}"
         pid = runs.fork(out)
-        while not (out / "run.json").exists():
+        while not (out / "run.json").exists() or len(stored(out / "store")) < ENTRIES[len(trials) % len(ENTRIES)]:
             time.sleep(0.001)
-        time.sleep(moments.uniform(0, longest))
+        time.sleep(moments.uniform(0, 0.005))
         os.kill(pid, (signal.SIGINT, signal.SIGTERM)[len(trials) % 2])
         code = runs.wait(pid)
         if code == 0:
-            longest *= 0.9  # it had ended before, or had no more than records to write
-            continue
+            continue  # it had no more than records to write
         said = (runs.folder / f"{out.name}.txt").read_text().strip().splitlines()[-1]
         before, unfinished = stored(out / "store"), len(list(out.rglob("*.part")))
         again = runs.wait(runs.type(said.partition("go on with: ")[2])) if "go on with: " in said else said
