@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nharness.recording import Recorder, RecordingOptions
+from nharness.corpora import EncodingPolicy
+from nharness.recording import Recorder, RecordingOptions, policy_provenance
 from nharness.recording.recorder import Needed
+from nharness.run.resolve import plugin_of
 from nharness.run.worker import Worker
+from nharness.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,36 @@ class Recipe:
     options: RecordingOptions
     provenance: Mapping[str, Any]
     settings: Mapping[Needed, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def encoding_policy(spec: RunSpec) -> EncodingPolicy:
+    """Return how a run cuts detection text into rows, and which of their tokens count."""
+    return EncodingPolicy(max_length=spec.model.max_length, interest=spec.corpus.tokens_of_interest)
+
+
+def recipe_for(worker: Worker, needs: Sequence[Needed]) -> Recipe:
+    """Return how the worker's run records `needs`, before anything was found out."""
+    spec, loaded = worker.resolved.spec, worker.loaded
+    policy = encoding_policy(spec)
+    options = RecordingOptions(batch_tokens=spec.model.batch_tokens, length=policy.max_length)
+    return Recipe(tuple(needs), options, {
+        "model": loaded.fingerprint, "tokenizer": loaded.tokenizer_fingerprint,
+        "corpus": worker.resolved.corpus.fingerprint,
+        **policy_provenance(loaded.model, policy, spec.corpus.detect_tokens, options),
+    })  # fmt: skip
+
+
+def recording_key(worker: Worker, recipe: Recipe, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything that can change what is recorded, the part of the text left out.
+
+    identity: of the model and software where it is recorded.
+    """
+    resolved = worker.resolved
+    return {
+        "identity": dict(identity), "needs": recipe.needs, "policy": dict(recipe.provenance),
+        "languages": resolved.languages,
+        "plug-ins": {name: plugin_of("statistics", name, resolved.plugins) for name, _ in recipe.needs},
+    }  # fmt: skip
 
 
 def recorder_of(worker: Worker, recipe: Recipe) -> Recorder:

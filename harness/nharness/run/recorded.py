@@ -12,19 +12,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from nharness.corpora import EncodingPolicy
 from nharness.detector import Evidence, Need
 from nharness.errors import FileFormatError
 from nharness.record.sources import CorpusSplit
-from nharness.recording import Fold, RecordingOptions, Text, encoded_documents, policy_provenance, shards_of
+from nharness.recording import Fold, Text, encoded_documents, shards_of
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Parts
 from nharness.run.events import Listener, StageAdvanced, StageFinished, StageStarted
 from nharness.run.executor import Executor, LocalExecutor, Shard
-from nharness.run.recipe import Recipe, recorder_of, settled
-from nharness.run.resolve import plugin_of
+from nharness.run.recipe import Recipe, encoding_policy, recipe_for, recorder_of, recording_key, settled
 from nharness.run.store import Store, content_key, file_digest
 from nharness.run.worker import Worker
 from nharness.statistics import Statistics, merge
@@ -124,30 +121,20 @@ class _Pass:
 
     def __init__(self, executor: Executor, needs: Sequence[tuple[str, str]], store: Store, listen: Listener) -> None:
         worker = executor.worker
-        spec, corpus, plugins = worker.resolved.spec, worker.resolved.corpus, worker.resolved.plugins
+        spec, corpus = worker.resolved.spec, worker.resolved.corpus
         self._executor, self._worker, self._store, self._listen = executor, worker, store, listen
-        policy = EncodingPolicy(max_length=spec.model.max_length, interest=spec.corpus.tokens_of_interest)
         self._text = Text(
             worker.loaded.tokenizer, {tag: corpus.documents(tag, "detect") for tag in worker.resolved.languages},
-            policy, spec.corpus.detect_tokens,
+            encoding_policy(spec), spec.corpus.detect_tokens,
         )  # fmt: skip
-        options = RecordingOptions(batch_tokens=spec.model.batch_tokens, length=policy.max_length)
-        policies = policy_provenance(worker.loaded.model, policy, spec.corpus.detect_tokens, options)
-        self._key: dict[str, Any] = {
-            "identity": dict(executor.identity), "corpus": corpus.fingerprint, "needs": needs, "split": "detect",
-            "policy": policies, "languages": worker.resolved.languages,
-            "plug-ins": {name: plugin_of("statistics", name, plugins) for name, _ in needs},
-        }  # fmt: skip
-        self._recipe = Recipe(tuple(needs), options, {
-            "model": worker.loaded.fingerprint, "tokenizer": worker.loaded.tokenizer_fingerprint,
-            "corpus": corpus.fingerprint, **policies,
-        })  # fmt: skip
+        self._recipe = recipe_for(worker, needs)
+        self._key = recording_key(worker, self._recipe, executor.identity)
 
     def stored(self, tag: str) -> _Language | None:
         """Return one language's statistics by site from the store, None when they are not there or damaged."""
         key = self._key_of(tag)
         entry = self._store.get("recorded", key)
-        if entry is None or "seconds" not in entry:
+        if entry is None:
             return None
         files = {site: self._file(key, site) for site in entry["sites"]}
         try:  # another run, or nharness cache prune, may take a file away at any moment

@@ -21,17 +21,16 @@ from typing import Any
 import numpy as np
 
 from nharness.analysis.stability import LabelShuffle, label_shuffle, stability
-from nharness.corpora import EncodingPolicy
 from nharness.detector import Detector, Evidence, Need
 from nharness.errors import FileFormatError, UsageError, during
 from nharness.neurons import Detection
 from nharness.record.results import ShuffledCount, Stability
-from nharness.recording import Fold, RecordingOptions, Text, encoded_documents, policy_provenance
+from nharness.recording import Fold, Text, encoded_documents
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Parts
 from nharness.run.detected import Detected
 from nharness.run.events import Listener, Noted, StageAdvanced, StageFinished, StageStarted
-from nharness.run.recipe import Recipe, recorder_of
+from nharness.run.recipe import Recipe, encoding_policy, recipe_for, recorder_of, recording_key
 from nharness.run.resolve import why_not_repeated
 from nharness.run.store import Store, content_key
 from nharness.run.worker import Worker
@@ -159,28 +158,16 @@ class Blocks:
         return tuple(dict.fromkeys(site for _, site in self._needs))
 
     @cached_property
-    def _options(self) -> RecordingOptions:
-        spec = self.worker.resolved.spec
-        return RecordingOptions(batch_tokens=spec.model.batch_tokens, length=spec.model.max_length)
-
-    @cached_property
-    def _policy(self) -> EncodingPolicy:
-        spec = self.worker.resolved.spec
-        return EncodingPolicy(max_length=spec.model.max_length, interest=spec.corpus.tokens_of_interest)
+    def _recipe(self) -> Recipe:
+        return recipe_for(self.worker, self._needs)
 
     @cached_property
     def _key(self) -> dict[str, Any]:
-        resolved = self.worker.resolved
-        most = resolved.spec.corpus.detect_tokens
-        return {
-            "identity": self.worker.identity, "corpus": resolved.corpus.fingerprint, "needs": self._needs,
-            "policy": policy_provenance(self.worker.loaded.model, self._policy, most, self._options),
-            "languages": resolved.languages,
-        }  # fmt: skip
+        return recording_key(self.worker, self._recipe, self.worker.identity)
 
     @cached_property
     def _recorder(self) -> Any:
-        recorder = recorder_of(self.worker, Recipe(self._needs, self._options, self._key["policy"]))
+        recorder = recorder_of(self.worker, self._recipe)
         if recorder.scouts():
             tags = self.worker.resolved.languages
             recorder.prepare({tag: self._documents[tag, 0][:SCOUTED_DOCUMENTS] for tag in tags})
@@ -195,7 +182,7 @@ class Blocks:
         found: dict[Block, list[Parts]] = {}
         for tag in resolved.languages:
             documents = {tag: resolved.corpus.documents(tag, "detect")}
-            text = Text(self.worker.loaded.tokenizer, documents, self._policy, most)
+            text = Text(self.worker.loaded.tokenizer, documents, encoding_policy(resolved.spec), most)
             parts = list(encoded_documents(text, tag))
             sources = [each[0].cluster for each in parts]
             if len(set(sources)) < self.count:

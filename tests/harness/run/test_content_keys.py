@@ -9,7 +9,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import nharness.run.measure
+import nharness.run.recipe
 import nharness.run.worker
+from nharness.detector import Need
 from nharness.intervention import Change
 from nharness.plugins import Plugins
 from nharness.run.cells import Cell, Edition
@@ -17,8 +19,9 @@ from nharness.run.events import ignore
 from nharness.run.executor import LocalExecutor
 from nharness.run.jobs import changes_digest
 from nharness.run.recorded import _Pass
+from nharness.run.repeats import Blocks
 from nharness.run.resolve import resolve
-from nharness.run.store import Store
+from nharness.run.store import Store, content_key
 from nharness.run.worker import Worker
 from nharness.spec import RunSpec
 from nharness.task import TaskSpec
@@ -28,8 +31,19 @@ CELLS = {
     "control": Cell(Edition("lape", "de", "zero", 1), "ppl", "en"), "baseline lm-eval": Cell(None, "quiz", "en"),
     "target lm-eval": Cell(Edition("lape", "de", "zero"), "quiz", "en"),
 }  # fmt: skip
-EVERYTHING = {*CELLS, "recorded"}
+TEXT = {"recorded", "block"}
+EVERYTHING = {*CELLS, *TEXT}
 PERPLEXITY, LM_EVAL = {"baseline", "target", "control"}, {"baseline lm-eval", "target lm-eval"}
+
+
+class Wants:
+    """As much of a detector as the blocks ask for: what it needs."""
+
+    def __init__(self, statistic):
+        self._statistic = statistic
+
+    def needs(self):
+        return (Need(self._statistic),)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +73,10 @@ def keys(place, *, statistic="activation_count", task=None, **spec):
     quiz = replace(quiz.with_options(num_fewshot=options.num_fewshot, limit=options.limit), **(task or {}))
     worker = Worker(replace(resolved, tasks=(*resolved.tasks, quiz)))
     found = {name: worker.key(cell, "0" * 64, worker.identity) for name, cell in CELLS.items()}
-    recording = _Pass(LocalExecutor(worker), [(statistic, "gate")], Store(place / "store"), ignore)
-    return found | {"recorded": recording._key_of("en")}
+    store = Store(place / "store")
+    recording = _Pass(LocalExecutor(worker), [(statistic, "gate")], store, ignore)
+    blocks = Blocks(worker, {"one": Wants(statistic)}, store, ignore, 2)
+    return found | {"recorded": recording._key_of("en"), "block": content_key(**blocks._key)}
 
 
 def changed(place, reference, **spec):
@@ -82,10 +98,10 @@ def reference(place):
         ({"model": {"batch_tokens": 300}}, EVERYTHING),
         ({"model": {"max_length": 32}}, EVERYTHING),
         ({"model": {"args": {"attn_implementation": "eager"}}}, EVERYTHING),
-        ({"corpus": {"detect_tokens": 50}}, {"recorded"}),
+        ({"corpus": {"detect_tokens": 50}}, TEXT),
         ({"corpus": {"eval_tokens": 100}}, PERPLEXITY),
-        ({"statistic": "moments"}, {"recorded"}),
-        ({"languages": ["de", "en"]}, {"recorded"}),  # settings may be made from the text of all
+        ({"statistic": "moments"}, TEXT),
+        ({"languages": ["de", "en"]}, TEXT),  # settings may be made from the text of all
         ({"scope": "generation"}, {"target", "control", "target lm-eval"}),
         ({"edit_backend": "hook"}, {"target", "control", "target lm-eval"}),
         ({"controls": {"eval_tokens": 200}}, {"baseline", "control"}),  # the sample, of which the noise floor is too
@@ -119,6 +135,11 @@ def test_versions(place, reference, monkeypatch, package, expected):
     assert changed(place, reference) == expected
 
 
+def test_version_of_the_plugin_that_records(place, reference, monkeypatch):
+    monkeypatch.setattr(nharness.run.recipe, "plugin_of", lambda *_: ("theirs", "theirs 0.2"))
+    assert changed(place, reference) == TEXT
+
+
 def one_weight(folder):
     path = folder / "model" / "model.safetensors"
     weights = load_file(path)
@@ -148,8 +169,8 @@ def one_line_of_the_task(folder):
 
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [(lambda folder: None, set()), (one_weight, EVERYTHING), (one_token, EVERYTHING), (words("detect"), {"recorded"}),
-     (words("eval"), {*PERPLEXITY, "recorded"}), (one_line_of_the_task, LM_EVAL)],
+    [(lambda folder: None, set()), (one_weight, EVERYTHING), (one_token, EVERYTHING), (words("detect"), TEXT),
+     (words("eval"), {*PERPLEXITY, *TEXT}), (one_line_of_the_task, LM_EVAL)],
     ids=["another path alone", "weight", "tokenizer", "detection text", "evaluation text", "task file"],
 )  # fmt: skip
 def test_contents(place, reference, tmp_path, change, expected):
