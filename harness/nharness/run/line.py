@@ -82,12 +82,12 @@ def run(
 
     check_text(resolved)
     worker = load_worker(resolved, listen)
-    answer_prompts(worker, store, listen)
     listen = _stopping(listen, stop)
+    answer_prompts(worker, store, listen)
     with closing(make(worker, request.workers, request.executor_options)) as executor:
         folder.remember_identity(executor.identity)
         recorded = record_evidence(worker, needs_of(resolved), store, listen, executor)
-        recorded = measure_losses(worker, resolved.detectors, recorded, store, listen=listen, stop=stop)
+        recorded = measure_losses(worker, resolved.detectors, recorded, store, listen)
         detected = detect(resolved.detectors, recorded, listen)
         judged = _judge(worker, detected, store, listen)
         prepared = _prepare(resolved, recorded, detected)

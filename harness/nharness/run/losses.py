@@ -9,7 +9,7 @@ model, tokenizer and corpus, `layer_widths`, `languages: {<lang>: {"tokens": n}}
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nharness.detector import Detector
-from nharness.errors import FileFormatError, InterruptedRun
+from nharness.errors import FileFormatError
 from nharness.plugins import Plugins
 from nharness.run.ablation import WINDOW, Ablation, Ablator
 from nharness.run.events import Listener, StageAdvanced, StageFinished, StageStarted
@@ -85,13 +85,12 @@ def shipped_files(plugins: Plugins) -> dict[str, Path]:
 
 
 def measure_losses(
-    worker: Worker, detectors: Mapping[str, Detector], recorded: Recorded, store: Store, *, listen: Listener,
-    stop: Callable[[], bool],
-) -> Recorded:  # fmt: skip
+    worker: Worker, detectors: Mapping[str, Detector], recorded: Recorded, store: Store, listen: Listener
+) -> Recorded:
     """Return the evidence with every neuron's ablation measured, where a detector wants it.
 
-    A registered file is taken where it is of this model and corpus and of at least as many tokens. Raises
-    `InterruptedRun` when `stop` says so; what was measured until then is in the store.
+    A registered file is taken where it is of this model and corpus and of at least as many tokens. What was measured is
+    in the store, so that `listen` may raise to stop.
     """
     tokens = max([0, *(detector.ablation_tokens() for detector in detectors.values())])
     if not tokens:
@@ -108,14 +107,9 @@ def measure_losses(
     width = sum(worker.neuron_map.layer_widths)
     listen(StageStarted(STAGE, width * len(languages), "neurons"))
 
-    def advanced(neurons: int, forward: int) -> None:
-        listen(StageAdvanced(STAGE, neurons, forward))
-        if stop():
-            raise InterruptedRun("stopped while neurons were ablated")
-
     ablator = Ablator(
         worker.loaded.model, worker.loaded.tokenizer, worker.neuron_map, keeper=StoreKeeper(store, worker),
-        advanced=advanced,
+        advanced=lambda neurons, tokens: listen(StageAdvanced(STAGE, neurons, tokens)),
     )  # fmt: skip
     made = ablator.measure({tag: list(corpus.documents(tag, "detect")) for tag in languages}, tokens)
     summary = f"{width:,} neurons, each alone, on {sum(made.tokens.values()):,} tokens in {len(languages)} languages"

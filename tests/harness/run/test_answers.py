@@ -10,17 +10,20 @@ import torch
 
 from nharness.cli.main import main
 from nharness.detector import Need
+from nharness.errors import InterruptedRun
 from nharness.models import locate, observe
 from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.answers import answer_prompts
 from nharness.run.events import Noted, ignore
+from nharness.run.line import run
 from nharness.run.ray_worker import Order, RayWorker, introduction
 from nharness.run.recorded import record_evidence
+from nharness.run.request import RunRequest
 from nharness.run.resolve import resolve
 from nharness.run.store import Store
 from nharness.run.worker import Worker
-from nharness.spec import CorpusSpec, ModelSpec, RunSpec
+from nharness.spec import CorpusSpec, ModelSpec, Named, RunSpec
 from nharness.testing import planted_model
 
 TOKENS = 6
@@ -95,6 +98,14 @@ def test_who_goes_on_goes_on_with_the_same_answers(spec, tmp_path, monkeypatch):
     again = answering(spec, tmp_path).resolved.corpus
     assert again.fingerprint == first.fingerprint
     assert again.name == first.name
+
+
+def test_asked_to_stop_a_run_stops_while_it_answers(spec, tmp_path, monkeypatch):
+    monkeypatch.setattr("nharness.run.answers.BLOCK", 3)
+    request = RunRequest(spec.model_copy(update={"detectors": (Named(name="ternary"),)}), tmp_path)
+    with pytest.raises(InterruptedRun, match=r"^stopped in stage answer$"):
+        run(request, Plugins(), stop=lambda: True)
+    assert len(list((tmp_path / "store" / "answers").rglob("*.json"))) == 1
 
 
 def test_only_as_much_is_answered_as_detection_records(spec, tmp_path, monkeypatch):
