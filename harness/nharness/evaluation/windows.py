@@ -51,14 +51,19 @@ def default_policy(
 
     Raises `OptionError` for a window longer than the model's context.
     """
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    limits = [getattr(text, name, None) for name in ("max_position_embeddings", "n_positions", "n_ctx")]
-    longest = next((int(limit) for limit in limits if limit), None)
+    longest = longest_context(config)
     if window is not None and longest is not None and window > longest:
         raise OptionError(f"window is {window} tokens, but the model reads at most {longest}")
     chosen = window or min(longest or DEFAULT_WINDOW, DEFAULT_WINDOW)
     bos, eos = getattr(tokenizer, "bos_token_id", None), getattr(tokenizer, "eos_token_id", None)
     return WindowPolicy(window=chosen, stride=stride or chosen, prefix=eos if bos is None else bos)
+
+
+def longest_context(config: Any) -> int | None:
+    """Return the tokens that a model's configuration says it can read, None where it says nothing."""
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    limits = [getattr(text, name, None) for name in ("max_position_embeddings", "n_positions", "n_ctx")]
+    return next((int(limit) for limit in limits if limit), None)
 
 
 def windows(document: EncodedDocument, policy: WindowPolicy) -> Iterator[EncodedDocument]:

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from nharness.corpora import Batch, Document, EncodedDocument, batches
 from nharness.evaluation.head import Head
 from nharness.evaluation.perplexity import PerplexityEngine
-from nharness.evaluation.windows import default_policy, windows
+from nharness.evaluation.windows import default_policy, longest_context, windows
 from nharness.models import NeuronMap
+from nharness.models.trace import evaluating
 from nharness.run.rerun import Edited, Replayed, Rows, Subtracted, choose, stage_of
 
 Losses = Mapping[str, NDArray[np.float64]]
@@ -84,7 +85,8 @@ class Ablator:
         self._model, self._map = widened, neuron_map
         self._head = Head(widened)
         self._tokenizer = tokenizer
-        self._policy = default_policy(widened.config, tokenizer, window=_window(widened.config))
+        window = min(WINDOW, longest_context(widened.config) or WINDOW)
+        self._policy = default_policy(widened.config, tokenizer, window=window)
         self._keeper: Keeper = NoKeeper() if keeper is None else keeper
         self._advanced = advanced
         self._run_tokens = RUN_TOKENS if widened.device.type == "cpu" else DEVICE_RUN_TOKENS
@@ -98,9 +100,7 @@ class Ablator:
         """
         engine = PerplexityEngine(self._model, self._tokenizer, policy=self._policy, head=self._head)
         losses, counted, used = {}, {}, {}
-        was_training = self._model.training
-        self._model.eval()
-        try:
+        with evaluating(self._model):
             for tag, found in documents.items():
                 encoded = engine.encode(found[:DOCUMENTS], language=tag)
                 count = -(-tokens // self._policy.window)
@@ -109,8 +109,6 @@ class Ablator:
                 counted[tag] = sum(piece.counted_to - piece.counted_from for piece in pieces)
                 used[tag] = frozenset(document.id for document in chosen)
                 losses[f"delta/{tag}"] = self._language(tag, pieces) / counted[tag]
-        finally:
-            self._model.train(was_training)
         return Ablation(losses, counted, used, self._spent)
 
     def _language(self, tag: str, pieces: Sequence[EncodedDocument]) -> NDArray[np.float64]:
@@ -163,12 +161,6 @@ def text_digest(pieces: Sequence[EncodedDocument]) -> str:
 def _rows(batch: Batch, device: torch.device) -> Rows:
     tokens = torch.from_numpy(batch.tokens).to(device)
     return Rows(tokens[:, :-1], tokens[:, 1:], torch.from_numpy(batch.mask[:, 1:]).to(device))
-
-
-def _window(config: Any) -> int:
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    limits = [getattr(text, name, None) for name in ("max_position_embeddings", "n_positions", "n_ctx")]
-    return min([WINDOW, *(int(limit) for limit in limits if limit)])
 
 
 def _widened(model: Any) -> Any:
