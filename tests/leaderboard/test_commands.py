@@ -11,6 +11,7 @@ from synthetic_runs import synthetic_run
 
 from nharness.cli.main import main
 from nharness.record.model import content_id
+from nharness.report.outputs import METRIC
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,17 @@ def test_compare_takes_folders_and_files(run, capsys):
     assert "means over rows, first minus second" in capsys.readouterr().out
     assert main(["compare", str(one), str(two), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["task"] == "ppl"
+
+
+def test_report_of_outputs_without_the_items_that_judge_them(run, tmp_path, capsys):
+    document = json.loads((run[0] / "records" / "a" / "record.json").read_text())
+    document["tasks"][0]["metric"] = METRIC
+    document["neurons"]["file"] = document["neurons"]["sha256"] = None
+    document["files"] = []
+    document["identity"]["id"] = content_id(document)
+    (tmp_path / "record.json").write_text(json.dumps(document))
+    assert main(["report", str(tmp_path)]) == 0, capsys.readouterr().err
+    assert "record 1 of 1" in capsys.readouterr().out
 
 
 def test_nothing_in_a_record_commands_the_terminal(run, tmp_path, capsys):

@@ -90,10 +90,10 @@ def _short(place: str) -> str:
 def _shared(model: nn.Module, neuron_map: NeuronMap) -> dict[str, tuple[str, ...]]:
     """Return, for every down projection, the other names of the same parameter."""
     names: dict[int, list[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
+    known = dict(model.named_parameters(remove_duplicate=False))
+    for name, parameter in known.items():
         names.setdefault(id(parameter), []).append(name)
     found = {}
-    known = dict(model.named_parameters(remove_duplicate=False))
     for layer in neuron_map.layers:
         for segment in layer.segments:
             same = names.get(id(known.get(segment.down.parameter)), [])

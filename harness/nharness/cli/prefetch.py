@@ -21,7 +21,9 @@ WANTED = ("model", "tasks", "corpus")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is fetched, as `nharness run` has it, and where to."""
     options.add_options(parser, ("model", "text", "tasks"))
-    parser.add_argument("--documents", type=int, metavar="N", help="most documents of a corpus per split and language")
+    parser.add_argument(
+        "--documents", type=options.whole(1), metavar="N", help="most documents of a corpus per split and language"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to carry over")
     add_plugin_options(parser)
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from nharness.cli.output import print_table
 from nharness.record.items import read_items
 from nharness.record.model import Record
+from nharness.record.store import find, inside
 from nharness.report.matrix import matrix_table, matrix_title, summary_rows
 from nharness.report.outputs import METRIC, output_rows
 from nharness.report.truth import LEGEND as TRUTH_LEGEND
@@ -47,7 +48,7 @@ def show_record(record: Record, path: Path) -> None:
     console.print(Text(LEGEND, style="dim"))
     console.print()
     print_table(summary_rows(record))
-    if any(task.metric == METRIC for task in record.tasks):
-        items = next(entry.name for entry in record.files if entry.role == "items")
+    items = find(record.files, "items")
+    if items is not None and any(task.metric == METRIC for task in record.tasks):
         print()
-        print_table(output_rows(record, read_items(path.parent / items)))
+        print_table(output_rows(record, read_items(inside(path.parent, items.name))))

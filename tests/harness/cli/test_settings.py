@@ -178,6 +178,12 @@ def test_numbers_of_the_run_itself(here, capsys, argv, message):
     assert capsys.readouterr().err == f"nharness run: {message}; see nharness run --help\n"
 
 
+def test_documents_to_fetch(capsys):
+    with pytest.raises(SystemExit, match=r"^4$"):
+        main(["prefetch", "--corpus", "sample", "--documents", "0", "--out", "there"])
+    assert "argument --documents: '0'; expected a whole number at least 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
