@@ -80,6 +80,11 @@ class Outputs:
             Item(output.id, output.cluster, judge(place, language)) for place, output in enumerate(self.written)
         )
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of prompts and outputs together: those that were passed through the model."""
+        return sum(len(output.prompt) + len(output.tokens) for output in self.written)
+
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
         """The first opinion on every output's whole text."""

@@ -141,7 +141,7 @@ class Stability(Part):
 
 
 class Cost(Part):
-    """What the record cost to make, whichever run computed its parts."""
+    """What the record cost to make, whichever run computed it; ablations that were measured before are not counted."""
 
     forward_tokens: dict[Identifier, Count] = Field(
         default_factory=dict, max_length=50, description="Tokens passed through the model, by stage."

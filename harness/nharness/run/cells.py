@@ -112,6 +112,5 @@ class CellOutcome:
         return cls(
             "passed", items, document["edited_activations"], document["tokens"], document["seconds"],
             reused=reused, backend=document["backend"], noise_floor=document["noise_floor"],
-            available=document.get("available"), spared=document.get("spared", 0),
-            note=document.get("note", ""),
+            available=document["available"], spared=document["spared"], note=document["note"],
         )  # fmt: skip

@@ -125,7 +125,7 @@ def describe_model(worker: Worker) -> Model:
         name=_public_name(spec.name), revision=loaded.revision, fingerprint=loaded.fingerprint,
         tokenizer_fingerprint=loaded.tokenizer_fingerprint, architecture=type(loaded.model).__name__,
         parameters=loaded.model.num_parameters(), layer_widths=worker.neuron_map.layer_widths,
-        dtype=str(next(loaded.model.parameters()).dtype).removeprefix("torch."), device=worker.device.type,
+        dtype=worker.dtype, device=worker.device.type,
         args=dict(spec.args),
     )  # fmt: skip
 

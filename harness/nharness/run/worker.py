@@ -59,7 +59,7 @@ class Worker:
         """Everything about the model and the software that can change a number."""
         return {
             "model": self.loaded.fingerprint, "tokenizer": self.loaded.tokenizer_fingerprint,
-            "dtype": str(next(self.loaded.model.parameters()).dtype), "device": self.device.type,
+            "dtype": self.dtype, "device": self.device.type,
             "batch_tokens": self.resolved.spec.model.batch_tokens, "max_length": self.resolved.spec.model.max_length,
             "args": {name: value for name, value in self.resolved.spec.model.args.items() if name not in WHICH_MODEL},
             "nharness": installed("nharness"), "torch": torch.__version__, "transformers": installed("transformers"),

@@ -104,7 +104,7 @@ class Writer:
         items = fluency(self._engine, outputs.written)
         if not any("fluency" in item.values for item in items):
             raise CellError("nothing was written after any prompt, so that there is no fluency to judge")
-        return items, sum(len(output.prompt) + len(output.tokens) for output in outputs.written)
+        return items, outputs.tokens
 
     def _generation(self, task: TaskSpec, report: EditReport) -> Generation:
         started, before = time.perf_counter(), report.edited_activations
@@ -114,9 +114,9 @@ class Writer:
             return Generation(None, reason=str(error), seconds=time.perf_counter() - started)
         except torch.OutOfMemoryError as error:
             return Generation(None, reason=f"out of memory writing one output at a time ({str(error)[:120]})")
-        tokens = sum(len(output.prompt) + len(output.tokens) for output in outputs.written)
         edited = report.edited_activations - before
-        return Generation(outputs, tokens, time.perf_counter() - started, edited, report.backend if edited else "")
+        seconds = time.perf_counter() - started
+        return Generation(outputs, outputs.tokens, seconds, edited, report.backend if edited else "")
 
     def _prompts(self, task: TaskSpec) -> Sequence[Prompt]:
         if task.prompts:
