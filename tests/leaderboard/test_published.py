@@ -16,10 +16,11 @@ RECORDS = [json.loads(path.read_text(encoding="utf-8")) for path in FILES]
 SHIPPED = {name for name, entry in Plugins().entries("detectors").items() if entry.plugin == "detectors"}
 
 
-@pytest.mark.parametrize("model", ["babel", "smollm2"])
-def test_every_number_follows_from_the_items_and_neurons(model, capsys):
-    published = [str(path) for path in FILES if path.parts[-4] == model]
-    assert main(["validate", "--deep", *published]) == 0, capsys.readouterr().out
+def test_the_gate_takes_every_record_every_number_recomputed(tmp_path, capsys):
+    comment = tmp_path / "comment.md"
+    command = ["leaderboard", "check", "--results", str(RESULTS), "--comment", str(comment)]
+    assert main(command) == 0, capsys.readouterr().out
+    assert comment.read_text().startswith(f"## Submission: ready\n\n### {len(FILES)} new record(s)\n")
 
 
 @pytest.mark.parametrize(("model", "left_out"), [("babel", set()), ("smollm2", {"exhaustive"})])
