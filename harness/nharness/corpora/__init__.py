@@ -4,13 +4,14 @@
 documents into token ids and says which of them count; `batching` cuts padded batches.
 """
 
-from nharness.corpora.batching import Batch, batches, padding_share
+from nharness.corpora.batching import CPU_TOKENS, Batch, batches, overhead_on, padding_share
 from nharness.corpora.corpus import SPLITS, Corpus, Document, content_hash, fingerprint, overlap
 from nharness.corpora.encoding import EncodedDocument, EncodingPolicy, by_document, encode
 from nharness.corpora.loading import load_corpus
 from nharness.corpora.tables import Columns, Table, assemble
 
 __all__ = [
+    "CPU_TOKENS",
     "SPLITS",
     "Batch",
     "Columns",
@@ -26,6 +27,7 @@ __all__ = [
     "encode",
     "fingerprint",
     "load_corpus",
+    "overhead_on",
     "overlap",
     "padding_share",
 ]

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from nharness.corpora.encoding import EncodedDocument
 
-OVERHEAD = 16
+CPU_TOKENS = 1024
+"""Tokens of one forward pass on a CPU: more are no faster, and slower where tensors outgrow the caches."""
+CPU_OVERHEAD, ACCELERATOR_OVERHEAD = 16, 256
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,13 @@ class Batch:
         return (place >= self.counted_from[:, None]) & (place < self.counted_to[:, None])
 
 
+def overhead_on(device: str) -> int:
+    """Return what one more forward pass costs on a kind of device ("cpu", "cuda"), in tokens."""
+    return CPU_OVERHEAD if device == "cpu" else ACCELERATOR_OVERHEAD
+
+
 def batches(
-    encoded: Sequence[EncodedDocument], *, max_tokens: int, overhead: int = OVERHEAD, pad: bool = True
+    encoded: Sequence[EncodedDocument], *, max_tokens: int, overhead: int = CPU_OVERHEAD, pad: bool = True
 ) -> Iterator[Batch]:
     """Yield batches of at most `max_tokens` tokens, padding included, longest rows first.
 
@@ -61,7 +68,7 @@ def batches(
         yield _batch(encoded, order[start:stop], int(lengths[order[stop - 1]]))
 
 
-def padding_share(encoded: Sequence[EncodedDocument], *, max_tokens: int, overhead: int = OVERHEAD) -> float:
+def padding_share(encoded: Sequence[EncodedDocument], *, max_tokens: int, overhead: int = CPU_OVERHEAD) -> float:
     """Return the share of computed tokens that are padding, 0 <= share < 1."""
     computed = sum(batch.tokens.size for batch in batches(encoded, max_tokens=max_tokens, overhead=overhead))
     return 1 - sum(len(document.tokens) for document in encoded) / computed if computed else 0.0

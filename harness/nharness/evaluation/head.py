@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from nharness.evaluation.fused import Kernel, fused_nll, installed_kernel
 
 PROBE_TOKENS = 12
-CPU_TILE, DEVICE_TILE = (256, 1024), (2048, 8192)
+CPU_TILE, DEVICE_TILE = (1024, 1024), (2048, 8192)
 CPU_VALUES, DEVICE_VALUES = 1 << 23, 1 << 28  # float32 values held at once where the head is no plain linear layer
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}  # of the largest logit; coarser types: 3e-2
 

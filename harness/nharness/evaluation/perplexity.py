@@ -10,20 +10,20 @@ Legend: `B` rows of a batch, `T` its length in tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nharness.corpora import Batch, Document, EncodedDocument, EncodingPolicy, batches, encode
+from nharness.corpora import CPU_TOKENS, Batch, Document, EncodedDocument, EncodingPolicy, batches, encode, overhead_on
 from nharness.errors import CellError
 from nharness.evaluation.head import Head, evaluating
 from nharness.evaluation.items import Item
 from nharness.evaluation.windows import WindowPolicy, default_policy, windows
 
-CPU_BATCH_TOKENS, DEVICE_BATCH_TOKENS = 1024, 16384
+DEVICE_BATCH_TOKENS = 16384
 UNLIMITED = 1 << 40
 
 
@@ -46,7 +46,7 @@ class PerplexityEngine:
         self.model, self.tokenizer = model, tokenizer
         self.policy = policy or default_policy(model.config, tokenizer)
         on_cpu = model.device.type == "cpu"
-        self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else DEVICE_BATCH_TOKENS)
+        self.batch_tokens = batch_tokens or (CPU_TOKENS if on_cpu else DEVICE_BATCH_TOKENS)
         self.head = head or Head(model)
 
     @property
@@ -71,7 +71,7 @@ class PerplexityEngine:
         pieces = [(row, window) for row, document in enumerate(documents) for window in windows(document, self.policy)]
         rows = np.array([row for row, _ in pieces], dtype=np.int64)
         with evaluating(self.model):
-            for batch in batches([window for _, window in pieces], max_tokens=self.batch_tokens):
+            for batch in self.batches([window for _, window in pieces]):
                 sums = self._sums(batch)
                 _stop_unless_finite(sums, [documents[row] for row in rows[batch.rows]])
                 np.add.at(nll, rows[batch.rows], sums)
@@ -80,6 +80,10 @@ class PerplexityEngine:
             Item(document.id, document.cluster, {"nll": float(n), "tokens": int(t), "bytes": document.bytes})
             for document, n, t in zip(documents, nll, tokens, strict=True)
         )
+
+    def batches(self, pieces: Sequence[EncodedDocument]) -> Iterator[Batch]:
+        """Yield windows in batches that suit the model's device; as `corpora.batches`."""
+        return batches(pieces, max_tokens=self.batch_tokens, overhead=overhead_on(self.model.device.type))
 
     def _sums(self, batch: Batch) -> NDArray[np.float64]:
         """Return each row's NLL, float64 [B]."""

@@ -9,15 +9,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from nharness.corpora import CPU_TOKENS
 from nharness.recording.trunk import Forward
 
-CPU_TOKENS = 2048
 GRADIENT_TOKENS = 512
 FIRST_TRY = 2048
 MOST = 1 << 17
 GAIN = 1.03
-OVERHEAD = {"cpu": 16, "cuda": 256}
-"""What one more forward pass costs, in tokens: the price of a batch when batches are cut."""
 
 
 def batch_tokens_for(device: torch.device, forward: Forward, *, length: int, gradient: bool) -> int:

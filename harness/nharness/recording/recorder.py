@@ -21,12 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nharness.corpora import Batch, EncodedDocument, batches
+from nharness.corpora import Batch, EncodedDocument, batches, overhead_on
 from nharness.errors import ModelError, OptionError, UnknownNameError
 from nharness.models import NeuronMap, Observation, observe
 from nharness.models.trace import evaluating
 from nharness.recording.accumulator import Accumulator, Piece, Scratch, Shard
-from nharness.recording.batch_size import OVERHEAD, batch_tokens_for, release_memory
+from nharness.recording.batch_size import batch_tokens_for, release_memory
 from nharness.recording.builtin import ACCUMULATORS
 from nharness.recording.by_document import layer_starts
 from nharness.recording.gradients import Quantity, require_conserved, with_gradients
@@ -173,7 +173,7 @@ class Recorder:
         return result
 
     def _batches(self, parts: Sequence[EncodedDocument]) -> Iterator[Batch]:
-        overhead = OVERHEAD.get(self._device.type, OVERHEAD["cuda"])
+        overhead = overhead_on(self._device.type)
         return batches(parts, max_tokens=self.batch_tokens, overhead=overhead, pad=self._causal)
 
     def _shard(self, need: Needed, counted: NDArray[np.int64]) -> Shard:

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nharness.corpora import Corpus, EncodedDocument, batches
+from nharness.corpora import Corpus, EncodedDocument
 from nharness.errors import CellError
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import windows
@@ -140,7 +140,7 @@ def donor_values(
     whole = [_as_document(piece) for _, piece in pieces]
     trunk = engine.head.trunk if engine.head.trunk is not None else engine.model
     with torch.inference_mode(), observe(engine.model, neuron_map, [change.site], keep):
-        for batch in batches(whole, max_tokens=engine.batch_tokens):
+        for batch in engine.batches(whole):
             place = np.full(batch.tokens.shape, -1, dtype=np.int64)
             for row, number in enumerate(batch.rows):
                 document, piece = pieces[number]
