@@ -61,7 +61,7 @@ def _row(
     behind = compare(entry, best, task, known) if best is not None and best is not entry else None
     control = summary.control_selectivity if summary else None
     unit = next((t.unit for t in record.tasks if t.name == task), "")
-    asked = ", ".join([intervention_text(record.intervention), *selection_text(record.selection)])
+    asked = ", ".join([intervention_text(record), *selection_text(record.selection)])
     return {
         "record": entry.slug, "detector": record.detector.name, "model": record.model.name, "edit": asked,
         "task": f"{task}, {unit[:40]}", "selectivity": _estimate(summary.selectivity if summary else None),

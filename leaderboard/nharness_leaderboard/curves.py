@@ -38,7 +38,7 @@ def _asked(record: Record) -> tuple[object, ...]:
     """Return what all records of one curve share."""
     detector = record.detector
     return (record.model.fingerprint, record.corpus.fingerprint, detector.name, detector.version, detector.options,
-            record.selection.kinds, record.intervention.name, record.intervention.scope)  # fmt: skip
+            record.selection.kinds, record.shares, record.intervention.name, record.intervention.scope)  # fmt: skip
 
 
 def _at(other: Record, record: Record, point: CurvePoint) -> bool:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nharness.errors import FileFormatError
-from nharness.record.cells import Task
+from nharness.record.cells import Task, largest_targets
 from nharness.record.items import Item, read_items
 from nharness.record.model import Record
 from nharness.record.store import find, inside
@@ -160,18 +160,19 @@ def _influence(record: Record, task: Task, sums: Mapping[tuple[str, str | None, 
 def _weights(record: Record, task: Task) -> dict[tuple[str, str], float]:
     """Return the weight of every measured cell (target, language) in the task's selectivity.
 
-    Means are over complete rows: those whose own cell and at least one other did not fail. The cells of a target
-    without neurons count as harm 0, and are left out here.
+    Means are over complete rows of each language's largest target: those whose own cell and at least one other did not
+    fail. The cells of a target without neurons count as harm 0, and are left out here.
     """
+    whole = largest_targets(record.targets)
     ok = {(c.target, c.language) for c in record.cells if c.task == task.name and c.status == "ok"}
     found: dict[tuple[str, str], float] = {}
     rows = 0
     for target in record.targets:
         others = [tag for tag in task.languages if tag != target.language and (target.name, tag) in ok]
-        if target.language is None or (target.name, target.language) not in ok or not others:
+        if target.name not in whole or (target.name, target.language) not in ok or not others:
             continue
         rows += 1
-        if target.neurons:
+        if target.neurons and target.language is not None:
             found[target.name, target.language] = 1.0
             found |= {(target.name, tag): -1.0 / len(others) for tag in others}
     return {place: weight / rows for place, weight in found.items()}

@@ -1,17 +1,25 @@
 """Paired differences and tiers: against a brute-force bootstrap, and hand-made orders."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from synthetic_records import synthetic_record
 from synthetic_runs import synthetic_run
 
-from nharness.record.items import read_items
-from nharness.record.store import find
+from nharness.analysis.analyse import analyse
+from nharness.analysis.measurements import from_items
+from nharness.record.consistency.results import result_problems
+from nharness.record.items import read_items, write_items
+from nharness.record.model import configuration_key
+from nharness.record.store import describe, find
 from nharness_leaderboard.paired import difference, influences, unpaired
 from nharness_leaderboard.results import Entry
-from nharness_leaderboard.ties import standings
+from nharness_leaderboard.site.board import language_data
+from nharness_leaderboard.site.text import intervention_text
+from nharness_leaderboard.site.view import record_view
+from nharness_leaderboard.ties import comparable_key, ranking_key, standings
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +89,52 @@ def test_items_that_do_not_give_the_published_selectivity_pair_nothing(entries, 
     (tmp_path / name).write_text("\n".join(map(json.dumps, lines)))
     assert influences(record, tmp_path) == {}
     assert influences(record, tmp_path / "absent") == {}
+
+
+def in_shares(entry, folder):
+    """The same record with every target twice: at 1 as it was, at 0.5 doing half of it."""
+    record = entry.record
+    items = list(read_items(entry.folder / find(record.files, "items").name))
+    intact = {item.id: item.values for item in items if item.target is None}
+    made = [item for item in items if item.target is None]
+    for item in items:
+        if item.target is not None:
+            half = {**item.values, "nll": (item.values["nll"] + intact[item.id]["nll"]) / 2}
+            made += [replace(item, target=f"{item.target}:0.5", values=half), replace(item, target=f"{item.target}:1")]
+    targets = tuple(
+        target.model_copy(update={"name": f"{target.name}:{share}", "neurons": size})
+        for target in record.targets
+        for share, size in (("0.5", target.neurons // 2), ("1", target.neurons))
+    )
+    found = analyse(from_items(made), tasks=record.tasks, targets=targets, settings=record.analysis)
+    path = write_items(folder, made)
+    changed = record.model_copy(update={
+        "targets": targets, "baseline": found.baseline, "cells": found.cells, "summary": found.summary,
+        "files": (describe(folder, path, "items"),),
+    }).with_id()  # fmt: skip
+    return Entry(folder, changed)
+
+
+def test_shares_of_neurons_do_not_water_the_summary_down_and_are_ranked_apart(entries, tmp_path):
+    whole, parts = entries[0], in_shares(entries[0], tmp_path)
+    before, after = whole.record.summary_of("ppl"), parts.record.summary_of("ppl")
+    for name in ("on_target", "off_target", "selectivity"):
+        assert getattr(after, name).value == pytest.approx(getattr(before, name).value)
+    assert after.diagonal_share == before.diagonal_share
+    assert after.per_neuron_damage == pytest.approx(before.per_neuron_damage)
+    assert after.control_selectivity.mean == pytest.approx(before.control_selectivity.mean)
+    assert after.rows[0].selectivity.value < after.rows[1].selectivity.value
+    assert not list(result_problems(parts.record))
+    known = {entry.slug: influences(entry.record, entry.folder) for entry in (whole, parts)}
+    assert difference(known[whole.slug]["ppl"], known[parts.slug]["ppl"]).value == pytest.approx(0, abs=1e-9)
+    assert ranking_key(whole.record, "ppl") != ranking_key(parts.record, "ppl")
+    assert comparable_key(whole.record, "ppl") == comparable_key(parts.record, "ppl")
+    assert configuration_key(whole.record) != configuration_key(parts.record)
+    assert intervention_text(parts.record) == f"{intervention_text(whole.record)} on shares 0.5, 1"
+    view = record_view(parts, {})
+    assert [row.name for row in view.tasks[0].rows][:2] == ["English 0.5", "English 1"]
+    by_language = language_data([parts])[parts.slug]["ppl"]
+    assert by_language["en"][0] == pytest.approx(after.rows[1].selectivity.value, rel=1e-4)
 
 
 def hand_made(*values, half=0.05):

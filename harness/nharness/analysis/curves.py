@@ -11,7 +11,7 @@ from nharness.analysis.control_effects import ControlEffects
 from nharness.analysis.effects import Effects
 from nharness.analysis.rounding import known, rounded
 from nharness.analysis.selectivity import drawn_selectivity, rows_of, summarise
-from nharness.record.cells import Target
+from nharness.record.cells import Target, largest_targets
 from nharness.record.results import CurveBand, CurvePoint
 
 
@@ -25,7 +25,8 @@ def curve_point(
 ) -> CurvePoint:
     """Return one point: the means over rows, and the lowest, mean and highest selectivity of the draws, if any."""
     summary, digits = summarise(effects, targets), effects.settings.precision
-    sizes = [target.neurons for target in targets if target.language is not None]
+    whole = largest_targets(targets)
+    sizes = [target.neurons for target in targets if target.name in whole]
     found = drawn_selectivity(rows_of(effects, targets), controls) if controls is not None else None
     band = None
     if found is not None and found[1]:

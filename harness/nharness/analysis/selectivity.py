@@ -6,6 +6,8 @@ A *row* is one target that is a language's neurons. *Harm* is the change turned 
 - selectivity = on_target - off_target. The task's numbers are means over the complete rows, those that have both, so
   that its selectivity is the difference of its on and off. Rows of a task that lacks their language have nulls. A
   target without neurons is a row of zeros: a detector that finds nothing harms nothing, and that counts.
+- Where a language has several targets, shares of its neurons, the task's numbers are over the largest one's rows: what
+  a smaller dose does would only water them down.
 - diagonal: the own language is harmed strictly more than every other. diagonal_share: over rows that have both.
 - per-neuron damage = on_target / neurons; the task's is the mean over rows with neurons.
 - LangSpec-F1 (Le and Li 2026), where higher is better: drops are harms clipped at 0,
@@ -26,7 +28,7 @@ from nharness.analysis.control_test import control_test
 from nharness.analysis.effects import Effects, Place
 from nharness.analysis.rounding import interval, known, rounded
 from nharness.analysis.significance import control_deviations
-from nharness.record.cells import Target
+from nharness.record.cells import Target, largest_targets
 from nharness.record.results import ControlSelectivity, RowSummary, TaskSummary
 from nharness.record.types import Estimate
 
@@ -70,12 +72,14 @@ def summarise(
     wanted = [row.weights() for row in rows] + [mean_weights(rows)]
     estimates = list(_estimates(effects, wanted))
     summaries = tuple(_row_summary(effects, row, parts) for row, parts in zip(rows, estimates, strict=False))
-    diagonal = [row.diagonal for row in summaries if row.diagonal is not None]
+    whole = largest_targets(targets)
+    counted = [row for row in summaries if row.target in whole]
+    diagonal = [row.diagonal for row in counted if row.diagonal is not None]
     return TaskSummary(
         task=effects.task.name, **estimates[-1],
         diagonal_share=rounded(float(np.mean(diagonal)), digits) if diagonal else None,
-        per_neuron_damage=_mean([row.per_neuron_damage for row in summaries], digits),
-        langspec_f1=_mean([row.langspec_f1 for row in summaries], digits),
+        per_neuron_damage=_mean([row.per_neuron_damage for row in counted], digits),
+        langspec_f1=_mean([row.langspec_f1 for row in counted], digits),
         control_selectivity=control_selectivity(rows, controls) if controls is not None else None,
         area_under_budget=rounded(area, digits), rows=summaries,
     )  # fmt: skip
@@ -83,7 +87,8 @@ def summarise(
 
 def mean_weights(rows: Sequence[Row]) -> dict[str, Weights]:
     """Return what the task's means over complete rows are made of; nothing without a complete row."""
-    complete = [row.weights() for row in rows if row.complete]
+    whole = largest_targets(row.target for row in rows)
+    complete = [row.weights() for row in rows if row.complete and row.target.name in whole]
     merged: dict[str, Weights] = {}
     for name in PARTS if complete else ():
         total: dict[Place, float] = {}

@@ -6,6 +6,7 @@ the task's unit, over the same items.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
@@ -85,6 +86,25 @@ class Target(Part):
     kinds: tuple[KindName, ...] = Field(description="Kinds of neurons included.", max_length=4)
     neurons: Count = Field(description="Number of neurons edited.")
     digest: Digest | None = Field(None, description=NEURON_DIGEST)
+
+    @property
+    def share(self) -> str:
+        """Which share of its language's neurons these are, as its name `fr:0.25` says; empty where they are all."""
+        return self.name.removeprefix(f"{self.language}:") if self.name != self.language and self.language else ""
+
+
+def largest_targets(targets: Iterable[Target]) -> frozenset[str]:
+    """Return the names of the targets that a task's means are over: one a language, the one with most neurons.
+
+    Of several with as many neurons it is the last. Targets of no language are not among them.
+    """
+    largest: dict[str, Target] = {}
+    for target in targets:
+        if target.language is None:
+            continue
+        if target.neurons >= largest.setdefault(target.language, target).neurons:
+            largest[target.language] = target
+    return frozenset(target.name for target in largest.values())
 
 
 class CellControl(Part):

@@ -68,6 +68,11 @@ class Record(Part):
         identity = self.identity.model_copy(update={"id": content_id(self.document())})
         return self.model_copy(update={"identity": identity})
 
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """Shares of each language's neurons that are targets of their own; empty where a target is all of them."""
+        return tuple(dict.fromkeys(target.share for target in self.targets if target.share))
+
     def summary_of(self, task: str) -> TaskSummary | None:
         """Return one task's summary, or None."""
         return next((summary for summary in self.summary if summary.task == task), None)
@@ -97,7 +102,7 @@ def configuration_key(record: Record) -> str:
         "corpus": record.corpus.fingerprint,
         "detector": [record.detector.name, record.detector.version, record.detector.options],
         "intervention": record.intervention.document(),
-        "selection": record.selection.document(),
+        "selection": [record.selection.document(), record.shares],
         "languages": list(record.languages),
         "tasks": [task.document() for task in record.tasks],
     })  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nharness.record.cells import Task
+from nharness.record.cells import Task, largest_targets
 from nharness.record.model import Record
 from nharness.record.results import CurvePoint
 from nharness.record.tables import Row
@@ -48,7 +48,8 @@ def _control_rows(record: Record, task: Task) -> list[Row]:
     """Return one row a draw and one a language: harm to the own language."""
     sign = 1 if task.direction == "lower" else -1
     draws = record.controls.draws if record.controls else ()
-    owners = {target.name: target.language for target in record.targets}
+    whole = largest_targets(record.targets)
+    owners = {target.name: target.language for target in record.targets if target.name in whole}
     rows: list[Row] = []
     for draw in draws:
         tag = owners.get(draw.target)
@@ -57,7 +58,7 @@ def _control_rows(record: Record, task: Task) -> list[Row]:
             rows.append({"language": tag, "neurons": "random", "harm": sign * change, "low": None, "high": None})
     summary = record.summary_of(task.name)
     for row in summary.rows if summary else ():
-        if row.on_target is not None:
+        if row.on_target is not None and row.target in whole:
             low, high = row.on_target.interval or (None, None)
             rows.append(
                 {"language": row.language, "neurons": "detected", "harm": row.on_target.value, "low": low, "high": high}

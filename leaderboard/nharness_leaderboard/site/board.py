@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from nharness.languages import display_name
+from nharness.record.cells import largest_targets
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 from nharness.record.types import Estimate
@@ -33,12 +34,13 @@ def language_data(entries: Sequence[Entry]) -> dict[str, Any]:
 
     Apart from the board's document, since it is read only when a language is chosen.
     """
+    whole = {entry.slug: largest_targets(entry.record.targets) for entry in entries}
     return {
         entry.slug: {
             summary.task: {
                 row.language: [*_three(row.selectivity), row.diagonal]
                 for row in summary.rows
-                if row.selectivity is not None
+                if row.selectivity is not None and row.target in whole[entry.slug]
             }
             for summary in entry.record.summary
         }
@@ -53,7 +55,7 @@ def board_row(entry: Entry, placed: Standings) -> dict[str, Any]:
     truth = record.ground_truth[0] if record.ground_truth else None
     return {
         "id": entry.slug, "detector": record.detector.name, "model": record.model.name,
-        "intervention": intervention_text(record.intervention),
+        "intervention": intervention_text(record),
         "kinds": "+".join(record.selection.kinds), "budget": record.selection.budget,
         "neurons": record.neurons.selected, "total": record.neurons.total, "badge": record.identity.badge,
         "created": record.identity.created, "tokens": tokens, "seconds": rounded(seconds),
@@ -124,7 +126,7 @@ def _sets(entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
         for summary in record.summary:
             found.setdefault(ranking_key(record, summary.task), {
                 "model": record.model.name, "corpus": record.corpus.name, "languages": list(record.languages),
-                "intervention": intervention_text(record.intervention), "kinds": "+".join(record.selection.kinds),
+                "intervention": intervention_text(record), "kinds": "+".join(record.selection.kinds),
                 "budget": record.selection.budget, "total": record.neurons.total,
             })  # fmt: skip
     return found

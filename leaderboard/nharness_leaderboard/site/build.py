@@ -152,7 +152,7 @@ def _subjects(site: _Site, views: Sequence[RecordView]) -> None:
 
 def _label(entry: Entry) -> str:
     record = entry.record
-    asked = [intervention_text(record.intervention), *selection_text(record.selection)]
+    asked = [intervention_text(record), *selection_text(record.selection)]
     return f"{record.detector.name} on {record.model.name}, {', '.join(asked)} ({entry.slug})"
 
 

@@ -26,7 +26,7 @@ def comparison_data(view: RecordView, influence: Mapping[str, Influence]) -> dic
     truth = record.ground_truth[0] if record.ground_truth else None
     return {
         "id": view.slug, "detector": record.detector.name, "model": record.model.name,
-        "intervention": intervention_text(record.intervention), "kinds": "+".join(record.selection.kinds),
+        "intervention": intervention_text(record), "kinds": "+".join(record.selection.kinds),
         "budget": record.selection.budget, "neurons": record.neurons.selected, "accuracy": accuracy_lost(record),
         "auroc": rounded(truth.auroc) if truth else None, "tokens": view.cost["tokens"],
         "seconds": rounded(view.cost["seconds"]),

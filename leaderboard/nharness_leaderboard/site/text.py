@@ -8,7 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nharness.record.sources import Intervention, Selection
+from nharness.record.model import Record
+from nharness.record.sources import Selection
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
@@ -82,13 +83,15 @@ def rounded(value: float | None, digits: int = 5) -> float | None:
     return None if value is None else float(f"{value:.{digits}g}")
 
 
-def intervention_text(intervention: Intervention) -> str:
-    """Return an intervention as one reads it: name, strength, and options that are not its site or its strength."""
+def intervention_text(record: Record) -> str:
+    """Return what was done as one reads it: name, strength, options but for site and strength, shares of neurons."""
+    intervention = record.intervention
     strength = intervention.strength
     others = [(name, value) for name, value in intervention.options.items() if name != "site" and value != strength]
     options = ", ".join(f"{name} {value}" for name, value in others)[:200]
     strong = "" if strength is None else f" {strength:g}"
-    return f"{intervention.name}{strong}" + (f" ({options})" if options else "")
+    shares = f" on shares {', '.join(record.shares[:20])}" if record.shares else ""
+    return f"{intervention.name}{strong}" + (f" ({options})" if options else "") + shares
 
 
 def selection_text(selection: Selection) -> list[str]:

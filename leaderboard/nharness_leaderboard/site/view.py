@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from nharness.languages import display_name
-from nharness.record.cells import CellResult, Task
+from nharness.record.cells import CellResult, Target, Task
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 from nharness.report.matrix import stands_out
@@ -100,13 +100,19 @@ def record_view(entry: Entry, placed: Mapping[tuple[str, str], Standing]) -> Rec
     tags = [*record.languages, *(tag for task in record.tasks for tag in task.languages)]
     return RecordView(
         slug=entry.slug, record=record, title=f"{record.detector.name} on {record.model.name}",
-        asked=", ".join([intervention_text(record.intervention), *selection_text(record.selection)]),
+        asked=", ".join([intervention_text(record), *selection_text(record.selection)]),
         detector_page=slug(record.detector.name), model_page=slug(record.model.name),
         tasks=tuple(_task(record, task, placed.get((entry.slug, task.name))) for task in record.tasks),
         charts=tuple(charts(record)), warnings=tuple(_warnings(record)),
-        names={tag: display_name(tag) for tag in tags},
+        names={target.name: _name(target) for target in record.targets} | {tag: display_name(tag) for tag in tags},
         cost={"tokens": sum(record.cost.forward_tokens.values()), "seconds": sum(record.cost.seconds.values())},
     )  # fmt: skip
+
+
+def _name(target: Target) -> str:
+    if target.language is None:
+        return f"{target.name} neurons"
+    return f"{display_name(target.language)} {target.share}".rstrip()
 
 
 def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
@@ -115,7 +121,7 @@ def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
     rows = tuple(
         HeatRow(
             target=target.name,
-            name=display_name(target.language) if target.language else f"{target.name} neurons",
+            name=_name(target),
             neurons=target.neurons,
             cells=tuple(_heat(cells[target.name, tag], task, target.language, largest) for tag in task.languages),
         )

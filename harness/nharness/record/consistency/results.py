@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nharness.record.cells import largest_targets
 from nharness.record.consistency.closeness import close
 from nharness.record.consistency.sources import repeated
 from nharness.record.model import Record
@@ -65,7 +66,8 @@ def _differences(where: str, part: TaskSummary | RowSummary | CurvePoint, record
 
 
 def _share(where: str, summary: TaskSummary, record: Record) -> Iterator[Problem]:
-    known = [row.diagonal for row in summary.rows if row.diagonal is not None]
+    whole = largest_targets(record.targets)
+    known = [row.diagonal for row in summary.rows if row.diagonal is not None and row.target in whole]
     if summary.diagonal_share is not None and known:
         share = sum(known) / len(known)
         if not close(summary.diagonal_share, share, record):
