@@ -32,14 +32,11 @@ def inside(folder: Path, name: str) -> Path:
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, hexadecimal; raises `FileFormatError` when it cannot be read."""
-    digest = hashlib.sha256()
     try:
         with path.open("rb") as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
+            return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
         raise FileFormatError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return digest.hexdigest()
 
 
 def describe(

@@ -16,13 +16,14 @@ from pathlib import Path
 from nharness.detector import Evidence, Need
 from nharness.errors import FileFormatError
 from nharness.record.sources import CorpusSplit
+from nharness.record.store import sha256_of
 from nharness.recording import Fold, Text, encoded_documents, shards_of
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Parts
 from nharness.run.events import Listener, StageAdvanced, StageFinished, StageStarted
 from nharness.run.executor import Executor, LocalExecutor, Shard
 from nharness.run.recipe import Recipe, encoding_policy, recipe_for, recorder_of, recording_key, settled
-from nharness.run.store import Store, content_key, file_digest
+from nharness.run.store import Store, content_key
 from nharness.run.worker import Worker
 from nharness.statistics import Statistics, merge
 from nharness.statistics import load as load_statistics
@@ -138,7 +139,7 @@ class _Pass:
             return None
         files = {site: self._file(key, site) for site in entry["sites"]}
         try:  # another run, or nharness cache prune, may take a file away at any moment
-            if any(file_digest(path) != entry["sites"][site] for site, path in files.items()):
+            if any(sha256_of(path) != entry["sites"][site] for site, path in files.items()):
                 return None
             sites = {site: load_statistics(path) for site, path in files.items()}
         except FileFormatError:
@@ -193,7 +194,7 @@ class _Pass:
         key, sites, digests = self._key_of(tag), found.result(), {}
         for site, table in sites.items():
             table.save(self._file(key, site))
-            digests[site] = file_digest(self._file(key, site))
+            digests[site] = sha256_of(self._file(key, site))
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
         entry = {"sites": digests, "ids": list(found.ids), "bytes": found.bytes, "seconds": seconds}

@@ -22,6 +22,7 @@ from nharness.record.items import Item, write_items
 from nharness.record.model import Record
 from nharness.record.results import AnalysisSettings, Cost, CurvePoint
 from nharness.record.sources import Corpus, FileEntry, Identity, Selection
+from nharness.record.store import describe
 from nharness.record.validate import validate_bytes
 from nharness.run import described
 from nharness.run.cells import GENERAL, Cell, CellOutcome, Edition, whose
@@ -34,7 +35,6 @@ from nharness.run.judged import Judged
 from nharness.run.plan import target_names
 from nharness.run.prepared import Prepared
 from nharness.run.request import RunRequest
-from nharness.run.store import file_digest
 from nharness.run.versions import installed
 
 KINDS_OF_A_LANGUAGE = ("specific", "related", "general")
@@ -232,10 +232,7 @@ class RecordWriter:
         items = write_items(folder, self._items(combination))
         neurons = folder / "neurons.safetensors"
         detection.save(neurons)
-        return [
-            FileEntry(role="items", name=items.name, sha256=file_digest(items), bytes=items.stat().st_size),
-            FileEntry(role="neurons", name=neurons.name, sha256=file_digest(neurons), bytes=neurons.stat().st_size),
-        ]
+        return [describe(folder, items, "items"), describe(folder, neurons, "neurons")]
 
     def _items(self, combination: Combination) -> list[Item]:
         """Return every item of the record, cell by cell in the plan's order, so that equal runs write equal files."""

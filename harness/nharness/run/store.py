@@ -19,6 +19,7 @@ from typing import Any
 
 from nharness.atomic import write_bytes, write_unflushed
 from nharness.errors import FileFormatError
+from nharness.record.store import sha256_of
 from nharness.spec import digest
 
 KINDS = ("ablated", "answers", "blocks", "cells", "recorded", "statistics")
@@ -118,15 +119,6 @@ def content_key(**parts: Any) -> str:
     return digest(parts)
 
 
-def file_digest(path: Path) -> str:
-    """Return a file's SHA-256; raises `FileFormatError` when it cannot be read."""
-    try:
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
-    except OSError as error:
-        raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
-
-
 @cache
 def folder_digest(folder: Path) -> str:
     """Return the SHA-256 over the files of a folder, names and content; read once per process.
@@ -136,6 +128,6 @@ def folder_digest(folder: Path) -> str:
     sha = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
         status = path.stat()
-        content = file_digest(path) if status.st_size <= LARGE else f"{status.st_size}/{status.st_mtime_ns}"
+        content = sha256_of(path) if status.st_size <= LARGE else f"{status.st_size}/{status.st_mtime_ns}"
         sha.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
     return sha.hexdigest()
