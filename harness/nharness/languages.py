@@ -56,6 +56,12 @@ def choose_languages(wanted: Sequence[str], available: Sequence[str], *, where: 
     return chosen
 
 
+def primary(tag: str) -> str:
+    """Return a canonical tag without its region and script: `pt-BR` is `pt`; `no` is the Bokmål that is meant."""
+    language = langcodes.Language.get(tag).language or tag
+    return "nb" if language == "no" else language
+
+
 def display_name(tag: str) -> str:
     """Return the language's English name, for people (`zh` -> `Chinese`)."""
     return langcodes.Language.get(tag).display_name()

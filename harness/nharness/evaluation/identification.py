@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nharness.errors import UsageError
-from nharness.languages import parse_language
+from nharness.languages import parse_language, primary
 
 UNDETERMINED = "und"
+_RENAMED = {"eml": "egl"}  # labels of lid.176 that ISO 639 has given up
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class FastTextIdentifier:
         if not _has_letters(line):
             return Verdict(UNDETERMINED, 0.0)
         (best,) = self._detector.detect(line, model="lite", k=1)
-        return Verdict(parse_language(str(best["lang"])), min(1.0, float(best["score"])))
+        label = str(best["lang"])
+        return Verdict(parse_language(_RENAMED.get(label, label)), min(1.0, float(best["score"])))
 
 
 class LinguaIdentifier:
@@ -60,7 +62,7 @@ class LinguaIdentifier:
     def __init__(self, languages: Sequence[str]) -> None:
         library = _library("lingua")
         known = {parse_language(str(each.iso_code_639_1.name)): each for each in library.Language.all()}
-        chosen = [known[tag] for tag in languages if tag in known]
+        chosen = list(dict.fromkeys(known[primary(tag)] for tag in languages if primary(tag) in known))
         if len(chosen) < 2:
             raise UsageError(f"lingua tells languages apart and needs at least 2 that it knows; got {list(languages)}")
         self._detector: Any = library.LanguageDetectorBuilder.from_languages(*chosen).build()

@@ -2,7 +2,8 @@
 
 Values of an output's items, by the metric of the task that asks (`nharness.task.JUDGEMENTS`):
 
-in_language       1 if the whole text is in the language, else 0; a text without letters is in none
+in_language       1 if the whole text is in the language, else 0; a text without letters is in none. Identifiers do not
+                  know regions and scripts: what they take for `pt` is in `pt-BR` where that is asked after
   language_<tag>  1: the language it was taken for (`language_und` for a text without letters); confidence: how surely
   second_<tag>    1: the second opinion, where there is one
 lines_in_language share of its lines (of `SHORTEST_LINE` letters or more) that are; without such lines, the whole text
@@ -29,6 +30,7 @@ from nharness.evaluation.generation import Prompt, Written
 from nharness.evaluation.identification import UNDETERMINED, Identifier, Verdict
 from nharness.evaluation.items import Item
 from nharness.evaluation.perplexity import PerplexityEngine
+from nharness.languages import primary
 
 SHORTEST_LINE = 8
 GRAM = 4
@@ -107,16 +109,15 @@ class Outputs:
 
     def _whole(self, place: int, language: str) -> dict[str, float]:
         first = self.verdicts[place]
-        values = {"in_language": float(first.language == language), "confidence": first.confidence}
-        values[f"language_{first.language}"] = 1.0
+        taken = _as_asked(first.language, language)
+        values = {"in_language": float(taken == language), "confidence": first.confidence, f"language_{taken}": 1.0}
         if self._second_verdicts:
-            values[f"second_{self._second_verdicts[place].language}"] = 1.0
+            values[f"second_{_as_asked(self._second_verdicts[place].language, language)}"] = 1.0
         return values
 
     def _lines(self, place: int, language: str) -> dict[str, float]:
-        inside = [tag == language for tag in self._languages_of_lines[place]] or [
-            self.verdicts[place].language == language
-        ]
+        taken = self._languages_of_lines[place] or (self.verdicts[place].language,)
+        inside = [_as_asked(tag, language) == language for tag in taken]
         return {
             "lines_in_language": sum(inside) / len(inside), "confused": float(any(inside) and not all(inside)),
         }  # fmt: skip
@@ -142,6 +143,11 @@ def repetition(tokens: NDArray[np.int64]) -> float:
         return 0.0
     grams = np.lib.stride_tricks.sliding_window_view(tokens, GRAM)
     return float(1 - len(np.unique(grams, axis=0)) / len(grams))
+
+
+def _as_asked(taken: str, language: str) -> str:
+    """Return the tag that a text was taken for: the one asked after, where it is the same but for region and script."""
+    return language if primary(taken) == primary(language) else taken
 
 
 def _opening(document: EncodedDocument, tokens: int) -> int:

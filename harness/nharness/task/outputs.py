@@ -10,9 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nharness.errors import UsageError
+from nharness.languages import primary
 from nharness.task.families import TaskFamily
 from nharness.task.spec import TaskSpec
 
+_CODES = """
+    af am an ar arz as ast av az azb ba bar be bg bho bik bn bo bpy br bs bua ca cbk ce ceb chm ckb co cs cv cy
+    da de dsb dty dv egl el en eo es et eu fa fi fil fr frr fy ga gd gl gn gom gu gv he hi hif hr hsb ht hu hy
+    ia id ie ilo io is it ja jbo jv ka kk km kn ko krc ku kv kw ky la lah lb lez li lmo lo lrc lt lv mai mg min
+    mk ml mn mr mrj ms mt mwl my myv mzn nah nap nb nds ne new nl nn oc or os pa pam pfl pl pms ps pt qu rm ro
+    ru rue sa sah sc scn sco sd si sk sl so sq sr su sv sw ta te tg th tk tr tt tyv ug uk ur uz vec vep vi vls
+    vo wa war wuu xal xmf yi yo yue zh zza
+"""
+IDENTIFIED = frozenset(_CODES.split())
+"""Languages that lid.176 knows, without region and script, which it does not tell apart."""
+
+VERSION = "2"  # regions and scripts are not told apart
 Questions = tuple[tuple[str, str], ...]
 
 
@@ -56,14 +69,17 @@ class OutputLanguageFamily(TaskFamily):
         return tuple(self.questions)
 
     def tasks_for(self, language: str) -> tuple[TaskSpec, ...]:
-        """Return one task a judgement; their limit is the number of outputs."""
-        if self.questions and language not in self.questions:
+        """Return one task a judgement; their limit is the number of outputs.
+
+        None for a language without questions, where there are any, and for one that no output could be taken for.
+        """
+        if primary(language) not in IDENTIFIED or (self.questions and language not in self.questions):
             return ()
         return tuple(
             TaskSpec(
                 name=self.name + how.suffix, family=self.name, language=language, kind="generation", metric=how.metric,
                 unit=how.unit, higher_is_better=how.higher_is_better, limit=self.outputs,
-                prompts=self.questions.get(language, ()),
+                prompts=self.questions.get(language, ()), version=VERSION,
             )
             for how in JUDGEMENTS
         )  # fmt: skip

