@@ -152,27 +152,34 @@ def _row(effects: Effects, target: Target, language: str) -> Row:
 
 
 def _estimates(effects: Effects, wanted: Sequence[Mapping[str, Weights]]) -> Iterator[dict[str, Estimate]]:
-    """Yield the estimates of every entry, all from one resampling; a combination of empty cells is 0 -+ 0."""
+    """Yield the estimates of every entry, all from one resampling; a combination of empty cells is 0 -+ 0.
+
+    Where harms cancel, what is left of them beyond the record's digits is 0.
+    """
     digits = effects.settings.precision
     columns = [effects.contrast(weights) for parts in wanted for weights in parts.values()]
     found = effects.resamples.intervals(np.stack(columns, axis=1)) if effects.resamples and columns else None
     at = 0
     for parts in wanted:
         estimates: dict[str, Estimate] = {}
-        for name in parts:
+        for name, weights in parts.items():
             if found is None:
                 estimates[name] = Estimate(value=0.0, interval=(0.0, 0.0))
             else:
-                ends = interval(found.low[at], found.high[at], digits)
-                estimates[name] = Estimate(value=known(float(found.estimate[at]), digits), interval=ends)
+                size = sum(abs(weight * (effects.harm(place) or 0.0)) for place, weight in weights.items())
+                value, low, high = (
+                    0.0 if abs(number) < size * 10.0**-digits else float(number)
+                    for number in (found.estimate[at], found.low[at], found.high[at])
+                )
+                estimates[name] = Estimate(value=known(value, digits), interval=interval(low, high, digits))
             at += 1
         yield estimates
 
 
 def _row_summary(effects: Effects, row: Row, estimates: Mapping[str, Estimate]) -> RowSummary:
     digits, task = effects.settings.precision, effects.task
-    others = {place[1]: effects.harm(place) or 0.0 for place in row.others}
-    own = effects.harm(row.own) if row.own is not None else None
+    others = {place[1]: known(effects.harm(place) or 0.0, digits) for place in row.others}
+    own = rounded(effects.harm(row.own), digits) if row.own is not None else None
     harms = ({row.language: own} if own is not None else {}) | others
     worst = max(harms, key=lambda tag: harms[tag], default=None)
     alone = worst is not None and sum(harm == harms[worst] for harm in harms.values()) == 1

@@ -13,7 +13,7 @@ from nharness.analysis.analyse import Known, analyse, reanalyse
 from nharness.analysis.measurements import Failure, Measurement, from_items
 from nharness.analysis.selectivity import langspec_f1
 from nharness.errors import UsageError
-from nharness.record.cells import Controls
+from nharness.record.cells import Controls, Task
 from nharness.record.items import Item, parse_item
 from nharness.record.validate import validate_bytes
 
@@ -47,6 +47,26 @@ def test_cells_baselines_and_order():
     intact = next(b for b in found.baseline if (b.task, b.language) == ("ppl", "zh"))
     assert intact.perplexity == pytest.approx(math.exp(base["nll"].sum() / base["tokens"].sum()), rel=1e-11)
     assert (intact.tokens, intact.bytes) == (int(base["tokens"].sum()), int(size))
+
+
+def test_harms_that_cancel_leave_nothing_behind():
+    lines = Task(
+        name="lines", family="output", metric="share", unit="share of lines", direction="higher", languages=("en", "fr")
+    )
+    shares = {
+        (None, "en"): (1, 2 / 3, 1), (None, "fr"): (1, 2 / 3, 1),
+        ("en", "en"): (1, 1 / 3, 1), ("en", "fr"): (1, 1, 1),
+        ("zh", "en"): (1, 1 / 3, 1), ("zh", "fr"): (1, 1, 1),
+        ("fr", "en"): (1, 1 / 3, 1), ("fr", "fr"): (1, 1, 1),
+    }  # fmt: skip
+    measured = [
+        Measurement("lines", target, None, tag, ("a", "b", "c"), ("a", "b", "c"), {"share": np.array(values, dtype=float)})
+        for (target, tag), values in shares.items()
+    ]
+    (summary,) = run(measured, rows=targets(general=False), tasks=(lines,)).summary
+    assert [row.selectivity and round(9 * row.selectivity.value, 6) for row in summary.rows] == [2, None, -2]
+    for found in (summary.on_target, summary.off_target, summary.selectivity, summary.rows[1].off_target):
+        assert (found.value, found.interval) == (0, (0, 0))
 
 
 def test_significance_flags_and_mcnemar():
