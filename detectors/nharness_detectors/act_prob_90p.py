@@ -30,8 +30,10 @@ HISTOGRAM_BLOCK = 64
 class ActProb90pOptions(DetectorOptions):
     """Percentile above which a neuron counts as active, and the share of all neurons given to each language."""
 
-    percentile: float = Field(90.0, gt=0, lt=100)
-    top_rate: float = Field(0.00125, gt=0, le=1)
+    percentile: float = Field(
+        90.0, gt=0, lt=100, description="percentile of all languages' tokens above which a neuron is active"
+    )
+    top_rate: float = Field(0.00125, gt=0, le=1, description="share of all neurons given to each language")
 
 
 class ActProb90p(Detector):

@@ -26,7 +26,7 @@ from nharness_detectors.selection import contrast, highest_of_each
 class AttributionOptions(DetectorOptions):
     """Share of all neurons given to each language."""
 
-    top_rate: float = Field(0.01, gt=0, le=1)
+    top_rate: float = Field(0.01, gt=0, le=1, description="share of all neurons given to each language")
 
 
 class Attribution(Detector):

@@ -37,8 +37,10 @@ from nharness_detectors.selection import highest, lowest
 class AveragePrecisionOptions(DetectorOptions):
     """How many neurons of each end are taken, and which ends."""
 
-    count: int = Field(1000, ge=1)
-    half: Literal["both", "top", "bottom"] = "both"
+    count: int = Field(1000, ge=1, description="neurons of each half")
+    half: Literal["both", "top", "bottom"] = Field(
+        "both", description="the neurons high for the language, those low for it, or both"
+    )
 
 
 class AveragePrecision(Detector):

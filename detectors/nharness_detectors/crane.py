@@ -35,9 +35,11 @@ STATISTIC = {"gradient_x_activation": "attribution", "lrp": "relevance"}
 class CraneOptions(DetectorOptions):
     """What relevance is, its bar in standard deviations above the mean neuron, whether the language must come first."""
 
-    relevance: Literal["gradient_x_activation", "lrp"] = "gradient_x_activation"
-    threshold: float = Field(1.0, ge=0, le=100)
-    contrast: bool = True
+    relevance: Literal["gradient_x_activation", "lrp"] = Field(
+        "gradient_x_activation", description="what relevance is: gradient times activation, or layer-wise propagation"
+    )
+    threshold: float = Field(1.0, ge=0, le=100, description="standard deviations above the mean neuron")
+    contrast: bool = Field(True, description="the language must come first among languages")
 
 
 class Crane(Detector):

@@ -20,7 +20,7 @@ from nharness_detectors.selection import contrast, highest_of_each
 class DiffMeanOptions(DetectorOptions):
     """Share of all neurons given to each language."""
 
-    top_rate: float = Field(0.01, gt=0, le=1)
+    top_rate: float = Field(0.01, gt=0, le=1, description="share of all neurons given to each language")
 
 
 class DiffMean(Detector):

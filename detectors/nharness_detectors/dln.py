@@ -35,7 +35,7 @@ SPLIT_VALUES = 1_600_000  # similarities of a block, G * G * B
 class DlnOptions(DetectorOptions):
     """Share of all pair overlaps that counts as low."""
 
-    top_rate: float = Field(0.01, gt=0, le=1)
+    top_rate: float = Field(0.01, gt=0, le=1, description="share of all pair overlaps that counts as low")
 
 
 class Dln(Detector):

@@ -27,9 +27,9 @@ from nharness_detectors.selection import contrast, highest_of_each
 class ExhaustiveOptions(DetectorOptions):
     """Share given to each language; whether the others' losses are subtracted; tokens per language to ablate on."""
 
-    top_rate: float = Field(0.01, gt=0, le=1)
-    contrast: bool = True
-    tokens: int = Field(96, ge=1, le=1_000_000)
+    top_rate: float = Field(0.01, gt=0, le=1, description="share of all neurons given to each language")
+    contrast: bool = Field(True, description="less the mean loss of the other languages")
+    tokens: int = Field(96, ge=1, le=1_000_000, description="tokens per language that losses are measured on")
 
 
 class Exhaustive(Detector):

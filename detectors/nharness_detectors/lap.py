@@ -20,8 +20,10 @@ from nharness_detectors.selection import highest_of_each
 class LapOptions(DetectorOptions):
     """Share of all neurons given to each language, or instead the probability that a neuron must exceed."""
 
-    top_rate: float = Field(0.01, gt=0, le=1)
-    threshold: float | None = Field(None, ge=0, lt=1)
+    top_rate: float = Field(0.01, gt=0, le=1, description="share of all neurons given to each language")
+    threshold: float | None = Field(
+        None, ge=0, lt=1, description="activation probability to exceed, instead of top_rate"
+    )
 
 
 class Lap(Detector):

@@ -28,9 +28,13 @@ from nharness_detectors.selection import activation_bar, entropy, lowest, share_
 class LapeOptions(DetectorOptions):
     """Shares of all neurons (top_rate) and of all activation probabilities (the two bars)."""
 
-    top_rate: float = Field(0.01, gt=0, le=1)
-    filter_rate: float = Field(0.95, ge=0, le=1)
-    activation_bar: float = Field(0.95, ge=0, le=1)
+    top_rate: float = Field(0.01, gt=0, le=1, description="share of all neurons that is selected")
+    filter_rate: float = Field(
+        0.95, ge=0, le=1, description="share of all probabilities below the one that a neuron must exceed once"
+    )
+    activation_bar: float = Field(
+        0.95, ge=0, le=1, description="share of all probabilities below the one that makes a neuron a language's"
+    )
 
 
 class Lape(Detector):

@@ -34,8 +34,10 @@ OFFSET = 1e-5
 class LinguaFrancaOptions(DetectorOptions):
     """z above which a neuron is a language's key neuron (None: the default above), or the share of all neurons."""
 
-    threshold: float | None = Field(None, gt=0)
-    top_rate: float | None = Field(None, gt=0, le=1)
+    threshold: float | None = Field(None, gt=0, description="z over languages to exceed; none: min(2, 0.9 sqrt(K - 1))")
+    top_rate: float | None = Field(
+        None, gt=0, le=1, description="share of all neurons given to each language, instead of threshold"
+    )
 
 
 class LinguaFranca(Detector):

@@ -38,9 +38,11 @@ CHUNK = 64
 class PlndOptions(DetectorOptions):
     """What importance is, the share of each layer kept in a document, the share of documents that must agree."""
 
-    importance: Literal["output_change", "up_magnitude"] = "output_change"
-    top_rate: float = Field(0.15, gt=0, le=1)
-    consensus: float = Field(1.0, gt=0, le=1)
+    importance: Literal["output_change", "up_magnitude"] = Field(
+        "output_change", description="change of the layer's output, or magnitude of the up projection"
+    )
+    top_rate: float = Field(0.15, gt=0, le=1, description="share of a layer kept in a document")
+    consensus: float = Field(1.0, gt=0, le=1, description="share of a language's documents that must keep it")
 
 
 class Plnd(Detector):

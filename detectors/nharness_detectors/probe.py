@@ -31,9 +31,9 @@ TOLERANCE = 1e-5  # of the solver; much looser and the weights depend on the ord
 class ProbeOptions(DetectorOptions):
     """Inverse strength of the penalty, most iterations, seed of the solver."""
 
-    C: float = Field(1.0, gt=0, le=1e6)
-    iterations: int = Field(1000, ge=1, le=1_000_000)
-    seed: int = Field(0, ge=0, lt=2**32)
+    C: float = Field(1.0, gt=0, le=1e6, description="inverse strength of the penalty")
+    iterations: int = Field(1000, ge=1, le=1_000_000, description="most iterations of the solver")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the solver")
 
 
 class Probe(Detector):

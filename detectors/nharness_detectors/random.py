@@ -36,10 +36,10 @@ from nharness_detectors.selection import share_count
 class RandomOptions(DetectorOptions):
     """What is matched, the seed of the draw, bins of `frequency`, and the share drawn when there is no reference."""
 
-    match: Literal["layer", "frequency", "uniform"] = "layer"
-    seed: int = Field(0, ge=0)
-    bins: int = Field(10, ge=1, le=1000)
-    rate: float = Field(0.01, gt=0, le=1)
+    match: Literal["layer", "frequency", "uniform"] = Field("layer", description="what draws share with the reference")
+    seed: int = Field(0, ge=0, description="seed of the draw")
+    bins: int = Field(10, ge=1, le=1000, description="bins of activation probability, for match=frequency")
+    rate: float = Field(0.01, gt=0, le=1, description="share of all neurons given to each language without a reference")
 
 
 class Random(Detector):

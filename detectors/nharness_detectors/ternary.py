@@ -44,9 +44,14 @@ FLOOR = 1e-12
 class TernaryOptions(DetectorOptions):
     """Share of all neurons selected, share of all p below the bar, and the weight of the largest probability."""
 
-    top_rate: float = Field(0.01, gt=0, le=1)
-    activation_bar: float = Field(0.95, ge=0, le=1)
-    lambda_: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field("auto", alias="lambda")
+    top_rate: float = Field(0.01, gt=0, le=1, description="share of all neurons that is selected")
+    activation_bar: float = Field(
+        0.95, ge=0, le=1, description="share of all probabilities below the one that makes a neuron a language's"
+    )
+    lambda_: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
+        "auto", alias="lambda",
+        description="weight of the largest probability; auto: the most that selects no general neuron",
+    )  # fmt: skip
 
 
 class Ternary(Detector):

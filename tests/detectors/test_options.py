@@ -61,3 +61,7 @@ def test_what_lies_beyond_a_bound_is_refused_and_defaults_are_not(kind, name, op
     default = described.get("default")
     made = PLUGINS.resolve(kind, name)(**{option: default})
     assert made.options.model_dump(by_alias=True)[option] == default
+
+
+def test_every_option_says_what_it_means():
+    assert not [(name, option) for _, name, option, described in EVERY if len(described.get("description", "")) < 10]

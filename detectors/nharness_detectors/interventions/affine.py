@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nharness.detector import Need
 from nharness.errors import UsageError
@@ -22,13 +23,13 @@ Site = Literal["gate", "hidden"]
 class GateOptions(InterventionOptions):
     """Where the value is set: at the gate (whose output is multiplied by the up projection) or at the hidden site."""
 
-    site: Site = "gate"
+    site: Site = Field("gate", description="where the value is set")
 
 
 class HiddenOptions(InterventionOptions):
     """Where the value is set: at the hidden site, or at the gate (whose output is multiplied by the up projection)."""
 
-    site: Site = "hidden"
+    site: Site = Field("hidden", description="where the value is set")
 
 
 def affine(

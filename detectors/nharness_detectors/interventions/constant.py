@@ -16,7 +16,7 @@ from nharness_detectors.interventions.affine import GateOptions, affine
 class ConstantOptions(GateOptions):
     """The value, in units of the activation, and the site."""
 
-    value: float = Field(-0.5, ge=-1000, le=1000)
+    value: float = Field(-0.5, ge=-1000, le=1000, description="what activations are set to")
 
 
 class Constant(Intervention):

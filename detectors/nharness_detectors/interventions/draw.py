@@ -23,7 +23,7 @@ from nharness_detectors.interventions.affine import HiddenOptions
 class DrawOptions(HiddenOptions):
     """Seed of the draw, and the site."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="seed of the draw")
 
 
 class Resample(Intervention):

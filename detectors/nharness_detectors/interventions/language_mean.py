@@ -31,7 +31,7 @@ from nharness_detectors.interventions.affine import (
 class LanguageMeanOptions(GateOptions):
     """Multiple of the mean, and the site."""
 
-    alpha: float = Field(1.0, ge=-100, le=100)
+    alpha: float = Field(1.0, ge=-100, le=100, description="factor of the mean")
 
 
 class Add(Intervention):

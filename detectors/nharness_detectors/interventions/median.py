@@ -19,7 +19,7 @@ from nharness_detectors.interventions.affine import HiddenOptions, affine
 class MedianOptions(HiddenOptions):
     """Multiple of the median, and the site."""
 
-    alpha: float = Field(1.0, ge=-100, le=100)
+    alpha: float = Field(1.0, ge=-100, le=100, description="factor of the median")
 
 
 class Median(Intervention):

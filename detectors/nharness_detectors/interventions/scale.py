@@ -20,7 +20,7 @@ from nharness_detectors.interventions.affine import GateOptions, affine, histogr
 class ScaleOptions(GateOptions):
     """Factor of the activation, and the site (which makes no difference in a gated layer)."""
 
-    factor: float = Field(0.5, ge=-1000, le=1000)
+    factor: float = Field(0.5, ge=-1000, le=1000, description="what the activation is multiplied by")
 
 
 class Scale(Intervention):
@@ -39,8 +39,10 @@ class Scale(Intervention):
 class AmplifyOptions(GateOptions):
     """Which quantile of the activation, its multiple, and the site."""
 
-    quantile: float = Field(0.99, gt=0, le=1)
-    alpha: float = Field(1.0, ge=-100, le=100)
+    quantile: float = Field(
+        0.99, gt=0, le=1, description="which of the activation over the language's tokens; 1: the largest seen"
+    )
+    alpha: float = Field(1.0, ge=-100, le=100, description="multiple of the quantile")
 
 
 class Amplify(Intervention):

@@ -21,8 +21,8 @@ from nharness_detectors.interventions.affine import GateOptions, affine, languag
 class SteerOptions(GateOptions):
     """Multiple of the mean, whether it replaces the activation or is added to it, and the site."""
 
-    alpha: float = Field(1.0, ge=-100, le=100)
-    mode: Literal["replace", "add"] = "replace"
+    alpha: float = Field(1.0, ge=-100, le=100, description="multiple of the target language's mean")
+    mode: Literal["replace", "add"] = Field("replace", description="replace the activation by it, or add it")
 
 
 class Steer(Intervention):

@@ -51,6 +51,9 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(rows, indent=1, ensure_ascii=False, default=str))
         return 0
+    if not rows and arguments.name is not None:
+        print(f"{arguments.name} has no options")
+        return 0
     print_table(rows)
     if arguments.name is None and arguments.what in ALSO:
         print(ALSO[arguments.what], file=sys.stderr)

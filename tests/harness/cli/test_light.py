@@ -117,8 +117,13 @@ def test_plugins_have_all_their_fields(capsys):
 
 def test_the_options_of_a_detector(capsys):
     rows = {row["option"]: row for row in listed(capsys, "detectors", "lape")}
-    assert rows["top_rate"] == {"option": "top_rate", "default": 0.01, "accepts": "a number above 0 and at most 1", "meaning": ""}
+    assert rows["top_rate"] == {
+        "option": "top_rate", "default": 0.01, "accepts": "a number above 0 and at most 1",
+        "meaning": "share of all neurons that is selected",
+    }  # fmt: skip
     assert {row["option"] for row in listed(capsys, "interventions", "steer")} >= {"alpha", "mode", "site"}
+    assert main(["list", "interventions", "zero"]) == 0
+    assert capsys.readouterr().out == "zero has no options\n"
     assert main(["list", "detectors", "lapse"]) == 4
     assert "did you mean 'lape'?" in capsys.readouterr().err
     assert main(["list", "corpora", "sample"]) == 4
