@@ -91,6 +91,7 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
     if len(languages) < 2:
         raise UsageError(f"a run compares languages and needs at least 2; got {', '.join(languages) or 'none'}")
     tasks, warnings = expand_tasks(spec.tasks, languages, task_families(plugins))
+    _check_scope(spec, tasks)
     tasks = _with_metrics(tasks, spec)
     warnings += _check_controls(spec, tasks, plugins)
     options = spec.task_options
@@ -207,6 +208,15 @@ def _check_source(spec: RunSpec, interventions: Mapping[str, Intervention]) -> N
     for name, intervention in interventions.items():
         if intervention.needs_source and spec.source_language is None:
             raise UsageError(f"intervention {name} needs --source-language, whose neurons it switches off")
+
+
+def _check_scope(spec: RunSpec, tasks: Sequence[TaskSpec]) -> None:
+    reading = next((task.name for task in tasks if task.kind == "perplexity"), None)
+    if spec.scope == "generation" and reading is not None:
+        raise UsageError(
+            f"--scope generation edits nothing while the model reads, which is all that task {reading} is; "
+            "expected tasks in which it writes, such as output_language"
+        )
 
 
 def read_detection(path: Path) -> Detection:

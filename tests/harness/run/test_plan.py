@@ -4,8 +4,10 @@ import time
 
 import pytest
 
-from nharness.errors import NothingCollectedError, OptionError
+from nharness.errors import NothingCollectedError, OptionError, UsageError
+from nharness.plugins import Plugins
 from nharness.run.plan import make_plan, select
+from nharness.run.resolve import resolve
 from nharness.run.shards import Part, part_of, read_part
 from nharness.spec import ControlSpec, Named, RunSpec
 from nharness.task import TaskSpec
@@ -80,3 +82,10 @@ def test_a_hundred_thousand_cells_are_planned_at_once():
     plan = make_plan(spec, languages, tasks)
     assert len(plan.cells) > 100_000
     assert time.process_time() - started < 2
+
+
+def test_editing_only_what_is_written_wants_tasks_that_write():
+    with pytest.raises(UsageError, match="--scope generation edits nothing while the model reads"):
+        resolve(RunSpec(scope="generation", languages=("en", "de")), Plugins())
+    spec = RunSpec(scope="generation", languages=("en", "de"), tasks=("output_language",))
+    assert {task.kind for task in resolve(spec, Plugins()).tasks} == {"generation"}
