@@ -125,11 +125,11 @@ def _changed(folder: Path, base: str) -> list[Path]:
     if base.startswith("-"):
         raise UsageError(f"{base!r} is no git revision")
     root = folder.resolve()
+    top = Path(_git(git, root, "rev-parse", "--show-toplevel").strip())
     listed = [
         _git(git, root, "diff", "--name-only", "--no-renames", "--merge-base", "-z", base, "--", "."),
         _git(git, root, "ls-files", "--others", "--exclude-standard", "-z", "--", "."),
     ]
-    top = Path(_git(git, root, "rev-parse", "--show-toplevel").strip())
     names = [name for text in listed[:1] for name in text.split("\0") if name]
     return [top / name for name in names] + [root / name for name in listed[1].split("\0") if name]
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @hookimpl
 def nharness_summary(records: Sequence[Record]) -> str | None:
-    """Return one line on publishing, or None when the run wrote no record."""
-    if not records:
+    """Return one line on publishing, or None when the run wrote no record to offer.
+
+    The gate asks for random neurons; a record with failed cells is not offered either.
+    """
+    if not any(r.controls and r.controls.draws and all(c.status != "failed" for c in r.cells) for r in records):
         return None
     return "to publish: nharness leaderboard add RECORD_FOLDER --results leaderboard/results"

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import shutil
 
 import pytest
@@ -27,6 +28,8 @@ def test_report_prints_tables(run, capsys):
     shown = capsys.readouterr().out
     assert "synthetic-a / zero on synthetic/model :: ppl" in shown
     assert "record 2 of 2" in shown
+    assert "+ is harm (ppl: bits per byte" in shown
+    assert "orange" not in shown  # piped, without colours
     assert main(["report", str(root), "--format", "csv", "--table", "cells"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [float(row["change"]) for row in rows] == [cell.change for record in records for cell in record.cells]
@@ -44,7 +47,9 @@ def test_compare_takes_folders_and_files(run, capsys):
     root, _ = run
     one, two = root / "records" / "a", root / "records" / "b" / "record.json"
     assert main(["compare", str(one), str(two)]) == 0
-    assert "means over rows, first minus second" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "ppl, bits per byte: harm, means over rows, first minus second" in said
+    assert max(len(number) for number in re.findall(r"\d+\.\d+", said)) <= 10
     assert main(["compare", str(one), str(two), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["task"] == "ppl"
 
@@ -106,4 +111,6 @@ def test_what_is_absent_or_a_folder_of_something_else(tmp_path, capsys, command)
     (tmp_path / "record.json").mkdir()
     for path in (tmp_path / "absent", tmp_path):
         assert main([command, str(path), str(path)] if command == "compare" else [command, str(path)]) == 4
-        assert "Traceback" not in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+    assert "no such file" in said

@@ -219,6 +219,9 @@ def test_base_limits_what_is_new(runs, tmp_path):
     for base in ("no-such-branch", "--output=/tmp/x"):
         with pytest.raises(UsageError):
             check(results, base=base)
+    shutil.rmtree(root / ".git")
+    with pytest.raises(UsageError, match="not a git repository"):
+        check(results, base="HEAD")
 
 
 def test_command_line(runs, results, tmp_path, capsys):
@@ -235,7 +238,7 @@ def test_command_line(runs, results, tmp_path, capsys):
 def test_validate_command(runs, tmp_path, capsys):
     good = str(runs[0][0])
     assert main(["validate", "--deep", good]) == 0
-    assert main(["validate", good, str(tmp_path / "absent.json")]) == 2
+    assert main(["validate", good, str(tmp_path / "absent.json")]) == 4
     bad = tmp_path / "record.json"
     document = runs[0][1].document() | {"surprise\n::error::": 1}
     bad.write_text(json.dumps(document))

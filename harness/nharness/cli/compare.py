@@ -58,8 +58,10 @@ def _neurons(first: Path, second: Path) -> tuple[Any, Tables]:
         {"layer": layer, **{tag: one.layers[layer].jaccard for tag, one in found.languages.items()}}
         for layer in range(max((len(one.layers) for one in found.languages.values()), default=0))
     ]
-    only = [{"only in the first": found.only_first, "only in the second": found.only_second}]
-    return asdict(found), {"neurons per language": rows, "jaccard per layer": layers, "languages": only}
+    tables: dict[str, Sequence[Mapping[str, Any]]] = {"neurons per language": rows, "jaccard per layer": layers}
+    if found.only_first or found.only_second:
+        tables["languages"] = [{"only in the first": found.only_first, "only in the second": found.only_second}]
+    return asdict(found), tables
 
 
 def _records(first: Path, second: Path) -> tuple[Any, Tables]:
@@ -74,12 +76,14 @@ def _records(first: Path, second: Path) -> tuple[Any, Tables]:
     )  # fmt: skip
     tables: dict[str, Sequence[Mapping[str, Any]]] = {}
     for task in found:
-        tables[f"{task.task}: means over rows, first minus second"] = [
+        described = one.task(task.task)
+        title = f"{task.task}, {described.unit}" if described else task.task
+        tables[f"{title}: harm, means over rows, first minus second"] = [
             {"harm": name, "difference": estimate.value, "interval": estimate.interval}
             for name in HARMS
             if (estimate := getattr(task, name)) is not None
         ]
-        tables[f"{task.task}: cells, first minus second"] = [asdict(cell) for cell in task.cells]
+        tables[f"{title}: change in every cell, first minus second"] = [asdict(cell) for cell in task.cells]
     return [_plain(task) for task in found], tables
 
 

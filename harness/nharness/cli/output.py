@@ -33,7 +33,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> None:
 
 def _text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "-"
+        return ", ".join(map(_text, value)) or "-"
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value) if value not in (None, "") else "-"

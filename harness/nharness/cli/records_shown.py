@@ -13,12 +13,13 @@ from nharness.cli.output import print_table
 from nharness.record.items import read_items
 from nharness.record.model import Record
 from nharness.record.store import find, inside
-from nharness.report.matrix import matrix_table, matrix_title, summary_rows
+from nharness.report.matrix import matrix_table, matrix_title, summary_rows, summary_units
 from nharness.report.outputs import METRIC, output_rows
 from nharness.report.truth import LEGEND as TRUTH_LEGEND
 from nharness.report.truth import stability_rows, truth_table
 
-LEGEND = "* q < 0.05 against no change and against random neurons; orange is harm, blue is benefit"
+LEGEND = "* q < 0.05 against no change and against random neurons"
+COLOURS = "; orange is harm, blue is benefit"
 
 
 def show_judged(records: Sequence[Record]) -> None:
@@ -45,9 +46,11 @@ def show_record(record: Record, path: Path) -> None:
         console.print()
         console.print(Text(matrix_title(record, task.name), style="bold"))
         console.print(matrix_table(record, task.name))
-    console.print(Text(LEGEND, style="dim"))
+    coloured = console.color_system is not None and not console.no_color
+    console.print(Text(LEGEND + COLOURS * coloured, style="dim"))
     console.print()
     print_table(summary_rows(record))
+    console.print(Text(summary_units(record), style="dim"))
     items = find(record.files, "items")
     if items is not None and any(task.metric == METRIC for task in record.tasks):
         print()

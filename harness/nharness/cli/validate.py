@@ -1,6 +1,6 @@
 """Check records: text, schema, what must agree inside, the files beside them; --deep recomputes every number.
 
-Exit codes: 0 all valid, 1 a record has problems, 2 a file cannot be read at all.
+Exit codes: 0 all valid, 1 a record has problems, 4 there is no such file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from nharness.errors import UsageError
 from nharness.record.problems import Problem
 from nharness.record.validate import validate_file
 
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Report every problem of every file; 0, 1 or 2 as the module says."""
+    """Report every problem of every file; 0, 1 or 4 as the module says."""
     paths = [path / "record.json" if path.is_dir() else path for path in arguments.files]
     found: dict[str, Sequence[Problem]] = {}
     unreadable = False
@@ -41,7 +42,7 @@ def execute(arguments: argparse.Namespace) -> int:
             problems = deep_problems(record, path.parent)
         found[str(path)] = problems
     print(render(found, arguments.format))
-    return 2 if unreadable else int(any(found.values()))
+    return UsageError.exit_code if unreadable else int(any(found.values()))
 
 
 def render(found: Mapping[str, Sequence[Problem]], style: str) -> str:

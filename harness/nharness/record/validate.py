@@ -83,7 +83,9 @@ def validate_document(document: Any, *, schema: bool = True) -> tuple[Record | N
 
 
 def load_record(path: Path, *, files: bool = False) -> Record:
-    """Return a valid record; raises `FileFormatError` with the first problems otherwise."""
+    """Return a valid record; raises `FileFormatError` with the first problems otherwise, or where there is no file."""
+    if not path.is_file():
+        raise FileFormatError(f"{path}: no such file; expected a record")
     record, problems = validate_file(path, files=files)
     if record is None or problems:
         first = "; ".join(map(str, problems[:3]))

@@ -49,11 +49,19 @@ def matrix_title(record: Record, task: str) -> str:
     """Return what a task's matrix shows, for the line above it; nothing in it can command a terminal."""
     strength = "" if record.intervention.strength is None else f" x {record.intervention.strength:g}"
     budget = "" if record.selection.budget is None else f" at budget {record.selection.budget:g}"
-    title = (
+    return _printable(
         f"{record.detector.name}{budget} / {record.intervention.name}{strength} on {record.model.name} :: {task} -- "
         f"{measure_of(record, task).title}"
     )
-    return "".join(character if character.isprintable() else "?" for character in title)
+
+
+def summary_units(record: Record) -> str:
+    """Return what the numbers of `summary_rows` are, for the line below them."""
+    return _printable(f"+ is harm ({'; '.join(f'{task.name}: {task.unit}' for task in record.tasks)})")
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def matrix_table(record: Record, task: str) -> Table:

@@ -49,7 +49,7 @@ def test_every_command_explains_itself_in_a_narrow_terminal(name, capsys, monkey
     assert stopped.value.code == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"usage: nharness {name} ")
-    assert "Exit codes: 0 passed, 1 a cell failed" in printed
+    assert printed.count("Exit codes: 0 ") == 1
     assert [line for line in printed.splitlines() if len(line) > 60 and " " in line.strip()] == []
     assert re.search(r"(?m)^  -h, --help +show", printed)
 
