@@ -12,10 +12,11 @@ A rank among R = 20 draws is never below 1/21, and Benjamini-Hochberg over 64 ce
    tested against the others of its target in the same way (n - 2 degrees of freedom). Were draws normal, these p values
    would be uniform. Where they pile up near 0, the same holds for the detection's.
 3. Below b = 0.05 the draws' own p values are modelled as `P(p <= x) = F (x/b)^a`: F is the share of them below b, at
-   least b; a is 1 / mean(ln(b / p)) over those below b, Hill's (1975) estimate of a tail, at most 1, and 1 with fewer
-   than five of them. A cell's p below b becomes `F (p/b)^a`; above, the larger of p and the share of draws' p below it.
-   Every part can only raise p. Since the tail depends on n, a cell with n draws takes the smaller a of all
-   residuals and of those with at least n draws.
+   least b; 1/a is mean(ln(b / p)) over those below b, Hill's (1975) estimate h of a tail, plus its standard error,
+   h / sqrt(k); k counts different draws, since one that hits a strong neuron is extreme in all languages at once. a is
+   at most 1, and 1 with fewer than five of them. A cell's p below b becomes `F (p/b)^a`; above, the larger of p and
+   the share of draws' p below it. Every part can only raise p. Since the tail depends on n, a cell with n draws takes
+   the smaller a of all residuals and of those with at least n draws.
 
 The calibration pools cells of one task, taking the *shape* (not mean or spread) of what random neurons do as one for
 all of them. Two draws leave no residual to judge, and no p; with three to four the t is all but blind.
@@ -24,6 +25,7 @@ Simulated (tests/harness/analysis/test_control_test.py): see there for the share
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,13 +77,30 @@ def control_test(effect: Floats, controls: Floats) -> ControlTest:
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(usable, (effect - mean) / (sd * np.sqrt(1 + 1 / draws)), np.nan)
     raw = np.where(usable, 2 * stats.t.sf(np.abs(t), np.maximum(draws - 1, 1)), np.nan)
-    own, sizes = _residual_p(deviation, squares, known & usable[:, None, :])
-    p = np.where((draws >= 3) & (sd == 0) & (effect == mean), 1.0, _calibrated(raw, draws, own, sizes))
-    return ControlTest(draws, mean, sd, t, p, float((own < BODY).mean()) if own.size else float("nan"))
+    residuals = _residuals(deviation, squares, known & usable[:, None, :])
+    p = np.where((draws >= 3) & (sd == 0) & (effect == mean), 1.0, _calibrated(raw, draws, residuals))
+    return ControlTest(draws, mean, sd, t, p, float((residuals.p < BODY).mean()) if residuals.p.size else float("nan"))
 
 
-def _residual_p(deviation: Floats, squares: Floats, known: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.int64]]:
-    """Return each draw's p against the other draws of its cell, and the cell's number of draws, both flat.
+@dataclass(frozen=True)
+class _Residuals:
+    """Each draw of each cell, flat: its p against the cell's other draws, the cell's draws, which draw it is."""
+
+    p: Floats
+    sizes: NDArray[np.int64]
+    source: NDArray[np.int64]
+
+    def exponent(self, least: int) -> float:
+        """Return the tail's exponent a of cells with at least so many draws."""
+        tail = (self.p <= BODY) & (self.sizes >= least)
+        if tail.sum() < FEWEST_IN_TAIL:
+            return 1.0
+        hill = float(np.log(BODY / self.p[tail]).mean())
+        return min(1.0, 1.0 / (hill + hill / math.sqrt(len(np.unique(self.source[tail])))))
+
+
+def _residuals(deviation: Floats, squares: Floats, known: NDArray[np.bool_]) -> _Residuals:
+    """Return the residuals of `known` draws [T, R, G].
 
     Leaving out draw d of n: mean' = mean - d/(n-1), and the sum of squares falls by d^2 n/(n-1), d from the full mean.
     """
@@ -93,26 +112,20 @@ def _residual_p(deviation: Floats, squares: Floats, known: NDArray[np.bool_]) ->
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(gap) / np.sqrt(variance * n / (n - 1))
     p = np.asarray(2 * stats.t.sf(np.nan_to_num(t, nan=0.0), n - 2), dtype=np.float64)
-    return np.maximum(p, SMALLEST_RESIDUAL), n.astype(np.int64)
+    source = np.arange(known.shape[0] * known.shape[1]).reshape(*known.shape[:2], 1)
+    return _Residuals(np.maximum(p, SMALLEST_RESIDUAL), n.astype(np.int64), np.broadcast_to(source, known.shape)[known])
 
 
-def _calibrated(raw: Floats, draws: NDArray[np.int64], own: Floats, sizes: NDArray[np.int64]) -> Floats:
-    if not own.size:
+def _calibrated(raw: Floats, draws: NDArray[np.int64], residuals: _Residuals) -> Floats:
+    if not residuals.p.size:
         return raw
     p = np.full(raw.shape, np.nan)
-    ordered = np.sort(own)
-    share = max(float((own <= BODY).mean()), BODY)
+    ordered = np.sort(residuals.p)
+    share = max(float((residuals.p <= BODY).mean()), BODY)
     for n in np.unique(draws[~np.isnan(raw)]):
         cells = (draws == n) & ~np.isnan(raw)
-        exponent = min(_tail_exponent(own), _tail_exponent(own[sizes >= n]))
-        body = np.maximum(raw[cells], np.searchsorted(ordered, raw[cells], side="right") / own.size)
+        exponent = min(residuals.exponent(0), residuals.exponent(int(n)))
+        body = np.maximum(raw[cells], np.searchsorted(ordered, raw[cells], side="right") / ordered.size)
         tail = share * (np.maximum(raw[cells], _TINY) / BODY) ** exponent
         p[cells] = np.clip(np.where(raw[cells] < BODY, tail, body), 0.0, 1.0)
     return p
-
-
-def _tail_exponent(own: Floats) -> float:
-    tail = own[own <= BODY]
-    if tail.size < FEWEST_IN_TAIL:
-        return 1.0
-    return float(min(1.0, 1.0 / np.log(BODY / tail).mean()))

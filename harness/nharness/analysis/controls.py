@@ -3,13 +3,18 @@
 Legend: `T` targets, `G` languages, `R` draws.
 
 A full design evaluates every draw of every target in every language. Here a cell (target, language) is looked at after
-5, 8, 12 and 20 draws (`ControlRules.looks`), all cells of a task together, by `control_test`, and is closed
+5, 8, 13 and 20 draws (`ControlRules.between`), all cells of a task together, by `control_test`, and is closed
 
 - as *ordinary* when p > 0.2: the effect is like that of random neurons, and more draws would hardly change that;
 - as *clear* when p < alpha k / (10 cells), k the cells significant after correction at this look, at least 1: a tenth
   of what Benjamini-Hochberg asks for. This is the Haybittle-Peto design (Peto et al. 1976): looks that stop only at so
   extreme a value add next to nothing to the error, and the last look keeps the nominal level;
 - after the last look.
+
+A cell beyond many standard deviations may still be a random draw's where a few neurons matter more than all others, and
+how often those are hit only many draws can tell. Two languages of every target therefore stay open until the last look,
+chosen before anything is measured (its own among them where targets are named like the languages): they show
+`control_test` the tail of as many different draws as the exhaustive design has, in a few of its cells.
 
 The plan keeps no state: it is a function of what has been evaluated, replayed from the first look, so that a run killed
 between two draws goes on where it was and ends with the same draws. Simulated error rates of test and plan together:
@@ -34,12 +39,16 @@ Drawn = tuple[str, int, str]
 
 @dataclass(frozen=True)
 class ControlRules:
-    """When to look and when to stop. Raises `OptionError` for looks that do not rise or start below three draws."""
+    """When to look and when to stop; `calibrating` languages of every target get every draw.
 
-    looks: tuple[int, ...] = (5, 8, 12, 20)
+    Raises `OptionError` for looks that do not rise or start below three draws.
+    """
+
+    looks: tuple[int, ...] = (5, 8, 13, 20)
     alpha: float = 0.05
     ordinary: float = 0.2
     margin: float = 10.0
+    calibrating: int = 2
 
     def __post_init__(self) -> None:
         if not self.looks or list(self.looks) != sorted(set(self.looks)) or self.looks[0] < 3:
@@ -115,7 +124,7 @@ class ControlPlan:
     ) -> tuple[NDArray[np.bool_], dict[Cell, Decision]]:
         effect, value, tried = self._arrays(effects, draws)
         seen = np.full(value.shape, np.nan)
-        is_open = ~np.isnan(effect)
+        is_open, throughout = ~np.isnan(effect), self._calibrating()
         cells = int(is_open.sum())
         decided: dict[Cell, Decision] = {}
         nothing = np.zeros(value.shape, dtype=bool)
@@ -129,8 +138,9 @@ class ControlPlan:
             seen[asked] = value[asked]
             p = control_test(effect, seen).p
             found = max(1, int((benjamini_hochberg(p) < self.rules.alpha).sum()))
-            clear = is_open & (p < self.rules.alpha * found / (self.rules.margin * max(cells, 1)))
-            ordinary = is_open & (p > self.rules.ordinary)
+            closing = is_open & (~throughout | (look == self.rules.looks[-1]))
+            clear = closing & (p < self.rules.alpha * found / (self.rules.margin * max(cells, 1)))
+            ordinary = closing & (p > self.rules.ordinary)
             rest = is_open & ~clear & ~ordinary if look == self.rules.looks[-1] else np.zeros_like(is_open)
             for verdict, which in (("clear", clear), ("ordinary", ordinary), ("all draws", rest)):
                 decided |= self._decisions(which, verdict, look, p)
@@ -139,6 +149,15 @@ class ControlPlan:
             if not is_open.any():
                 break
         return nothing, decided
+
+    def _calibrating(self) -> NDArray[np.bool_]:
+        """Return which cells [T, G] no look closes before the last, the same number in every language or one more."""
+        count = len(self.languages)
+        wanted = min(self.rules.calibrating, count)
+        chosen = np.zeros((len(self.targets), count), dtype=bool)
+        for turn, row in enumerate(sorted(range(len(self.targets)), key=self.targets.__getitem__)):
+            chosen[row, [(turn + step * count // wanted) % count for step in range(wanted)]] = True
+        return chosen
 
     def _arrays(
         self, effects: Mapping[Cell, float | None], draws: Mapping[Drawn, float | None]
