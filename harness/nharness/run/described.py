@@ -29,14 +29,18 @@ from nharness.run.worker import Worker
 from nharness.spec import RunSpec
 
 
-def describe_environment(device: torch.device, *, lm_eval: bool) -> Environment:
-    """Return the software and the machine that numbers came from; lm-eval is named only where a task needed it."""
+def describe_environment(device: torch.device, *, used: str, lm_eval: bool) -> Environment:
+    """Return the software and the machine that numbers came from; lm-eval is named only where a task needed it.
+
+    device: of this process. used: the kind that computed the numbers, maybe on other machines.
+    """
+    elsewhere = None if used in {"cpu", device.type} else f"{used} of another machine"
     return Environment(
         python=platform.python_version(), nharness=installed("nharness"), torch=torch.__version__,
         transformers=installed("transformers"), lm_eval=installed("lm_eval") if lm_eval else None,
         platform=f"{platform.system()} {platform.machine()}", cpu=_processor(),
-        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None, threads=torch.get_num_threads(),
-        deterministic=torch.are_deterministic_algorithms_enabled(),
+        gpu=torch.cuda.get_device_name(device) if device.type == used == "cuda" else elsewhere,
+        threads=torch.get_num_threads(), deterministic=torch.are_deterministic_algorithms_enabled(),
     )  # fmt: skip
 
 
@@ -118,14 +122,14 @@ def describe_tasks(plan: Plan, spec: RunSpec) -> tuple[Task, ...]:
     return tuple(found)
 
 
-def describe_model(worker: Worker) -> Model:
-    """Return the model as it was before any edit."""
+def describe_model(worker: Worker, device: str) -> Model:
+    """Return the model as it was before any edit, and the kind of device that its numbers were computed on."""
     spec, loaded = worker.resolved.spec.model, worker.loaded
     return Model(
         name=_public_name(spec.name), revision=loaded.revision, fingerprint=loaded.fingerprint,
         tokenizer_fingerprint=loaded.tokenizer_fingerprint, architecture=type(loaded.model).__name__,
         parameters=loaded.model.num_parameters(), layer_widths=worker.neuron_map.layer_widths,
-        dtype=worker.dtype, device=worker.device.type,
+        dtype=worker.dtype, device=device,
         args=dict(spec.args),
     )  # fmt: skip
 

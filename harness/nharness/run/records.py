@@ -158,6 +158,7 @@ class RecordWriter:
 
     def _record(self, combination: Combination, analysis: Analysis, curve: Sequence[CurvePoint]) -> Record:
         spec, worker = self.prepared.spec, self.evaluation.worker
+        device = str(self.evaluation.executor.identity["device"])
         detected = self.detected[combination.detector]
         chosen = detected.detection if combination.budget is None else detected.detection.cut(combination.budget)
         files = self._write_files(combination, chosen)
@@ -168,7 +169,7 @@ class RecordWriter:
                 id="0" * 64, created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 nharness=installed("nharness"), command=self.request.command[:2000], study=self.request.study,
             ),
-            model=described.describe_model(worker), corpus=self._corpus,
+            model=described.describe_model(worker, device), corpus=self._corpus,
             detector=described.describe_detector(
                 worker.resolved, combination.detector, detected, self.prepared.recorded
             ),
@@ -185,7 +186,7 @@ class RecordWriter:
             stability=self.judged.stability.get(combination.detector) or None,
             cost=self._cost(outcomes, detected), analysis=self.settings, files=tuple(files),
             environment=described.describe_environment(
-                worker.device, lm_eval=any(task.lm_eval is not None for task in self.tasks)
+                worker.device, used=device, lm_eval=any(task.lm_eval is not None for task in self.tasks)
             ),
         ).with_id()  # fmt: skip
 
