@@ -1,10 +1,11 @@
 """Which records may be compared, which may be ranked, and which of those cannot be told apart.
 
 Two records are *comparable* on a task when model, corpus, languages and the task itself are the same: their difference
-means something. They are *ranked* together when kinds of neurons, budget, shares of a language's neurons and
-intervention are the same as well: only then does nothing but the detector differ. Within such a set, records are taken
-in order of selectivity; the first one leads tier 1, and every following one whose difference from the leader is not
-decided (its interval includes 0) shares the tier; the next one leads the next tier. Nothing is ranked within a tier.
+means something. They are *ranked* together when kinds of neurons, budget, shares of a language's neurons, intervention
+and the items measured are the same as well: only then does nothing but the detector differ. Within such a set, records
+are taken in order of selectivity; the first one leads tier 1, and every following one whose difference from the leader
+is not decided (its interval includes 0) shares the tier; the next one leads the next tier. Nothing is ranked within a
+tier.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def comparable_key(record: Record, task_name: str) -> str:
 def ranking_key(record: Record, task_name: str) -> str:
     """Return the key of the set of records that this one is ranked with on a task; by what means it edited is alike."""
     edit = {name: value for name, value in record.intervention.document().items() if name != "backend"}
-    return _key(comparable_key(record, task_name), record.selection.document(), edit, record.shares)
+    text = sorted((each.language, each.items, each.bytes or 0) for each in record.baseline if each.task == task_name)
+    return _key(comparable_key(record, task_name), record.selection.document(), edit, record.shares, text)
 
 
 def _key(*parts: Any) -> str:

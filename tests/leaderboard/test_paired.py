@@ -155,6 +155,15 @@ def test_tiers_group_what_cannot_be_told_apart():
     assert placed[found[1].slug, "ppl"].leader == found[0].slug
 
 
+def test_what_was_measured_on_less_text_is_not_ranked_beside_the_rest():
+    one = synthetic_record(seed=3)
+    less = one.document()
+    less["baseline"][0]["items"] -= 1
+    other = type(one).model_validate(less)
+    assert ranking_key(one, "ppl") != ranking_key(other, "ppl")
+    assert comparable_key(one, "ppl") == comparable_key(other, "ppl")
+
+
 def test_what_is_not_comparable_is_never_in_one_set():
     one, two = synthetic_record(seed=3), synthetic_record(seed=3, model_name="synthetic/other")
     placed = standings([Entry(None, one), Entry(None, two)], {})

@@ -49,7 +49,7 @@ def test_a_thousand_records(results, tmp_path):
     with launched() as browser:
         watched = Watched(browser)
         page = watched.open(tmp_path / "site" / "index.html")
-        assert page.eval_on_selector_all("#board tr[data-id]", "rows => rows.length") == 50
+        assert page.eval_on_selector_all("#board tr[data-id]", "rows => rows.length") == 100
         page.fill("[name=q]", "synthetic-7 model-3")
         assert page.text_content("#count").startswith("5 of 1000 records")
         page.fill("[name=q]", "")

@@ -23,7 +23,7 @@ def control_chart(record: Record, task: Task) -> Chart | None:
               "scale": {"domain": ["detected", "random"], "range": [HARM, CONTROL]}}  # fmt: skip
     detected = [{"filter": "datum.neurons === 'detected'"}]
     title = f"harm to the own language ({plain(task.unit)})"
-    x = {"field": "harm", "type": "quantitative", "title": title, "axis": {"tickCount": 8, "labelOverlap": True}}
+    x = {"field": "harm", "type": "quantitative", "title": title, "axis": {"tickCount": 5, "labelOverlap": True}}
     spec = frame(f"Own-language harm against random neurons, {task.name}", rows) | {
         "width": 560,
         "height": {"step": 22},

@@ -128,5 +128,6 @@ def _sets(entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
                 "model": record.model.name, "corpus": record.corpus.name, "languages": list(record.languages),
                 "intervention": intervention_text(record), "kinds": "+".join(record.selection.kinds),
                 "budget": record.selection.budget, "total": record.neurons.total,
+                "items": sum(each.items for each in record.baseline if each.task == summary.task),
             })  # fmt: skip
     return found

@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   var n = window.nharness, make = n.make, data = n.data();
-  var PAGE = 50, MAX_PICKED = 6;
+  var PAGE = 100, MAX_PICKED = 6;
   var FILTERS = ["model", "detector", "intervention", "kinds", "budget", "badge"];
   var form = document.getElementById("filters"), table = document.getElementById("board");
   var byLanguage = null, picked = [], shown = PAGE, state, sorted = [];
@@ -181,7 +181,7 @@
   function drawGroup(key, size, members, scale) {
     var body = make("tbody"), set = own(data.sets, key), shownColumns = columns();
     if (set) {
-      var text = [set.corpus + ", " + set.languages.length + " languages", set.intervention, kinds(set.kinds),
+      var text = [set.corpus + ", " + set.languages.length + " languages, " + set.items.toLocaleString("en") + " items", set.intervention, kinds(set.kinds),
                   set.budget === null ? "as many neurons as each detector finds" : n.share(set.budget) + " of neurons per language (" + Math.max(1, Math.round(set.budget * set.total)).toLocaleString("en") + ")",
                   size + (size === 1 ? " record" : " records")].join(" \u00b7 ");
       body.append(make("tr", {}, make("th", { colspan: shownColumns.length, scope: "rowgroup" }, make("div", {}, [set.model, make("small", {}, text)]))));

@@ -60,7 +60,7 @@
 
   function table(caption, head, rows) {
     return make("div", { "class": "scroll", tabindex: "0", role: "region", "aria-label": caption }, make("table", { "class": "plain" }, [
-      make("caption", {}, caption),
+      make("caption", {}, make("span", {}, caption)),
       make("thead", {}, make("tr", {}, head.map(function (text) { return make("th", { scope: "col" }, text); }))),
       make("tbody", {}, rows.map(function (row) {
         return make("tr", {}, row.map(function (value, i) { return i ? make("td", {}, value) : make("th", { scope: "row" }, value); }));
@@ -72,7 +72,8 @@
 
   function sideBySide(records) {
     function each(f) { return records.map(function (r) { return f(r, r.tasks[task] || {}); }); }
-    return make("section", {}, [make("h2", {}, "Side by side"), table("Summary of " + task, [""].concat(records.map(label)), [
+    var measured = records.find(function (r) { return r.tasks[task]; }), unit = measured ? " in " + measured.tasks[task].unit : "";
+    return make("section", {}, [make("h2", {}, "Side by side"), table("Harm and selectivity of " + task + unit, [""].concat(records.map(label)), [
       ["Model"].concat(each(function (r) { return r.model; })),
       ["Intervention"].concat(each(function (r) { return r.intervention; })),
       ["Kinds of neurons"].concat(each(function (r) { return r.kinds.replace(/\+/g, ", "); })),
@@ -140,7 +141,7 @@
       })));
     });
     return make("section", {}, [make("h2", {}, title), make("div", { "class": "scroll", tabindex: "0", role: "region", "aria-label": title }, make("table", { "class": "heat" }, [
-      make("caption", {}, "Harm, " + t.unit + "; shades from 0 to " + n.number(largest) + (t.sig ? "; * told from no change and from random neurons" : "")), make("thead", {}, head), make("tbody", {}, body)]))]);
+      make("caption", {}, make("span", {}, "Harm, " + t.unit + "; shades from 0 to " + n.number(largest) + (t.sig ? "; * told from no change and from random neurons" : ""))), make("thead", {}, head), make("tbody", {}, body)]))]);
   }
 
   function heatDifference(records) {
