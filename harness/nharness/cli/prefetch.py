@@ -9,6 +9,7 @@ import argparse
 import shlex
 from pathlib import Path
 
+from nharness.atomic import check_writable
 from nharness.cli import options, settings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
@@ -34,10 +35,11 @@ def execute(arguments: argparse.Namespace) -> int:
     if not given.keys() & set(WANTED):
         raise UsageError("nothing to fetch: expected --model, --tasks or --corpus")
     spec, plugins = settings.build_spec(given), load_plugins(arguments)
-    from nharness.run.prefetch import fetch_corpus, fetch_model, fetch_tasks
+    from nharness.run.prefetch import fetch_corpus, fetch_folder, fetch_model, fetch_tasks
     from nharness.run.resolve import open_corpus, task_families
 
     out, use = arguments.out, ["nharness", "run"]
+    check_writable(out)
     corpus = open_corpus(spec.corpus, spec.languages, plugins) if "corpus" in given else None
     tags = choose_languages(spec.languages, corpus.languages, where=corpus.name) if corpus else spec.languages
     if "model" in given:
@@ -45,6 +47,7 @@ def execute(arguments: argparse.Namespace) -> int:
         folder, args = fetch_model(spec.model, named, out)
         use += ["--model", str(folder)]
         use += ["--model-args", ",".join(f"{key}={value}" for key, value in args.items())] if args else []
+        use += ["--trust-remote-code"] if spec.model.trust_remote_code else []
     if corpus is not None:
         use += ["--corpus", str(fetch_corpus(corpus, tags, out, documents=arguments.documents))]
     if "tasks" in given:
@@ -53,6 +56,8 @@ def execute(arguments: argparse.Namespace) -> int:
             print(f"warning: {text}")
         files = fetch_tasks(tasks, spec.task_options.include_path, out)
         use += ["--tasks", ",".join(spec.tasks), *(["--dataset-dir", str(out / "datasets")] if files else [])]
+        folders = [str(fetch_folder(Path(place), out)) for place in spec.task_options.include_path]
+        use += ["--include-path", ",".join(folders)] if folders else []
     use += ["--languages", ",".join(tags)] if tags else []
     print(f"fetched into {out}; to use it: {shlex.join(use)}")
     return 0

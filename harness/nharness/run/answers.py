@@ -42,8 +42,10 @@ def answer_prompts(worker: Worker, store: Store, listen: Listener) -> None:
     listen(StageStarted(STAGE, len(resolved.languages) * spec.detect_tokens, "tokens"))
     writer = _Writer(worker, store, listen)
     answered = {tag: list(writer.documents(tag)) for tag in resolved.languages}
-    if not any(document.prompt for found in answered.values() for document in found):
-        listen(Noted("warning", f"no document of corpus {corpus.name} has a prompt: all its tokens are the response's"))
+    bare = [tag for tag, found in answered.items() if not any(document.prompt for document in found)]
+    if bare:
+        text = f"no document of corpus {corpus.name} in {', '.join(bare)} has a prompt: all tokens are the response's"
+        listen(Noted("warning", text))
     if writer.answers:
         how = f"answers written, greedy, at most {spec.response_tokens} tokens"
         worker.resolved = replace(resolved, corpus=with_answers(corpus, answered, how))

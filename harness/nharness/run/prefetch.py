@@ -3,21 +3,26 @@
 OUT/models/NAME   a model folder, as `--model` takes it
 OUT/datasets      what tasks' data is served from, as `--dataset-dir` takes it
 OUT/corpora/NAME  a corpus folder, as `--corpus` takes it
+OUT/tasks/NAME    a folder of lm-eval's YAML, as `--include-path` takes it
+
+What another model, corpus or folder of one name left there is never mixed with: that is an error.
 """
 
 from __future__ import annotations
 
+import filecmp
 import gzip
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 import huggingface_hub
 
+from nharness.atomic import make_folder
 from nharness.corpora import Corpus, Document
-from nharness.errors import ModelError
+from nharness.errors import ModelError, OutputError, UsageError
 from nharness.evaluation.local_files import kept_in
 from nharness.evaluation.task_loading import TaskLoader
 from nharness.models.source import Named, find_source, weight_files
@@ -32,21 +37,56 @@ def fetch_model(spec: ModelSpec, named: Named, out: Path) -> tuple[Path, dict[st
     """Return the folder below `out` that holds the model now, and the model arguments that load it from there.
 
     A local folder (or one GGUF file of it) is copied, a name on the hub is downloaded, safetensors before other
-    weights. Raises `ModelError` in one sentence when there is no such model or it cannot be reached.
+    weights. Raises `ModelError` in one sentence when there is no such model or it cannot be reached, `UsageError` when
+    `out` is inside the model's folder, `OutputError` when another model of that name is there.
     """
     found = find_source(spec.name, dict(spec.args), named)
-    local = found.folder is not None and spec.name not in named
-    name = Path(spec.name).expanduser().resolve().stem if local else spec.name.replace("/", "--")
-    folder, file = out / "models" / name, found.args.get("gguf_file")
+    file = found.args.get("gguf_file")
+    if found.folder is None or spec.name in named:
+        name = spec.name.replace("/", "--")
+    else:
+        name = found.folder.resolve().name if file is None else Path(str(file)).stem
+    folder = out / "models" / name
     if found.folder is None:
         _download(found.name, found.args.get("revision"), folder)
         return folder, {key: value for key, value in found.args.items() if key != "revision"}
-    if file is None:
-        shutil.copytree(found.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(found.folder / str(file), folder / str(file))
+    _copy(found.folder, folder, [found.folder / str(file)] if file is not None else None)
     return folder, dict(found.args)
+
+
+def fetch_folder(source: Path, out: Path) -> Path:
+    """Return the copy below `out` of a folder of lm-eval's YAML; raises `OutputError` as `fetch_model` does."""
+    if not source.is_dir():
+        raise UsageError(f"--include-path {source} is not a folder")
+    folder = out / "tasks" / source.resolve().name
+    _copy(source, folder)
+    return folder
+
+
+def _copy(source: Path, folder: Path, chosen: Sequence[Path] | None = None) -> None:
+    """Copy a folder's files, those that are hidden left out, or only some of them."""
+    if folder.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"--out is inside {source}, which is to be copied; choose a folder outside of it")
+    found = chosen if chosen is not None else [path for path in source.rglob("*") if path.is_file()]
+    names = [path.relative_to(source) for path in found]
+    kept = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    _require_same(folder, {name: source / name for name in kept})
+    for name in kept:
+        make_folder((folder / name).parent)
+        partial = folder / name.with_name(f".{name.name}.part")
+        shutil.copy2(source / name, partial)
+        partial.replace(folder / name)
+
+
+def _require_same(folder: Path, files: Mapping[Path, Path | None]) -> None:
+    """Raise `OutputError` where the folder holds a file that is not among `files`, or differs from its source there."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_dir() or any(part.startswith(".") for part in name.parts):
+            continue
+        source = files.get(name)
+        if name not in files or (source is not None and not filecmp.cmp(source, path)):
+            raise OutputError(f"{path} is there already, of something else of that name; choose another --out")
 
 
 def _download(name: str, revision: object, folder: Path) -> None:
@@ -81,12 +121,15 @@ def fetch_corpus(corpus: Corpus, languages: Sequence[str], out: Path, *, documen
 
     documents: at most so many of each split and language. The copy of a whole corpus has the original's fingerprint.
     """
-    folder = out / "corpora" / Path(corpus.name).name
-    for split, by_language in corpus.readers.items():
-        (folder / split).mkdir(parents=True, exist_ok=True)
-        for tag in languages:
-            if tag in by_language:
-                _write(folder / split / f"{tag}.jsonl.gz", islice(corpus.documents(tag, split), documents))
+    folder = out / "corpora" / (Path(corpus.name).resolve().name or "corpus")
+    wanted = [
+        (Path(split, f"{tag}.jsonl.gz"), tag)
+        for split, by_language in corpus.readers.items() for tag in languages if tag in by_language
+    ]  # fmt: skip
+    _require_same(folder, {Path("corpus.json"): None, **{name: None for name, _ in wanted}})
+    for name, tag in wanted:
+        make_folder((folder / name).parent)
+        _write(folder / name, islice(corpus.documents(tag, name.parts[0]), documents))
     manifest = {"name": corpus.name, "languages": list(languages), "licence": corpus.notes.get("licence")}
     (folder / "corpus.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
     return folder

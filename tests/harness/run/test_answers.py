@@ -126,6 +126,13 @@ def test_all_tokens_and_corpora_without_prompts_are_left_alone(spec, tmp_path):
     answer_prompts(worker, Store(tmp_path), heard.append)
     assert worker.resolved.corpus is plain
     assert any("has a prompt" in event.text for event in heard if isinstance(event, Noted))
+    first, *others = PROMPTS
+    mixed = {**corpus.readers["detect"], first: corpus.readers["eval"][first]}
+    worker.resolved = replace(worker.resolved, corpus=replace(corpus, readers={**corpus.readers, "detect": mixed}))
+    answer_prompts(worker, Store(tmp_path), heard.append)
+    said = [event.text for event in heard if isinstance(event, Noted)][-1]
+    assert others
+    assert f" in {first} has a prompt" in said
 
 
 def test_an_actor_has_the_answers_of_the_run(spec, tmp_path):

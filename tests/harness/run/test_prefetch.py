@@ -3,10 +3,13 @@
 import json
 
 import datasets
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from nharness.cli.main import main
 from nharness.corpora import load_corpus
-from nharness.errors import ModelError
+from nharness.errors import ModelError, OutputError, UsageError
 from nharness.evaluation.local_files import served_from
 from nharness.evaluation.task_loading import TaskLoader
 from nharness.models import load_model
@@ -97,3 +100,44 @@ def test_a_registered_model_and_a_folder_are_copied_whole(tmp_path):
 def test_a_hub_that_cannot_be_reached_is_one_sentence(tmp_path):
     with pytest.raises(ModelError, match=r"^model 'some-lab/some-model' cannot be had from the hub \(\w+: .*\)$"):
         fetch_model(ModelSpec(name="some-lab/some-model"), {}, tmp_path)
+
+
+def test_two_models_of_like_names_are_never_mixed(tmp_path):
+    for version, text in (("Model-3.1", "one"), ("Model-3.2", "two"), ("elsewhere/Model-3.1", "three")):
+        save(tmp_path / version, text)
+    out = tmp_path / "out"
+    folders = [fetch_model(ModelSpec(name=str(tmp_path / name)), {}, out)[0] for name in ("Model-3.1", "Model-3.2") * 2]
+    assert [folder.name for folder in folders] == ["Model-3.1", "Model-3.2"] * 2
+    with pytest.raises(OutputError, match="is there already, of something else of that name; choose another --out"):
+        fetch_model(ModelSpec(name=str(tmp_path / "elsewhere" / "Model-3.1")), {}, out)
+    assert (out / "models" / "Model-3.1" / "NOTICE").read_text() == "one"
+    with pytest.raises(UsageError, match="--out is inside "):
+        fetch_model(ModelSpec(name=str(tmp_path / "Model-3.2")), {}, tmp_path / "Model-3.2" / "out")
+
+
+def save(folder, text):
+    """A folder that looks like a model's."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "NOTICE").write_text(text)
+    save_file({"a": np.zeros(1)}, folder / "model.safetensors")
+
+
+def test_a_corpus_of_the_same_name_with_other_languages_is_refused(tmp_path):
+    for place, tag in (("one", "en"), ("two", "fr")):
+        for split in ("detect", "eval"):
+            (tmp_path / place / "texts" / split).mkdir(parents=True)
+            (tmp_path / place / "texts" / split / f"{tag}.jsonl").write_text(json.dumps({"text": "some"}) + "\n")
+    fetch_corpus(load_corpus(tmp_path / "one" / "texts"), ["en"], tmp_path / "out")
+    with pytest.raises(OutputError, match="choose another --out"):
+        fetch_corpus(load_corpus(tmp_path / "two" / "texts"), ["fr"], tmp_path / "out")
+
+
+def test_tasks_of_ones_own_come_along(quiz, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["prefetch", "--tasks", "lm-eval:quiz_en[en]", "--include-path", "tasks", "--out", "out"]) == 0
+    printed = capsys.readouterr().out
+    assert "--dataset-dir out/datasets --include-path out/tasks/tasks" in printed
+    (tmp_path / "tasks").rename(tmp_path / "gone")
+    loader = TaskLoader(include_path=["out/tasks/tasks"], dataset_dir="out/datasets")
+    assert len(list(loader.load(quiz)["quiz_en"].test_docs())) == 5
