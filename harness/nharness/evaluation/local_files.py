@@ -73,7 +73,7 @@ def kept_in(folder: Path) -> Iterator[list[Path]]:
     def load(original: Load, path: str, name: str | None, kwargs: dict[str, Any]) -> Any:
         loaded = original(path, name, **kwargs)
         if path not in BUILDERS:
-            place = folder / (Path(path).name if Path(path).exists() else path) / (name or "")
+            place = folder / (Path(path).resolve().name if Path(path).exists() else path) / (name or "")
             place.mkdir(parents=True, exist_ok=True)
             for split, part in loaded.items():
                 part.to_parquet(str(place / f"{split}.parquet"))

@@ -16,8 +16,8 @@ GENERAL = "general"  # the one target that is no language: the neurons of all of
 
 
 def part_target(language: str, share: float) -> str:
-    """Return the name of the target that is a share of a language's neurons, `fr:0.25`."""
-    return f"{language}:{share:g}"
+    """Return the name of the target that is a share of a language's neurons, `fr:0.25`; it tells all shares apart."""
+    return f"{language}:{str(float(share)).removesuffix('.0')}"
 
 
 def whose(target: str) -> tuple[str, float]:

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from nharness.cli.main import main
 from nharness.corpora import load_corpus
 from nharness.errors import ModelError, OutputError, UsageError
-from nharness.evaluation.local_files import served_from
+from nharness.evaluation.local_files import kept_in, served_from
 from nharness.evaluation.task_loading import TaskLoader
 from nharness.models import load_model
 from nharness.plugins import Plugins
@@ -57,6 +57,14 @@ def test_a_tasks_data_is_served_from_where_it_was_kept(quiz, tmp_path):
     after = TaskLoader(include_path=include, dataset_dir=str(tmp_path / "out" / "datasets")).load(quiz)["quiz_en"]
     assert list(after.test_docs()) == list(before.test_docs())
     assert list(after.training_docs()) == list(before.training_docs())
+
+
+def test_data_named_by_a_relative_path_stays_below_the_folder(quiz, tmp_path, monkeypatch):
+    (tmp_path / "source" / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "source" / "below")
+    with kept_in(tmp_path / "out") as files:
+        datasets.load_dataset("..")
+    assert {path.parent for path in files} == {tmp_path / "out" / "source"}
 
 
 def test_splits_of_like_names_stay_apart(tmp_path):

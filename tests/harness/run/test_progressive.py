@@ -47,6 +47,8 @@ def test_a_row_for_every_language_and_share():
     assert [whose(name) for name in names[-2:]] == [("zh-Hant", 0.5), ("zh-Hant", 1.0)]
     assert whose("general") == ("general", 1.0)
     assert part_target(*whose("de:0.25")) == "de:0.25"
+    near = RunSpec(progressive=(0.1234567, 0.12345671, 1e-9, 1))
+    assert tuple(whose(name)[1] for name in target_names(near, ("de",))) == near.progressive
     assert target_names(RunSpec(), ("de", "fr")) == ("de", "fr")
 
 
