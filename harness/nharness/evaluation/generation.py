@@ -63,6 +63,14 @@ def batch_size_for(model: Any) -> int:
     return CPU_BATCH if model.device.type == "cpu" else DEVICE_BATCH
 
 
+def prompt_tokens(tokenizer: Any, text: str) -> NDArray[np.int64]:
+    """Return a text as token ids to go on from: with what the tokenizer puts before it, not what it puts after it."""
+    made = tokenizer(text, return_special_tokens_mask=True)
+    body = np.flatnonzero(~np.asarray(made["special_tokens_mask"], dtype=bool))
+    tokens = np.asarray(made["input_ids"], dtype=np.int64)
+    return tokens[: int(body[-1]) + 1] if len(body) else tokens
+
+
 def generate(
     model: Any,
     tokenizer: Any,

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nharness.corpora import EncodedDocument
-from nharness.evaluation.generation import Prompt, Written
+from nharness.evaluation.generation import Prompt, Written, prompt_tokens
 from nharness.evaluation.identification import UNDETERMINED, Identifier, Verdict
 from nharness.evaluation.items import Item
 from nharness.evaluation.perplexity import PerplexityEngine
@@ -59,7 +59,7 @@ def questions(tokenizer: Any, texts: Mapping[str, str]) -> tuple[Prompt, ...]:
             message = [{"role": "user", "content": text}]
             ids = tokenizer.apply_chat_template(message, add_generation_prompt=True, return_dict=True)["input_ids"]
         else:
-            ids = tokenizer(text + "\n")["input_ids"]
+            ids = prompt_tokens(tokenizer, text + "\n")
         prompts.append(Prompt(name, name, np.asarray(ids, dtype=np.int64)))
     return tuple(prompts)
 

@@ -16,11 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-import numpy as np
-
 from nharness.corpora import Corpus, Document
 from nharness.corpora.corpus import Reader, fingerprint
-from nharness.evaluation.generation import Decoding, Prompt, Written, generate
+from nharness.evaluation.generation import Decoding, Prompt, Written, generate, prompt_tokens
 from nharness.run.events import Listener, Noted, StageAdvanced, StageFinished, StageStarted
 from nharness.run.store import Store, content_key
 from nharness.run.worker import Worker
@@ -106,10 +104,8 @@ class _Writer:
         return found
 
     def _prompt(self, document: Document) -> Prompt:
-        """Return the prompt's last tokens, with what the tokenizer puts before it and without what it puts after it."""
-        made = self._worker.loaded.tokenizer(document.prompt, return_special_tokens_mask=True)
-        body = np.flatnonzero(~np.asarray(made["special_tokens_mask"], dtype=bool))
-        tokens = np.asarray(made["input_ids"], dtype=np.int64)[: int(body[-1]) + 1]
+        """Return the prompt's last tokens."""
+        tokens = prompt_tokens(self._worker.loaded.tokenizer, document.prompt)
         return Prompt(document.id, document.cluster, tokens[-self._room :])
 
     def _text(self, written: Written) -> str:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tokenizers import processors
 
 from nharness.corpora import Document
 from nharness.errors import CellError, OptionError, UsageError
@@ -20,7 +21,7 @@ from nharness.languages import primary
 from nharness.task import OutputLanguageFamily, expand_tasks
 from nharness.task.outputs import IDENTIFIED
 
-from .conftest import llama
+from .conftest import byte_tokenizer, llama
 
 FRENCH = "Le chat est assis sur le tapis et regarde tranquillement le chien."
 GERMAN = "Die Katze sitzt auf der Matte und schaut dem Hund in aller Ruhe zu."
@@ -187,3 +188,9 @@ def test_prompts_from_documents_and_from_questions(model, tokenizer, documents):
     assert [prompt.tokens.tolist() for prompt in after] == [[0, *prompt.tokens.tolist()] for prompt in made]
     (asked,) = questions(tokenizer, {"q1": "How are you? Answer in French."})
     assert tokenizer.decode(asked.tokens) == "How are you? Answer in French.\n"
+    ending = byte_tokenizer()
+    ending.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    (asked,) = questions(ending, {"q1": "How?"})
+    assert ending.decode(asked.tokens) == "<s>How?\n"
