@@ -12,8 +12,7 @@ from functools import partial
 
 import torch
 from interleaved import Clock, measure, table
-from llamas import batch_of, documents, random_llama
-from transformers import AutoModelForCausalLM
+from llamas import add_options, batch_of, chosen_model, documents
 
 from nharness.models import Edit, apply_edits, locate
 
@@ -49,20 +48,10 @@ def compare(model, rows, length, rounds, share=0.01):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--rows", type=int, default=4)
-    parser.add_argument("--length", type=int, default=256)
+    add_options(parser)
     parser.add_argument("--share", type=float, default=0.01, help="of every layer's neurons (default 0.01)")
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    dtype = getattr(torch, args.dtype)
-    if args.model:
-        model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).eval()
-    else:
-        model = random_llama("135M", dtype, "cpu")
+    model = chosen_model(args)
     seconds, ratios, around = compare(model, args.rows, args.length, args.rounds, args.share)
     print(f"{args.model or 'random, sizes of SmolLM2-135M'}: {args.rows} x {args.length} tokens, {model.dtype}, "
           f"{torch.get_num_threads()} thread(s), {args.share:.0%} of the neurons, medians of {args.rounds} rounds\n")  # fmt: skip

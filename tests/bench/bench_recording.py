@@ -14,13 +14,12 @@ from pathlib import Path
 
 import torch
 from interleaved import Clock, measure, table
-from llamas import batch_of, documents, random_llama
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from llamas import add_options, batch_of, chosen_model, documents
+from transformers import AutoTokenizer
 
-from nharness.corpora import by_document, encode, load_corpus, padding_share
+from nharness.corpora import CPU_TOKENS, by_document, encode, load_corpus, padding_share
 from nharness.models import locate
 from nharness.recording import Recorder, RecordingOptions, shards_of
-from nharness.recording.batch_size import CPU_TOKENS
 from nharness.recording.trunk import find_trunk
 
 SAMPLE = Path(__file__).resolve().parents[2] / "tasks" / "nharness_tasks" / "corpora" / "sample"
@@ -79,21 +78,11 @@ def report_text(model, tokenizer, args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--rows", type=int, default=4)
-    parser.add_argument("--length", type=int, default=256)
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--threads", type=int, default=1)
+    add_options(parser)
     parser.add_argument("--languages", default="en,zh,ru")
     parser.add_argument("--text-tokens", type=int, default=0)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    dtype = getattr(torch, args.dtype)
-    if args.model:
-        model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).eval()
-    else:
-        model = random_llama("135M", dtype, "cpu")
+    model = chosen_model(args)
     seconds, ratios = compare(model, args.rows, args.length, args.rounds)
     print(f"{args.model or 'random, sizes of SmolLM2-135M'}: {args.rows} x {args.length} tokens, {model.dtype}, "
           f"{torch.get_num_threads()} thread(s), medians of {args.rounds} rounds\n")  # fmt: skip

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from nharness.corpora import EncodedDocument
 
@@ -34,6 +34,25 @@ def random_llama(size, dtype, device):
             return LlamaForCausalLM(config).eval()
     finally:
         torch.set_default_dtype(default)
+
+
+def add_options(parser):
+    """Add which model is timed, on how much at once, and how often."""
+    parser.add_argument("--model", help="folder of a checkpoint (default: random, of SmolLM2-135M's sizes)")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rows", type=int, default=4)
+    parser.add_argument("--length", type=int, default=256)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--threads", type=int, default=1)
+
+
+def chosen_model(options):
+    """Return the model that the options name, and set the threads."""
+    torch.set_num_threads(options.threads)
+    dtype = getattr(torch, options.dtype)
+    if options.model:
+        return AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).eval()
+    return random_llama("135M", dtype, "cpu")
 
 
 def flops_per_token(config, length, *, head):

@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+from forking import fork
+
 from nharness.cli.main import main
 from nharness.run.store import Store
 
@@ -57,26 +59,13 @@ class Runs:
         begun = (out / "run.json").exists()
         argv = ["run", "--resume", "-q"] if begun else self.arguments
         argv = [*argv, "--out", str(out), "--log-json", str(self.folder / f"{out.name}.jsonl"), *map(str, more)]
-        return self._start(argv, self.folder / f"{out.name}.txt")
-
-    def _start(self, argv, said):
-        pid = os.fork()
-        if pid:
-            return pid
-        with said.open("a") as log:
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-        code = 70
-        with contextlib.suppress(BaseException):
-            code = main(argv)
-        sys.stdout.flush()
-        os._exit(code)
+        return fork(argv, self.folder / f"{out.name}.txt")
 
     def type(self, command):
         """Start what a user was told to type; return the process id."""
         program, *argv = shlex.split(command)
         assert program == "nharness"
-        return self._start(argv, self.folder / "typed.txt")
+        return fork(argv, self.folder / "typed.txt")
 
     def wait(self, pid):
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

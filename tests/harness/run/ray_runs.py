@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from forked_runs import left_behind, make_model, stored
+from forking import fork
 
 from nharness.cli.main import main
 
@@ -130,7 +131,7 @@ class Runs:
     """Forks drivers; their working directory is `here`, the cluster's is another one."""
 
     def __init__(self, folder):
-        self.folder, self.here, self.permits = folder, folder / "here", 0
+        self.folder, self.here, self.permits, self.drivers = folder, folder / "here", 0, []
         make_model(folder / "model")
         self.here.mkdir()
         (self.here / "held_plugin.py").write_text(textwrap.dedent(PLUGIN))
@@ -153,18 +154,18 @@ class Runs:
         argv = [*argv, "--out", str(out), "--log-json", str(self.folder / f"{out.name}.jsonl"), *map(str, more)]
         for mark in (*self.here.glob("at-*"), *self.here.glob("seen-*")):
             mark.unlink()
-        pid = os.fork()
-        if pid:
-            return pid
-        os.setsid()
-        with (self.folder / f"{out.name}.txt").open("a") as log:
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-        code = 70
-        with contextlib.suppress(BaseException):
-            code = main(argv)
-        sys.stdout.flush()
-        os._exit(code)
+        self.drivers.append(fork(argv, self.folder / f"{out.name}.txt", leader=True))
+        return self.drivers[-1]
+
+    def end(self):
+        """Kill whatever still lives: nothing, unless something went wrong."""
+        for pid in self.drivers:
+            with contextlib.suppress(ChildProcessError):  # its end was waited for
+                if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                    os.kill(pid, signal.SIGKILL)
+        for pid in processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def wait(self, pid):
         _, status = until(lambda: next((done for done in [os.waitpid(pid, os.WNOHANG)] if done[0]), None), "the driver's end")
@@ -349,29 +350,30 @@ def refused(runs, address):
     return found
 
 
+def everything(runs):
+    """Return how all of it went, and the seconds of its parts."""
+    with contextlib.redirect_stdout(sys.stderr):
+        code = main([*runs.arguments, "--out", str(runs.folder / "whole")])  # in this process: imports whatever a run imports
+    reference, found, marks = left_behind(runs.folder / "whole"), {"code": code}, [time.monotonic()]
+    found["own"] = own_cluster(runs)
+    marks.append(time.monotonic())
+    with cluster(runs.folder) as address:
+        found["disturbed"] = disturbed(runs, address, reference)
+        marks.append(time.monotonic())
+        found["refused"] = refused(runs, address)
+        found["pools"] = pools(address)
+        marks.append(time.monotonic())
+    found["left"] = list(processes().values())
+    steps = zip(("own", "disturbed", "refused and pools"), marks, marks[1:], strict=False)
+    return found | {"seconds": {name: end - start for name, start, end in steps}}
+
+
 if __name__ == "__main__":
     os.environ[MARK] = f"{os.getpid()}-{time.monotonic_ns()}"
     os.environ["HF_TOKEN"] = "not to be handed on"
     os.environ["RAY_DEDUP_LOGS"] = "0"
     runs = Runs(Path(sys.argv[1]))
-    with contextlib.redirect_stdout(sys.stderr):
-        code = main([*runs.arguments, "--out", str(runs.folder / "whole")])  # in this process: imports whatever a run imports
-    reference = left_behind(runs.folder / "whole")
-    seconds = {}
-    found = {"code": code}
-    started = time.monotonic()
-    found["own"] = own_cluster(runs)
-    seconds["own"] = time.monotonic() - started
-    started = time.monotonic()
-    with cluster(runs.folder) as address:
-        seconds["cluster"] = time.monotonic() - started
-        started = time.monotonic()
-        found["disturbed"] = disturbed(runs, address, reference)
-        seconds["disturbed"] = time.monotonic() - started
-        found["refused"] = refused(runs, address)
-        started = time.monotonic()
-        found["pools"] = pools(address)
-        seconds["pools"] = time.monotonic() - started
-    found["left"] = list(processes().values())
-    found["seconds"] = seconds
-    print(json.dumps(found))
+    try:
+        print(json.dumps(everything(runs)))
+    finally:
+        runs.end()
