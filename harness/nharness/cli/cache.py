@@ -59,21 +59,25 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def stores_of(folders: list[Path]) -> list[Store]:
-    """Return the stores in run folders, or the folders themselves where they are stores.
+    """Return the stores of run folders, or the folders themselves where they are stores, each once.
 
     Raises `UsageError` for a folder that is neither.
     """
+    from nharness.run.folder import RunFolder
     from nharness.run.store import KINDS, Store
 
-    found = []
+    found: dict[Path, Store] = {}
     for folder in folders or sorted(path.parent for path in RUNS.glob("**/store") if path.is_dir()):
-        if (folder / "store").is_dir():
-            found.append(Store(folder / "store"))
+        kept = RunFolder(folder).store
+        if kept.is_dir():
+            found.setdefault(kept.resolve(), Store(kept))
         elif any((folder / kind).is_dir() for kind in KINDS):
-            found.append(Store(folder))
+            found.setdefault(folder.resolve(), Store(folder))
+        elif kept.parent != folder:
+            raise UsageError(f"{folder} keeps its store in {kept}, which is not there; name the folder where it is now")
         else:
             raise UsageError(f"{folder} holds no store; expected a run folder, or a store with {', '.join(KINDS)}")
-    return found
+    return list(found.values())
 
 
 def _rows(store: Store, kinds: list[str]) -> list[dict[str, Any]]:

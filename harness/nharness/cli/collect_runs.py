@@ -1,8 +1,8 @@
 """Join the run folders of a run's parts, name the cells that none of them has, and write the records.
 
-Parts that were run with --store keep their products there: name that folder too. Nothing is evaluated, so that another
-device will do. With cells missing the exit code is 1; every one is named with the part that should have it, and the
-records say which cells they lack.
+Parts that were run with --store keep their products there; name that folder too if it was moved. Nothing is evaluated,
+so that another device will do. With cells missing the exit code is 1; every one is named with the part that should have
+it, and the records say which cells they lack.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from nharness.cli import settings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
 from nharness.record.sources import Study
+from nharness.run.folder import RunFolder
 from nharness.run.shards import Part, read_part
 from nharness.spec import RunSpec
 
@@ -58,7 +59,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.out.resolve() in {folder.resolve() for folder in arguments.folders}:
         raise UsageError(f"--out {arguments.out} is one of the folders to join; expected another one")
     whole = Store(arguments.out / "store")
-    holding = [folder for folder in arguments.folders if not _kept_elsewhere(folder)]
+    holding = [folder for folder in arguments.folders if not _is_without(folder)]
     for store in stores_of(holding) if holding else []:
         store.copy_into(whole)
     for name, value in RUN_DEFAULTS.items():
@@ -70,9 +71,9 @@ def execute(arguments: argparse.Namespace) -> int:
     return run_and_report(found.spec, load_plugins(arguments), arguments, out=arguments.out, study=found.study)
 
 
-def _kept_elsewhere(folder: Path) -> bool:
-    """Tell whether a run folder has no store, because its run was given another one with --store."""
-    return (folder / "run.json").is_file() and not (folder / "store").is_dir()
+def _is_without(folder: Path) -> bool:
+    """Tell whether the store of a run folder is not where its run kept it."""
+    return (folder / "run.json").is_file() and not RunFolder(folder).store.is_dir()
 
 
 def common_parts(folders: list[Path]) -> Parts:

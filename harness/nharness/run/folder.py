@@ -30,6 +30,12 @@ class RunFolder:
         """Where records and the files beside them lie."""
         return self.path / "records"
 
+    @property
+    def store(self) -> Path:
+        """Where the run's products lie: in the folder, or where the run was told to keep them."""
+        named = (self._read("run.json") or {}).get("store")
+        return Path(named) if named else self.path / "store"
+
     def begin(self, request: RunRequest, spec: RunSpec) -> RunRequest:
         """Write down what is run; raises `OutputError` for a folder that cannot be written, `UsageError` if taken.
 

@@ -60,6 +60,19 @@ def test_what_is_missing_is_named(parts, tmp_path, capsys):
     assert main(["collect", *parts, "--out", str(tmp_path / "joined"), "-q"]) == 0
 
 
+def test_a_store_elsewhere_is_found_and_named_where_it_was_moved(parts, tmp_path, capsys):
+    first, kept = edited(parts[0], tmp_path / "first", "run.json", store=str(tmp_path / "kept")), tmp_path / "kept"
+    (tmp_path / "first" / "store").rename(kept)
+    assert main(["collect", first, parts[1], "--out", str(tmp_path / "whole"), "-q"]) == 0
+    assert main(["cache", "show", first, first, "--json"]) == 0
+    capsys.readouterr()
+    kept.rename(tmp_path / "moved")
+    assert main(["cache", "show", first]) == 4
+    assert f"first keeps its store in {kept}, which is not there; name the folder" in capsys.readouterr().err
+    assert main(["collect", first, parts[1], str(tmp_path / "moved"), "--out", str(tmp_path / "again"), "-q"]) == 0
+    assert record(tmp_path / "again") == record(tmp_path / "whole")
+
+
 def test_a_part_that_did_not_end_is_named_and_goes_on_as_the_part_it_was(parts, tmp_path, capsys):
     unfinished = tmp_path / "unfinished"
     shutil.copytree(parts[1], unfinished)
