@@ -67,7 +67,9 @@ def keys(place, *, statistic="activation_count", task=None, **spec):
                 "languages": ["en", "de"], "controls": {"eval_tokens": 60}}  # fmt: skip
     for name, value in spec.items():
         document[name] = {**document[name], **value} if isinstance(value, dict) and name in document else value
+    scope = document.pop("scope", "all")  # refused with tasks that only read, whose cells are looked at here too
     resolved = resolve(RunSpec.model_validate(document), Plugins())
+    resolved = replace(resolved, spec=resolved.spec.model_copy(update={"scope": scope}))
     options = resolved.spec.task_options
     quiz = TaskSpec("quiz", "quiz", "en", "lm-eval", "acc", "share", lm_eval_task="quiz", include_path=str(place / "tasks"))
     quiz = replace(quiz.with_options(num_fewshot=options.num_fewshot, limit=options.limit), **(task or {}))
