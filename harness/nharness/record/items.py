@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 from nharness.atomic import write_bytes
 from nharness.errors import FileFormatError
 
-COMPRESS_ABOVE = 1_000_000
+COMPRESS_ABOVE = 100_000
 MAX_BYTES = 2_000_000_000
 MAX_LINE = 1_000_000
 _FIELDS = ("task", "target", "control", "language", "id", "cluster", "values")
@@ -50,7 +50,7 @@ class Item:
 
 
 def write_items(folder: Path, items: Iterable[Item], *, stem: str = "items") -> Path:
-    """Write `items.jsonl`, or `items.jsonl.gz` above a million bytes, in the order given; return the path.
+    """Write `items.jsonl`, or `items.jsonl.gz` above 100,000 bytes, in the order given; return the path.
 
     Raises `OutputError` when the folder cannot be written.
     """
