@@ -1,6 +1,6 @@
 """Tokens per second of perplexity: bare forward passes, this engine, lm-eval; on SmolLM2 and with a 256 k vocabulary.
 
-    python tests/bench/bench_evaluation.py [--model FOLDER] [--unit sentences] [--tokens 4000] [--threads 2] [--rounds 3]
+    python tests/bench/bench_evaluation.py [--model FOLDER] [--unit sentences] [--tokens 4000] [--threads 1] [--rounds 3]
 
 `bare` is the model's own forward with its LM head over the engine's very batches, nothing computed from the logits.
 Rounds are interleaved and the fastest of each kind counts. Seconds are the process' CPU time on one thread, since the
@@ -116,7 +116,7 @@ def main():
     parser.add_argument("--model", default="smollm2", help="registered name, folder or hub name")
     parser.add_argument("--unit", choices=("documents", *CUTS), default="sentences", help="what is one document")
     parser.add_argument("--tokens", type=int, default=4000, help="of all languages together")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: all cores, as lm-eval")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--languages", default="en,de,ru,zh")
