@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from nharness.errors import CellError, OptionError
-from nharness.evaluation.head import evaluating
+from nharness.models.trace import evaluating
 
 CPU_BATCH, DEVICE_BATCH = 8, 64
 

@@ -21,7 +21,6 @@ Beside the trunk's own activations, memory is bounded by `tile` or `values` floa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +28,8 @@ import torch
 from torch import Tensor, nn
 
 from nharness.evaluation.fused import Kernel, fused_nll, installed_kernel
+from nharness.evaluation.windows import text_config
+from nharness.models.trace import evaluating
 
 PROBE_TOKENS = 12
 CPU_TILE, DEVICE_TILE = (1024, 1024), (2048, 8192)
@@ -159,17 +160,6 @@ class Head:
         return torch.cat(pieces)
 
 
-@contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """Switch dropout and the like off, and back to what it was."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
-
-
 def _parts(model: Any) -> tuple[Any, Any]:
     trunk = getattr(model, "base_model", None)
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
@@ -194,7 +184,7 @@ def _agreeing(model: Any, trunk: Any, output: Any) -> Reading | None:
 
 def _readings(config: Any) -> Iterator[Reading]:
     """Yield what a configuration tells of, the fullest first: scaled and capped, scaled, capped, as they are."""
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    text = text_config(config)
     factors = ((name, _number(text, name)) for name in ("logit_scale", "lm_head_multiplier"))
     scales = [(f"times {name}", factor) for name, factor in factors if factor]
     if divisor := _number(text, "logits_scaling"):
@@ -238,5 +228,4 @@ def _first(output: Any) -> Tensor:
 
 
 def _vocabulary(model: Any) -> int:
-    config = model.config
-    return int((config.get_text_config() if hasattr(config, "get_text_config") else config).vocab_size)
+    return int(text_config(model.config).vocab_size)

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from nharness.corpora import CPU_TOKENS, Batch, Document, EncodedDocument, EncodingPolicy, batches, encode, overhead_on
 from nharness.errors import CellError
-from nharness.evaluation.head import Head, evaluating
+from nharness.evaluation.head import Head
 from nharness.evaluation.items import Item
 from nharness.evaluation.windows import WindowPolicy, default_policy, windows
+from nharness.models.trace import evaluating
 
 DEVICE_BATCH_TOKENS = 16384
 UNLIMITED = 1 << 40

@@ -59,9 +59,14 @@ def default_policy(
     return WindowPolicy(window=chosen, stride=stride or chosen, prefix=eos if bos is None else bos)
 
 
+def text_config(config: Any) -> Any:
+    """Return the part of a model's configuration that is of its language model; all of it where it has no parts."""
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
+
+
 def longest_context(config: Any) -> int | None:
     """Return the tokens that a model's configuration says it can read, None where it says nothing."""
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    text = text_config(config)
     limits = [getattr(text, name, None) for name in ("max_position_embeddings", "n_positions", "n_ctx")]
     return next((int(limit) for limit in limits if limit), None)
 
