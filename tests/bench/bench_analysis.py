@@ -8,19 +8,24 @@ their random draws is the yardstick.
 """
 
 import argparse
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
 from nharness.analysis.analyse import analyse
 from nharness.analysis.bootstrap import ClusterBootstrap, Totals
 from nharness.analysis.control_test import control_test
-from nharness.analysis.controls import ControlPlan
+from nharness.analysis.controls import ControlPlan, ControlRules
 from nharness.analysis.measurements import Measurement
 from nharness.analysis.sequential import Precision, progress
 from nharness.analysis.significance import benjamini_hochberg
 from nharness.record.cells import Target, Task
 from nharness.record.results import AnalysisSettings
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness" / "analysis"))
+import null_matrices
 
 LANGUAGES = tuple(f"l{letter}" for letter in "abcdefgh")
 SIZE, DOCUMENTS, SAMPLE, DRAWS = len(LANGUAGES), 120, 30, 20  # a quarter, as 1,000 of 4,000 tokens
@@ -35,6 +40,7 @@ def main():
     time_record()
     for effect in (0.02, 0.1, 0.5):
         designs(effect, arguments.repeats)
+    null_rates()
 
 
 def time_bootstrap(*, joint):
@@ -102,6 +108,39 @@ def designs(effect, repeats):
           f"two exhaustive designs agree in {np.mean(yardstick):.1%}")
 
 
+def null_rates():
+    """Print how many matrices of random detections have anything significant: it should be 5 % and less."""
+    for heavy, name in ((False, "alike"), (True, "of which some are strong")):
+        found = [significant(effect, drawn) for effect, drawn in null_matrices_of((22, 41, 51, 61), heavy)]
+        print(f"random detections, neurons {name}, all draws: {np.mean(found):.1%} of {len(found)} matrices")
+    for calibrating in (0, ControlRules.calibrating):
+        plan = ControlPlan(LANGUAGES, LANGUAGES, ControlRules(calibrating=calibrating))
+        found = [significant(effect, drawn, plan) for effect, drawn in null_matrices_of((31, 41, 51), heavy=True)]
+        print(f"the same, drawn adaptively, {calibrating} languages of a target always: {np.mean(found):.1%} of {len(found)}")
+
+
+def null_matrices_of(seeds, heavy):
+    return [pair for seed in seeds for pair in null_matrices.matrices(seed, 200, heavy=heavy)]
+
+
+def significant(effect, drawn, plan=None):
+    """Tell whether anything is, with the draws that a plan asks for or with all."""
+    seen = drawn if plan is None else followed(plan, effect, drawn)[0]
+    return bool((benjamini_hochberg(control_test(effect, seen).p) < 0.05).any())
+
+
+def followed(plan, effect, drawn):
+    """Return the draws [T, R, G] that a plan asks for, NaN where it does not, and their number."""
+    effects = {(t, g): effect[i, j] for i, t in enumerate(LANGUAGES) for j, g in enumerate(LANGUAGES)}
+    draws, seen = {}, np.full(drawn.shape, np.nan)
+    while requests := plan.next(effects, draws):
+        for request in requests:
+            for language in request.languages:
+                place = LANGUAGES.index(request.target), request.draw, LANGUAGES.index(language)
+                draws[request.target, request.draw, language] = seen[place] = drawn[place]
+    return seen, len(draws)
+
+
 def exhaustive(measurements, start=0):
     effect, drawn = changes(measurements, DOCUMENTS, start)
     size = measurements[None, None, LANGUAGES[0]].values["bytes"].sum()
@@ -111,16 +150,9 @@ def exhaustive(measurements, start=0):
 def adaptive(measurements):
     """Targets stop at a half-width of 0.01, controls are drawn on a sample and only until decided."""
     effect, drawn = changes(measurements, SAMPLE)
-    plan = ControlPlan(LANGUAGES, LANGUAGES)
-    effects = {(t, g): effect[i, j] for i, t in enumerate(LANGUAGES) for j, g in enumerate(LANGUAGES)}
-    draws, seen = {}, np.full(drawn.shape, np.nan)
-    while requests := plan.next(effects, draws):
-        for request in requests:
-            for language in request.languages:
-                place = LANGUAGES.index(request.target), request.draw, LANGUAGES.index(language)
-                draws[request.target, request.draw, language] = seen[place] = drawn[place]
+    seen, asked = followed(ControlPlan(LANGUAGES, LANGUAGES), effect, drawn)
     size = measurements[None, None, LANGUAGES[0]].values["bytes"]
-    cost = SIZE * size.sum() + len(draws) * size[:SAMPLE].sum()
+    cost = SIZE * size.sum() + asked * size[:SAMPLE].sum()
     cost += sum(size[: max(SAMPLE, stopped(measurements, t, g))].sum() for t in LANGUAGES for g in LANGUAGES)
     return benjamini_hochberg(control_test(effect, seen).p) < 0.05, cost
 
