@@ -8,7 +8,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(
-    path for top in ("harness", "detectors", "tasks", "leaderboard") for path in (ROOT / top).rglob("*.py") if "__pycache__" not in path.parts
+    path
+    for top in ("harness", "detectors", "tasks", "leaderboard")
+    for path in (ROOT / top).rglob("*.py")
+    if "__pycache__" not in path.parts
 )
 BROAD = {"Exception", "BaseException"}
 
@@ -46,10 +49,13 @@ def test_functions_are_short_and_take_few_positional_arguments(trees):
 def test_only_the_command_line_prints(trees):
     found = [
         f"{relative(path)}:{node.lineno}"
-        for path, tree in trees.items() for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "print" and "/cli/" not in relative(path)
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "print"
+        and "/cli/" not in relative(path)
         and not re.search(r"if __name__|__main__", path.read_text(encoding="utf-8"))
-    ]  # fmt: skip
+    ]
     assert found == []
 
 
@@ -74,10 +80,12 @@ def test_no_assert_and_no_silent_catch(trees):
 def test_no_unsafe_load(trees):
     found = [
         f"{relative(path)}:{node.lineno}"
-        for path, tree in trees.items() for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"torch.load", "pickle.load", "pickle.loads", "eval", "exec"}
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"torch.load", "pickle.load", "pickle.loads", "eval", "exec"}
         and "weights_only=True" not in ast.unparse(node)
-    ]  # fmt: skip
+    ]
     assert found == []
 
 

@@ -17,7 +17,9 @@ UV = Path(sys.executable).parent / "uv"
 def call(*command, cwd=None):
     print("+", *(str(part) for part in command), flush=True)
     environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-    done = subprocess.run([str(part) for part in command], cwd=cwd, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=environment, check=True, capture_output=True, text=True
+    )
     return done.stdout
 
 
@@ -33,8 +35,19 @@ def main():
         nharness = python.with_name("nharness")
         listed = json.loads(call(nharness, "list", "detectors", "--json", cwd=place))
         assert "lape" in {row["name"] for row in listed}
-        small = ["--languages", "en,de,zh", "--detect-tokens", "2000", "--eval-tokens", "600", "--control-tokens", "300"]
-        printed = json.loads(call(nharness, "run", "--detector", "lape", *small, "--out", place / "run", "--json", cwd=place))
+        small = [
+            "--languages",
+            "en,de,zh",
+            "--detect-tokens",
+            "2000",
+            "--eval-tokens",
+            "600",
+            "--control-tokens",
+            "300",
+        ]
+        printed = json.loads(
+            call(nharness, "run", "--detector", "lape", *small, "--out", place / "run", "--json", cwd=place)
+        )
         call(nharness, "validate", "--deep", printed["records"][0]["path"], cwd=place)
         print(f"the wheel works outside the repository: {len(printed['cells'])} cells")
 

@@ -69,9 +69,7 @@ def _exceedance(recorded: Statistics, quantile: float) -> NDArray[np.float64]:
     return score
 
 
-def tokens_above(
-    tokens: NDArray[np.float32], pooled: NDArray[np.float64], quantile: float
-) -> NDArray[np.float32]:
+def tokens_above(tokens: NDArray[np.float32], pooled: NDArray[np.float64], quantile: float) -> NDArray[np.float32]:
     """Return the part of every histogram [G, B, S] that lies above the quantile of the pooled one [B, S], [G, B]."""
     cumulative = np.cumsum(pooled, axis=1)
     wanted = quantile * cumulative[:, -1]

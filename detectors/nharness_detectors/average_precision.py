@@ -68,8 +68,10 @@ class AveragePrecision(Detector):
             score[:, block] = average_precisions(response, counts)
         top, bottom = self._ends(score, varies)
         membership = {"both": top | bottom, "top": top, "bottom": bottom}[self.options.half]
-        below = {tag: np.flatnonzero(row & kept).tolist()
-                 for tag, row, kept in zip(recorded.languages, bottom, membership, strict=True)}  # fmt: skip
+        below = {
+            tag: np.flatnonzero(row & kept).tolist()
+            for tag, row, kept in zip(recorded.languages, bottom, membership, strict=True)
+        }
         return self.detection(evidence, membership=membership, score=score, notes={"negative": below})
 
     def _ends(

@@ -65,9 +65,13 @@ class Dln(Detector):
         score[~reached] = np.inf
         candidates[:, ~reached] = False
         return self.detection(
-            evidence, membership=candidates & (score <= tau), score=score, best="lowest", candidates=candidates,
+            evidence,
+            membership=candidates & (score <= tau),
+            score=score,
+            best="lowest",
+            candidates=candidates,
             notes={"overlap_bar": tau, "selected": int((score <= tau).sum())},
-        )  # fmt: skip
+        )
 
 
 def _overlaps(recorded: Statistics) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

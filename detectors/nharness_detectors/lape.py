@@ -64,6 +64,10 @@ class Lape(Detector):
         active = weight > bar
         active &= np.isfinite(score)
         return self.detection(
-            evidence, membership=active & selected, score=score, best="lowest", candidates=active,
+            evidence,
+            membership=active & selected,
+            score=score,
+            best="lowest",
+            candidates=active,
             notes={"activation_bar": bar, "filter_bar": filter_bar, "selected": int(selected.sum())},
-        )  # fmt: skip
+        )

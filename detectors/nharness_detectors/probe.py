@@ -65,14 +65,17 @@ class Probe(Detector):
             evidence, membership=own, score=score, candidates=own, notes={"not_converged": unfinished}
         )
 
-    def _weights(
-        self, features: NDArray[np.float64], own: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float64], bool]:
+    def _weights(self, features: NDArray[np.float64], own: NDArray[np.bool_]) -> tuple[NDArray[np.float64], bool]:
         options = self.options
         model = LogisticRegression(
-            l1_ratio=1.0, C=options.C, solver="liblinear", class_weight="balanced", max_iter=options.iterations,
-            tol=TOLERANCE, random_state=options.seed,
-        )  # fmt: skip
+            l1_ratio=1.0,
+            C=options.C,
+            solver="liblinear",
+            class_weight="balanced",
+            max_iter=options.iterations,
+            tol=TOLERANCE,
+            random_state=options.seed,
+        )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
             model.fit(features, own)

@@ -49,9 +49,10 @@ class TernaryOptions(DetectorOptions):
         0.95, ge=0, le=1, description="share of all probabilities below the one that makes a neuron a language's"
     )
     lambda_: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
-        "auto", alias="lambda",
+        "auto",
+        alias="lambda",
         description="weight of the largest probability; auto: the most that selects no general neuron",
-    )  # fmt: skip
+    )
 
 
 class Ternary(Detector):
@@ -79,9 +80,7 @@ class Ternary(Detector):
         weight = _largest_weight(evenness, peak, active, quota) if given == "auto" else float(given)
         score = evenness - weight * peak
         selected = lowest(score, quota)
-        found = self.detection(
-            evidence, membership=active & selected, score=score, best="lowest", candidates=active
-        )
+        found = self.detection(evidence, membership=active & selected, score=score, best="lowest", candidates=active)
         notes: dict[str, Any] = {"lambda": weight, "lambda_paper": weight * math.log(count) / mean_harmonic}
         notes |= {"selected": int(selected.sum()), "excess_counts": _excess(recorded), **_kind_tables(found, selected)}
         return replace(found, notes=notes)

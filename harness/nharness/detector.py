@@ -127,11 +127,17 @@ class Detector(ABC):
     ) -> Detection:
         """Return the result with this detector's name and options filled in."""
         return Detection(
-            detector=self.name, languages=evidence.languages, layer_widths=evidence.layer_widths,
-            membership=np.asarray(membership, dtype=bool), score=np.asarray(score, dtype=np.float32), best=best,
-            candidates=candidates, options=self.options.model_dump(mode="json", by_alias=True), notes=notes or {},
+            detector=self.name,
+            languages=evidence.languages,
+            layer_widths=evidence.layer_widths,
+            membership=np.asarray(membership, dtype=bool),
+            score=np.asarray(score, dtype=np.float32),
+            best=best,
+            candidates=candidates,
+            options=self.options.model_dump(mode="json", by_alias=True),
+            notes=notes or {},
             provenance={"detector_version": self.version, **evidence.any.provenance},
-        )  # fmt: skip
+        )
 
     def __call__(self, evidence: Evidence) -> Detection:
         """Check the evidence and detect; raises `UsageError` for fewer than two languages or missing statistics."""
@@ -177,4 +183,3 @@ def make_options(owner: str, model: type[Options], given: Mapping[str, Any]) -> 
         where, got, expected = first_fault(model, error)
         option = ".".join(map(str, where))
         raise OptionError(f"{owner}: option {option} is {got!r}; expected {expected}") from error
-

@@ -131,10 +131,15 @@ class Detection:
 
     def _metadata(self) -> dict[str, Any]:
         return {
-            "format": FORMAT, "detector": self.detector, "options": dict(self.options), "score_best": self.best,
-            "languages": list(self.languages), "layer_widths": list(self.layer_widths),
-            "notes": dict(self.notes), "provenance": dict(self.provenance),
-        }  # fmt: skip
+            "format": FORMAT,
+            "detector": self.detector,
+            "options": dict(self.options),
+            "score_best": self.best,
+            "languages": list(self.languages),
+            "layer_widths": list(self.layer_widths),
+            "notes": dict(self.notes),
+            "provenance": dict(self.provenance),
+        }
 
 
 def load(path: Path) -> Detection:
@@ -158,13 +163,18 @@ def load(path: Path) -> Detection:
             raise FileFormatError(f"{path}: no tensor 'neurons/{tag}' for the language it lists")
         membership[row, to_flat(pairs, widths, where=f"{path}: neurons/{tag}")] = True
     return Detection(
-        detector=str(metadata.get("detector", path.stem)), languages=languages, layer_widths=widths,
-        membership=membership, score=_scores(path, tensors, languages, membership),
+        detector=str(metadata.get("detector", path.stem)),
+        languages=languages,
+        layer_widths=widths,
+        membership=membership,
+        score=_scores(path, tensors, languages, membership),
         best="lowest" if metadata.get("score_best") == "lowest" else "highest",
         candidates=_candidates(path, tensors, languages, membership.shape[1]),
-        **{name: metadata_field(path, {name: metadata.get(name) or {}}, name, dict)
-           for name in ("options", "notes", "provenance")},
-    )  # fmt: skip
+        **{
+            name: metadata_field(path, {name: metadata.get(name) or {}}, name, dict)
+            for name in ("options", "notes", "provenance")
+        },
+    )
 
 
 def _languages(path: Path, listed: Sequence[Any]) -> tuple[str, ...]:

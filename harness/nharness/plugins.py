@@ -21,8 +21,16 @@ from nharness.hookspecs import Entry
 
 GROUP = "nharness"
 KINDS = (
-    "detectors", "interventions", "statistics", "corpora", "models", "architectures", "tasks", "truths", "executors",
-)  # fmt: skip
+    "detectors",
+    "interventions",
+    "statistics",
+    "corpora",
+    "models",
+    "architectures",
+    "tasks",
+    "truths",
+    "executors",
+)
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,11 @@ class Plugins:
         self._strict = strict
         self._block = frozenset(block)
         self.arguments: Mapping[str, Any] = {  # what makes the same plug-ins in another process
-            "extra": tuple(extra), "block": tuple(sorted(self._block)), "autoload": autoload, "strict": strict,
-        }  # fmt: skip
+            "extra": tuple(extra),
+            "block": tuple(sorted(self._block)),
+            "autoload": autoload,
+            "strict": strict,
+        }
         self.statuses: list[PluginStatus] = []
         self._entries: dict[str, dict[str, Registered]] = {kind: {} for kind in KINDS}
         installed = sorted(entry_points(group=GROUP), key=lambda point: point.name)

@@ -78,6 +78,9 @@ def _plain(bound: float) -> str:
 
 _BOUNDS = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
 _TYPES = {
-    "integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "a text",
     "object": "a table",
-}  # fmt: skip
+}

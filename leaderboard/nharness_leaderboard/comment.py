@@ -40,7 +40,7 @@ def _problems(verdict: Verdict) -> Iterator[str]:
         {"file": path.relative_to(root).as_posix(), "where": problem.pointer, "problem": problem.message}
         for path, found in verdict.problems.items()
         for problem in found
-    ]  # fmt: skip
+    ]
     if rows:
         yield to_markdown(rows[:_SHOWN])
         if len(rows) > _SHOWN:
@@ -63,13 +63,17 @@ def _row(
     unit = next((t.unit for t in record.tasks if t.name == task), "")
     asked = ", ".join([intervention_text(record), *selection_text(record.selection)])
     return {
-        "record": entry.slug, "detector": record.detector.name, "model": record.model.name, "edit": asked,
-        "task": f"{task}, {unit[:40]}", "selectivity": _estimate(summary.selectivity if summary else None),
+        "record": entry.slug,
+        "detector": record.detector.name,
+        "model": record.model.name,
+        "edit": asked,
+        "task": f"{task}, {unit[:40]}",
+        "selectivity": _estimate(summary.selectivity if summary else None),
         "against random": f"{signed(control.effect)} sd, p {p_value(control.p)}" if control else None,
         "own hit hardest": percent(summary.diagonal_share if summary else None),
         "tier": standing.tier if standing else None,
         "against the best": "is the best" if best is entry else _difference(behind) if best else "alone",
-    }  # fmt: skip
+    }
 
 
 def _leads(own: Standing | None, entry: Entry, other: Standing) -> bool:

@@ -37,8 +37,17 @@ def curve_problems(record: Record, others: Iterable[Record], *, whole: bool) -> 
 def _asked(record: Record) -> tuple[object, ...]:
     """Return what all records of one curve share."""
     detector = record.detector
-    return (record.model.fingerprint, record.corpus.fingerprint, detector.name, detector.version, detector.options,
-            record.selection.kinds, record.shares, record.intervention.name, record.intervention.scope)  # fmt: skip
+    return (
+        record.model.fingerprint,
+        record.corpus.fingerprint,
+        detector.name,
+        detector.version,
+        detector.options,
+        record.selection.kinds,
+        record.shares,
+        record.intervention.name,
+        record.intervention.scope,
+    )
 
 
 def _at(other: Record, record: Record, point: CurvePoint) -> bool:

@@ -92,8 +92,9 @@ def neuron_differences(record: Record, folder: Path) -> Iterator[Problem]:
         raise FileFormatError(f"{len(record.languages)} languages of {record.neurons.total} neurons are too many")
     claimed = load_metadata(path, FORMAT)
     if (claimed.get("languages"), claimed.get("layer_widths")) != (
-        list(record.languages), list(record.model.layer_widths)
-    ):  # fmt: skip
+        list(record.languages),
+        list(record.model.layer_widths),
+    ):
         yield Problem("/neurons/file", "the neurons file has other languages or layer widths than the record")
         return
     detection = load_neurons(path)
@@ -120,8 +121,9 @@ def _kinds(record: Record, detection: Detection, layer: NDArray[np.int64]) -> It
                 f"/neurons/kinds_all/{name}", getattr(neurons.kinds_all, name), int((everything == index).sum())
             )
     for place, kinds, found in (
-        ("kinds_selected", selected, neurons.layers.kinds_selected), ("kinds_all", everything, neurons.layers.kinds_all)
-    ):  # fmt: skip
+        ("kinds_selected", selected, neurons.layers.kinds_selected),
+        ("kinds_all", everything, neurons.layers.kinds_all),
+    ):
         for name, counts in (found or {}).items():
             held = layer[kinds == KINDS.index(name)]
             expected = np.bincount(held, minlength=len(detection.layer_widths)).tolist()

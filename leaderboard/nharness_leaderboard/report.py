@@ -43,7 +43,7 @@ def html_report(record: Record) -> str:
     template = environment().get_template("record.html.j2")
     return template.render(
         root="", site_title="nharness", page="Record", view=view, downloads=[], inline=inline, policy=policy
-    )  # fmt: skip
+    )
 
 
 def write_html(record: Record, path: Path) -> Path:

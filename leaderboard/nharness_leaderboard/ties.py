@@ -34,8 +34,13 @@ class Standing:
 def comparable_key(record: Record, task_name: str) -> str:
     """Return the key of the set of records that this one may be compared with on a task."""
     task = record.task(task_name)
-    return _key(record.model.fingerprint, record.model.name, record.corpus.fingerprint, sorted(record.languages),
-                task.document() if task else None)  # fmt: skip
+    return _key(
+        record.model.fingerprint,
+        record.model.name,
+        record.corpus.fingerprint,
+        sorted(record.languages),
+        task.document() if task else None,
+    )
 
 
 def ranking_key(record: Record, task_name: str) -> str:

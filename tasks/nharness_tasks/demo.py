@@ -12,10 +12,28 @@ from collections.abc import Sequence
 from nharness.cli.main import main
 
 ARGUMENTS = (
-    "run", "--model", "smollm2", "--detector", "lape", "--languages", "en,de,fr,es,ru,vi,zh,ja",
-    "--detect-tokens", "6000", "--eval-tokens", "1500", "--tasks", "ppl", "--controls", "5", "--control-tokens", "500",
-    "--dtype", "bfloat16", "--out", "nharness-runs/demo",
-)  # fmt: skip
+    "run",
+    "--model",
+    "smollm2",
+    "--detector",
+    "lape",
+    "--languages",
+    "en,de,fr,es,ru,vi,zh,ja",
+    "--detect-tokens",
+    "6000",
+    "--eval-tokens",
+    "1500",
+    "--tasks",
+    "ppl",
+    "--controls",
+    "5",
+    "--control-tokens",
+    "500",
+    "--dtype",
+    "bfloat16",
+    "--out",
+    "nharness-runs/demo",
+)
 
 
 def arguments(added: Sequence[str]) -> list[str]:

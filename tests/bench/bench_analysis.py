@@ -68,8 +68,14 @@ def time_record():
 
 def matrix(effect, rng):
     """Return task, targets and measurements by (target, control, language), controls on all documents."""
-    task = Task(name="ppl", family="perplexity", metric="bits_per_byte", unit="bits per byte", direction="lower",
-                languages=LANGUAGES)  # fmt: skip
+    task = Task(
+        name="ppl",
+        family="perplexity",
+        metric="bits_per_byte",
+        unit="bits per byte",
+        direction="lower",
+        languages=LANGUAGES,
+    )
     rows = [Target(name=tag, language=tag, kinds=("specific",), neurons=30) for tag in LANGUAGES]
     found = {}
     size = rng.lognormal(5.5, 0.5, DOCUMENTS).round()
@@ -86,9 +92,14 @@ def matrix(effect, rng):
                 mean = spread * (common + rng.gamma(4, 1)) / 8 + (own if control is None else 0.0)
                 noise = rng.normal(0, 0.05, DOCUMENTS) * np.sqrt(250 / size) * np.sqrt(abs(mean) / 0.1)
                 found[target, control, language] = found[None, None, language] + size * (mean + noise)
-    return task, rows, {
-        key: Measurement("ppl", *key, ids, ids, {"nll": bits * np.log(2), "bytes": size}) for key, bits in found.items()
-    }  # fmt: skip
+    return (
+        task,
+        rows,
+        {
+            key: Measurement("ppl", *key, ids, ids, {"nll": bits * np.log(2), "bytes": size})
+            for key, bits in found.items()
+        },
+    )
 
 
 def designs(effect, repeats):
@@ -103,9 +114,11 @@ def designs(effect, repeats):
         shares.append(quick_cost / full_cost)
         agreements.append((full == quick).mean())
         wrong.append((full != quick)[np.eye(SIZE, dtype=bool)].mean())
-    print(f"diagonal {effect} bits per byte: forward tokens {np.mean(shares):.1%} of the exhaustive design, same verdict in "
-          f"{np.mean(agreements):.1%} of cells, another on the diagonal in {np.mean(wrong):.1%}; "
-          f"two exhaustive designs agree in {np.mean(yardstick):.1%}")
+    print(
+        f"diagonal {effect} bits per byte: forward tokens {np.mean(shares):.1%} of the exhaustive design, same verdict in "
+        f"{np.mean(agreements):.1%} of cells, another on the diagonal in {np.mean(wrong):.1%}; "
+        f"two exhaustive designs agree in {np.mean(yardstick):.1%}"
+    )
 
 
 def null_rates():
@@ -116,7 +129,9 @@ def null_rates():
     for calibrating in (0, ControlRules.calibrating):
         plan = ControlPlan(LANGUAGES, LANGUAGES, ControlRules(calibrating=calibrating))
         found = [significant(effect, drawn, plan) for effect, drawn in null_matrices_of((31, 41, 51), heavy=True)]
-        print(f"the same, drawn adaptively, {calibrating} languages of a target always: {np.mean(found):.1%} of {len(found)}")
+        print(
+            f"the same, drawn adaptively, {calibrating} languages of a target always: {np.mean(found):.1%} of {len(found)}"
+        )
 
 
 def null_matrices_of(seeds, heavy):

@@ -27,10 +27,15 @@ TASK = "ppl"
 def part(found, kept):
     """Return a measurement of the items at `kept` places, ascending."""
     return Measurement(
-        found.task, found.target, found.control, found.language, tuple(found.ids[i] for i in kept),
-        tuple(found.clusters[i] for i in kept), {name: column[kept] for name, column in found.values.items()},
+        found.task,
+        found.target,
+        found.control,
+        found.language,
+        tuple(found.ids[i] for i in kept),
+        tuple(found.clusters[i] for i in kept),
+        {name: column[kept] for name, column in found.values.items()},
         len(found.ids),
-    )  # fmt: skip
+    )
 
 
 def tokens(found):
@@ -53,8 +58,9 @@ def design(table, record, *, sample_tokens, most):
     sampled = {key: part(found, places[key[3]]) for key, found in table.items()}
     effects = {
         (target, tag): change(sampled, (TASK, target, None, tag)) if (TASK, target, None, tag) in sampled else None
-        for target in targets for tag in languages
-    }  # fmt: skip
+        for target in targets
+        for tag in languages
+    }
     plan = ControlPlan(tuple(targets), tuple(sorted(languages)), ControlRules.between(min(5, most), most))
     draws = {}
     while requests := plan.next(effects, draws):
@@ -78,8 +84,9 @@ def half(table, draws):
     numbers = {draw: place for place, draw in enumerate(draws)}
     return [
         replace(found, control=numbers[found.control]) if found.control is not None else found
-        for found in table.values() if found.control is None or found.control in numbers
-    ]  # fmt: skip
+        for found in table.values()
+        if found.control is None or found.control in numbers
+    ]
 
 
 def replay(path, sample_tokens):
@@ -94,17 +101,22 @@ def replay(path, sample_tokens):
     even, odd = (half(table, range(start, most, 2)) for start in (0, 1))
     designs = {
         f"exhaustive, {most} draws": (list(table.values()), spent),
-        "its even draws": (even, sum(map(tokens, even))), "its odd draws": (odd, sum(map(tokens, odd))),
+        "its even draws": (even, sum(map(tokens, even))),
+        "its odd draws": (odd, sum(map(tokens, odd))),
         "--controls 5": design(table, record, sample_tokens=sample_tokens, most=5),
         f"--controls {most}": design(table, record, sample_tokens=sample_tokens, most=most),
-    }  # fmt: skip
-    title = f"{record.detector.name}, " + (f"{record.selection.budget:.1%}" if record.selection.budget else "its own size")
+    }
+    title = f"{record.detector.name}, " + (
+        f"{record.selection.budget:.1%}" if record.selection.budget else "its own size"
+    )
     for name, (measurements, cost) in designs.items():
         out = verdicts(record, measurements)
         same = sum(out[place] == full[place] for place in full)
         rows = sum(out[place] == full[place] for place in own if place in full)
-        print(f"| {title} | {name} | {cost:,} | {cost / spent:.1%} | {sum(out.values())} | {same} of {len(full)} | {rows} of {len(own)} |",
-              flush=True)  # fmt: skip
+        print(
+            f"| {title} | {name} | {cost:,} | {cost / spent:.1%} | {sum(out.values())} | {same} of {len(full)} | {rows} of {len(own)} |",
+            flush=True,
+        )
 
 
 def main():
@@ -112,7 +124,9 @@ def main():
     parser.add_argument("records", type=Path, nargs="+")
     parser.add_argument("--control-tokens", type=int, default=1000)
     chosen = parser.parse_args()
-    print("| matrix | design | forward tokens | of exhaustive | cells that stand out | same verdict | same on the own language |")
+    print(
+        "| matrix | design | forward tokens | of exhaustive | cells that stand out | same verdict | same on the own language |"
+    )
     print("|---|---|---|---|---|---|---|")
     for path in chosen.records:
         replay(path, chosen.control_tokens)

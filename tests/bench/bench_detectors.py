@@ -49,8 +49,10 @@ def measure(detector, arguments):
     peak = tracemalloc.get_traced_memory()[1] / size
     tracemalloc.stop()
     scaled = f" (from {layers} of {LAYERS} layers)" if layers < LAYERS else ""
-    print(f"{detector.name:20}{size * LAYERS / layers / 2**20:>9.0f} MB{wall:>9.2f}{processor:>9.2f}"
-          f"{LIMITS.get(detector.name, 5.0):>7.1f}{peak:>6.2f}x   {found.membership.sum(axis=1).tolist()}{scaled}")
+    print(
+        f"{detector.name:20}{size * LAYERS / layers / 2**20:>9.0f} MB{wall:>9.2f}{processor:>9.2f}"
+        f"{LIMITS.get(detector.name, 5.0):>7.1f}{peak:>6.2f}x   {found.membership.sum(axis=1).tolist()}{scaled}"
+    )
 
 
 def make_evidence(detector, layers, documents):

@@ -58,8 +58,11 @@ def report(size, args):
     rows = rows_that_fit(model, args.rows, args.length)
     peak = peak_tflops(args.device, args.peak_tflops)
     card = torch.cuda.get_device_name(args.device) if torch.device(args.device).type == "cuda" else args.device
-    print(f"\nLlama {size}, {model.dtype}, {rows} x {args.length} tokens on {card}, peak {peak or 'unknown'} TFLOP/s, "
-          f"medians of {args.rounds} rounds, torch {torch.__version__}\n", flush=True)  # fmt: skip
+    print(
+        f"\nLlama {size}, {model.dtype}, {rows} x {args.length} tokens on {card}, peak {peak or 'unknown'} TFLOP/s, "
+        f"medians of {args.rounds} rounds, torch {torch.__version__}\n",
+        flush=True,
+    )
     seconds, ratios = bench_recording.compare(model, rows, args.length, args.rounds)
     columns = utilisation(model, args.length, peak, headless=("trunk", "light", "all"))
     print("\n".join(table(rows * args.length, seconds, ratios, columns)))

@@ -20,7 +20,9 @@ from nharness.models import Edit, apply_edits, locate
 def edits_of(neuron_map, share, shift):
     """Return one edit a layer, of a random `share` of its neurons."""
     draw = torch.Generator().manual_seed(0)
-    chosen = [torch.randperm(width, generator=draw)[: max(1, round(share * width))] for width in neuron_map.layer_widths]
+    chosen = [
+        torch.randperm(width, generator=draw)[: max(1, round(share * width))] for width in neuron_map.layer_widths
+    ]
     return [Edit.affine(layer, units, scale=0.0, shift=shift) for layer, units in enumerate(chosen)]
 
 
@@ -31,8 +33,9 @@ def compare(model, rows, length, rounds, share=0.01):
     forward = torch.inference_mode()(lambda: model(tokens, use_cache=False))
     edits = {
         f"{what}, {backend}": (edits_of(neuron_map, share, shift), backend)
-        for what, shift in (("zero", 0.0), ("constant", -0.5)) for backend in ("fold", "hook")
-    }  # fmt: skip
+        for what, shift in (("zero", 0.0), ("constant", -0.5))
+        for backend in ("fold", "hook")
+    }
 
     def inside(name):
         return apply_edits(model, neuron_map, edits[name][0], backend=edits[name][1])
@@ -53,8 +56,10 @@ def main():
     args = parser.parse_args()
     model = chosen_model(args)
     seconds, ratios, around = compare(model, args.rows, args.length, args.rounds, args.share)
-    print(f"{args.model or 'random, sizes of SmolLM2-135M'}: {args.rows} x {args.length} tokens, {model.dtype}, "
-          f"{torch.get_num_threads()} thread(s), {args.share:.0%} of the neurons, medians of {args.rounds} rounds\n")  # fmt: skip
+    print(
+        f"{args.model or 'random, sizes of SmolLM2-135M'}: {args.rows} x {args.length} tokens, {model.dtype}, "
+        f"{torch.get_num_threads()} thread(s), {args.share:.0%} of the neurons, medians of {args.rounds} rounds\n"
+    )
     milliseconds = {"in and out, ms": lambda name, _rate: f"{1000 * around[name]:.0f}" if name in around else ""}
     print("\n".join(table(args.rows * args.length, seconds, ratios, milliseconds)))
 

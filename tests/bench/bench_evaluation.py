@@ -37,8 +37,14 @@ def large_vocabulary():
     """A random model of 256 000 vocabulary entries, its embeddings most of it, as in Gemma's family."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=256_000, hidden_size=256, intermediate_size=1024, num_hidden_layers=6, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=True,
+        vocab_size=256_000,
+        hidden_size=256,
+        intermediate_size=1024,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
     )
     return LlamaForCausalLM(config).eval()
 
@@ -101,14 +107,19 @@ def compare(title, model, tokenizer, documents, *, rounds, batch_sizes):
     best, results = measure(kinds, rounds)
     tokens = total(results["nharness"], "tokens")
     ours = total(results["nharness"], "nll")
-    print(f"\n{title}: {len(texts)} texts of {tokens / len(texts):.0f} tokens, {model.dtype}, {torch.get_num_threads()} thread(s)")
+    print(
+        f"\n{title}: {len(texts)} texts of {tokens / len(texts):.0f} tokens, {model.dtype}, {torch.get_num_threads()} thread(s)"
+    )
     for name, seconds in best.items():
         note = ""
         if name.startswith("lm-eval"):
             note = f"NLL {-sum(results[name]):.2f}"
         elif name == "nharness":
             note = f"NLL {ours:.2f}"
-        print(f"  {name:28} {tokens / seconds:9.0f} tokens/s   x {best['nharness'] / seconds:5.2f} of nharness   {note}", flush=True)
+        print(
+            f"  {name:28} {tokens / seconds:9.0f} tokens/s   x {best['nharness'] / seconds:5.2f} of nharness   {note}",
+            flush=True,
+        )
 
 
 def main():
@@ -132,7 +143,14 @@ def main():
     tokenizer, model = loaded.tokenizer, loaded.model
     documents = {tag: chosen(corpus, tag, args.unit, tokenizer, args.tokens / len(tags)) for tag in tags}
     sizes = [int(size) for size in args.batch_sizes.split(",")]
-    compare("random, vocabulary 256 000", large_vocabulary().to(dtype), tokenizer, documents, rounds=args.rounds, batch_sizes=sizes)
+    compare(
+        "random, vocabulary 256 000",
+        large_vocabulary().to(dtype),
+        tokenizer,
+        documents,
+        rounds=args.rounds,
+        batch_sizes=sizes,
+    )
     compare(args.model, model, tokenizer, documents, rounds=args.rounds, batch_sizes=sizes)
 
 

@@ -24,8 +24,14 @@ from nharness.recording.trunk import find_trunk
 
 SAMPLE = Path(__file__).resolve().parents[2] / "tasks" / "nharness_tasks" / "corpora" / "sample"
 LIGHT = [("activation_count", "gate"), ("moments", "gate")]
-ALL = [*LIGHT, ("histogram", "gate"), ("moments", "hidden"), ("document_mean", "hidden"), ("up_magnitude", "hidden"),
-       ("output_change", "hidden")]  # fmt: skip
+ALL = [
+    *LIGHT,
+    ("histogram", "gate"),
+    ("moments", "hidden"),
+    ("document_mean", "hidden"),
+    ("up_magnitude", "hidden"),
+    ("output_change", "hidden"),
+]
 
 
 def recording(model, neuron_map, found, needs):
@@ -63,17 +69,23 @@ def report_text(model, tokenizer, args):
     recorder = Recorder(model, neuron_map, LIGHT, RecordingOptions(batch_tokens=CPU_TOKENS))
     for language in args.languages.split(","):
         start = time.perf_counter()
-        encoded = list(encode(tokenizer, corpus.documents(language, "detect"), language=language, max_tokens=args.text_tokens))
+        encoded = list(
+            encode(tokenizer, corpus.documents(language, "detect"), language=language, max_tokens=args.text_tokens)
+        )
         reading = time.perf_counter() - start
-        shares = [padding_share([part for parts in shard for part in parts], max_tokens=CPU_TOKENS)
-                  for shard in shards_of(by_document(encoded), 64)]  # fmt: skip
+        shares = [
+            padding_share([part for parts in shard for part in parts], max_tokens=CPU_TOKENS)
+            for shard in shards_of(by_document(encoded), 64)
+        ]
         cpu = time.process_time()
         for shard in shards_of(by_document(encoded), 64):
             recorder.record_shard(language, shard)
         cpu = time.process_time() - cpu
         counted = sum(part.counted for part in encoded)
-        print(f"{language}: {len(encoded)} parts, {counted} tokens, padding {statistics.mean(shares):.1%}, "
-              f"tokenised at {counted / reading:.0f}/s, recorded at {counted / cpu:.0f} tokens/s (cpu)")  # fmt: skip
+        print(
+            f"{language}: {len(encoded)} parts, {counted} tokens, padding {statistics.mean(shares):.1%}, "
+            f"tokenised at {counted / reading:.0f}/s, recorded at {counted / cpu:.0f} tokens/s (cpu)"
+        )
 
 
 def main():
@@ -84,8 +96,10 @@ def main():
     args = parser.parse_args()
     model = chosen_model(args)
     seconds, ratios = compare(model, args.rows, args.length, args.rounds)
-    print(f"{args.model or 'random, sizes of SmolLM2-135M'}: {args.rows} x {args.length} tokens, {model.dtype}, "
-          f"{torch.get_num_threads()} thread(s), medians of {args.rounds} rounds\n")  # fmt: skip
+    print(
+        f"{args.model or 'random, sizes of SmolLM2-135M'}: {args.rows} x {args.length} tokens, {model.dtype}, "
+        f"{torch.get_num_threads()} thread(s), medians of {args.rounds} rounds\n"
+    )
     print("\n".join(table(args.rows * args.length, seconds, ratios)))
     print(f"\nlight is {over_whole(ratios):.3f} x model(x)")
     if args.model and args.text_tokens:

@@ -51,8 +51,20 @@ def best(rounds, factor=1):
 def planned(cells):
     """Plan about `cells` cells: ten languages, two tasks, twenty draws; as many detectors as it takes."""
     languages = [f"l{number}" for number in range(10)]
-    tasks = [TaskSpec(task, task, language, metric="bits_per_byte", higher_is_better=False, unit="bits per byte",
-                      kind="perplexity", version="1") for task in ("ppl", "other") for language in languages]  # fmt: skip
+    tasks = [
+        TaskSpec(
+            task,
+            task,
+            language,
+            metric="bits_per_byte",
+            higher_is_better=False,
+            unit="bits per byte",
+            kind="perplexity",
+            version="1",
+        )
+        for task in ("ppl", "other")
+        for language in languages
+    ]
     per_detector = len(languages) * 21 * len(tasks)
     detectors = tuple(Named(name=f"d{number}") for number in range(-(-cells // per_detector)))
     spec = RunSpec(detectors=detectors, controls=ControlSpec(draws=20, tasks=("ppl", "other")))
@@ -69,7 +81,9 @@ def overhead(cells, store, plugins):
     """Return seconds per cell of everything but evaluation."""
     items = [Item(f"item{n}", f"page{n // 3}", {"nll": 100.0 + n, "tokens": 50, "bytes": 200}) for n in range(ITEMS)]
     identity = dict.fromkeys(("model", "tokenizer", "torch", "transformers", "nharness"), "0" * 64)
-    task = TaskSpec("ppl", "ppl", "l0", metric="bits_per_byte", higher_is_better=False, unit="", kind="perplexity", version="1")
+    task = TaskSpec(
+        "ppl", "ppl", "l0", metric="bits_per_byte", higher_is_better=False, unit="", kind="perplexity", version="1"
+    )
     name = (task.name, None, None, task.language)
     started = now()
     for number, cell in enumerate(cells):
@@ -94,8 +108,12 @@ class Instant(LocalExecutor):
                 sample = cell.edition is not None and cell.edition.control is not None
                 documents = self.worker.text(cell.language, sample=sample).documents
                 moved = random.Random(cell.id)
-                items = [Item(d.id, d.cluster, {"nll": 2.0 * d.bytes + moved.random(), "tokens": d.counted, "bytes": d.bytes})
-                         for d in documents]  # fmt: skip
+                items = [
+                    Item(
+                        d.id, d.cluster, {"nll": 2.0 * d.bytes + moved.random(), "tokens": d.counted, "bytes": d.bytes}
+                    )
+                    for d in documents
+                ]
                 yield Done(cell, key, CellOutcome("passed", items, 1000, 5000, 0.0, backend="hook", noise_floor=0.0))
 
 
@@ -133,8 +151,10 @@ def main():
     print(f"overhead per cell of {ITEMS} items (key, store, hooks): {best(found, 1000)}, in ms (limit 5)")
     with tempfile.TemporaryDirectory() as folder:
         count, items, clock, processor = whole_run(folder)
-    print(f"a run of {count:,} cells of {items:.0f} items that evaluates none: {clock * 1000:.2f} by the clock, "
-          f"{processor * 1000:.2f} of the processor, in ms a cell (limit 5)")  # fmt: skip
+    print(
+        f"a run of {count:,} cells of {items:.0f} items that evaluates none: {clock * 1000:.2f} by the clock, "
+        f"{processor * 1000:.2f} of the processor, in ms a cell (limit 5)"
+    )
 
 
 if __name__ == "__main__":

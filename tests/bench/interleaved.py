@@ -59,11 +59,15 @@ def table(tokens, seconds, ratios, more=None):
     """Return the lines of a Markdown table: tokens a second, the ratio to the base and its range; `more` columns by name."""
     base = next(name for name in seconds if name not in ratios)
     columns = more or {}
-    lines = [f"| kind | tokens/s | of {base} | range over rounds |{''.join(f' {column} |' for column in columns)}",
-             "|---|---|---|---|" + "---|" * len(columns)]  # fmt: skip
+    lines = [
+        f"| kind | tokens/s | of {base} | range over rounds |{''.join(f' {column} |' for column in columns)}",
+        "|---|---|---|---|" + "---|" * len(columns),
+    ]
     for name, spent in seconds.items():
         found = ratios.get(name)
         middle = f"**{statistics.median(found):.3f}** | {min(found):.3f}-{max(found):.3f}" if found else " | "
         rate = tokens / statistics.median(spent)
-        lines.append(f"| {name} | {rate:.0f} | {middle} |{''.join(f' {cell(name, rate)} |' for cell in columns.values())}")
+        lines.append(
+            f"| {name} | {rate:.0f} | {middle} |{''.join(f' {cell(name, rate)} |' for cell in columns.values())}"
+        )
     return lines

@@ -13,19 +13,32 @@ SIZES = {  # vocabulary, width, feed-forward width, layers, heads, key-value hea
     "8B": (128256, 4096, 14336, 32, 32, 8),
 }
 PEAK_BF16 = {  # TFLOP/s of dense bfloat16 matrix products, from the makers' data sheets; the first name that fits counts
-    "B200": 2250, "GH200": 989, "H200": 989, "H100 PCIe": 756, "H100 NVL": 835, "H100": 989, "A100": 312, "L40S": 362,
-    "RTX 4090": 165, "L4": 121,
-}  # fmt: skip
+    "B200": 2250,
+    "GH200": 989,
+    "H200": 989,
+    "H100 PCIe": 756,
+    "H100 NVL": 835,
+    "H100": 989,
+    "A100": 312,
+    "L40S": 362,
+    "RTX 4090": 165,
+    "L4": 121,
+}
 
 
 def random_llama(size, dtype, device):
     """Return a random Llama in evaluation mode, its weights drawn where they are to lie."""
     vocabulary, width, feed_forward, layers, heads, kv_heads = SIZES[size]
     config = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=width, intermediate_size=feed_forward, num_hidden_layers=layers,
-        num_attention_heads=heads, num_key_value_heads=kv_heads, max_position_embeddings=8192,
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=feed_forward,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
+        max_position_embeddings=8192,
         tie_word_embeddings=size == "135M",
-    )  # fmt: skip
+    )
     torch.manual_seed(0)
     default = torch.get_default_dtype()
     torch.set_default_dtype(dtype)

@@ -44,15 +44,18 @@ def tensors_of(tag, random, dead, *, tokens, documents, ties, routed):
     response[:, dead] = 0
     tensors = {
         "activation_count/positive": positive,
-        "moments/sum": mean * reached, "moments/sumsq": (mean**2 + random.random(size) * ~dead) * reached,
-        "histogram/count": count.astype(np.int64), "histogram/edges": np.linspace(-1, 1, BINS + 1, dtype=np.float32),
+        "moments/sum": mean * reached,
+        "moments/sumsq": (mean**2 + random.random(size) * ~dead) * reached,
+        "histogram/count": count.astype(np.int64),
+        "histogram/edges": np.linspace(-1, 1, BINS + 1, dtype=np.float32),
         "document_mean/mean": response.astype(np.float32),
         "up_magnitude/sum": np.abs(response * 3).astype(np.float32),
         "output_change/mean": np.abs(response).astype(np.float32),
         "attribution/sum": random.standard_normal(size) * tokens * ~dead,
         "relevance/sum": random.standard_normal(size) * tokens * ~dead,
-        "attribution/sumsq": random.random(size) * tokens, "attribution/abssum": random.random(size) * tokens,
-    }  # fmt: skip
+        "attribution/sumsq": random.random(size) * tokens,
+        "attribution/abssum": random.random(size) * tokens,
+    }
     if routed:
         tensors["activation_count/routed"] = reached.astype(np.int64)
     return {f"{name}/{tag}": value for name, value in tensors.items()}
@@ -61,10 +64,15 @@ def tensors_of(tag, random, dead, *, tokens, documents, ties, routed):
 def select_languages(evidence, tags):
     """The same evidence for the given languages, in the given order."""
     sites = {
-        name: Statistics(s.site, s.layer_widths, {tag: s.totals[tag] for tag in tags},
-                         {n: t for n, t in s.tensors.items() if n.rsplit("/", 1)[1] in tags}, s.provenance)
+        name: Statistics(
+            s.site,
+            s.layer_widths,
+            {tag: s.totals[tag] for tag in tags},
+            {n: t for n, t in s.tensors.items() if n.rsplit("/", 1)[1] in tags},
+            s.provenance,
+        )
         for name, s in evidence.sites.items()
-    }  # fmt: skip
+    }
     return Evidence(sites, reference=evidence.reference, losses=evidence.losses)
 
 
@@ -82,8 +90,9 @@ def statistics_evidence(site, statistic, tensors_by_language, tokens=100, widths
     tags = TAGS[: len(tensors_by_language)]
     tensors = {
         f"{statistic}/{name}/{tag}": np.asarray(value)
-        for tag, group in zip(tags, tensors_by_language, strict=True) for name, value in group.items()
-    }  # fmt: skip
+        for tag, group in zip(tags, tensors_by_language, strict=True)
+        for name, value in group.items()
+    }
     size = next(iter(tensors.values())).shape[-1]
     if statistic == "histogram":
         size = next(value for name, value in tensors.items() if "/count/" in name).shape[0]

@@ -106,7 +106,9 @@ def test_both_ends_are_kept_apart(evidence_of):
     assert (top.membership | bottom.membership == found.membership).all()
     assert (signs(top) >= 0).all()
     assert (signs(bottom) <= 0).all()
-    response = np.concatenate([evidence.statistics("hidden").get("document_mean", "mean", t) for t in evidence.languages])
+    response = np.concatenate(
+        [evidence.statistics("hidden").get("document_mean", "mean", t) for t in evidence.languages]
+    )
     constant = response.max(axis=0) == response.min(axis=0)
     assert constant.any()
     assert not found.membership[:, constant].any()
@@ -200,9 +202,7 @@ def test_probe_satisfies_the_optimality_conditions(from_statistic):
     features = (features - features.mean(axis=0)) / features.std(axis=0)
     label = np.repeat([1, -1], 15)
     weight = found.score[0].astype(np.float64)
-    best = min(
-        (objective(weight, bias, features, label), bias) for bias in np.linspace(-5, 5, 2001)
-    )[1]  # fmt: skip
+    best = min((objective(weight, bias, features, label), bias) for bias in np.linspace(-5, 5, 2001))[1]
     margin = label * (features @ weight + best)
     gradient = -0.3 * (features * (label / (1 + np.exp(margin)))[:, None]).sum(axis=0)
     used = weight != 0

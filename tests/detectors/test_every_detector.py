@@ -15,17 +15,33 @@ from nharness.statistics import LanguageTotals, Statistics, merge
 PLUGINS = Plugins()
 NAMES = sorted(name for name, entry in PLUGINS.entries("detectors").items() if entry.plugin == "detectors")
 SPECIFIED = {
-    "lape", "ternary", "lingua-franca", "average-precision", "plnd", "dln", "crane", "attribution", "lap", "lave",
-    "diff-mean", "effect-size", "probe", "act-prob-90p", "random", "exhaustive",
-}  # fmt: skip
+    "lape",
+    "ternary",
+    "lingua-franca",
+    "average-precision",
+    "plnd",
+    "dln",
+    "crane",
+    "attribution",
+    "lap",
+    "lave",
+    "diff-mean",
+    "effect-size",
+    "probe",
+    "act-prob-90p",
+    "random",
+    "exhaustive",
+}
 DRAWN = {"random"}
 
 
 def make(name):
     options = {
-        "average-precision": {"count": 10}, "act-prob-90p": {"top_rate": 0.1}, "dln": {"top_rate": 0.2},
+        "average-precision": {"count": 10},
+        "act-prob-90p": {"top_rate": 0.1},
+        "dln": {"top_rate": 0.2},
         "plnd": {"top_rate": 0.6, "consensus": 0.7},
-    }  # fmt: skip
+    }
     return PLUGINS.resolve("detectors", name)(**options.get(name, {}))
 
 
@@ -111,7 +127,9 @@ def test_order_of_shards_does_not_matter(name, evidence_of):
     if name == "exhaustive":
         shards = [Evidence(shard.sites, losses=shards[0].losses) for shard in shards]
     first, second = (
-        Evidence({site: merge([shard.sites[site] for shard in some]) for site in ("gate", "hidden")}, losses=some[0].losses)
+        Evidence(
+            {site: merge([shard.sites[site] for shard in some]) for site in ("gate", "hidden")}, losses=some[0].losses
+        )
         for some in (shards, shards[::-1])
     )
     a, b = make(name)(first), make(name)(second)

@@ -36,7 +36,9 @@ def test_dln_finds_the_best_of_all_splits(evidence_of, languages):
     assert found.notes["overlap_bar"] == pytest.approx(tau, abs=1e-6)
     for j in range(65):
         costs = {
-            tuple(sorted(side)): max(pair[min(a, b), max(a, b)][j] for a in side for b in range(languages) if b not in side)
+            tuple(sorted(side)): max(
+                pair[min(a, b), max(a, b)][j] for a in side for b in range(languages) if b not in side
+            )
             for side in splits(languages)
         }
         cost = min(costs.values())
@@ -50,9 +52,14 @@ def test_dln_finds_the_best_of_all_splits(evidence_of, languages):
 
 def test_dln_by_hand(from_statistic):
     # neuron 0: en apart from de and zh; neuron 1: all alike; neuron 2: en, de against zh
-    histogram = {"en": [[10, 0, 0], [5, 5, 0], [0, 6, 4]], "de": [[0, 5, 5], [5, 5, 0], [0, 5, 5]],
-                 "zh": [[1, 4, 5], [5, 5, 0], [9, 1, 0]]}  # fmt: skip
-    evidence = from_statistic("gate", "histogram", [{"count": np.array(rows)} for rows in histogram.values()], tokens=10)
+    histogram = {
+        "en": [[10, 0, 0], [5, 5, 0], [0, 6, 4]],
+        "de": [[0, 5, 5], [5, 5, 0], [0, 5, 5]],
+        "zh": [[1, 4, 5], [5, 5, 0], [9, 1, 0]],
+    }
+    evidence = from_statistic(
+        "gate", "histogram", [{"count": np.array(rows)} for rows in histogram.values()], tokens=10
+    )
     found = Dln(top_rate=0.4)(evidence)  # floor(.4 * 9) = third smallest of 0 .1 .1 .1 .9 .9 1 1 1
     assert found.score == pytest.approx(np.array([0.1, 1.0, 0.1]))
     assert found.notes["overlap_bar"] == pytest.approx(0.1)

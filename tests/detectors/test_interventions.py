@@ -47,9 +47,20 @@ def evidence():
 
 def test_every_specified_intervention_is_registered():
     assert set(NAMES) == {
-        "zero", "mean", "complement-mean", "median", "add", "replace", "diff-mean", "constant", "scale", "amplify",
-        "resample", "patch", "steer",
-    }  # fmt: skip
+        "zero",
+        "mean",
+        "complement-mean",
+        "median",
+        "add",
+        "replace",
+        "diff-mean",
+        "constant",
+        "scale",
+        "amplify",
+        "resample",
+        "patch",
+        "steer",
+    }
     for name in NAMES:
         assert PLUGINS.resolve("interventions", name).name == name
 
@@ -126,7 +137,11 @@ def test_steer(evidence):
     target = Target("de", FLAT, source="en", source_flat=np.array([1, 3]))
     off, driven = make("steer", alpha=0.5).changes(target, evidence)
     assert (off.flat.tolist(), off.scale.tolist(), off.shift.tolist()) == ([1], [0], [0])
-    assert (driven.flat.tolist(), driven.scale.tolist(), driven.shift.tolist()) == (FLAT.tolist(), [0, 0, 0], [5, 20, 25])
+    assert (driven.flat.tolist(), driven.scale.tolist(), driven.shift.tolist()) == (
+        FLAT.tolist(),
+        [0, 0, 0],
+        [5, 20, 25],
+    )
     assert off.site == driven.site
     added = make("steer", mode="add").changes(target, evidence)[1]
     assert added.scale.tolist() == [1, 1, 1]
@@ -145,7 +160,9 @@ def test_needs_are_what_changes_reads(name, evidence):
     intervention = make(name)
     allowed = {(need.site, need.statistic) for need in intervention.needs()}
     sites = {
-        site: Statistics(site, s.layer_widths, s.totals, {n: t for n, t in s.tensors.items() if (site, n.split("/")[0]) in allowed})
+        site: Statistics(
+            site, s.layer_widths, s.totals, {n: t for n, t in s.tensors.items() if (site, n.split("/")[0]) in allowed}
+        )
         for site, s in evidence.sites.items()
     }
     changes = intervention.changes(Target("de", FLAT, source="en", source_flat=np.array([1])), Evidence(sites))
@@ -165,13 +182,17 @@ def test_strength_is_an_option():
 
 
 def test_option_out_of_range_names_the_range():
-    with pytest.raises(OptionError, match="intervention amplify: option quantile is 2; expected a number above 0 and at most 1"):
+    with pytest.raises(
+        OptionError, match="intervention amplify: option quantile is 2; expected a number above 0 and at most 1"
+    ):
         make("amplify", quantile=2)
 
 
 def test_a_language_that_never_reached_an_expert_is_left_out(evidence):
     gate = evidence.sites["gate"]
-    routed = {f"activation_count/routed/{tag}": np.array([100, 100, 100, 100, 100 * (tag != "zh")]) for tag in gate.languages}
+    routed = {
+        f"activation_count/routed/{tag}": np.array([100, 100, 100, 100, 100 * (tag != "zh")]) for tag in gate.languages
+    }
     tensors = {**gate.tensors, **routed, "moments/sum/zh": np.array([0, 0, 0, 600, 0.0])}
     experts = Evidence({"gate": Statistics("gate", (2, 3), gate.totals, tensors)})
     assert only_change("mean", experts, site="gate").shift == pytest.approx([11 / 3, 50 / 3, 55 / 2])

@@ -63,8 +63,12 @@ def test_case_computed_by_hand(from_counts):
     found = Lape(top_rate=0.5, filter_rate=0.5, activation_bar=0.5)(
         from_counts([[80, 40, 0, 20], [20, 40, 0, 60]], [100, 100], (2, 2))
     )
-    expected = [0.8 * math.log(1 / 0.8) + 0.2 * math.log(5), math.log(2), math.inf,
-                0.25 * math.log(4) + 0.75 * math.log(4 / 3)]  # fmt: skip
+    expected = [
+        0.8 * math.log(1 / 0.8) + 0.2 * math.log(5),
+        math.log(2),
+        math.inf,
+        0.25 * math.log(4) + 0.75 * math.log(4 / 3),
+    ]
     assert found.score == pytest.approx(np.array(expected), rel=1e-6)
     assert found.neurons("en").tolist() == [[0, 0]]
     assert found.neurons("de").tolist() == [[1, 1]]
@@ -107,9 +111,13 @@ def test_missing_statistics_are_named(evidence_of):
 
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
-    [("top_rate", 0, "above 0 and at most 1"), ("top_rate", 1.5, "above 0 and at most 1"),
-     ("filter_rate", -0.1, "at least 0 and at most 1"), ("activation_bar", "much", "a number at least 0")],
-)  # fmt: skip
+    [
+        ("top_rate", 0, "above 0 and at most 1"),
+        ("top_rate", 1.5, "above 0 and at most 1"),
+        ("filter_rate", -0.1, "at least 0 and at most 1"),
+        ("activation_bar", "much", "a number at least 0"),
+    ],
+)
 def test_option_out_of_range_names_the_range(option, value, expected):
     with pytest.raises(OptionError, match=f"option {option} is .*{expected}"):
         Lape(**{option: value})
@@ -126,7 +134,9 @@ def test_experts_are_judged_by_the_tokens_they_received(evidence_of):
     recorded = evidence.statistics("gate")
     counts = [recorded.get("activation_count", "positive", tag) for tag in recorded.languages]
     routed = [recorded.get("activation_count", "routed", tag) for tag in recorded.languages]
-    probability = np.array([[c / n if n else 0 for c, n in zip(*rows, strict=True)] for rows in zip(counts, routed, strict=True)])
+    probability = np.array(
+        [[c / n if n else 0 for c, n in zip(*rows, strict=True)] for rows in zip(counts, routed, strict=True)]
+    )
     share = probability / probability.sum(axis=0).clip(1e-300)
     expected = -np.sum(share * np.log(share, where=share > 0, out=np.zeros_like(share)), axis=0)
     finite = np.isfinite(found.score)

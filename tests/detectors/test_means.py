@@ -37,7 +37,10 @@ def others(values, k):
 def column_means(evidence):
     recorded = evidence.statistics("gate")
     return [
-        [float(s) / int(n) if n else 0.0 for s, n in zip(recorded.get("moments", "sum", t), recorded.tokens(t), strict=True)]
+        [
+            float(s) / int(n) if n else 0.0
+            for s, n in zip(recorded.get("moments", "sum", t), recorded.tokens(t), strict=True)
+        ]
         for t in recorded.languages
     ]
 
@@ -51,7 +54,10 @@ def evidence(request, evidence_of):
 def test_lap(evidence):
     recorded = evidence.statistics("gate")
     scores = [
-        [c / n if n else 0.0 for c, n in zip(recorded.get("activation_count", "positive", t), recorded.tokens(t), strict=True)]
+        [
+            c / n if n else 0.0
+            for c, n in zip(recorded.get("activation_count", "positive", t), recorded.tokens(t), strict=True)
+        ]
         for t in recorded.languages
     ]
     assert_top_of_each(Lap(top_rate=0.1)(evidence), scores, 0.1)
@@ -86,14 +92,18 @@ def test_effect_size(evidence):
     recorded = evidence.statistics("gate")
     means = column_means(evidence)
     variances = [
-        [max(float(q) / int(n) - m * m, 0.0) if n else 0.0
-         for q, n, m in zip(recorded.get("moments", "sumsq", t), recorded.tokens(t), row, strict=True)]
+        [
+            max(float(q) / int(n) - m * m, 0.0) if n else 0.0
+            for q, n, m in zip(recorded.get("moments", "sumsq", t), recorded.tokens(t), row, strict=True)
+        ]
         for t, row in zip(recorded.languages, means, strict=True)
-    ]  # fmt: skip
+    ]
     pooled = [math.sqrt(math.fsum(column) / len(column)) for column in zip(*variances, strict=True)]
     columns = list(zip(*means, strict=True))
-    scores = [[abs(c[k] - others(c, k)) / s if s > 0 else 0.0 for c, s in zip(columns, pooled, strict=True)]
-              for k in range(len(means))]  # fmt: skip
+    scores = [
+        [abs(c[k] - others(c, k)) / s if s > 0 else 0.0 for c, s in zip(columns, pooled, strict=True)]
+        for k in range(len(means))
+    ]
     assert_top_of_each(EffectSize(top_rate=0.1)(evidence), scores, 0.1)
 
 
@@ -111,7 +121,8 @@ def test_effect_size_of_a_neuron_that_never_varies_is_zero(from_statistic):
 def effects(evidence):
     recorded = evidence.statistics("hidden")
     return [
-        [-float(s) / recorded.totals[t].tokens for s in recorded.get("attribution", "sum", t)] for t in recorded.languages
+        [-float(s) / recorded.totals[t].tokens for s in recorded.get("attribution", "sum", t)]
+        for t in recorded.languages
     ]
 
 
@@ -130,7 +141,9 @@ def test_attribution_by_hand(from_statistic):
 
 def relevances(evidence):
     recorded = evidence.statistics("hidden")
-    return [[float(s) / recorded.totals[t].tokens for s in recorded.get("relevance", "sum", t)] for t in recorded.languages]
+    return [
+        [float(s) / recorded.totals[t].tokens for s in recorded.get("relevance", "sum", t)] for t in recorded.languages
+    ]
 
 
 @pytest.mark.parametrize("contrast", [True, False])
@@ -159,7 +172,9 @@ def test_exhaustive(evidence):
 def test_exhaustive_needs_every_languages_losses(evidence):
     tag = evidence.languages[-1]
     with pytest.raises(UsageError, match=f"needs 125 losses of '{tag}', one a neuron; got none"):
-        Exhaustive()(Evidence(evidence.sites, losses={n: v for n, v in evidence.losses.items() if not n.endswith(f"/{tag}")}))
+        Exhaustive()(
+            Evidence(evidence.sites, losses={n: v for n, v in evidence.losses.items() if not n.endswith(f"/{tag}")})
+        )
     with pytest.raises(UsageError, match=r"got shape \(3,\)"):
         Exhaustive()(Evidence(evidence.sites, losses=dict.fromkeys(evidence.losses, np.zeros(3))))
 
@@ -188,7 +203,10 @@ def test_means_by_hand(from_statistic):
 
 
 def test_crane_by_hand(from_statistic):
-    rows = [{"sum": [-300.0, 100.0, 100.0, 100.0]}, {"sum": [0.0, 0.0, -200.0, -200.0]}]  # relevance 3 -1 -1 -1; 0 0 2 2
+    rows = [
+        {"sum": [-300.0, 100.0, 100.0, 100.0]},
+        {"sum": [0.0, 0.0, -200.0, -200.0]},
+    ]  # relevance 3 -1 -1 -1; 0 0 2 2
     found = Crane()(from_statistic("hidden", "attribution", rows, tokens=100))
     assert found.score == pytest.approx(np.array([[3**0.5, *[-(3**-0.5)] * 3], [-1, -1, 1, 1]]))
     assert found.membership.tolist() == [[True, False, False, False], [False] * 4]

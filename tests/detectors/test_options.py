@@ -17,7 +17,9 @@ def options():
         for name, entry in PLUGINS.entries(kind).items():
             if entry.plugin == "detectors":
                 schema = PLUGINS.resolve(kind, name).Options.model_json_schema()
-                yield from ((kind, name, option, described) for option, described in schema.get("properties", {}).items())
+                yield from (
+                    (kind, name, option, described) for option, described in schema.get("properties", {}).items()
+                )
 
 
 EVERY = list(options())

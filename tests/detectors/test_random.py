@@ -83,7 +83,9 @@ def test_every_neuron_of_a_stratum_is_equally_likely(evidence, match):
         assert hits.max() / 400 < share + 5 * np.sqrt(share * (1 - share) / 400)
     own = evidence.reference.membership[0]
     if match == "layer":
-        for part, chosen in zip(np.split(hits / 400, np.cumsum(WIDTHS)[:-1]), np.split(own, np.cumsum(WIDTHS)[:-1]), strict=True):
+        for part, chosen in zip(
+            np.split(hits / 400, np.cumsum(WIDTHS)[:-1]), np.split(own, np.cumsum(WIDTHS)[:-1]), strict=True
+        ):
             p = chosen.mean()
             assert np.abs(part - p).max() <= 5 * np.sqrt(p * (1 - p) / 400)
 

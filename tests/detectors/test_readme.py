@@ -13,7 +13,10 @@ PLUGINS = Plugins()
 
 def rows(heading):
     table = re.split(r"\n\n", TEXT[TEXT.index(f"| {heading} |") :])[0].splitlines()[2:]
-    return {cells[0].strip("`"): cells[1:] for cells in ([cell.strip() for cell in line.strip("|").split("|")] for line in table)}
+    return {
+        cells[0].strip("`"): cells[1:]
+        for cells in ([cell.strip() for cell in line.strip("|").split("|")] for line in table)
+    }
 
 
 def options(kind):

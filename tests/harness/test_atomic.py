@@ -46,7 +46,10 @@ SCRIPT = """
 
 def test_killed_before_any_line_the_file_is_whole(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT), tmp_path / "file.json"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", textwrap.dedent(SCRIPT), tmp_path / "file.json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

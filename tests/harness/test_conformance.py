@@ -30,7 +30,9 @@ class Forgetful(Sound):
 
     def detect(self, evidence):
         found = super().detect(evidence)
-        return type(found)(found.detector, found.languages[:2], found.layer_widths, found.membership[:2], found.score[:2], "highest")
+        return type(found)(
+            found.detector, found.languages[:2], found.layer_widths, found.membership[:2], found.score[:2], "highest"
+        )
 
 
 class Moody(Sound):
@@ -41,7 +43,9 @@ class Moody(Sound):
     def detect(self, evidence):
         type(self).calls += 1
         found = super().detect(evidence)
-        return self.detection(evidence, membership=np.roll(found.membership, type(self).calls, axis=1), score=found.score)
+        return self.detection(
+            evidence, membership=np.roll(found.membership, type(self).calls, axis=1), score=found.score
+        )
 
 
 class Scribbler(Sound):
@@ -86,9 +90,15 @@ def test_a_sound_detector_passes():
 
 @pytest.mark.parametrize(
     ("detector", "caught"),
-    [(Forgetful, "rows for all languages"), (Moody, "deterministic"), (Scribbler, "leaves its evidence alone"),
-     (Ordered, "order of languages"), (Lenient, "refuses one language"), (Broken, "rows for all languages")],
-)  # fmt: skip
+    [
+        (Forgetful, "rows for all languages"),
+        (Moody, "deterministic"),
+        (Scribbler, "leaves its evidence alone"),
+        (Ordered, "order of languages"),
+        (Lenient, "refuses one language"),
+        (Broken, "rows for all languages"),
+    ],
+)
 def test_each_fault_is_caught(detector, caught):
     assert caught in failed(detector)
 
@@ -116,15 +126,20 @@ def overwrite(evidence):
 
 @pytest.mark.parametrize(
     ("act", "message"),
-    [(leave, "detector sound failed: SystemExit: 0"), (overwrite, "detector sound failed: ValueError: .* read-only"),
-     (lambda evidence: None, "returned None, expected a nharness.Detection"),
-     (lambda evidence: evidence.any.missing, "detector sound failed: AttributeError")],
-)  # fmt: skip
+    [
+        (leave, "detector sound failed: SystemExit: 0"),
+        (overwrite, "detector sound failed: ValueError: .* read-only"),
+        (lambda evidence: None, "returned None, expected a nharness.Detection"),
+        (lambda evidence: evidence.any.missing, "detector sound failed: AttributeError"),
+    ],
+)
 def test_a_detector_that_breaks_is_named_and_leaves_the_evidence_alone(act, message):
     statistics = Statistics(
-        "gate", (2,), {tag: LanguageTotals(3, 1) for tag in ("en", "de")},
+        "gate",
+        (2,),
+        {tag: LanguageTotals(3, 1) for tag in ("en", "de")},
         {f"moments/sum/{tag}": np.ones(2) for tag in ("en", "de")},
-    )  # fmt: skip
+    )
     Broken.act = staticmethod(act)
     with pytest.raises(PluginError, match=message):
         Broken()(Evidence({"gate": statistics}))

@@ -22,7 +22,11 @@ def test_every_error_has_its_exit_code_in_the_tree():
 
 @pytest.mark.parametrize(
     ("got", "known", "expected"),
-    [("lapse", ["lape", "random"], "; did you mean 'lape'?"), ("qqq", ["b", "a"], "; known: a, b"), ("x", [], "; none are registered")],
+    [
+        ("lapse", ["lape", "random"], "; did you mean 'lape'?"),
+        ("qqq", ["b", "a"], "; known: a, b"),
+        ("x", [], "; none are registered"),
+    ],
 )
 def test_nearest(got, known, expected):
     assert nearest(got, known) == expected

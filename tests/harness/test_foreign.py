@@ -41,9 +41,12 @@ def test_languages_missing_at_the_end_keep_their_empty_rows(mask):
 
 @pytest.mark.parametrize(
     ("languages", "widths", "message"),
-    [(["en"], [4, 5], "holds 2 languages, but 1 were named"), (["en", "zh"], [4, 5, 6], "has 2 layers, expected a list of 3"),
-     (["en", "zh"], [2, 5], "outside layer widths")],
-)  # fmt: skip
+    [
+        (["en"], [4, 5], "holds 2 languages, but 1 were named"),
+        (["en", "zh"], [4, 5, 6], "has 2 layers, expected a list of 3"),
+        (["en", "zh"], [2, 5], "outside layer widths"),
+    ],
+)
 def test_masks_of_another_shape_are_refused(mask, languages, widths, message):
     with pytest.raises(FileFormatError, match=message):
         import_masks(mask, languages, widths)
@@ -57,7 +60,16 @@ def test_a_language_unknown_or_twice_is_refused(mask):
 
 
 @pytest.mark.parametrize(
-    "content", [3, [], {"en": 1}, [3], [[torch.tensor([0.5]), torch.tensor([1])]], [["ab", "cd"]], [[torch.tensor([-1]), torch.tensor([1])]]]
+    "content",
+    [
+        3,
+        [],
+        {"en": 1},
+        [3],
+        [[torch.tensor([0.5]), torch.tensor([1])]],
+        [["ab", "cd"]],
+        [[torch.tensor([-1]), torch.tensor([1])]],
+    ],
 )
 def test_other_contents_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "m.pth")
@@ -150,7 +162,9 @@ def test_counts_of_the_papers_give_the_papers_neurons(tmp_path):
     random = np.random.default_rng(0)
     tokens = {"en": 1000, "de": 900, "zh": 800}
     counts = {tag: torch.from_numpy(random.integers(0, n, (4, 500))) for tag, n in tokens.items()}
-    found = Lape()(evidence := _evidence({tag: save_counts(tmp_path / tag, tokens[tag], counts[tag]) for tag in tokens}))
+    found = Lape()(
+        evidence := _evidence({tag: save_counts(tmp_path / tag, tokens[tag], counts[tag]) for tag in tokens})
+    )
     probability = torch.stack([counts[tag] / tokens[tag] for tag in tokens], dim=-1).double().reshape(-1, 3)
     share = probability / probability.sum(-1, keepdim=True)
     entropy = -(share * torch.where(share > 0, share.log(), 0)).sum(-1)
@@ -170,10 +184,15 @@ def _evidence(paths):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [({"over_zero": torch.ones(2, 2)}, "expected n or total_tokens"), ({"n": 3}, "expected n or total_tokens, and over_zero"),
-     ([1, 2], "holds a list"), ({"n": 3, "over_zero": torch.ones(4)}, "over_zero"),
-     ({"n": 3, "over_zero": torch.full((2, 2), 0.5)}, "whole numbers"), ({"n": 3, "over_zero": 7}, "over_zero")],
-)  # fmt: skip
+    [
+        ({"over_zero": torch.ones(2, 2)}, "expected n or total_tokens"),
+        ({"n": 3}, "expected n or total_tokens, and over_zero"),
+        ([1, 2], "holds a list"),
+        ({"n": 3, "over_zero": torch.ones(4)}, "over_zero"),
+        ({"n": 3, "over_zero": torch.full((2, 2), 0.5)}, "whole numbers"),
+        ({"n": 3, "over_zero": 7}, "over_zero"),
+    ],
+)
 def test_other_counts_are_refused(tmp_path, content, message):
     torch.save(content, tmp_path / "c.pt")
     with pytest.raises(FileFormatError, match=message):

@@ -8,11 +8,32 @@ from nharness.languages import choose_languages, display_name, parse_language, p
 
 @pytest.mark.parametrize(
     ("text", "tag"),
-    [("en", "en"), ("EN", "en"), ("eng", "en"), ("English", "en"), ("eng_Latn", "en"),
-     ("zh", "zh"), ("zho_Hans", "zh"), ("cmn", "zh"), ("Chinese", "zh"), ("zh-Hans", "zh"), ("zho_Hant", "zh-Hant"),
-     ("hin_Deva", "hi"), ("hin_Latn", "hi-Latn"), ("swh_Latn", "sw"), ("arb", "ar"), ("pt-BR", "pt-BR"), ("pt_br", "pt-BR"),
-     ("jpn_Jpan", "ja"), ("kor_Hang", "ko"), ("srp_Cyrl", "sr"), ("uzn_Latn", "uz"), ("quy", "quy"), ("ind", "id")],
-)  # fmt: skip
+    [
+        ("en", "en"),
+        ("EN", "en"),
+        ("eng", "en"),
+        ("English", "en"),
+        ("eng_Latn", "en"),
+        ("zh", "zh"),
+        ("zho_Hans", "zh"),
+        ("cmn", "zh"),
+        ("Chinese", "zh"),
+        ("zh-Hans", "zh"),
+        ("zho_Hant", "zh-Hant"),
+        ("hin_Deva", "hi"),
+        ("hin_Latn", "hi-Latn"),
+        ("swh_Latn", "sw"),
+        ("arb", "ar"),
+        ("pt-BR", "pt-BR"),
+        ("pt_br", "pt-BR"),
+        ("jpn_Jpan", "ja"),
+        ("kor_Hang", "ko"),
+        ("srp_Cyrl", "sr"),
+        ("uzn_Latn", "uz"),
+        ("quy", "quy"),
+        ("ind", "id"),
+    ],
+)
 def test_aliases(text, tag):
     assert parse_language(text) == tag
     assert parse_language(tag) == tag

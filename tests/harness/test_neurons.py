@@ -14,9 +14,13 @@ WIDTHS = (3, 1, 4)
 def detection(**changes):
     membership = np.array([[1, 0, 0, 1, 0, 0, 1, 0], [1, 1, 0, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, 0, 0, 0]], dtype=bool)
     values = {
-        "detector": "hand", "languages": ("en", "de", "zh"), "layer_widths": WIDTHS, "membership": membership,
-        "score": np.array([5, 4, 4, 3, np.nan, 2, 1, 0], dtype=np.float32), "best": "highest",
-    }  # fmt: skip
+        "detector": "hand",
+        "languages": ("en", "de", "zh"),
+        "layer_widths": WIDTHS,
+        "membership": membership,
+        "score": np.array([5, 4, 4, 3, np.nan, 2, 1, 0], dtype=np.float32),
+        "best": "highest",
+    }
     return Detection(**{**values, **changes})
 
 
@@ -37,7 +41,16 @@ def test_neurons_outside_the_model_are_refused(pair):
 
 def test_kinds_by_hand():
     names = [KINDS[kind] for kind in detection().kinds()]
-    assert names == ["general", "specific", "unassigned", "specific", "unassigned", "unassigned", "related", "unassigned"]
+    assert names == [
+        "general",
+        "specific",
+        "unassigned",
+        "specific",
+        "unassigned",
+        "unassigned",
+        "related",
+        "unassigned",
+    ]
 
 
 def test_with_two_languages_nothing_is_related():
@@ -115,7 +128,9 @@ EN, DE = np.array([[0, 1]]), np.array([[1, 0]])
 
 def test_numbers_of_thousands_of_digits_are_refused(tmp_path):
     document = '{"format": "' + neurons.FORMAT + '", "layer_widths": [1' + "0" * 5000 + "]}"
-    (tmp_path / "n.safetensors").write_bytes(safetensors.numpy.save({"neurons/en": EN}, metadata={"nharness": document}))
+    (tmp_path / "n.safetensors").write_bytes(
+        safetensors.numpy.save({"neurons/en": EN}, metadata={"nharness": document})
+    )
     with pytest.raises(FileFormatError, match="the metadata under 'nharness' is no JSON"):
         neurons.load(tmp_path / "n.safetensors")
     with pytest.raises(FileFormatError, match="a folder; expected a nharness-neurons/1 safetensors file"):
@@ -128,7 +143,11 @@ def test_numbers_of_thousands_of_digits_are_refused(tmp_path):
         ({"neurons/en": EN}, {}, "no tensor 'neurons/de'"),
         ({"neurons/en": EN, "neurons/de": DE * 7}, {}, r"neuron \(7, 0\) lies outside"),
         ({"neurons/en": EN, "neurons/de": DE.astype(np.float32)}, {}, "expected whole numbers"),
-        ({"neurons/en": EN, "neurons/de": DE, "score": np.zeros(5, np.float32)}, {}, r"score is \(5,\), expected \(4,\)"),
+        (
+            {"neurons/en": EN, "neurons/de": DE, "score": np.zeros(5, np.float32)},
+            {},
+            r"score is \(5,\), expected \(4,\)",
+        ),
         ({"neurons/en": EN, "neurons/de": DE}, {"languages": "en"}, "metadata field 'languages'"),
         ({"neurons/en": EN, "neurons/de": DE}, {"format": "other/1"}, "format is 'other/1'"),
         ({"neurons/en": EN, "neurons/de": DE}, {"languages": ["en", "en"]}, "one of them stands there twice"),
@@ -145,11 +164,22 @@ def test_numbers_of_thousands_of_digits_are_refused(tmp_path):
         ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [1] * 10**5}, "lies outside layer widths"),
         ({"neurons/en": EN, "neurons/de": DE}, {"languages": [5, 10**40]}, "unknown language '5'"),
         ({"neurons/en": EN, "neurons/de": DE}, {"languages": 10**40}, "metadata field 'languages' is '1000"),
-        ({"neurons/en": EN, "neurons/de": DE, "score": np.array(1.0)}, {}, r"score is \(1,\), expected \(4,\) or \(2, 4\)"),
-        ({"neurons/en": EN, "neurons/de": DE, "score/en": np.ones(4), "score/de": np.ones(3)}, {}, r"score/de is \(3,\), expected \(4,\)"),
+        (
+            {"neurons/en": EN, "neurons/de": DE, "score": np.array(1.0)},
+            {},
+            r"score is \(1,\), expected \(4,\) or \(2, 4\)",
+        ),
+        (
+            {"neurons/en": EN, "neurons/de": DE, "score/en": np.ones(4), "score/de": np.ones(3)},
+            {},
+            r"score/de is \(3,\), expected \(4,\)",
+        ),
         ({"neurons/en": EN.astype(np.uint64) * 2**63, "neurons/de": DE}, {}, "lies outside layer widths"),
-        ({f"{kind}/{tag}": EN for kind in ("neurons", "candidate") for tag in ("en", "de")}, {"layer_widths": [4]},
-         r"candidate/en is \(1, 2\), expected \(4,\)"),
+        (
+            {f"{kind}/{tag}": EN for kind in ("neurons", "candidate") for tag in ("en", "de")},
+            {"layer_widths": [4]},
+            r"candidate/en is \(1, 2\), expected \(4,\)",
+        ),
     ],
 )
 def test_files_that_lie_are_refused(tmp_path, tensors, metadata, message):

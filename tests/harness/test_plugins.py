@@ -69,7 +69,10 @@ def test_a_named_plugin_that_fails_stops_with_its_name(module):
         ("raise BaseException('two\\nlines')", "BaseException: two lines"),
         ("raise GeneratorExit", "GeneratorExit"),
         ("def broken(:", "SyntaxError"),
-        ("from nharness import hookimpl\n@hookimpl\ndef nharness_summry(records): ...", "unknown hook 'nharness_summry'; did you mean 'nharness_summary'?"),
+        (
+            "from nharness import hookimpl\n@hookimpl\ndef nharness_summry(records): ...",
+            "unknown hook 'nharness_summry'; did you mean 'nharness_summary'?",
+        ),
         ("from nharness import hookimpl\n@hookimpl\ndef nharness_summary(recs): ...", "nharness_summary"),
         ("def nharness_register_detectors(): raise SystemExit(3)", "SystemExit: 3"),
         ("def nharness_register_detectors(): return 5", "TypeError"),
@@ -110,13 +113,17 @@ def test_an_installed_plugin_can_be_named_where_none_is_loaded_by_itself():
 def test_a_hook_that_fails_names_its_plugin(module):
     body = "from nharness import hookimpl\n@hookimpl\ndef nharness_summary(records): return 1 / 0"
     plugins = Plugins(autoload=False, extra=[module("dividing_plugin", body), "nharness_top_mean"])
-    with pytest.raises(PluginError, match="plug-in 'dividing_plugin' failed in nharness_summary: ZeroDivisionError: division by zero"):
+    with pytest.raises(
+        PluginError, match="plug-in 'dividing_plugin' failed in nharness_summary: ZeroDivisionError: division by zero"
+    ):
         plugins.hook.nharness_summary(records=[])
 
 
 def test_a_modules_own_trouble_is_told(module):
     name = module("troubled", "raise ValueError('two\\nlines')")
-    with pytest.raises(PluginError, match=r"detector 'troubled:X': cannot import 'troubled:X' \(ValueError: two lines\)"):
+    with pytest.raises(
+        PluginError, match=r"detector 'troubled:X': cannot import 'troubled:X' \(ValueError: two lines\)"
+    ):
         Plugins(autoload=False).resolve("detectors", f"{name}:X")
 
 

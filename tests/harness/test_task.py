@@ -41,8 +41,12 @@ def test_all_is_every_family_that_has_the_language():
     assert [spec for spec, _ in found] == ["ppl[sw]", "xcopa[sw]"]
     assert warnings == ["no task for sw in: reading"]
     assert [spec for spec, _ in expanded("all", ["zh", "fr"])[0]] == [
-        "ppl[zh]", "ppl[fr]", "xcopa[zh]", "reading[zh]", "reading[fr]",
-    ]  # fmt: skip
+        "ppl[zh]",
+        "ppl[fr]",
+        "xcopa[zh]",
+        "reading[zh]",
+        "reading[fr]",
+    ]
 
 
 def test_each_task_once():
@@ -88,8 +92,11 @@ def test_options_are_checked():
 def test_tasks_over_the_corpus_take_any_language():
     written = OutputLanguageFamily(outputs=8).tasks_for("en")
     assert [task.name for task in written] == [
-        "output_language", "output_language.lines", "output_language.fluency", "output_language.repetition",
-    ]  # fmt: skip
+        "output_language",
+        "output_language.lines",
+        "output_language.fluency",
+        "output_language.repetition",
+    ]
     assert {(task.kind, task.limit, task.family) for task in written} == {("generation", 8, "output_language")}
     (spec,) = PerplexityFamily().tasks_for("en")
     assert (spec.kind, spec.metric, spec.higher_is_better, spec.chance) == ("perplexity", "bits_per_byte", False, None)
@@ -100,9 +107,15 @@ def test_prompts_in_a_source_language_are_judged_in_every_column_and_their_text_
     tasks, _ = expand_tasks("quiz,ppl", ["de", "fr"], {"quiz": asked, "ppl": PerplexityFamily()})
     steered = tuple(prompted_in("de", tasks))
     assert [task.id for task in steered] == [
-        "quiz[de]", "quiz.lines[de]", "quiz.fluency[de]", "quiz.repetition[de]", "quiz[fr]", "quiz.lines[fr]",
-        "ppl[de]", "ppl[fr]",
-    ]  # fmt: skip
+        "quiz[de]",
+        "quiz.lines[de]",
+        "quiz.fluency[de]",
+        "quiz.repetition[de]",
+        "quiz[fr]",
+        "quiz.lines[fr]",
+        "ppl[de]",
+        "ppl[fr]",
+    ]
     assert {task.prompts for task in steered if task.family == "quiz"} == {(("q", "Warum?"),)}
     assert all(task.prompted_in == "" for task in steered if task.family == "ppl")
     with pytest.raises(UsageError, match="task quiz has no prompts in --source-language 'en'"):

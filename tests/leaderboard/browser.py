@@ -7,14 +7,21 @@ from contextlib import contextmanager
 import pytest
 
 ARGS = [
-    "--no-sandbox", "--headless", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-]  # fmt: skip
+    "--no-sandbox",
+    "--headless",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 def chromium():
     """Return the path of the browser; in CI its absence is a failure, elsewhere the test is skipped with the reason."""
-    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
     if found is None:
         reason = "no Chromium is installed (Debian: apt-get install chromium)"
         if os.environ.get("CI"):
@@ -45,7 +52,9 @@ class Watched:
         self.page = self.context.new_page()
         self.page.set_default_timeout(240_000)
         self.wrong = []
-        self.page.on("console", lambda m: self.wrong.append(f"{m.type}: {m.text}") if m.type in {"error", "warning"} else None)
+        self.page.on(
+            "console", lambda m: self.wrong.append(f"{m.type}: {m.text}") if m.type in {"error", "warning"} else None
+        )
         self.page.on("pageerror", lambda e: self.wrong.append(f"error: {e}"))
         self.page.on("dialog", lambda d: (self.wrong.append(f"dialog: {d.message}"), d.dismiss()))
         self.page.on("request", self._request)

@@ -30,10 +30,16 @@ def records(tmp_path_factory):
         made.append(record)
     for seed in range(3, 8):
         record = synthetic_record(
-            kinds=("general",) if seed == 7 else ("specific", "related"), curve=seed != 7, seed=seed, detector=f"synthetic-{'gamma' if seed % 2 else 'delta'}", languages=LANGUAGES[:5],
-            model_name="synthetic/large" if seed < 5 else "synthetic/small", strength=0.05 * seed,
-            budget=0.001 if seed == 4 else None, badge="reproduced" if seed == 5 else "self-reported",
-        )  # fmt: skip
+            kinds=("general",) if seed == 7 else ("specific", "related"),
+            curve=seed != 7,
+            seed=seed,
+            detector=f"synthetic-{'gamma' if seed % 2 else 'delta'}",
+            languages=LANGUAGES[:5],
+            model_name="synthetic/large" if seed < 5 else "synthetic/small",
+            strength=0.05 * seed,
+            budget=0.001 if seed == 4 else None,
+            badge="reproduced" if seed == 5 else "self-reported",
+        )
         folder = root / place(record)
         folder.mkdir(parents=True)
         (folder / "record.json").write_text(json.dumps(record.document()))

@@ -18,7 +18,10 @@ from nharness.report.outputs import METRIC
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
-    made = [synthetic_run(root / "records" / name, seed=seed, detector=f"synthetic-{name}") for seed, name in ((1, "a"), (2, "b"))]
+    made = [
+        synthetic_run(root / "records" / name, seed=seed, detector=f"synthetic-{name}")
+        for seed, name in ((1, "a"), (2, "b"))
+    ]
     return root, made
 
 
@@ -96,7 +99,10 @@ WRONG = {
 def test_what_is_no_record_is_one_sentence(tmp_path, capsys, name, command):
     path = tmp_path / "record.json"
     path.write_bytes(WRONG[name])
-    words = {"compare": ["compare", str(path), str(path)], "add": ["leaderboard", "add", str(path), "--results", str(tmp_path / "x")]}
+    words = {
+        "compare": ["compare", str(path), str(path)],
+        "add": ["leaderboard", "add", str(path), "--results", str(tmp_path / "x")],
+    }
     assert main(words.get(command, [command, str(path)])) == 4
     said = capsys.readouterr().err
     assert said.startswith("nharness: ")

@@ -34,7 +34,10 @@ LIES = [
     ("/controls/draws/2/changes/ppl/en", lambda d: d["controls"]["draws"][2]["changes"]["ppl"].update(en=0.0)),
     ("/neurons/per_language/zh", lambda d: d["neurons"]["per_language"].update(zh=1)),
     ("/neurons/kinds_all/general", lambda d: d["neurons"]["kinds_all"].update(general=200)),
-    ("/neurons/layers/kinds_selected/specific", lambda d: d["neurons"]["layers"]["kinds_selected"]["specific"].reverse()),
+    (
+        "/neurons/layers/kinds_selected/specific",
+        lambda d: d["neurons"]["layers"]["kinds_selected"]["specific"].reverse(),
+    ),
     ("/neurons/overlap/0/1", lambda d: d["neurons"]["overlap"][0].__setitem__(1, 0.5)),
 ]
 
@@ -97,10 +100,14 @@ def test_claims_too_large_to_recompute_take_no_memory(run, tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (gzip.compress(b" " * 10_000_000), "not JSON"), (b"\x1f\x8b" + b"x" * 100, "not JSON"), (b"[" * 900_000, "not JSON"),
-        (b"{}\n" * 10, "exactly the fields"), (b"\n" * 1000, "not JSON"), (b"\xff" * 2_000_000, "over 1000000 bytes"),
+        (gzip.compress(b" " * 10_000_000), "not JSON"),
+        (b"\x1f\x8b" + b"x" * 100, "not JSON"),
+        (b"[" * 900_000, "not JSON"),
+        (b"{}\n" * 10, "exactly the fields"),
+        (b"\n" * 1000, "not JSON"),
+        (b"\xff" * 2_000_000, "over 1000000 bytes"),
     ],
-)  # fmt: skip
+)
 def test_hostile_items_are_problems(run, tmp_path, content, words):
     record = changed(run, tmp_path)
     (tmp_path / "items.jsonl").write_bytes(content)

@@ -19,8 +19,13 @@ def test_every_property_of_the_schema_is_described_once():
 def test_types_and_ranges_in_words():
     assert kind({"type": "number", "minimum": 0, "maximum": 1}) == "number, 0 to 1"
     assert kind({"type": "number", "minimum": -1e300, "maximum": 1e300}) == "number"
-    assert kind({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**53}, {"type": "null"}]}) == "whole number, at least 0; or null"
-    assert kind({"type": "array", "prefixItems": [{"type": "boolean"}, {"type": "null"}]}) == "list of true or false, null"
+    assert (
+        kind({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**53}, {"type": "null"}]})
+        == "whole number, at least 0; or null"
+    )
+    assert (
+        kind({"type": "array", "prefixItems": [{"type": "boolean"}, {"type": "null"}]}) == "list of true or false, null"
+    )
     assert kind({"type": "object", "additionalProperties": {"$ref": "#/$defs/Estimate"}, "maxProperties": 50}) == (
         "object of Estimate by name, at most 50"
     )

@@ -80,11 +80,17 @@ def test_only_a_maintainer_gives_the_badge_reproduced(runs, tmp_path, capsys):
     assert main(["leaderboard", "check", "--results", str(tmp_path), "--reproduced"]) == 0
     capsys.readouterr()
     assert add(folder, tmp_path / "again").parent.is_dir()  # submitted again by anyone, the badge is gone
-    assert json.loads((tmp_path / "again" / place(runs[0][1]) / "record.json").read_text())["identity"]["badge"] == "self-reported"
+    assert (
+        json.loads((tmp_path / "again" / place(runs[0][1]) / "record.json").read_text())["identity"]["badge"]
+        == "self-reported"
+    )
 
 
 def test_a_curve_is_what_its_records_say(tmp_path):
-    made = [synthetic_run(tmp_path / "new" / str(budget), seed=3, strength=20 * budget, budget=budget) for budget in (0.01, 0.02)]
+    made = [
+        synthetic_run(tmp_path / "new" / str(budget), seed=3, strength=20 * budget, budget=budget)
+        for budget in (0.01, 0.02)
+    ]
     points = [
         {"task": "ppl", "axis": "budget", "value": r.selection.budget, "neurons": 3, "controls": None}
         | {name: r.document()["summary"][0][name] for name in ("on_target", "off_target", "selectivity")}
@@ -170,7 +176,14 @@ def test_duplicates_misplaced_records_and_strays_are_refused(results):
     (folder / "link").symlink_to("/etc/hostname")
     (folder / "folder").symlink_to("/etc")
     found = messages(check(results))
-    for words in ("belongs into", "asks the same as", "belongs to no record", "'more.bin' lies beside", "'link' is a link", "'folder' is a link"):
+    for words in (
+        "belongs into",
+        "asks the same as",
+        "belongs to no record",
+        "'more.bin' lies beside",
+        "'link' is a link",
+        "'folder' is a link",
+    ):
         assert words in found, words
 
 
@@ -191,8 +204,10 @@ def git(folder, *arguments):
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     subprocess.run(
         ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments],
-        check=True, capture_output=True, env=environment,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        env=environment,
+    )
 
 
 def test_base_limits_what_is_new(runs, tmp_path):
@@ -246,7 +261,9 @@ def test_validate_command(runs, tmp_path, capsys):
     assert main(["validate", "--format", "json", "--no-files", good, str(bad)]) == 1
     found = json.loads(capsys.readouterr().out)
     assert [entry["valid"] for entry in found] == [True, False]
-    assert {"pointer": "/surprise\n::error::", "message": "no field of this name exists in a record"} in found[1]["problems"]
+    assert {"pointer": "/surprise\n::error::", "message": "no field of this name exists in a record"} in found[1][
+        "problems"
+    ]
     assert main(["validate", "--format", "github", "--no-files", str(bad)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("::error file=")

@@ -19,13 +19,56 @@ from nharness_leaderboard.site.text import script_json
 
 MUTANTS = 10_000
 EVIL = [
-    "<script>window.hacked=1</script>", "</script><script>window.hacked=1</script>", '"><img src=x onerror=window.hacked=1>',
-    "'><svg onload=window.hacked=1>", "javascript:window.hacked=1", "{{7*7}}", "{% raw %}", "../../../etc/passwd", "..\\..\\x",
-    "\u202e\u2066evil", "__proto__", "constructor", "]]>", "<!--", "\x00", "\ud800", "=cmd()", "a" * 5000, "", "\n\r\t",
-    "${hacked}", "%s%n", "NaN", "&lt;script&gt;",
-]  # fmt: skip
-WRONG = [None, True, False, 0, -1, 1, 1.5, -0.0, 1e308, -1e308, math.inf, -math.inf, math.nan, 2**63, 10**400, "", "x", [], [None],
-         [[[[]]]], {}, {"a": {"b": {}}}, {"__proto__": {"polluted": True}}]  # fmt: skip
+    "<script>window.hacked=1</script>",
+    "</script><script>window.hacked=1</script>",
+    '"><img src=x onerror=window.hacked=1>',
+    "'><svg onload=window.hacked=1>",
+    "javascript:window.hacked=1",
+    "{{7*7}}",
+    "{% raw %}",
+    "../../../etc/passwd",
+    "..\\..\\x",
+    "\u202e\u2066evil",
+    "__proto__",
+    "constructor",
+    "]]>",
+    "<!--",
+    "\x00",
+    "\ud800",
+    "=cmd()",
+    "a" * 5000,
+    "",
+    "\n\r\t",
+    "${hacked}",
+    "%s%n",
+    "NaN",
+    "&lt;script&gt;",
+]
+WRONG = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    1.5,
+    -0.0,
+    1e308,
+    -1e308,
+    math.inf,
+    -math.inf,
+    math.nan,
+    2**63,
+    10**400,
+    "",
+    "x",
+    [],
+    [None],
+    [[[[]]]],
+    {},
+    {"a": {"b": {}}},
+    {"__proto__": {"polluted": True}},
+]
 
 
 def small():
@@ -47,9 +90,17 @@ def at(document, path):
 
 
 FREE = [
-    ("identity", "command"), ("model", "name"), ("model", "architecture"), ("detector", "plugin"), ("detector", "options", "notes"),
-    ("corpus", "name"), ("corpus", "licence"), ("environment", "platform"), ("tasks", 0, "unit"), ("tasks", 0, "dataset"),
-]  # fmt: skip
+    ("identity", "command"),
+    ("model", "name"),
+    ("model", "architecture"),
+    ("detector", "plugin"),
+    ("detector", "options", "notes"),
+    ("corpus", "name"),
+    ("corpus", "licence"),
+    ("environment", "platform"),
+    ("tasks", 0, "unit"),
+    ("tasks", 0, "dataset"),
+]
 
 
 def mutate(document, rng):
@@ -104,7 +155,9 @@ class Elements(HTMLParser):
         if tag in {"img", "iframe", "object", "embed", "base"} or (tag == "script" and not (data or ours)):
             self.found.append(tag)
         self.found += [name for name in given if name.startswith("on")]
-        self.found += [given["href"] for _ in (1,) if (given.get("href") or "").startswith(("javascript:", "http", "//"))]
+        self.found += [
+            given["href"] for _ in (1,) if (given.get("href") or "").startswith(("javascript:", "http", "//"))
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -151,16 +204,25 @@ def test_no_mutant_runs_a_script_in_the_browser(fuzzed):
     compared = ",".join(path.stem for path in chosen[:6])
     with launched() as browser:
         watched = Watched(browser)
-        for path, fragment in [(site / "index.html", ""), (site / "compare.html", f"#r={compared}"), *((path, "") for path in chosen)]:
+        for path, fragment in [
+            (site / "index.html", ""),
+            (site / "compare.html", f"#r={compared}"),
+            *((path, "") for path in chosen),
+        ]:
             page = watched.open(path, fragment)
             assert page.evaluate("[window.hacked, Object.prototype.polluted]") == [None, None], path.name
         assert watched.close() == []
 
 
 def test_what_the_page_check_looks_for_is_found():
-    assert Elements('<a href="javascript:x"><img onerror=x><script>x</script><script src="assets/a.js"></script>').found == [
-        "javascript:x", "img", "onerror", "script",
-    ]  # fmt: skip
+    assert Elements(
+        '<a href="javascript:x"><img onerror=x><script>x</script><script src="assets/a.js"></script>'
+    ).found == [
+        "javascript:x",
+        "img",
+        "onerror",
+        "script",
+    ]
 
 
 def test_every_field_with_every_wrong_type_is_refused_or_allowed_but_never_raises():
@@ -188,8 +250,17 @@ def evil_record(evil):
     document = synthetic_record(languages=("en", "zh", "fr"), layers=2, seed=1).document()
     document["model"] |= {"name": evil, "architecture": evil, "revision": evil, "dtype": evil, "args": {evil: evil}}
     document["identity"] |= {"command": evil, "nharness": evil}
-    document["identity"]["study"] = {"name": evil, "text": evil, "digest": __import__("hashlib").sha256(evil.encode()).hexdigest()}
-    document["detector"] |= {"plugin": evil, "distribution": evil, "version": evil, "options": {evil: [evil, {evil: evil}]}}
+    document["identity"]["study"] = {
+        "name": evil,
+        "text": evil,
+        "digest": __import__("hashlib").sha256(evil.encode()).hexdigest(),
+    }
+    document["detector"] |= {
+        "plugin": evil,
+        "distribution": evil,
+        "version": evil,
+        "options": {evil: [evil, {evil: evil}]},
+    }
     document["intervention"]["options"] = {evil: evil}
     document["corpus"] |= {"name": evil, "licence": evil}
     document["corpus"]["overlap"][0]["examples"] = [evil]

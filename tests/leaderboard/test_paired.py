@@ -26,7 +26,10 @@ from nharness_leaderboard.ties import comparable_key, ranking_key, standings
 def entries(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     return [
-        Entry(root / str(seed), synthetic_run(root / str(seed), seed=seed, strength=0.2 + 0.01 * (seed == 2), documents=60))
+        Entry(
+            root / str(seed),
+            synthetic_run(root / str(seed), seed=seed, strength=0.2 + 0.01 * (seed == 2), documents=60),
+        )
         for seed in (1, 2)
     ]
 
@@ -108,10 +111,15 @@ def in_shares(entry, folder):
     )
     found = analyse(from_items(made), tasks=record.tasks, targets=targets, settings=record.analysis)
     path = write_items(folder, made)
-    changed = record.model_copy(update={
-        "targets": targets, "baseline": found.baseline, "cells": found.cells, "summary": found.summary,
-        "files": (describe(folder, path, "items"),),
-    }).with_id()  # fmt: skip
+    changed = record.model_copy(
+        update={
+            "targets": targets,
+            "baseline": found.baseline,
+            "cells": found.cells,
+            "summary": found.summary,
+            "files": (describe(folder, path, "items"),),
+        }
+    ).with_id()
     return Entry(folder, changed)
 
 
@@ -143,7 +151,9 @@ def hand_made(*values, half=0.05):
         record = synthetic_record(seed=3, detector=f"synthetic-{number}", accuracy=False)
         summary = record.summary[0]
         estimate = summary.selectivity.model_copy(update={"value": value, "interval": (value - half, value + half)})
-        changed = record.model_copy(update={"summary": (summary.model_copy(update={"selectivity": estimate}),)}).with_id()
+        changed = record.model_copy(
+            update={"summary": (summary.model_copy(update={"selectivity": estimate}),)}
+        ).with_id()
         found.append(Entry(None, changed))
     return found
 

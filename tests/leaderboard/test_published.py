@@ -36,15 +36,18 @@ def test_no_path_of_a_machine_is_published():
 
 
 def test_the_table_of_the_readme_is_that_of_the_records():
-    rows = re.findall(r"(?m)^\| `([\w-]+)` \| ([+-][\d.]+) \| (\d+) % \| ([+-][\d.]+) \| (\d+) % \|", (ROOT / "README.md").read_text())
+    rows = re.findall(
+        r"(?m)^\| `([\w-]+)` \| ([+-][\d.]+) \| (\d+) % \| ([+-][\d.]+) \| (\d+) % \|", (ROOT / "README.md").read_text()
+    )
     assert len(rows) == 15
     for name, *numbers in rows:
         found = []
         for model in ("smollm2", "babel"):
             record = next(
-                r for r in RECORDS
+                r
+                for r in RECORDS
                 if (r["model"]["name"], r["detector"]["name"], r["selection"]["budget"]) == (model, name, 0.002)
-            )  # fmt: skip
+            )
             summary = next(each for each in record["summary"] if each["task"] == "ppl")
             found += [f"{summary['selectivity']['value']:+.3f}", f"{100 * summary['diagonal_share']:.0f}"]
         assert numbers == found, name

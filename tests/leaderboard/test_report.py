@@ -32,7 +32,9 @@ def test_charts_hold_the_records_numbers(record):
     assert harms == {(c.target, c.language): -c.change for c in record.cells if c.task == "choice"}
     random = [row for row in values(record, "controls-ppl") if row["neurons"] == "random"]
     assert len(random) == len(record.controls.draws)
-    assert [row["selectivity"] for row in values(record, "curve-ppl-budget")] == [p.selectivity.value for p in record.curve]
+    assert [row["selectivity"] for row in values(record, "curve-ppl-budget")] == [
+        p.selectivity.value for p in record.curve
+    ]
 
 
 def test_what_was_not_measured_has_no_chart():

@@ -26,15 +26,21 @@ def results(tmp_path_factory):
 def write_records(root):
     """Write a thousand synthetic records, of ten contents, into a results folder."""
     kinds = [
-        synthetic_record(seed=seed, languages=LANGUAGES[:8], layers=12, draws=5, accuracy=seed % 2 == 0, strength=0.03 * (seed + 1))
+        synthetic_record(
+            seed=seed, languages=LANGUAGES[:8], layers=12, draws=5, accuracy=seed % 2 == 0, strength=0.03 * (seed + 1)
+        )
         for seed in range(10)
     ]
     for number in range(RECORDS):
         base = kinds[number % 10]
-        record: Record = base.model_copy(update={
-            "detector": base.detector.model_copy(update={"name": f"synthetic-{number % 25}", "options": {"number": number}}),
-            "model": base.model.model_copy(update={"name": f"synthetic/model-{number // 25 % 8}"}),
-        }).with_id()  # fmt: skip
+        record: Record = base.model_copy(
+            update={
+                "detector": base.detector.model_copy(
+                    update={"name": f"synthetic-{number % 25}", "options": {"number": number}}
+                ),
+                "model": base.model.model_copy(update={"name": f"synthetic/model-{number // 25 % 8}"}),
+            }
+        ).with_id()
         folder = root / place(record)
         folder.mkdir(parents=True)
         (folder / "record.json").write_text(json.dumps(record.document()))

@@ -38,7 +38,9 @@ def test_sorting_by_mouse_and_keyboard(watched, site):
     assert "sort=neurons" in address(page)
     page.focus("[data-sort=detector]")
     page.keyboard.press("Space")
-    names = page.eval_on_selector_all("#board tbody:first-of-type td.name a", "links => links.map(link => link.textContent)")
+    names = page.eval_on_selector_all(
+        "#board tbody:first-of-type td.name a", "links => links.map(link => link.textContent)"
+    )
     assert names == sorted(names)
 
 
@@ -51,7 +53,9 @@ def test_filters_and_their_state_in_the_url(watched, site, records):
     page.select_option("[name=lang]", "zh")
     page.fill("[name=q]", "DELTA synthetic")
     url = address(page)
-    assert {"model=synthetic%2Flarge", "budget=0.001", "lang=zh", "q=DELTA+synthetic"} <= set(url.split("#")[1].split("&"))
+    assert {"model=synthetic%2Flarge", "budget=0.001", "lang=zh", "q=DELTA+synthetic"} <= set(
+        url.split("#")[1].split("&")
+    )
     before = shown_ids(page)
     assert len(before) == 1
     record = next(r for r in records[1] if slug(r) == before[0])
@@ -71,7 +75,9 @@ def test_filters_and_their_state_in_the_url(watched, site, records):
 def test_every_filter_has_an_effect_or_one_value(watched, site):
     page = watched.open(site / "index.html")
     for name in ("task", "model", "detector", "intervention", "kinds", "budget", "badge"):
-        values = page.eval_on_selector_all(f"[name={name}] option", "options => options.map(o => o.value).filter(Boolean)")
+        values = page.eval_on_selector_all(
+            f"[name={name}] option", "options => options.map(o => o.value).filter(Boolean)"
+        )
         counts = []
         for value in values:
             page.select_option(f"[name={name}]", value)
@@ -87,11 +93,15 @@ def test_sets_hold_what_is_alike_and_say_it(watched, site, records):
     assert any("0.1\u202f% of neurons per language" in head for head in heads)
     assert any("general only" in head for head in heads)
     ids = page.eval_on_selector_all(
-        "#board tbody", "all => all.map(body => Array.from(body.querySelectorAll('tr[data-id]')).map(row => row.dataset.id))"
+        "#board tbody",
+        "all => all.map(body => Array.from(body.querySelectorAll('tr[data-id]')).map(row => row.dataset.id))",
     )
     by_id = {slug(r): r for r in records[1]}
     for members in ids:
-        alike = {(by_id[i].model.name, by_id[i].intervention.name, by_id[i].selection.budget, by_id[i].selection.kinds) for i in members}
+        alike = {
+            (by_id[i].model.name, by_id[i].intervention.name, by_id[i].selection.budget, by_id[i].selection.kinds)
+            for i in members
+        }
         assert len(alike) == 1
     general = next(r for r in records[1] if r.selection.kinds == ("general",))
     harm = sum(c.change for c in general.cells if c.task == "ppl") / len(general.languages)
@@ -114,7 +124,9 @@ def test_one_list_sorts_by_what_sets_hold_apart(watched, site, records):
 def test_accuracy_truth_and_cost_are_the_records(watched, site, records):
     page = watched.open(site / "index.html")
     for record in records[1][2:6]:
-        cells = page.eval_on_selector_all(f"tr[data-id='{slug(record)}'] td", "cells => cells.map(cell => cell.textContent)")
+        cells = page.eval_on_selector_all(
+            f"tr[data-id='{slug(record)}'] td", "cells => cells.map(cell => cell.textContent)"
+        )
         lost = 100 * record.summary[1].on_target.value
         assert abs(float(cells[6].replace(MINUS, "-")) - lost) <= 0.05 * abs(lost)
         truth = record.ground_truth[0].auroc if record.ground_truth else None
@@ -163,12 +175,20 @@ def test_heat_map_is_the_record(watched, site, records, number):
 def test_charts_are_drawn_with_tables_behind_them(watched, site, records):
     record = records[1][3]
     page = watched.open(site / "records" / f"{slug(record)}.html")
-    figures = page.eval_on_selector_all("figure[data-chart]", "all => all.map(f => [f.id, f.querySelectorAll('svg path').length])")
-    assert {"curve-ppl-budget", "controls-ppl", "kinds-all", "language-layers", "overlap"} <= {name for name, _ in figures}
+    figures = page.eval_on_selector_all(
+        "figure[data-chart]", "all => all.map(f => [f.id, f.querySelectorAll('svg path').length])"
+    )
+    assert {"curve-ppl-budget", "controls-ppl", "kinds-all", "language-layers", "overlap"} <= {
+        name for name, _ in figures
+    }
     assert all(paths > 2 for _, paths in figures)
-    rows = page.eval_on_selector_all("#language-layers tbody tr", "rows => rows.map(r => Array.from(r.cells).map(c => c.textContent))")
+    rows = page.eval_on_selector_all(
+        "#language-layers tbody tr", "rows => rows.map(r => Array.from(r.cells).map(c => c.textContent))"
+    )
     expected = [
-        [tag, str(layer), str(count)] for tag in record.languages for layer, count in enumerate(record.neurons.layers.languages[tag])
+        [tag, str(layer), str(count)]
+        for tag in record.languages
+        for layer, count in enumerate(record.neurons.layers.languages[tag])
     ]
     assert rows == expected
     with page.expect_download() as caught:
@@ -184,7 +204,12 @@ def test_record_page_says_how_to_make_it_again_and_its_files_are_there(watched, 
     page = watched.open(site / "records" / f"{slug(record)}.html")
     assert page.text_content("#command") == record.identity.command
     links = page.eval_on_selector_all(".downloads a", "links => links.map(link => link.getAttribute('href'))")
-    assert {link.rsplit("/", 1)[1] for link in links} >= {"record.json", "cells.csv", "items.jsonl", "neurons.safetensors"}
+    assert {link.rsplit("/", 1)[1] for link in links} >= {
+        "record.json",
+        "cells.csv",
+        "items.jsonl",
+        "neurons.safetensors",
+    }
     for link in links:
         assert (site / "records" / link).resolve().is_file()
     assert json.loads((site / "records" / links[0]).resolve().read_text()) == record.document()

@@ -21,7 +21,9 @@ def test_compare_pairs_records_with_items(watched, site, records):
     page.wait_for_selector("#differences [data-difference]")
     expected = difference(*(influences(r, records[0] / place(r))["ppl"] for r in (one, two)))
     text = page.text_content("#differences tbody")
-    assert float(page.get_attribute("#differences [data-difference]", "data-difference")) == pytest.approx(expected.value)
+    assert float(page.get_attribute("#differences [data-difference]", "data-difference")) == pytest.approx(
+        expected.value
+    )
     low, high = (f"{end:+.3g}".replace("-", MINUS)[:5] for end in expected.interval)
     assert low in text
     assert high in text
@@ -34,7 +36,9 @@ def test_compare_pairs_records_with_items(watched, site, records):
     other = records[1][4]
     page.select_option("#add [name=record]", slug(other))
     page.click("#add button")
-    page.wait_for_function("() => document.querySelectorAll('table.heat').length === 3 && document.querySelectorAll('#chosen li').length === 3")
+    page.wait_for_function(
+        "() => document.querySelectorAll('table.heat').length === 3 && document.querySelectorAll('#chosen li').length === 3"
+    )
     assert "not comparable" in page.text_content("#differences")
     assert slug(other) in address(page)
 
@@ -67,7 +71,11 @@ def test_keyboard_alone(watched, site):
     seen = []
     for _ in range(40):
         page.keyboard.press("Tab")
-        seen.append(page.evaluate("document.activeElement.name || document.activeElement.dataset.sort || document.activeElement.id || document.activeElement.textContent"))
+        seen.append(
+            page.evaluate(
+                "document.activeElement.name || document.activeElement.dataset.sort || document.activeElement.id || document.activeElement.textContent"
+            )
+        )
     assert {"task", "model", "lang", "q", "selectivity", "theme"} <= set(seen)
     page.focus("[name=model]")
     page.keyboard.type("synthetic/large")

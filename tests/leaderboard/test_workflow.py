@@ -36,7 +36,9 @@ def test_strangers_get_no_secret_and_run_no_code():
     installs = [step["run"] for step in JOBS["check"]["steps"] if "pip install" in step.get("run", "")]
     assert installs
     assert not any("head" in line for line in installs)
-    assert next(s for s in JOBS["check"]["steps"] if s.get("with", {}).get("path") == "base")["with"]["ref"].endswith("base.sha }}")
+    assert next(s for s in JOBS["check"]["steps"] if s.get("with", {}).get("path") == "base")["with"]["ref"].endswith(
+        "base.sha }}"
+    )
 
 
 def test_only_the_job_that_publishes_may_write():
@@ -56,7 +58,9 @@ def test_what_it_installs_is_what_the_code_imports():
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {re.match(r"[\w-]+", line)[0] for line in [*project["dependencies"], *project["optional-dependencies"]["charts"]]}
+    declared = {
+        re.match(r"[\w-]+", line)[0] for line in [*project["dependencies"], *project["optional-dependencies"]["charts"]]
+    }
     owners = packages_distributions()
     needed = {owner for name in loaded for owner in owners.get(name, ()) if owner in declared}
     assert needed <= wanted
@@ -64,8 +68,20 @@ def test_what_it_installs_is_what_the_code_imports():
 
 def git(folder, *arguments):
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    command = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "protocol.file.allow=always"]
-    return subprocess.run([*command, *arguments], check=True, capture_output=True, text=True, env=environment).stdout.strip()
+    command = [
+        "git",
+        "-C",
+        str(folder),
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.org",
+        "-c",
+        "protocol.file.allow=always",
+    ]
+    return subprocess.run(
+        [*command, *arguments], check=True, capture_output=True, text=True, env=environment
+    ).stdout.strip()
 
 
 @pytest.fixture
@@ -95,7 +111,9 @@ def steps_of(job, folder, **variables):
         if "run" not in step or step["name"] == "Install" or (any(done.values()) and step.get("if") != "always()"):
             continue
         shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
-        done[step["name"]] = subprocess.run(shell, cwd=folder, env=environment, capture_output=True, check=False).returncode
+        done[step["name"]] = subprocess.run(
+            shell, cwd=folder, env=environment, capture_output=True, check=False
+        ).returncode
     return done
 
 

@@ -13,10 +13,26 @@ from nharness.task import PerplexityFamily
 from nharness_tasks.families.table import families, own_families
 
 NAMES = {
-    "belebele", "xcopa", "xnli", "xstorycloze", "xwinograd", "paws-x", "mgsm_direct", "mgsm_native_cot", "global_mmlu",
-    "m_mmlu", "arc_multilingual", "hellaswag_multilingual", "lambada_multilingual", "multiblimp", "include", "flores",
-    "afrimgsm", "afrixnli", "truthfulqa_multilingual",
-}  # fmt: skip
+    "belebele",
+    "xcopa",
+    "xnli",
+    "xstorycloze",
+    "xwinograd",
+    "paws-x",
+    "mgsm_direct",
+    "mgsm_native_cot",
+    "global_mmlu",
+    "m_mmlu",
+    "arc_multilingual",
+    "hellaswag_multilingual",
+    "lambada_multilingual",
+    "multiblimp",
+    "include",
+    "flores",
+    "afrimgsm",
+    "afrixnli",
+    "truthfulqa_multilingual",
+}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +101,11 @@ def test_no_language_of_a_plain_family_is_missing(index):
         prefix, _, suffix = family.task.partition("{code}")
         if any(len(code) != 2 for code in family.codes.values()):
             continue
-        theirs = {n for n in index.all_tasks if n.startswith(prefix) and n.endswith(suffix) and len(n) == len(prefix + suffix) + 2}
+        theirs = {
+            n
+            for n in index.all_tasks
+            if n.startswith(prefix) and n.endswith(suffix) and len(n) == len(prefix + suffix) + 2
+        }
         ours = {family.lm_eval_name(tag) for tag in family.languages()}
         assert theirs - ours == left_out.get(family.name, set()), family.name
 

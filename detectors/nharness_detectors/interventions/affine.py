@@ -84,9 +84,7 @@ def require_language(name: str, recorded: Statistics, target: Target) -> int:
     return recorded.languages.index(target.language)
 
 
-def histogram_quantile(
-    count: NDArray[np.int64], edges: NDArray[np.float32], quantile: float
-) -> NDArray[np.float64]:
+def histogram_quantile(count: NDArray[np.int64], edges: NDArray[np.float32], quantile: float) -> NDArray[np.float64]:
     """Return the quantile [n] of histograms [n, S + 2] with outer bins, linear within a bin.
 
     Below the first edge counts as the first edge, above the last as the last; 1 is the upper edge of the last filled

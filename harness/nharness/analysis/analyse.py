@@ -56,10 +56,11 @@ class Analysis:
     def draws(self, sets: Mapping[tuple[str, int], tuple[int, str]]) -> tuple[ControlDraw, ...]:
         """Return the record's draws; `sets` gives the number and digest of every draw's neurons by (target, draw)."""
         return tuple(
-            ControlDraw(target=target, draw=draw, neurons=sets[target, draw][0], digest=sets[target, draw][1],
-                        changes=changes)
+            ControlDraw(
+                target=target, draw=draw, neurons=sets[target, draw][0], digest=sets[target, draw][1], changes=changes
+            )
             for (target, draw), changes in self.control_changes.items()
-        )  # fmt: skip
+        )
 
 
 def analyse(
@@ -85,10 +86,11 @@ def analyse(
     controls: dict[str, ControlEffects] = {}
     for task in tasks:
         context = Context(
-            table, reasons,
+            table,
+            reasons,
             {language: floor for (name, language), floor in known.noise_floors.items() if name == task.name},
             {language for name, language in known.overlapping if name == task.name},
-        )  # fmt: skip
+        )
         effects = effects_of(task, targets, table, settings)
         controls[task.name] = control_effects_of(effects, targets, table, tried)
         baseline += baselines_of(task, context, settings.precision)
@@ -96,9 +98,12 @@ def analyse(
         area = area_under_budget(known.curve, task.name, digits=settings.precision)
         summary.append(summarise(effects, targets, controls[task.name], area))
     return Analysis(
-        tuple(baseline), tuple(cells), tuple(summary), _changes(controls, targets, settings.precision),
+        tuple(baseline),
+        tuple(cells),
+        tuple(summary),
+        _changes(controls, targets, settings.precision),
         {name: found.test.null_rate for name, found in controls.items() if not math.isnan(found.test.null_rate)},
-    )  # fmt: skip
+    )
 
 
 def reanalyse(record: Record, measurements: Iterable[Measurement]) -> Analysis:

@@ -201,4 +201,3 @@ def _blocks(counts: NDArray[np.uint8]) -> Iterator[tuple[slice, Floats]]:
     step = max(1, CHUNK_ENTRIES // max(1, counts.shape[1]))
     for start in range(0, len(counts), step):
         yield slice(start, start + step), counts[start : start + step].astype(np.float64)
-

@@ -57,10 +57,18 @@ def baselines_of(task: Task, context: Context, digits: int) -> list[Baseline]:
         if task.metric == BITS_PER_BYTE and tokens:
             perplexity = rounded(_exp(float(measured.values["nll"][kept].sum()) / tokens), digits)
         floor = context.noise_floors.get(language)
-        found.append(Baseline(
-            task=task.name, language=language, value=known(float(value[kept].sum() / weight[kept].sum()), digits),
-            items=int(kept.sum()), tokens=tokens, bytes=size, perplexity=perplexity, noise_floor=rounded(floor, digits),
-        ))  # fmt: skip
+        found.append(
+            Baseline(
+                task=task.name,
+                language=language,
+                value=known(float(value[kept].sum() / weight[kept].sum()), digits),
+                items=int(kept.sum()),
+                tokens=tokens,
+                bytes=size,
+                perplexity=perplexity,
+                noise_floor=rounded(floor, digits),
+            )
+        )
     return found
 
 
@@ -84,25 +92,32 @@ def cells_of(
     return results
 
 
-def _computed(
-    effects: Effects, place: Place, q: float, controls: ControlEffects, context: Context
-) -> CellResult:
+def _computed(effects: Effects, place: Place, q: float, controls: ControlEffects, context: Context) -> CellResult:
     cell, found, digits = effects.cells[place], effects.intervals, effects.settings.precision
     at = list(effects.cells).index(place)
     measured = context.table[effects.task.name, place[0], None, place[1]]
     error = float(found.standard_error[at]) if found is not None else math.nan
     detectable = detectable_effect(error, len(set(cell.clusters)), level=1 - effects.settings.confidence)
     return CellResult(
-        task=effects.task.name, target=place[0], language=place[1], status="ok",
-        baseline=known(cell.baseline, digits), edited=known(cell.edited, digits), change=known(cell.change, digits),
+        task=effects.task.name,
+        target=place[0],
+        language=place[1],
+        status="ok",
+        baseline=known(cell.baseline, digits),
+        edited=known(cell.edited, digits),
+        change=known(cell.change, digits),
         interval=interval(found.low[at], found.high[at], digits) if found is not None else None,
-        p=rounded(float(found.p[at]), digits) if found is not None else None, q=rounded(q, digits),
+        p=rounded(float(found.p[at]), digits) if found is not None else None,
+        q=rounded(q, digits),
         mcnemar_p=rounded(mcnemar(cell.before, cell.after), digits) if effects.right_or_wrong else None,
         perplexity_ratio=rounded(_perplexity_ratio(effects.task, cell), digits),
-        items=len(cell.ids), items_available=max(len(cell.ids), measured.available or len(measured.ids)),
-        edited_activations=measured.edited_activations, flags=_flags(effects, place, q, detectable, context),
-        minimum_detectable_effect=rounded(detectable, digits), control=controls.part(place),
-    )  # fmt: skip
+        items=len(cell.ids),
+        items_available=max(len(cell.ids), measured.available or len(measured.ids)),
+        edited_activations=measured.edited_activations,
+        flags=_flags(effects, place, q, detectable, context),
+        minimum_detectable_effect=rounded(detectable, digits),
+        control=controls.part(place),
+    )
 
 
 def _empty(task: Task, place: Place, context: Context, digits: int) -> CellResult:
@@ -111,10 +126,20 @@ def _empty(task: Task, place: Place, context: Context, digits: int) -> CellResul
     kept = np.isfinite(value) & np.isfinite(weight)
     same = known(float(value[kept].sum() / weight[kept].sum()), digits)
     return CellResult(
-        task=task.name, target=place[0], language=place[1], status="ok", baseline=same, edited=same, change=0.0,
-        interval=(0.0, 0.0), perplexity_ratio=1.0 if task.metric == BITS_PER_BYTE else None, items=int(kept.sum()),
-        items_available=max(int(kept.sum()), baseline.available or 0), edited_activations=0, flags=("empty_target",),
-    )  # fmt: skip
+        task=task.name,
+        target=place[0],
+        language=place[1],
+        status="ok",
+        baseline=same,
+        edited=same,
+        change=0.0,
+        interval=(0.0, 0.0),
+        perplexity_ratio=1.0 if task.metric == BITS_PER_BYTE else None,
+        items=int(kept.sum()),
+        items_available=max(int(kept.sum()), baseline.available or 0),
+        edited_activations=0,
+        flags=("empty_target",),
+    )
 
 
 def _failed(task: Task, place: Place, context: Context) -> CellResult:

@@ -92,9 +92,14 @@ def _compared(first: Effects, second: Effects, targets: Sequence[Target]) -> Tas
     summary = summarise(gaps, [target for target in targets if target.name in held])
     sides = [set(side.cells) | set(side.empty) for side in (first, second)]
     return TaskComparison(
-        first.task.name, _differences(gaps, pairs), tuple(sorted(sides[0] - sides[1])),
-        tuple(sorted(sides[1] - sides[0])), summary.on_target, summary.off_target, summary.selectivity,
-    )  # fmt: skip
+        first.task.name,
+        _differences(gaps, pairs),
+        tuple(sorted(sides[0] - sides[1])),
+        tuple(sorted(sides[1] - sides[0])),
+        summary.on_target,
+        summary.off_target,
+        summary.selectivity,
+    )
 
 
 def _differences(gaps: Effects, pairs: Mapping[Place, tuple[Paired, Paired]]) -> tuple[Difference, ...]:
@@ -104,12 +109,18 @@ def _differences(gaps: Effects, pairs: Mapping[Place, tuple[Paired, Paired]]) ->
     q = benjamini_hochberg(found.p)
     return tuple(
         Difference(
-            place[0], place[1], pairs[place][0].change, pairs[place][1].change, gap.change,
-            interval(found.low[at], found.high[at], digits), rounded(float(found.p[at]), digits),
-            rounded(float(q[at]), digits), len(gap.ids),
+            place[0],
+            place[1],
+            pairs[place][0].change,
+            pairs[place][1].change,
+            gap.change,
+            interval(found.low[at], found.high[at], digits),
+            rounded(float(found.p[at]), digits),
+            rounded(float(q[at]), digits),
+            len(gap.ids),
         )
         for at, (place, gap) in enumerate(gaps.cells.items())
-    )  # fmt: skip
+    )
 
 
 def _common(first: Effects, second: Effects, place: Place) -> tuple[Paired, Paired] | None:
@@ -134,7 +145,7 @@ def _gap(first: Paired, second: Paired) -> Paired:
     """Return the cell whose change is the difference of the two changes."""
     return Paired(
         first.ids, first.clusters, second.after - second.before, first.after - first.before, first.weight, None
-    )  # fmt: skip
+    )
 
 
 def _unchanged(cell: Paired) -> Paired:
@@ -144,6 +155,10 @@ def _unchanged(cell: Paired) -> Paired:
 def _sorted(cell: Paired) -> Paired:
     order = sorted(range(len(cell.ids)), key=cell.ids.__getitem__)
     return Paired(
-        tuple(cell.ids[i] for i in order), tuple(cell.clusters[i] for i in order),
-        cell.before[order], cell.after[order], cell.weight[order], cell.tokens,
-    )  # fmt: skip
+        tuple(cell.ids[i] for i in order),
+        tuple(cell.clusters[i] for i in order),
+        cell.before[order],
+        cell.after[order],
+        cell.weight[order],
+        cell.tokens,
+    )

@@ -75,13 +75,16 @@ class ControlEffects:
         at = self.targets.index(place[0]), self.effects.task.languages.index(place[1])
         sign = self.effects.sign
         return CellControl(
-            draws=len(values), items=self.items[place], change=known(own, digits),
+            draws=len(values),
+            items=self.items[place],
+            change=known(own, digits),
             mean=known(float(np.mean(values)), digits),
             sd=rounded(float(np.std(values, ddof=1)), digits) if len(values) > 1 else None,
             effect=rounded(control_deviations(own, values), digits),
             worse=sum(sign * value >= sign * own for value in values),
-            p=rounded(float(self.test.p[at]), digits), q=rounded(float(self.q[at]), digits),
-        )  # fmt: skip
+            p=rounded(float(self.test.p[at]), digits),
+            q=rounded(float(self.q[at]), digits),
+        )
 
 
 def control_effects_of(

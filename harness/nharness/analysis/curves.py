@@ -33,10 +33,15 @@ def curve_point(
         low, mean, high = (known(float(f(found[1])), digits) for f in (np.min, np.mean, np.max))
         band = CurveBand(draws=len(found[1]), low=low, mean=mean, high=high)
     return CurvePoint(
-        task=effects.task.name, axis=axis, value=known(value, digits),
+        task=effects.task.name,
+        axis=axis,
+        value=known(value, digits),
         neurons=round(float(np.mean(sizes))) if sizes else None,
-        on_target=summary.on_target, off_target=summary.off_target, selectivity=summary.selectivity, controls=band,
-    )  # fmt: skip
+        on_target=summary.on_target,
+        off_target=summary.off_target,
+        selectivity=summary.selectivity,
+        controls=band,
+    )
 
 
 def area_under_budget(points: Sequence[CurvePoint], task: str, *, digits: int = 12) -> float | None:

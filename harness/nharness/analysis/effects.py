@@ -51,9 +51,12 @@ class Effects:
         if not self.cells:
             return None
         return ClusterBootstrap(
-            _totals(list(self.cells.values())), draws=self.settings.bootstrap_draws, seed=self.settings.seed,
-            level=self.settings.confidence, turn=1.0 if self.right_or_wrong else 0.0,
-        )  # fmt: skip
+            _totals(list(self.cells.values())),
+            draws=self.settings.bootstrap_draws,
+            seed=self.settings.seed,
+            level=self.settings.confidence,
+            turn=1.0 if self.right_or_wrong else 0.0,
+        )
 
     @cached_property
     def right_or_wrong(self) -> bool:

@@ -74,16 +74,22 @@ def against_truth(detection: Detection, truth: Truth, *, digits: int = 12) -> Gr
         members = truth.membership[known]
         effect = truth.effect[known] if truth.effect is not None else None
         count = int(members.sum())
-        scores.append(TruthScore(
-            language=tag, auroc=rounded(auroc(row, members), digits), k=count,
-            precision_at_k=rounded(precision_at_k(row, members, count), digits),
-            rank_correlation=rounded(rank_correlation(row, effect), digits) if effect is not None else None,
-        ))  # fmt: skip
+        scores.append(
+            TruthScore(
+                language=tag,
+                auroc=rounded(auroc(row, members), digits),
+                k=count,
+                precision_at_k=rounded(precision_at_k(row, members, count), digits),
+                rank_correlation=rounded(rank_correlation(row, effect), digits) if effect is not None else None,
+            )
+        )
     return GroundTruth(
-        truth=truth.name, auroc=_mean([score.auroc for score in scores], digits),
+        truth=truth.name,
+        auroc=_mean([score.auroc for score in scores], digits),
         precision_at_k=_mean([score.precision_at_k for score in scores], digits),
-        rank_correlation=_mean([score.rank_correlation for score in scores], digits), languages=tuple(scores),
-    )  # fmt: skip
+        rank_correlation=_mean([score.rank_correlation for score in scores], digits),
+        languages=tuple(scores),
+    )
 
 
 def auroc(strength: NDArray[np.floating], members: NDArray[np.bool_]) -> float | None:

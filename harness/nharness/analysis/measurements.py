@@ -146,8 +146,11 @@ class Paired:
         return Paired(
             tuple(name for name, keep in zip(self.ids, kept, strict=True) if keep),
             tuple(name for name, keep in zip(self.clusters, kept, strict=True) if keep),
-            self.before[kept], self.after[kept], self.weight[kept], None,
-        )  # fmt: skip
+            self.before[kept],
+            self.after[kept],
+            self.weight[kept],
+            None,
+        )
 
 
 def columns(measurement: Measurement, metric: str) -> tuple[Floats, Floats]:
@@ -183,9 +186,13 @@ def pair(baseline: Measurement, edited: Measurement, metric: str) -> Paired | No
     kept = here[known]
     tokens = float(baseline.values["tokens"][kept].sum()) if "tokens" in baseline.values else None
     return Paired(
-        tuple(baseline.ids[place] for place in kept), tuple(baseline.clusters[place] for place in kept),
-        before[known], after[known], weight[known], tokens,
-    )  # fmt: skip
+        tuple(baseline.ids[place] for place in kept),
+        tuple(baseline.clusters[place] for place in kept),
+        before[known],
+        after[known],
+        weight[known],
+        tokens,
+    )
 
 
 def _places(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

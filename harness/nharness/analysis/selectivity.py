@@ -76,13 +76,15 @@ def summarise(
     counted = [row for row in summaries if row.target in whole]
     diagonal = [row.diagonal for row in counted if row.diagonal is not None]
     return TaskSummary(
-        task=effects.task.name, **estimates[-1],
+        task=effects.task.name,
+        **estimates[-1],
         diagonal_share=rounded(float(np.mean(diagonal)), digits) if diagonal else None,
         per_neuron_damage=_mean([row.per_neuron_damage for row in counted], digits),
         langspec_f1=_mean([row.langspec_f1 for row in counted], digits),
         control_selectivity=control_selectivity(rows, controls) if controls is not None else None,
-        area_under_budget=rounded(area, digits), rows=summaries,
-    )  # fmt: skip
+        area_under_budget=rounded(area, digits),
+        rows=summaries,
+    )
 
 
 def mean_weights(rows: Sequence[Row]) -> dict[str, Weights]:
@@ -128,10 +130,12 @@ def control_selectivity(rows: Sequence[Row], controls: ControlEffects) -> Contro
     digits = controls.effects.settings.precision
     p = control_test(np.array([[own]]), np.array(drawn)[None, :, None]).p[0, 0]
     return ControlSelectivity(
-        draws=len(drawn), mean=known(float(np.mean(drawn)), digits),
+        draws=len(drawn),
+        mean=known(float(np.mean(drawn)), digits),
         sd=rounded(float(np.std(drawn, ddof=1)), digits) if len(drawn) > 1 else None,
-        effect=rounded(control_deviations(own, drawn), digits), p=rounded(float(p), digits),
-    )  # fmt: skip
+        effect=rounded(control_deviations(own, drawn), digits),
+        p=rounded(float(p), digits),
+    )
 
 
 def langspec_f1(own_harm: float, other_harms: Sequence[float], own_baseline: float) -> float | None:
@@ -188,11 +192,14 @@ def _row_summary(effects: Effects, row: Row, estimates: Mapping[str, Estimate]) 
     if task.direction == "higher" and own is not None and cell is not None:
         f1 = langspec_f1(own, list(others.values()), cell.baseline)
     return RowSummary(
-        target=row.target.name, language=row.language, **estimates,
-        diagonal=(alone and worst == row.language) if row.complete else None, largest=worst if alone else None,
+        target=row.target.name,
+        language=row.language,
+        **estimates,
+        diagonal=(alone and worst == row.language) if row.complete else None,
+        largest=worst if alone else None,
         per_neuron_damage=rounded(own / row.target.neurons, digits) if own is not None and row.target.neurons else None,
         langspec_f1=rounded(f1, digits),
-    )  # fmt: skip
+    )
 
 
 def _mean(values: Sequence[float | None], digits: int) -> float | None:

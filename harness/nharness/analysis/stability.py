@@ -30,9 +30,12 @@ def stability(detections: Sequence[Detection], *, kind: str = "folds", digits: i
     pairs = [compare_detections(first, second) for first, second in combinations(detections, 2)]
     languages = {tag: _mean([_jaccard(pair, tag) for pair in pairs], digits) for tag in detections[0].languages}
     return Stability(
-        kind=kind, repeats=len(detections), jaccard=_mean(list(languages.values()), digits),
-        rank_correlation=_mean([pair.mean_rank_correlation for pair in pairs], digits), languages=languages,
-    )  # fmt: skip
+        kind=kind,
+        repeats=len(detections),
+        jaccard=_mean(list(languages.values()), digits),
+        rank_correlation=_mean([pair.mean_rank_correlation for pair in pairs], digits),
+        languages=languages,
+    )
 
 
 @dataclass(frozen=True)

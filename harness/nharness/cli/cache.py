@@ -23,8 +23,9 @@ RUNS = Path("nharness-runs")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is done and to which stores."""
     parser.add_argument("action", choices=("show", "prune"), help="show: kinds, numbers and sizes; prune: remove")
-    parser.add_argument("folders", nargs="*", type=Path, metavar="DIR",
-                        help=f"run folders or stores (default: every run in {RUNS})")  # fmt: skip
+    parser.add_argument(
+        "folders", nargs="*", type=Path, metavar="DIR", help=f"run folders or stores (default: every run in {RUNS})"
+    )
     parser.add_argument("--older-than", type=float, metavar="DAYS", help="prune what was written longer ago than this")
     parser.add_argument("--kind", action="append", default=[], metavar="KIND", help="only this kind, such as cells")
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -45,9 +46,7 @@ def execute(arguments: argparse.Namespace) -> int:
         if arguments.action == "show":
             rows += _rows(store, arguments.kind)
             continue
-        number, size = store.prune(
-            older_than=time.time() - DAY * arguments.older_than, kinds=frozenset(arguments.kind)
-        )
+        number, size = store.prune(older_than=time.time() - DAY * arguments.older_than, kinds=frozenset(arguments.kind))
         rows.append({"store": str(store.folder), "removed": number, "bytes": size})
     if arguments.json:
         print(json.dumps(rows, indent=1))
@@ -84,10 +83,12 @@ def _rows(store: Store, kinds: list[str]) -> list[dict[str, Any]]:
     entries = [entry for entry in store.entries() if not kinds or entry.kind in kinds]
     return [
         {
-            "store": str(store.folder), "kind": kind, "entries": len(chosen),
+            "store": str(store.folder),
+            "kind": kind,
+            "entries": len(chosen),
             "bytes": sum(entry.size for entry in chosen),
             "oldest": time.strftime("%Y-%m-%d", time.localtime(min(entry.modified for entry in chosen))),
         }
         for kind in sorted({entry.kind for entry in entries})
         if (chosen := [entry for entry in entries if entry.kind == kind])
-    ]  # fmt: skip
+    ]

@@ -23,9 +23,16 @@ from nharness.run.shards import Part, read_part
 from nharness.spec import RunSpec
 
 RUN_DEFAULTS = {
-    "last_failed": False, "maxfail": 0, "workers": 1, "ray_address": None, "shard": None, "log_json": None,
-    "durations": None, "store": None, "executor": "nharness.run.executor:StoredExecutor",
-}  # fmt: skip
+    "last_failed": False,
+    "maxfail": 0,
+    "workers": 1,
+    "ray_address": None,
+    "shard": None,
+    "log_json": None,
+    "durations": None,
+    "store": None,
+    "executor": "nharness.run.executor:StoredExecutor",
+}
 
 
 @dataclass(frozen=True)
@@ -65,9 +72,7 @@ def execute(arguments: argparse.Namespace) -> int:
     for name, value in RUN_DEFAULTS.items():
         setattr(arguments, name, value)
     arguments.expression = found.expression
-    arguments.executor_args = {
-        "identity": found.identity, "parts": found.parts, "expression": found.expression
-    }  # fmt: skip
+    arguments.executor_args = {"identity": found.identity, "parts": found.parts, "expression": found.expression}
     return run_and_report(found.spec, load_plugins(arguments), arguments, out=arguments.out, study=found.study)
 
 
@@ -97,9 +102,12 @@ def common_parts(folders: list[Path]) -> Parts:
                     "parts that were run alike"
                 )
     return Parts(
-        settings.checked(begun["spec"]), Study(**begun["study"]) if begun.get("study") else None,
-        (begun.get("part") or {}).get("expression", ""), next(iter(identities.values()), None), tuple(shards.values()),
-    )  # fmt: skip
+        settings.checked(begun["spec"]),
+        Study(**begun["study"]) if begun.get("study") else None,
+        (begun.get("part") or {}).get("expression", ""),
+        next(iter(identities.values()), None),
+        tuple(shards.values()),
+    )
 
 
 def _cut(begun: Mapping[str, Any]) -> tuple[int, str]:

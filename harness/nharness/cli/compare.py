@@ -49,11 +49,16 @@ def _neurons(first: Path, second: Path) -> tuple[Any, Tables]:
     found = compare_detections(neurons.load(first), neurons.load(second))
     rows = [
         {
-            "language": tag, "first": one.whole.first, "second": one.whole.second, "shared": one.whole.shared,
-            "jaccard": one.whole.jaccard, "by chance": one.whole.expected, "rank correlation": one.rank_correlation,
+            "language": tag,
+            "first": one.whole.first,
+            "second": one.whole.second,
+            "shared": one.whole.shared,
+            "jaccard": one.whole.jaccard,
+            "by chance": one.whole.expected,
+            "rank correlation": one.rank_correlation,
         }
         for tag, one in found.languages.items()
-    ]  # fmt: skip
+    ]
     layers = [
         {"layer": layer, **{tag: one.layers[layer].jaccard for tag, one in found.languages.items()}}
         for layer in range(max((len(one.layers) for one in found.languages.values()), default=0))
@@ -71,9 +76,12 @@ def _records(first: Path, second: Path) -> tuple[Any, Tables]:
     (one, here), (other, there) = _record(first), _record(second)
     names = {task.name for task in other.tasks}
     found = compare(
-        from_items(here), from_items(there), tasks=[task for task in one.tasks if task.name in names],
-        targets=(one.targets, other.targets), settings=one.analysis,
-    )  # fmt: skip
+        from_items(here),
+        from_items(there),
+        tasks=[task for task in one.tasks if task.name in names],
+        targets=(one.targets, other.targets),
+        settings=one.analysis,
+    )
     tables: dict[str, Sequence[Mapping[str, Any]]] = {}
     for task in found:
         described = one.task(task.task)

@@ -14,8 +14,9 @@ from nharness.cli.plugin_options import add_plugin_options, load_plugins
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add detector, statistics, options and output."""
     parser.add_argument("detector", help="registered name or module:attribute")
-    parser.add_argument("--statistics", type=Path, nargs="+", required=True, metavar="FILE",
-                        help="statistics files, one per site")  # fmt: skip
+    parser.add_argument(
+        "--statistics", type=Path, nargs="+", required=True, metavar="FILE", help="statistics files, one per site"
+    )
     parser.add_argument("--option", action="append", default=[], metavar="K=V", help="detector option")
     parser.add_argument("--budget", type=float, metavar="SHARE", help="cut to this share of all neurons per language")
     parser.add_argument("--reference", type=Path, metavar="FILE", help="neurons file that `random` is matched to")

@@ -36,9 +36,13 @@ class PlainDisplay:
     """
 
     def __init__(
-        self, *, verbosity: int = 0, stream: IO[str] | None = None, columns: int | None = None,
+        self,
+        *,
+        verbosity: int = 0,
+        stream: IO[str] | None = None,
+        columns: int | None = None,
         clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.verbosity, self.stream, self._clock = verbosity, stream or sys.stderr, clock
         self._letters = max(20, min(100, (columns or shutil.get_terminal_size().columns) - BESIDE))
         self._column = 0
@@ -107,10 +111,14 @@ class JsonDisplay:
         """Write one event."""
         if isinstance(event, CellFinished):
             body = {
-                "cell": event.cell.id, "status": event.outcome.status, "reused": event.outcome.reused,
-                "change": event.change, "reason": event.outcome.reason, "tokens": event.outcome.tokens,
+                "cell": event.cell.id,
+                "status": event.outcome.status,
+                "reused": event.outcome.reused,
+                "change": event.change,
+                "reason": event.outcome.reason,
+                "tokens": event.outcome.tokens,
                 "seconds": event.outcome.seconds,
-            }  # fmt: skip
+            }
         else:
             body = asdict(event)
         self._stream.write(json.dumps({"event": type(event).__name__, "time": time.time(), **body}) + "\n")
@@ -122,14 +130,17 @@ def described(found: Collected) -> list[str]:
     left = found.whole - found.cells
     chosen = f" / {left:,} deselected / {found.cells:,} selected" if left else ""
     sorts = {
-        "baselines": found.baselines, "of targets": found.cells - found.baselines - found.controls,
+        "baselines": found.baselines,
+        "of targets": found.cells - found.baselines - found.controls,
         "of random controls": found.controls,
-    }  # fmt: skip
+    }
     counts = ", ".join(f"{number:,} {sort}" for sort, number in sorts.items() if number)
     kinds = {
-        "detectors": found.detectors, "interventions": found.interventions, "tasks": found.tasks,
+        "detectors": found.detectors,
+        "interventions": found.interventions,
+        "tasks": found.tasks,
         "languages": found.languages,
-    }  # fmt: skip
+    }
     return [
         f"collected {found.whole:,} cells{chosen}: {counts}; at most {found.forward_tokens:,} forward tokens",
         "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()),

@@ -18,8 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", required=True, metavar="LANG", help="whose neurons of the file")
     parser.add_argument("--intervention", default="zero", metavar="NAME", help="what is done to them (default zero)")
     parser.add_argument("--intervention-option", default="", metavar="K=V,...", help="intervention options")
-    parser.add_argument("--statistics", type=Path, nargs="*", default=[], metavar="FILE",
-                        help="statistics files, one per site, for interventions that need them")  # fmt: skip
+    parser.add_argument(
+        "--statistics",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="statistics files, one per site, for interventions that need them",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, absent or empty")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
     add_plugin_options(parser)
@@ -47,8 +53,13 @@ def execute(arguments: argparse.Namespace) -> int:
     neuron_map = locate(loaded.model, plugins=plugins)
     same_model(detection.layer_widths, neuron_map.layer_widths, what=f"the neurons of {arguments.neurons}")
     export_edited(loaded.model, loaded.tokenizer, neuron_map, to_edits(changes, neuron_map), arguments.out)
-    written = {"folder": str(arguments.out), "language": target.language, "neurons": len(target.flat),
-               "intervention": arguments.intervention, "model": loaded.fingerprint}  # fmt: skip
+    written = {
+        "folder": str(arguments.out),
+        "language": target.language,
+        "neurons": len(target.flat),
+        "intervention": arguments.intervention,
+        "model": loaded.fingerprint,
+    }
     if arguments.json:
         print(json.dumps(written))
     else:

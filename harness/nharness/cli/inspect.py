@@ -35,8 +35,10 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(describe(neuron_map, shared, fingerprint=loaded.fingerprint), indent=1))
         return 0
-    print(f"{arguments.model}: {type(loaded.model).__name__}, {len(neuron_map.layers)} layers with neurons, "
-          f"{sum(neuron_map.layer_widths)} neurons, fingerprint {loaded.fingerprint}")  # fmt: skip
+    print(
+        f"{arguments.model}: {type(loaded.model).__name__}, {len(neuron_map.layers)} layers with neurons, "
+        f"{sum(neuron_map.layer_widths)} neurons, fingerprint {loaded.fingerprint}"
+    )
     print_table([_row(layer, shared) for layer in neuron_map.layers])
     return 0
 
@@ -48,13 +50,22 @@ def describe(neuron_map: NeuronMap, shared: Mapping[str, tuple[str, ...]], *, fi
         "layer_widths": list(neuron_map.layer_widths),
         "layers": [
             {
-                "index": layer.index, "name": layer.name, "width": layer.width, "experts": layer.experts,
-                "sites": list(layer.sites), "passes": layer.passes,
+                "index": layer.index,
+                "name": layer.name,
+                "width": layer.width,
+                "experts": layer.experts,
+                "sites": list(layer.sites),
+                "passes": layer.passes,
                 "segments": [
                     {
-                        "first_unit": segment.first_unit, "experts": segment.experts, "width": segment.width,
-                        "routed": segment.routed, "gated": segment.gated, "block": segment.block,
-                        "down_projection": segment.down.parameter, "foldable": segment.down.foldable,
+                        "first_unit": segment.first_unit,
+                        "experts": segment.experts,
+                        "width": segment.width,
+                        "routed": segment.routed,
+                        "gated": segment.gated,
+                        "block": segment.block,
+                        "down_projection": segment.down.parameter,
+                        "foldable": segment.down.foldable,
                         "modules": {site: segment.place(site) for site in segment.sites},
                         "shared_with": list(shared.get(segment.down.parameter, ())),
                     }
@@ -63,7 +74,7 @@ def describe(neuron_map: NeuronMap, shared: Mapping[str, tuple[str, ...]], *, fi
             }
             for layer in neuron_map.layers
         ],
-    }  # fmt: skip
+    }
 
 
 def _row(layer: LayerNeurons, shared: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:

@@ -83,11 +83,13 @@ def _options(arguments: argparse.Namespace, plugins: Plugins) -> Sequence[Mappin
     model = plugins.resolve(arguments.what, arguments.name).Options
     return [
         {
-            "option": field.alias or name, "default": field.get_default(call_default_factory=True),
-            "accepts": expected_at(model, field.alias or name), "meaning": field.description or "",
+            "option": field.alias or name,
+            "default": field.get_default(call_default_factory=True),
+            "accepts": expected_at(model, field.alias or name),
+            "meaning": field.description or "",
         }
         for name, field in model.model_fields.items()
-    ]  # fmt: skip
+    ]
 
 
 def _languages(plugins: Plugins) -> Sequence[Mapping[str, Any]]:

@@ -24,9 +24,12 @@ class LiveDisplay:
 
     def __init__(self, console: Console, languages: Sequence[str] = ()) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=min(28, max(4, console.width // 4))),
-            TextColumn("{task.fields[amount]}"), TextColumn("{task.fields[pace]}"), console=console,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=min(28, max(4, console.width // 4))),
+            TextColumn("{task.fields[amount]}"),
+            TextColumn("{task.fields[pace]}"),
+            console=console,
+        )
         self._languages = tuple(languages)
         self._changes: dict[tuple[str, str], float | None] = {}
         self._title = ""

@@ -107,8 +107,12 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
         raise UnknownNameError("command", name, COMMANDS)
     module_name, summary = COMMANDS[name]
     command = importlib.import_module(module_name)
-    parser = Parser(prog=f"nharness {name}", description=command.__doc__ or summary, formatter_class=Formatter,
-                    epilog=None if "Exit codes:" in (command.__doc__ or "") else CODES)  # fmt: skip
+    parser = Parser(
+        prog=f"nharness {name}",
+        description=command.__doc__ or summary,
+        formatter_class=Formatter,
+        epilog=None if "Exit codes:" in (command.__doc__ or "") else CODES,
+    )
     command.add_arguments(parser)
     arguments = parser.parse_intermixed_args(rest)  # options may stand between the files
     arguments.command_line = shlex.join(["nharness", name, *rest])

@@ -153,8 +153,11 @@ TEXT = (
     ),
     Option("--eval-tokens", "corpus.eval_tokens", int, "most tokens per language for perplexity (default 4000)", "N"),
     Option(
-        "--tokens", "corpus.tokens_of_interest", str,
-        "all, or response: not the prompt's; prompts without an answer are answered by the model", "WHICH",
+        "--tokens",
+        "corpus.tokens_of_interest",
+        str,
+        "all, or response: not the prompt's; prompts without an answer are answered by the model",
+        "WHICH",
     ),
     Option("--response-tokens", "corpus.response_tokens", int, "most tokens of such an answer (default 64)", "N"),
 )
@@ -186,8 +189,13 @@ EDITS = (
     Option("--scope", "scope", str, "all tokens, or generation only", "WHICH"),
 )
 GROUPS: Mapping[str, tuple[Option, ...]] = {
-    "what is run": WHAT, "model": MODEL, "text": TEXT, "tasks": TASKS, "rigour": RIGOUR, "edits": EDITS,
-}  # fmt: skip
+    "what is run": WHAT,
+    "model": MODEL,
+    "text": TEXT,
+    "tasks": TASKS,
+    "rigour": RIGOUR,
+    "edits": EDITS,
+}
 ALL: tuple[Option, ...] = tuple(option for group in GROUPS.values() for option in group)
 
 
@@ -201,11 +209,18 @@ def add_options(
             if option.flag in without:
                 continue
             if option.switch:
-                group.add_argument(option.flag, dest=option.dest, action="store_true", default=argparse.SUPPRESS,
-                                   help=option.summary)  # fmt: skip
+                group.add_argument(
+                    option.flag, dest=option.dest, action="store_true", default=argparse.SUPPRESS, help=option.summary
+                )
             else:
-                group.add_argument(option.flag, dest=option.dest, action="append", metavar=option.metavar,
-                                   default=argparse.SUPPRESS, help=option.summary)  # fmt: skip
+                group.add_argument(
+                    option.flag,
+                    dest=option.dest,
+                    action="append",
+                    metavar=option.metavar,
+                    default=argparse.SUPPRESS,
+                    help=option.summary,
+                )
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -13,8 +13,14 @@ from nharness.plugins import Plugins
 def add_plugin_options(parser: argparse.ArgumentParser) -> None:
     """Add `-p` and `--strict-plugins`."""
     group = parser.add_argument_group("plug-ins")
-    group.add_argument("-p", dest="plugins", action="append", default=[], metavar="NAME",
-                       help="load a plug-in module too; no:NAME blocks one before it is imported")  # fmt: skip
+    group.add_argument(
+        "-p",
+        dest="plugins",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="load a plug-in module too; no:NAME blocks one before it is imported",
+    )
     group.add_argument("--strict-plugins", action="store_true", help="stop when a plug-in fails instead of going on")
 
 

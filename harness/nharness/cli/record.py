@@ -25,10 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detector", action="append", default=[], metavar="A,B", help="record what these detectors need"
     )
-    parser.add_argument("--statistics", action="append", default=[], metavar="NAME[@SITE]",
-                        help="record these statistics (default activation_count and moments at gate)")  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE",
-                        help="statistics file; with several sites, the site stands before the suffix")  # fmt: skip
+    parser.add_argument(
+        "--statistics",
+        action="append",
+        default=[],
+        metavar="NAME[@SITE]",
+        help="record these statistics (default activation_count and moments at gate)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="statistics file; with several sites, the site stands before the suffix",
+    )
     parser.add_argument("--store", type=Path, metavar="DIR", help="store of products, so that a killed pass goes on")
     parser.add_argument("-q", dest="quiet", action="count", default=0, help="less")
     parser.add_argument("--json", action="store_true", help="files and totals as JSON")

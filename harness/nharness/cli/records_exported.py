@@ -18,8 +18,10 @@ def _each(rows: Callable[[Record], Sequence[Row]]) -> Callable[[Sequence[Record]
 
 
 TABLES: Mapping[str, Callable[[Sequence[Record]], Sequence[Row]]] = {
-    "summary": summary_rows, "cells": _each(cell_rows), "neurons": _each(neuron_rows),
-}  # fmt: skip
+    "summary": summary_rows,
+    "cells": _each(cell_rows),
+    "neurons": _each(neuron_rows),
+}
 
 
 def export(records: Sequence[Record], style: str, table: str) -> str:

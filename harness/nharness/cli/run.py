@@ -45,9 +45,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--executor", default="local", metavar="NAME", help="where cells run (default local)")
     where.add_argument("--workers", type=options.whole(1), default=1, metavar="N", help="workers of the executor")
     where.add_argument(
-        "--executor-args", type=options.pairs, default={}, metavar="K=V,...",
+        "--executor-args",
+        type=options.pairs,
+        default={},
+        metavar="K=V,...",
         help="options of the executor; ray: address, cpus, gpus",
-    )  # fmt: skip
+    )
     where.add_argument("--ray-address", metavar="ADDRESS", help="for ray: a running cluster; auto finds one")
     shown = parser.add_argument_group("output")
     shown.add_argument("-q", dest="quiet", action="count", default=0, help="less")

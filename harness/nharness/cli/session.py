@@ -44,12 +44,19 @@ def run_and_report(
     verbosity = arguments.verbose - arguments.quiet
     out = out or arguments.out or default_out(spec)
     request = RunRequest(
-        spec=spec, out=out, store=arguments.store, command=arguments.command_line, study=study,
+        spec=spec,
+        out=out,
+        store=arguments.store,
+        command=arguments.command_line,
+        study=study,
         expression=arguments.expression,
-        last_failed=arguments.last_failed, maxfail=arguments.maxfail, executor=arguments.executor,
-        workers=arguments.workers, executor_options=_executor_options(arguments),
+        last_failed=arguments.last_failed,
+        maxfail=arguments.maxfail,
+        executor=arguments.executor,
+        workers=arguments.workers,
+        executor_options=_executor_options(arguments),
         shard=read_part(arguments.shard) if arguments.shard else None,
-    )  # fmt: skip
+    )
     if verbosity >= 0:
         _header(request, plugins)
     with ExitStack() as stack:
@@ -81,11 +88,15 @@ def _same_way(arguments: argparse.Namespace) -> list[str]:
     """Return the options that a resumed run needs beside its folder to go the same way."""
     executor_args = ",".join(f"{name}={value}" for name, value in arguments.executor_args.items())
     given = {
-        "-k": arguments.expression, "--shard": arguments.shard, "--store": arguments.store,
+        "-k": arguments.expression,
+        "--shard": arguments.shard,
+        "--store": arguments.store,
         "--executor": None if arguments.executor == "local" else arguments.executor,
-        "--executor-args": executor_args, "--ray-address": arguments.ray_address,
-        "--workers": None if arguments.workers == 1 else arguments.workers, "--maxfail": arguments.maxfail,
-    }  # fmt: skip
+        "--executor-args": executor_args,
+        "--ray-address": arguments.ray_address,
+        "--workers": None if arguments.workers == 1 else arguments.workers,
+        "--maxfail": arguments.maxfail,
+    }
     switches = {"--lf": arguments.last_failed, "--strict-plugins": arguments.strict_plugins}
     return [
         *(part for name, value in given.items() if value for part in (name, str(value))),
@@ -118,8 +129,11 @@ def _header(request: RunRequest, plugins: Plugins) -> None:
         if status.status == "failed":
             print(f"warning: plug-in {status.name} failed and is left out: {status.error}", file=sys.stderr)
     model, where = spec.model, f", on {request.executor} x {request.workers}" if request.executor != "local" else ""
-    print(f"model: {model.name}, device {model.device}, dtype {model.dtype}{where}; corpus: {spec.corpus.name}; "
-          f"out: {request.out}", file=sys.stderr)  # fmt: skip
+    print(
+        f"model: {model.name}, device {model.device}, dtype {model.dtype}{where}; corpus: {spec.corpus.name}; "
+        f"out: {request.out}",
+        file=sys.stderr,
+    )
 
 
 @contextmanager
@@ -193,4 +207,4 @@ def _as_json(result: RunResult) -> dict[str, object]:
         "cells": {cell.id: outcome.status for cell, outcome in result.outcomes.items()},
         "claims": [asdict(claim) for claim in result.claims],
         "exit_code": result.exit_code,
-    }  # fmt: skip
+    }

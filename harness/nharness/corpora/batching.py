@@ -96,8 +96,9 @@ def _batch(encoded: Sequence[EncodedDocument], rows: NDArray[np.int64], length: 
     chosen = [encoded[row] for row in rows]
     tokens = np.stack([np.pad(document.tokens, (0, length - len(document.tokens)), mode="edge") for document in chosen])
     return Batch(
-        tokens=tokens, rows=rows,
+        tokens=tokens,
+        rows=rows,
         lengths=np.array([len(document.tokens) for document in chosen], dtype=np.int64),
         counted_from=np.array([document.counted_from for document in chosen], dtype=np.int64),
         counted_to=np.array([document.counted_to for document in chosen], dtype=np.int64),
-    )  # fmt: skip
+    )

@@ -35,7 +35,6 @@ class Document:
         return page if mark else self.source or self.id
 
 
-
 Reader = Callable[[], Iterable[Document]]
 
 

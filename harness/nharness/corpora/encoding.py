@@ -132,10 +132,13 @@ def _encode_chunk(
     offsets = fast and policy.interest == "response"
     result = tokenizer(
         [document.prompt + document.text for document in documents],
-        add_special_tokens=policy.special_tokens == "tokenizer", return_special_tokens_mask=True,
-        return_attention_mask=False, return_token_type_ids=False, verbose=False,
+        add_special_tokens=policy.special_tokens == "tokenizer",
+        return_special_tokens_mask=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
         **({"return_offsets_mapping": True} if offsets else {}),
-    )  # fmt: skip
+    )
     for row, document in enumerate(documents):
         ids = np.asarray(result["input_ids"][row], dtype=np.int64)
         added = np.asarray(result["special_tokens_mask"][row], dtype=bool)
@@ -186,10 +189,15 @@ def _parts(document: Document, language: str, body: _Body, policy: EncodingPolic
         tokens = np.concatenate([prefix, own[begin - context : end], suffix])
         if first < last:
             yield EncodedDocument(
-                document.id, language, document.cluster, part, tokens,
-                0 if wide and begin == body.skip == 0 else first, len(tokens) if wide and end == len(own) else last,
+                document.id,
+                language,
+                document.cluster,
+                part,
+                tokens,
+                0 if wide and begin == body.skip == 0 else first,
+                len(tokens) if wide and end == len(own) else last,
                 0 if part else size,
-            )  # fmt: skip
+            )
             part += 1
         begin = end
 

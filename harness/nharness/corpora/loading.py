@@ -114,6 +114,4 @@ def _check_hashes(root: Path, hashes: Mapping[str, str]) -> None:
             raise FileFormatError(f"{file}: no such file, though {root / MANIFEST} lists it")
         got = hashlib.sha256(file.read_bytes()).hexdigest()
         if got != expected:
-            raise FileFormatError(
-                f"{file}: its SHA-256 is {got[:12]}..., {root / MANIFEST} says {expected[:12]}..."
-            )
+            raise FileFormatError(f"{file}: its SHA-256 is {got[:12]}..., {root / MANIFEST} says {expected[:12]}...")

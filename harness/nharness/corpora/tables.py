@@ -143,8 +143,9 @@ def _reader(language: str, tables: Sequence[Table], columns: Columns, half: str 
 
 
 def _document(where: str, row: Mapping[str, Any], columns: Columns, number: int) -> Document | None:
-    source, prompt = (_optional(where, row, given, name) for given, name in
-                      ((columns.source, "source"), (columns.prompt, "prompt")))  # fmt: skip
+    source, prompt = (
+        _optional(where, row, given, name) for given, name in ((columns.source, "source"), (columns.prompt, "prompt"))
+    )
     text = row.get(columns.text) if prompt else row[_required(where, row, columns.text)]
     if text is not None and not isinstance(text, str):
         raise CorpusError(f"{where}: column {columns.text!r} holds a {type(text).__name__}, expected text")

@@ -112,10 +112,15 @@ def _write(model: Any, tokenizer: Any, prompts: Sequence[Prompt], decoding: Deco
         mask[row, longest - len(prompt.tokens) :] = 1
     sampling = {"temperature": decoding.temperature, "top_p": decoding.top_p} if decoding.temperature else {}
     output = model.generate(
-        input_ids=ids.to(model.device), attention_mask=mask.to(model.device), max_new_tokens=decoding.max_new_tokens,
-        do_sample=bool(sampling), pad_token_id=pad, eos_token_id=end,
-        logits_processor=LogitsProcessorList([_Numbers()]), **sampling,
-    )  # fmt: skip
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        max_new_tokens=decoding.max_new_tokens,
+        do_sample=bool(sampling),
+        pad_token_id=pad,
+        eos_token_id=end,
+        logits_processor=LogitsProcessorList([_Numbers()]),
+        **sampling,
+    )
     rows = output[:, longest:].cpu()
     return [_written(tokenizer, prompt, row, end) for prompt, row in zip(prompts, rows, strict=True)]
 

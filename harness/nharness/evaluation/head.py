@@ -204,9 +204,13 @@ def _number(config: Any, name: str) -> float | None:
 def _is_plain_linear(output: Any) -> bool:
     """A linear layer that is not quantised, offloaded, wrapped or hooked: its weight is all there is to it."""
     return (
-        type(output) is nn.Linear and output.weight.is_floating_point() and output.weight.device.type != "meta"
-        and "forward" not in vars(output) and not output._forward_hooks and not output._forward_pre_hooks  # noqa: SLF001 - no public way to ask
-    )  # fmt: skip
+        type(output) is nn.Linear
+        and output.weight.is_floating_point()
+        and output.weight.device.type != "meta"
+        and "forward" not in vars(output)
+        and not output._forward_hooks  # noqa: SLF001 - no public way to ask
+        and not output._forward_pre_hooks  # noqa: SLF001 - no public way to ask
+    )
 
 
 def _logsumexp(logits: Tensor) -> Tensor:

@@ -72,9 +72,12 @@ class LmEvalBridge:
         size = self.options.batch_size or (CPU_BATCH if model.device.type == "cpu" else DEVICE_BATCH)
         with quiet():
             self._lm = _ObservedModel(
-                pretrained=model, tokenizer=copy.deepcopy(tokenizer), batch_size=size,
-                max_length=self.options.max_length, softmax_dtype=SOFTMAX_DTYPE,
-            )  # fmt: skip
+                pretrained=model,
+                tokenizer=copy.deepcopy(tokenizer),
+                batch_size=size,
+                max_length=self.options.max_length,
+                softmax_dtype=SOFTMAX_DTYPE,
+            )
 
     @property
     def batch_size(self) -> int:
@@ -98,10 +101,15 @@ class LmEvalBridge:
         try:
             with quiet():
                 found = evaluator.evaluate(
-                    self._lm, {"tasks": tasks, "groups": {}, "group_map": {}}, bootstrap_iters=0, log_samples=True,
-                    limit=None if samples else spec.limit, samples=samples, cache_requests=False,
+                    self._lm,
+                    {"tasks": tasks, "groups": {}, "group_map": {}},
+                    bootstrap_iters=0,
+                    log_samples=True,
+                    limit=None if samples else spec.limit,
+                    samples=samples,
+                    cache_requests=False,
                     apply_chat_template=self.options.chat_template,
-                )  # fmt: skip
+                )
         except NharnessError:
             raise
         except (ValueError, KeyError, TypeError, IndexError, AssertionError, RuntimeError) as error:
@@ -133,11 +141,16 @@ class LmEvalBridge:
             raise UnknownNameError(f"metric of task {spec.id}", metric, {key for item in items for key in item.values})
         first = next(iter(tasks.values()))
         settings = {
-            **asdict(self.options), "batch_size": self._lm.batch_size, "max_length": self._lm.max_length,
+            **asdict(self.options),
+            "batch_size": self._lm.batch_size,
+            "max_length": self._lm.max_length,
             "softmax_dtype": SOFTMAX_DTYPE,
-            "lm_eval": version("lm_eval"), "tasks": {name: task.VERSION for name, task in tasks.items()},
-            "num_fewshot": first.config.num_fewshot or 0, "limit": spec.limit, "filter": answer_filter,
-        }  # fmt: skip
+            "lm_eval": version("lm_eval"),
+            "tasks": {name: task.VERSION for name, task in tasks.items()},
+            "num_fewshot": first.config.num_fewshot or 0,
+            "limit": spec.limit,
+            "filter": answer_filter,
+        }
         return TaskResult(items, metric, mean(items, metric), self._lm.tokens, settings)
 
 

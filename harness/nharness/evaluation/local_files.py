@@ -198,5 +198,9 @@ def _parquet(path: Path) -> Rows:
 
 
 _READERS: Mapping[str, Callable[[Path], Rows]] = {
-    ".jsonl": _json_lines, ".json": _json, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet,
-}  # fmt: skip
+    ".jsonl": _json_lines,
+    ".json": _json,
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".parquet": _parquet,
+}

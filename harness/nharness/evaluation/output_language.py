@@ -119,8 +119,9 @@ class Outputs:
         taken = self._languages_of_lines[place] or (self.verdicts[place].language,)
         inside = [_as_asked(tag, language) == language for tag in taken]
         return {
-            "lines_in_language": sum(inside) / len(inside), "confused": float(any(inside) and not all(inside)),
-        }  # fmt: skip
+            "lines_in_language": sum(inside) / len(inside),
+            "confused": float(any(inside) and not all(inside)),
+        }
 
     def _repetition(self, place: int, _language: str) -> dict[str, float]:
         return {"repetition": repetition(self.written[place].tokens)}
@@ -158,7 +159,12 @@ def _after_prompt(output: Written, prefix: int | None) -> EncodedDocument:
     """Return prompt and output as one document whose output is counted; the engine puts the prefix in front itself."""
     prompt = output.prompt[1:] if len(output.prompt) and output.prompt[0] == prefix else output.prompt
     return EncodedDocument(
-        output.id, UNDETERMINED, output.cluster, 0, np.concatenate([prompt, output.tokens]), len(prompt),
-        len(prompt) + len(output.tokens), len(output.text.encode()),
-    )  # fmt: skip
-
+        output.id,
+        UNDETERMINED,
+        output.cluster,
+        0,
+        np.concatenate([prompt, output.tokens]),
+        len(prompt),
+        len(prompt) + len(output.tokens),
+        len(output.text.encode()),
+    )

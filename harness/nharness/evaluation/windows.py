@@ -86,7 +86,11 @@ def windows(document: EncodedDocument, policy: WindowPolicy) -> Iterator[Encoded
         end = min(last, max(policy.window, done + policy.stride))
         start = max(0, end - policy.window)
         yield replace(
-            document, part=part, tokens=tokens[start : end + 1], counted_from=done + 1 - start,
-            counted_to=end + 1 - start, bytes=0 if part else document.bytes,
-        )  # fmt: skip
+            document,
+            part=part,
+            tokens=tokens[start : end + 1],
+            counted_from=done + 1 - start,
+            counted_to=end + 1 - start,
+            bytes=0 if part else document.bytes,
+        )
         done, part = end, part + 1

@@ -42,10 +42,16 @@ def import_masks(path: Path, languages: Sequence[str], layer_widths: Sequence[in
     for row, tag, layers in zip(membership, tags, content, strict=False):
         row[_flat(path, tag, layers, layer_widths)] = True
     return Detection(
-        detector=path.stem, languages=tags, layer_widths=tuple(layer_widths), membership=membership,
-        score=membership.astype(np.float32), best="highest", candidates=membership,
-        notes={"absent_languages": list(absent)}, provenance={"imported_from": path.name},
-    )  # fmt: skip
+        detector=path.stem,
+        languages=tags,
+        layer_widths=tuple(layer_widths),
+        membership=membership,
+        score=membership.astype(np.float32),
+        best="highest",
+        candidates=membership,
+        notes={"absent_languages": list(absent)},
+        provenance={"imported_from": path.name},
+    )
 
 
 def _flat(path: Path, tag: str, layers: Any, widths: Sequence[int]) -> NDArray[np.int64]:

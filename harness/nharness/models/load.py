@@ -34,8 +34,16 @@ from nharness.models.source import (
 from nharness.spec import DTYPES
 
 LOADING_ERRORS = (
-    OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError, ImportError, SafetensorError, struct.error,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    RuntimeError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ImportError,
+    SafetensorError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,21 @@ from nharness.models.fingerprint import WEIGHT_SUFFIXES
 
 Scalar = str | int | float | bool
 KNOWN_ARGS = (
-    "revision", "subfolder", "gguf_file", "dtype", "attn_implementation", "experts_implementation", "tokenizer",
-    "trust_remote_code", "use_safetensors", "variant", "load_in_8bit", "load_in_4bit", "max_memory", "offload_folder",
-)  # fmt: skip
+    "revision",
+    "subfolder",
+    "gguf_file",
+    "dtype",
+    "attn_implementation",
+    "experts_implementation",
+    "tokenizer",
+    "trust_remote_code",
+    "use_safetensors",
+    "variant",
+    "load_in_8bit",
+    "load_in_4bit",
+    "max_memory",
+    "offload_folder",
+)
 QUANTISED = ("bitsandbytes", *AUTO_QUANTIZATION_CONFIG_MAPPING)
 
 

@@ -31,9 +31,15 @@ from nharness.record.types import (
 )
 
 CellFlag = Literal[
-    "near_chance", "near_ceiling", "near_floor", "underpowered", "below_noise_floor", "few_items", "overlap",
+    "near_chance",
+    "near_ceiling",
+    "near_floor",
+    "underpowered",
+    "below_noise_floor",
+    "few_items",
+    "overlap",
     "empty_target",
-]  # fmt: skip
+]
 
 
 NOT_MEASURED = "it was not measured"

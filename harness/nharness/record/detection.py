@@ -54,5 +54,3 @@ class Neurons(Part):
         max_length=MAX_LANGUAGES,
         description="Jaccard overlap of two languages' neurons [G, G], 0 to 1; null where both have none.",
     )
-
-

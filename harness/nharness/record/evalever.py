@@ -26,17 +26,20 @@ def to_every_eval_ever(record: Record, *, organization: str = "nharness") -> dic
         "evaluation_timestamp": record.identity.created,
         "retrieved_timestamp": str(int(moment.timestamp())),
         "source_metadata": {
-            "source_name": "nharness", "source_type": "evaluation_run", "source_organization_name": organization,
+            "source_name": "nharness",
+            "source_type": "evaluation_run",
+            "source_organization_name": organization,
             "evaluator_relationship": "third_party",
             "additional_details": {"badge": record.identity.badge, "record": record.identity.id},
         },
         "eval_library": {
-            "name": "nharness", "version": record.identity.nharness,
+            "name": "nharness",
+            "version": record.identity.nharness,
             "additional_details": _texts({"command": record.identity.command, "lm_eval": record.environment.lm_eval}),
         },
         "model_info": _model(record),
         "evaluation_results": list(_results(record)),
-    }  # fmt: skip
+    }
 
 
 def _model(record: Record) -> dict[str, Any]:
@@ -45,21 +48,32 @@ def _model(record: Record) -> dict[str, Any]:
         "id": record.model.name,
         "developer": record.model.name.partition("/")[0] if "/" in record.model.name else "unknown",
         "inference_engine": {"name": "transformers", "version": record.environment.transformers},
-        "additional_details": _texts({
-            "revision": record.model.revision, "fingerprint": record.model.fingerprint, "dtype": record.model.dtype,
-            "architecture": record.model.architecture, "parameters": record.model.parameters,
-            "deployment_type": "self_deployed", "model_availability": "open_weights",
-        }),
-    }  # fmt: skip
+        "additional_details": _texts(
+            {
+                "revision": record.model.revision,
+                "fingerprint": record.model.fingerprint,
+                "dtype": record.model.dtype,
+                "architecture": record.model.architecture,
+                "parameters": record.model.parameters,
+                "deployment_type": "self_deployed",
+                "model_availability": "open_weights",
+            }
+        ),
+    }
 
 
 def _results(record: Record) -> Iterator[dict[str, Any]]:
     frames = {task.name: _frame(record, task) for task in record.tasks}
-    common = _texts({
-        "detector": record.detector.name, "detector_options": record.detector.options,
-        "intervention": record.intervention.name, "strength": record.intervention.strength,
-        "kinds": list(record.selection.kinds), "budget": record.selection.budget,
-    })  # fmt: skip
+    common = _texts(
+        {
+            "detector": record.detector.name,
+            "detector_options": record.detector.options,
+            "intervention": record.intervention.name,
+            "strength": record.intervention.strength,
+            "kinds": list(record.selection.kinds),
+            "budget": record.selection.budget,
+        }
+    )
     for entry in record.baseline:
         yield _baseline(frames[entry.task], entry)
     for cell in record.cells:
@@ -70,27 +84,37 @@ def _results(record: Record) -> Iterator[dict[str, Any]]:
 def _baseline(frame: dict[str, Any], entry: Baseline) -> dict[str, Any]:
     name = f"{entry.task}/{entry.language}"
     return {
-        "evaluation_result_id": f"{name}/baseline", "evaluation_name": name, **frame,
+        "evaluation_result_id": f"{name}/baseline",
+        "evaluation_name": name,
+        **frame,
         "score_details": {
-            "score": entry.value, "details": _texts({"language": entry.language, "edited": "nothing"}),
+            "score": entry.value,
+            "details": _texts({"language": entry.language, "edited": "nothing"}),
             "uncertainty": {"num_samples": entry.items},
         },
-    }  # fmt: skip
+    }
 
 
 def _cell(frame: dict[str, Any], common: dict[str, str], cell: CellResult, draws: int) -> dict[str, Any]:
     name = f"{cell.task}/{cell.language}"
     details = {
-        "language": cell.language, "target": cell.target, "baseline": cell.baseline, "change": cell.change,
-        "change_interval": list(cell.interval) if cell.interval else None, "q": cell.q,
-    }  # fmt: skip
+        "language": cell.language,
+        "target": cell.target,
+        "baseline": cell.baseline,
+        "change": cell.change,
+        "change_interval": list(cell.interval) if cell.interval else None,
+        "q": cell.q,
+    }
     return {
-        "evaluation_result_id": f"{name}/{cell.target}", "evaluation_name": name, **frame,
+        "evaluation_result_id": f"{name}/{cell.target}",
+        "evaluation_name": name,
+        **frame,
         "score_details": {
-            "score": cell.edited, "details": common | _texts(details),
+            "score": cell.edited,
+            "details": common | _texts(details),
             "uncertainty": {"num_samples": cell.items, "num_bootstrap_samples": draws},
         },
-    }  # fmt: skip
+    }
 
 
 def _frame(record: Record, task: Task) -> dict[str, Any]:
@@ -99,12 +123,15 @@ def _frame(record: Record, task: Task) -> dict[str, Any]:
         "source_data": {"dataset_name": task.dataset or record.corpus.name, "source_type": "other"},
         "evaluation_timestamp": record.identity.created,
         "metric_config": {
-            "metric_id": task.metric, "metric_name": task.metric.replace("_", " "), "metric_unit": task.unit,
-            "lower_is_better": task.direction == "lower", "score_type": "continuous",
+            "metric_id": task.metric,
+            "metric_name": task.metric.replace("_", " "),
+            "metric_unit": task.unit,
+            "lower_is_better": task.direction == "lower",
+            "score_type": "continuous",
             "min_score": 0 if bounded or task.metric == "bits_per_byte" else "-Infinity",
             "max_score": 1 if bounded else "Infinity",
         },
-    }  # fmt: skip
+    }
 
 
 def _texts(values: dict[str, Any]) -> dict[str, str]:

@@ -97,15 +97,17 @@ def content_id(document: Mapping[str, Any]) -> str:
 
 def configuration_key(record: Record) -> str:
     """Return the key of what was asked, whatever came out: equal for two records that repeat one measurement."""
-    return _digest({
-        "model": [record.model.fingerprint, record.model.tokenizer_fingerprint, record.model.dtype],
-        "corpus": record.corpus.fingerprint,
-        "detector": [record.detector.name, record.detector.version, record.detector.options],
-        "intervention": record.intervention.document(),
-        "selection": [record.selection.document(), record.shares],
-        "languages": list(record.languages),
-        "tasks": [task.document() for task in record.tasks],
-    })  # fmt: skip
+    return _digest(
+        {
+            "model": [record.model.fingerprint, record.model.tokenizer_fingerprint, record.model.dtype],
+            "corpus": record.corpus.fingerprint,
+            "detector": [record.detector.name, record.detector.version, record.detector.options],
+            "intervention": record.intervention.document(),
+            "selection": [record.selection.document(), record.shares],
+            "languages": list(record.languages),
+            "tasks": [task.document() for task in record.tasks],
+        }
+    )
 
 
 def _digest(document: Any) -> str:

@@ -17,10 +17,22 @@ from nharness.record.types import Estimate
 Value = str | float | int | bool | None
 Row = Mapping[str, Value]
 
-_LATEX = str.maketrans({
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-})  # fmt: skip
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+    }
+)
 _FORMULA = frozenset("=+-@\t\r")
 
 
@@ -33,29 +45,41 @@ def cell_rows(record: Record) -> list[Row]:
     """Return one row a cell, in the record's order."""
     return [
         {
-            "task": cell.task, "target": cell.target, "language": cell.language, "status": cell.status,
-            "baseline": cell.baseline, "edited": cell.edited, "change": cell.change, **_ends("change", cell.interval),
-            "p": cell.p, "q": cell.q, "mcnemar_p": cell.mcnemar_p, "perplexity_ratio": cell.perplexity_ratio,
-            "items": cell.items, "control_draws": cell.control.draws if cell.control else None,
+            "task": cell.task,
+            "target": cell.target,
+            "language": cell.language,
+            "status": cell.status,
+            "baseline": cell.baseline,
+            "edited": cell.edited,
+            "change": cell.change,
+            **_ends("change", cell.interval),
+            "p": cell.p,
+            "q": cell.q,
+            "mcnemar_p": cell.mcnemar_p,
+            "perplexity_ratio": cell.perplexity_ratio,
+            "items": cell.items,
+            "control_draws": cell.control.draws if cell.control else None,
             "control_mean": cell.control.mean if cell.control else None,
             "control_sd": cell.control.sd if cell.control else None,
             "control_effect": cell.control.effect if cell.control else None,
             "control_p": cell.control.p if cell.control else None,
-            "flags": " ".join(cell.flags), "reason": cell.reason,
+            "flags": " ".join(cell.flags),
+            "reason": cell.reason,
         }
         for cell in record.cells
-    ]  # fmt: skip
+    ]
 
 
 def neuron_rows(record: Record) -> list[Row]:
     """Return one row a language: its neurons, and those of each layer."""
     return [
         {
-            "language": tag, "neurons": record.neurons.per_language.get(tag, 0),
+            "language": tag,
+            "neurons": record.neurons.per_language.get(tag, 0),
             **{f"layer_{layer}": count for layer, count in enumerate(record.neurons.layers.languages.get(tag, ()))},
         }
         for tag in record.languages
-    ]  # fmt: skip
+    ]
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -85,8 +109,20 @@ def to_latex(rows: Sequence[Row]) -> str:
     columns = "".join("r" if _is_numeric(rows, name) else "l" for name in rows[0])
     body = [" & ".join(_latex(_text(value)) for value in row.values()) + r" \\" for row in rows]
     head = " & ".join(_latex(name.replace("_", " ")) for name in rows[0]) + r" \\"
-    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule",
-                      r"\end{tabular}"]) + "\n"  # fmt: skip
+    return (
+        "\n".join(
+            [
+                rf"\begin{{tabular}}{{{columns}}}",
+                r"\toprule",
+                head,
+                r"\midrule",
+                *body,
+                r"\bottomrule",
+                r"\end{tabular}",
+            ]
+        )
+        + "\n"
+    )
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Row]], str]] = {"csv": to_csv, "latex": to_latex, "markdown": to_markdown}
@@ -97,18 +133,30 @@ def _summary_row(record: Record, index: int) -> Row:
     task = record.task(summary.task)
     control = summary.control_selectivity
     return {
-        "detector": record.detector.name, "model": record.model.name, "intervention": record.intervention.name,
-        "strength": record.intervention.strength, "kinds": " ".join(record.selection.kinds),
-        "budget": record.selection.budget, "languages": len(record.languages), "task": summary.task,
-        "unit": task.unit if task else None, **_estimate("selectivity", summary.selectivity),
-        "control_effect": control.effect if control else None, "control_p": control.p if control else None,
+        "detector": record.detector.name,
+        "model": record.model.name,
+        "intervention": record.intervention.name,
+        "strength": record.intervention.strength,
+        "kinds": " ".join(record.selection.kinds),
+        "budget": record.selection.budget,
+        "languages": len(record.languages),
+        "task": summary.task,
+        "unit": task.unit if task else None,
+        **_estimate("selectivity", summary.selectivity),
+        "control_effect": control.effect if control else None,
+        "control_p": control.p if control else None,
         "on_target": summary.on_target.value if summary.on_target else None,
         "off_target": summary.off_target.value if summary.off_target else None,
-        "diagonal_share": summary.diagonal_share, "per_neuron_damage": summary.per_neuron_damage,
-        "langspec_f1": summary.langspec_f1, "area_under_budget": summary.area_under_budget,
-        "neurons": record.neurons.selected, "forward_tokens": sum(record.cost.forward_tokens.values()),
-        "seconds": sum(record.cost.seconds.values()), "badge": record.identity.badge, "id": record.identity.id,
-    }  # fmt: skip
+        "diagonal_share": summary.diagonal_share,
+        "per_neuron_damage": summary.per_neuron_damage,
+        "langspec_f1": summary.langspec_f1,
+        "area_under_budget": summary.area_under_budget,
+        "neurons": record.neurons.selected,
+        "forward_tokens": sum(record.cost.forward_tokens.values()),
+        "seconds": sum(record.cost.seconds.values()),
+        "badge": record.identity.badge,
+        "id": record.identity.id,
+    }
 
 
 def _estimate(name: str, estimate: Estimate | None) -> dict[str, Value]:

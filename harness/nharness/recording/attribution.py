@@ -27,8 +27,10 @@ class Attribution(Accumulator):
 
     def __init__(self, shard: Shard) -> None:
         super().__init__(shard)
-        self.sums = {part: torch.zeros(shard.size, dtype=torch.float64, device=shard.device)
-                     for part in ("sum", "sumsq", "abssum")}  # fmt: skip
+        self.sums = {
+            part: torch.zeros(shard.size, dtype=torch.float64, device=shard.device)
+            for part in ("sum", "sumsq", "abssum")
+        }
 
     def add(self, piece: Piece) -> None:
         """Add the three sums."""

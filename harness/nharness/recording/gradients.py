@@ -43,8 +43,11 @@ def with_gradients(
     """
     seen: list[Observation] = []
     rules = relevance_rules(model, neuron_map) if quantity == "relevance" else nullcontext()
-    with torch.enable_grad(), _differentiable(model), rules, observe(
-        model, neuron_map, sites, seen.append, detach=False
+    with (
+        torch.enable_grad(),
+        _differentiable(model),
+        rules,
+        observe(model, neuron_map, sites, seen.append, detach=False),
     ):
         output = forward_of(model)(tokens)
         total = (summed_logits if quantity == "relevance" else summed_loss)(output, tokens, counted)

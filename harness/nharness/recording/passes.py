@@ -86,9 +86,7 @@ def record(
         raise UsageError("nothing to record; expected at least one statistic and one language")
     chosen = replace(options or RecordingOptions(), length=text.policy.max_length)
     policies = policy_provenance(model, text.policy, text.max_tokens, chosen)
-    recorder = Recorder(
-        model, neuron_map, wanted, chosen, accumulators or {}, {**(provenance or {}), **policies}
-    )
+    recorder = Recorder(model, neuron_map, wanted, chosen, accumulators or {}, {**(provenance or {}), **policies})
     streams = {tag: encoded_documents(text, tag) for tag in text.documents}
     if recorder.scouts():
         first = {tag: list(itertools.islice(stream, SCOUTED_DOCUMENTS)) for tag, stream in streams.items()}

@@ -167,8 +167,12 @@ class Recorder:
         totals = {language: LanguageTotals(int(counted.sum()), len(documents))}
         result: dict[str, Statistics] = {}
         for site in dict.fromkeys(site for _, site in made):
-            tensors = {f"{need[0]}/{name}/{language}": tensor for need, accumulator in made.items() if need[1] == site
-                       for name, tensor in accumulator.tensors().items()}  # fmt: skip
+            tensors = {
+                f"{need[0]}/{name}/{language}": tensor
+                for need, accumulator in made.items()
+                if need[1] == site
+                for name, tensor in accumulator.tensors().items()
+            }
             result[site] = Statistics(site, self.neuron_map.layer_widths, totals, tensors, dict(self.provenance))
         return result
 

@@ -40,10 +40,15 @@ def overlap_rows(detection: Detection) -> Rows:
     sizes = np.diag(shared)
     union = sizes[:, None] + sizes[None, :] - shared
     return [
-        {"language": tag, **{other: (float(shared[i, j] / union[i, j]) if union[i, j] else None)
-                             for j, other in enumerate(detection.languages)}}
+        {
+            "language": tag,
+            **{
+                other: (float(shared[i, j] / union[i, j]) if union[i, j] else None)
+                for j, other in enumerate(detection.languages)
+            },
+        }
         for i, tag in enumerate(detection.languages)
-    ]  # fmt: skip
+    ]
 
 
 def kind_moves(before: Detection, after: Detection, over: Over) -> Rows:

@@ -124,13 +124,14 @@ def summary_rows(record: Record) -> Sequence[Mapping[str, str]]:
     return [
         {
             "task": summary.task,
-            "on target": _estimate(summary.on_target), "off target": _estimate(summary.off_target),
+            "on target": _estimate(summary.on_target),
+            "off target": _estimate(summary.off_target),
             "selectivity": _estimate(summary.selectivity),
             "diagonal rows": "-" if summary.diagonal_share is None else f"{summary.diagonal_share:.0%}",
             "random": _random(summary),
         }
         for summary in record.summary
-    ]  # fmt: skip
+    ]
 
 
 def _random(summary: TaskSummary) -> str:

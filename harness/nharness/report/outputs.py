@@ -59,7 +59,11 @@ def _row(task: str, target: str | None, language: str, items: Sequence[Item]) ->
     agreed = sum(tag == language for tag in second) / len(second) if second else None
     instead = ", ".join(f"{tag} {share:.0%}" for tag, share in list(fallback(first, language).items())[:4])
     return {
-        "task": task, "off": target or "-", "language": language, "outputs": str(len(items)),
-        "in language": f"{inside:.0%}", "second opinion": "-" if agreed is None else f"{agreed:.0%}",
+        "task": task,
+        "off": target or "-",
+        "language": language,
+        "outputs": str(len(items)),
+        "in language": f"{inside:.0%}",
+        "second opinion": "-" if agreed is None else f"{agreed:.0%}",
         "instead": instead or "-",
-    }  # fmt: skip
+    }

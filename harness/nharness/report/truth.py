@@ -42,12 +42,15 @@ def stability_rows(records: Sequence[Record]) -> list[Mapping[str, str]]:
             seen.setdefault((record.detector.name, found.kind), found)
     return [
         {
-            "detector": name, "repeated on": kind.replace("_", " "), "times": str(found.repeats),
-            "Jaccard": _number(found.jaccard), "rank correlation": _number(found.rank_correlation),
+            "detector": name,
+            "repeated on": kind.replace("_", " "),
+            "times": str(found.repeats),
+            "Jaccard": _number(found.jaccard),
+            "rank correlation": _number(found.rank_correlation),
             "specific neurons": _specific(found),
         }
         for (name, kind), found in seen.items()
-    ]  # fmt: skip
+    ]
 
 
 def _specific(found: Stability) -> str:

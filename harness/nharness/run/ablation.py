@@ -78,9 +78,14 @@ class Ablator:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, neuron_map: NeuronMap, *, keeper: Keeper | None = None,
+        self,
+        model: Any,
+        tokenizer: Any,
+        neuron_map: NeuronMap,
+        *,
+        keeper: Keeper | None = None,
         advanced: Advanced = lambda _neurons, _tokens: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         widened = model if next(model.parameters()).dtype in {torch.float32, torch.float64} else _widened(model)
         self._model, self._map = widened, neuron_map
         self._head = Head(widened)

@@ -89,9 +89,12 @@ class _Writer:
         if not documents:
             return ()
         key = content_key(
-            stage=STAGE, identity=self._worker.identity, language=tag, prompts=fingerprint(documents),
+            stage=STAGE,
+            identity=self._worker.identity,
+            language=tag,
+            prompts=fingerprint(documents),
             tokens=self._decoding.max_new_tokens,
-        )  # fmt: skip
+        )
         self.answers += len(documents)
         found: list[str] | None = self._store.get("answers", key)
         if found is None:

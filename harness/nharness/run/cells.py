@@ -92,12 +92,18 @@ class CellOutcome:
         """Return the outcome as the store keeps it; items by column, since there are many."""
         names = sorted({name for item in self.items for name in item.values})
         return {
-            "ids": [item.id for item in self.items], "clusters": [item.cluster for item in self.items],
+            "ids": [item.id for item in self.items],
+            "clusters": [item.cluster for item in self.items],
             "values": {name: [item.values.get(name) for item in self.items] for name in names},
-            "edited_activations": self.edited_activations, "tokens": self.tokens, "seconds": self.seconds,
-            "backend": self.backend, "noise_floor": self.noise_floor,
-            "available": self.available, "spared": self.spared, "note": self.note,
-        }  # fmt: skip
+            "edited_activations": self.edited_activations,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "backend": self.backend,
+            "noise_floor": self.noise_floor,
+            "available": self.available,
+            "spared": self.spared,
+            "note": self.note,
+        }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], *, reused: bool) -> CellOutcome:
@@ -105,12 +111,23 @@ class CellOutcome:
         columns = document["values"]
         rows = range(len(document["ids"]))
         items = tuple(
-            Item(document["ids"][row], document["clusters"][row],
-                 {name: column[row] for name, column in columns.items() if column[row] is not None})
+            Item(
+                document["ids"][row],
+                document["clusters"][row],
+                {name: column[row] for name, column in columns.items() if column[row] is not None},
+            )
             for row in rows
-        )  # fmt: skip
+        )
         return cls(
-            "passed", items, document["edited_activations"], document["tokens"], document["seconds"],
-            reused=reused, backend=document["backend"], noise_floor=document["noise_floor"],
-            available=document["available"], spared=document["spared"], note=document["note"],
-        )  # fmt: skip
+            "passed",
+            items,
+            document["edited_activations"],
+            document["tokens"],
+            document["seconds"],
+            reused=reused,
+            backend=document["backend"],
+            noise_floor=document["noise_floor"],
+            available=document["available"],
+            spared=document["spared"],
+            note=document["note"],
+        )

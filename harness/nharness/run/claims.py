@@ -19,8 +19,12 @@ from nharness.record.types import Estimate
 from nharness.spec import Claim
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
-    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq,
-}  # fmt: skip
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+}
 CONTROL_P = "control_p"
 NOT_QUANTITIES = ("task", "rows", "control_selectivity")
 QUANTITIES = (*(name for name in TaskSummary.model_fields if name not in NOT_QUANTITIES), CONTROL_P)

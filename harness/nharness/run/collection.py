@@ -52,10 +52,16 @@ def described_plan(resolved: Resolved, plan: Plan) -> Collected:
     """Return what was collected, as listeners are told."""
     controls = sum(cell.edition is not None and cell.edition.control is not None for cell in plan.cells)
     return Collected(
-        len(plan.cells), plan.whole, sum(cell.edition is None for cell in plan.cells), controls,
-        estimated_tokens(resolved.spec, plan), tuple(resolved.detectors), tuple(resolved.interventions),
-        tuple(dict.fromkeys(task.name for task in resolved.tasks)), resolved.languages,
-    )  # fmt: skip
+        len(plan.cells),
+        plan.whole,
+        sum(cell.edition is None for cell in plan.cells),
+        controls,
+        estimated_tokens(resolved.spec, plan),
+        tuple(resolved.detectors),
+        tuple(resolved.interventions),
+        tuple(dict.fromkeys(task.name for task in resolved.tasks)),
+        resolved.languages,
+    )
 
 
 def estimated_tokens(spec: RunSpec, plan: Plan) -> int:

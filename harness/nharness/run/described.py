@@ -36,12 +36,17 @@ def describe_environment(device: torch.device, *, used: str, lm_eval: bool) -> E
     """
     elsewhere = None if used in {"cpu", device.type} else f"{used} of another machine"
     return Environment(
-        python=platform.python_version(), nharness=installed("nharness"), torch=torch.__version__,
-        transformers=installed("transformers"), lm_eval=installed("lm_eval") if lm_eval else None,
-        platform=f"{platform.system()} {platform.machine()}", cpu=_processor(),
+        python=platform.python_version(),
+        nharness=installed("nharness"),
+        torch=torch.__version__,
+        transformers=installed("transformers"),
+        lm_eval=installed("lm_eval") if lm_eval else None,
+        platform=f"{platform.system()} {platform.machine()}",
+        cpu=_processor(),
         gpu=torch.cuda.get_device_name(device) if device.type == used == "cuda" else elsewhere,
-        threads=torch.get_num_threads(), deterministic=torch.are_deterministic_algorithms_enabled(),
-    )  # fmt: skip
+        threads=torch.get_num_threads(),
+        deterministic=torch.are_deterministic_algorithms_enabled(),
+    )
 
 
 def describe_neurons(detection: Detection, *, file: str | None, sha256: str | None) -> Neurons:
@@ -49,8 +54,12 @@ def describe_neurons(detection: Detection, *, file: str | None, sha256: str | No
     counts = {tag: int(row.sum()) for tag, row in zip(detection.languages, detection.membership, strict=True)}
     kinds_all = None if detection.candidates is None else detection.kinds(over="all")
     return Neurons(
-        file=file, sha256=sha256, total=detection.size, selected=int(detection.membership.any(axis=0).sum()),
-        per_language=counts, kinds_selected=_kind_counts(detection.kinds()),
+        file=file,
+        sha256=sha256,
+        total=detection.size,
+        selected=int(detection.membership.any(axis=0).sum()),
+        per_language=counts,
+        kinds_selected=_kind_counts(detection.kinds()),
         kinds_all=None if kinds_all is None else _kind_counts(kinds_all),
         layers=LayerProfile(
             languages={
@@ -61,7 +70,7 @@ def describe_neurons(detection: Detection, *, file: str | None, sha256: str | No
             kinds_all=None if kinds_all is None else _kind_layers(kinds_all, detection.layer_widths),
         ),
         overlap=_jaccard(detection.membership),
-    )  # fmt: skip
+    )
 
 
 def _processor() -> str | None:
@@ -79,9 +88,7 @@ def _kind_counts(kinds: NDArray[np.int8]) -> KindCounts:
     return KindCounts(**{kind: int(counts[place]) for place, kind in enumerate(KINDS)})
 
 
-def _kind_layers(
-    kinds: NDArray[np.int8], widths: Sequence[int]
-) -> dict[Kind, tuple[int, ...]]:
+def _kind_layers(kinds: NDArray[np.int8], widths: Sequence[int]) -> dict[Kind, tuple[int, ...]]:
     return {kind: _per_layer(kinds == place, widths) for place, kind in enumerate(KINDS)}
 
 
@@ -111,14 +118,23 @@ def describe_tasks(plan: Plan, spec: RunSpec) -> tuple[Task, ...]:
     for name, tags in languages.items():
         task = plan.tasks[name, tags[0]]
         by_lm_eval = task.kind == "lm-eval"
-        found.append(Task(
-            name=task.name, family=task.family, metric=task.metric, unit=task.unit, version=task.version,
-            direction="higher" if task.higher_is_better else "lower", languages=tuple(tags),
-            dataset=None if by_lm_eval else f"{spec.corpus.name}, split eval",
-            few_shot=task.num_fewshot or 0, limit=task.limit, chance=task.chance,
-            chat_template=by_lm_eval and spec.task_options.chat_template,
-            lm_eval=installed("lm_eval") if by_lm_eval else None,
-        ))  # fmt: skip
+        found.append(
+            Task(
+                name=task.name,
+                family=task.family,
+                metric=task.metric,
+                unit=task.unit,
+                version=task.version,
+                direction="higher" if task.higher_is_better else "lower",
+                languages=tuple(tags),
+                dataset=None if by_lm_eval else f"{spec.corpus.name}, split eval",
+                few_shot=task.num_fewshot or 0,
+                limit=task.limit,
+                chance=task.chance,
+                chat_template=by_lm_eval and spec.task_options.chat_template,
+                lm_eval=installed("lm_eval") if by_lm_eval else None,
+            )
+        )
     return tuple(found)
 
 
@@ -126,12 +142,17 @@ def describe_model(worker: Worker, device: str) -> Model:
     """Return the model as it was before any edit, and the kind of device that its numbers were computed on."""
     spec, loaded = worker.resolved.spec.model, worker.loaded
     return Model(
-        name=_public_name(spec.name), revision=loaded.revision, fingerprint=loaded.fingerprint,
-        tokenizer_fingerprint=loaded.tokenizer_fingerprint, architecture=type(loaded.model).__name__,
-        parameters=loaded.model.num_parameters(), layer_widths=worker.neuron_map.layer_widths,
-        dtype=worker.dtype, device=device,
+        name=_public_name(spec.name),
+        revision=loaded.revision,
+        fingerprint=loaded.fingerprint,
+        tokenizer_fingerprint=loaded.tokenizer_fingerprint,
+        architecture=type(loaded.model).__name__,
+        parameters=loaded.model.num_parameters(),
+        layer_widths=worker.neuron_map.layer_widths,
+        dtype=worker.dtype,
+        device=device,
         args=dict(spec.args),
-    )  # fmt: skip
+    )
 
 
 def _public_name(name: str) -> str:
@@ -146,10 +167,12 @@ def describe_corpus(worker: Worker, recorded: Recorded) -> Corpus:
     used = {(tag, "detect"): recorded.used[tag] for tag in languages}
     used |= {(tag, "eval"): frozenset(document.id for document in texts[tag].documents) for tag in languages}
     return Corpus(
-        name=corpus.name, fingerprint=corpus.fingerprint, licence=corpus.notes.get("licence"),
+        name=corpus.name,
+        fingerprint=corpus.fingerprint,
+        licence=corpus.notes.get("licence"),
         splits=(*recorded.splits, *(describe_split(text, "eval") for text in texts.values())),
         overlap=tuple(find_overlap(corpus, languages, used)),
-    )  # fmt: skip
+    )
 
 
 def describe_detector(resolved: Resolved, name: str, detected: Detected, recorded: Recorded) -> Detector:
@@ -157,10 +180,14 @@ def describe_detector(resolved: Resolved, name: str, detected: Detected, recorde
     plugin, distribution = plugin_of("detectors", name, resolved.plugins)
     found = resolved.detectors[name]
     return Detector(
-        name=name, version=found.version, plugin=plugin, distribution=distribution, seconds=detected.seconds,
+        name=name,
+        version=found.version,
+        plugin=plugin,
+        distribution=distribution,
+        seconds=detected.seconds,
         options=found.options.model_dump(mode="json"),
         tokens=sum(totals.tokens for totals in recorded.evidence.any.totals.values()),
-    )  # fmt: skip
+    )
 
 
 def describe_intervention(
@@ -168,6 +195,10 @@ def describe_intervention(
 ) -> Intervention:
     """Return the intervention with its options, and how it was applied."""
     return Intervention(
-        name=found.name, options=found.options.model_dump(mode="json"), strength=strength, site=site, backend=backend,
+        name=found.name,
+        options=found.options.model_dump(mode="json"),
+        strength=strength,
+        site=site,
+        backend=backend,
         scope=scope,
-    )  # fmt: skip
+    )

@@ -169,9 +169,7 @@ def _as_document(piece: Piece) -> EncodedDocument:
     return EncodedDocument(document.id, document.language, document.cluster, 0, piece.tokens, 0, len(piece.tokens), 0)
 
 
-def _resample(
-    change: Change, text: DonorText, languages: tuple[str, ...]
-) -> tuple[list[EncodedDocument], Choice]:
+def _resample(change: Change, text: DonorText, languages: tuple[str, ...]) -> tuple[list[EncodedDocument], Choice]:
     del languages  # any text is edited alike
     documents: list[EncodedDocument] = []
     for tag in change.donors:

@@ -22,8 +22,13 @@ def to_edits(changes: Sequence[Change], neuron_map: NeuronMap) -> list[Edit]:
         layers = np.searchsorted(starts, change.flat, side="right") - 1
         for layer in np.unique(layers):
             inside = layers == layer
-            edits.append(Edit(
-                layer=int(layer), site=change.site, units=torch.from_numpy(change.flat[inside] - starts[layer]),
-                scale=torch.from_numpy(change.scale[inside]), shift=torch.from_numpy(change.shift[inside]),
-            ))  # fmt: skip
+            edits.append(
+                Edit(
+                    layer=int(layer),
+                    site=change.site,
+                    units=torch.from_numpy(change.flat[inside] - starts[layer]),
+                    scale=torch.from_numpy(change.scale[inside]),
+                    shift=torch.from_numpy(change.shift[inside]),
+                )
+            )
     return edits

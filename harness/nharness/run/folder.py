@@ -59,9 +59,11 @@ class RunFolder:
             raise UsageError(f"{self.path} holds a run of another specification; choose another --out")
         study, part, store = before.get("study"), before.get("part"), before.get("store")
         begun = replace(
-            request, command=str(before["command"]), study=request.study or (Study(**study) if study else None),
+            request,
+            command=str(before["command"]),
+            study=request.study or (Study(**study) if study else None),
             store=request.store or (Path(store) if store else None),
-        )  # fmt: skip
+        )
         if part is None:
             return begun
         asked = {"shard": str(request.shard or part["shard"]), "expression": request.expression}

@@ -48,8 +48,9 @@ class AblationFile:
     def is_of(self, worker: Worker) -> bool:
         """Tell whether it was measured on the worker's model and tokenizer."""
         return (self.metadata.get("model"), self.metadata.get("tokenizer")) == (
-            worker.loaded.fingerprint, worker.loaded.tokenizer_fingerprint,
-        )  # fmt: skip
+            worker.loaded.fingerprint,
+            worker.loaded.tokenizer_fingerprint,
+        )
 
     def tokens(self, language: str) -> int:
         """Return on how many tokens a language was measured, 0 for one that was not."""
@@ -59,10 +60,17 @@ class AblationFile:
 def save_ablation(path: Path, ablation: Ablation, *, layer_widths: tuple[int, ...], **metadata: Any) -> None:
     """Write a measurement; `metadata` names model, tokenizer, corpus and split."""
     tensors = {name: delta.astype(np.float32) for name, delta in ablation.losses.items()}
-    save_tensors(path, tensors, {
-        "format": FORMAT, "layer_widths": list(layer_widths), "window": WINDOW, **metadata,
-        "languages": {tag: {"tokens": count} for tag, count in ablation.tokens.items()},
-    })  # fmt: skip
+    save_tensors(
+        path,
+        tensors,
+        {
+            "format": FORMAT,
+            "layer_widths": list(layer_widths),
+            "window": WINDOW,
+            **metadata,
+            "languages": {tag: {"tokens": count} for tag, count in ablation.tokens.items()},
+        },
+    )
 
 
 def load_ablation(path: Path) -> AblationFile:
@@ -108,9 +116,12 @@ def measure_losses(
     listen(StageStarted(STAGE, width * len(languages), "neurons"))
 
     ablator = Ablator(
-        worker.loaded.model, worker.loaded.tokenizer, worker.neuron_map, keeper=StoreKeeper(store, worker),
+        worker.loaded.model,
+        worker.loaded.tokenizer,
+        worker.neuron_map,
+        keeper=StoreKeeper(store, worker),
         advanced=lambda neurons, tokens: listen(StageAdvanced(STAGE, neurons, tokens)),
-    )  # fmt: skip
+    )
     made = ablator.measure({tag: list(corpus.documents(tag, "detect")) for tag in languages}, tokens)
     summary = f"{width:,} neurons, each alone, on {sum(made.tokens.values()):,} tokens in {len(languages)} languages"
     listen(StageFinished(STAGE, time.perf_counter() - started, not made.forward_tokens, summary))

@@ -30,10 +30,11 @@ class Measurer:
         self._loaded, self._spec = loaded, spec
         asked = spec.model.batch_tokens
         self.engine = PerplexityEngine(
-            loaded.model, loaded.tokenizer,
+            loaded.model,
+            loaded.tokenizer,
             policy=default_policy(loaded.model.config, loaded.tokenizer, window=spec.model.max_length),
             batch_tokens=None if asked == "auto" else asked,
-        )  # fmt: skip
+        )
         self._notes: dict[str, str] = {}
 
     def describe(self, task: TaskSpec) -> dict[str, Any]:
@@ -93,7 +94,8 @@ class Measurer:
 
         options, asked = self._spec.task_options, self._spec.model.batch_tokens
         return LmEvalBridge(
-            self._loaded.model, self._loaded.tokenizer,
+            self._loaded.model,
+            self._loaded.tokenizer,
             options=LmEvalOptions(
                 batch_size=None if asked == "auto" else max(1, asked // self.engine.policy.window),
                 chat_template=options.chat_template,
@@ -101,7 +103,7 @@ class Measurer:
             loader=TaskLoader(
                 include_path=options.include_path, dataset_dir=options.dataset_dir, columns=options.columns
             ),
-        )  # fmt: skip
+        )
 
     def noise_floor(self, text: LanguageText) -> float:
         """Return by how much the bits per byte of a text change when it is batched otherwise."""

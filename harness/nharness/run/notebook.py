@@ -90,9 +90,7 @@ def apply(
         yield report
 
 
-def _asked(
-    neurons: Neurons, language: str | None, neuron_map: NeuronMap, statistics: Files
-) -> tuple[Target, Evidence]:
+def _asked(neurons: Neurons, language: str | None, neuron_map: NeuronMap, statistics: Files) -> tuple[Target, Evidence]:
     """Return the neurons meant, pairs or those of one language of a file, and what is known of the languages."""
     files = [statistics] if isinstance(statistics, str | Path) else statistics
     paths, widths = [Path(file) for file in files], neuron_map.layer_widths

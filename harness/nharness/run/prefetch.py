@@ -124,8 +124,10 @@ def fetch_corpus(corpus: Corpus, languages: Sequence[str], out: Path, *, documen
     folder = out / "corpora" / (Path(corpus.name).resolve().name or "corpus")
     wanted = [
         (Path(split, f"{tag}.jsonl.gz"), tag)
-        for split, by_language in corpus.readers.items() for tag in languages if tag in by_language
-    ]  # fmt: skip
+        for split, by_language in corpus.readers.items()
+        for tag in languages
+        if tag in by_language
+    ]
     _require_same(folder, {Path("corpus.json"): None, **{name: None for name, _ in wanted}})
     for name, tag in wanted:
         make_folder((folder / name).parent)

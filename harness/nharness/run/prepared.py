@@ -64,9 +64,12 @@ class Prepared:
         table = self.table(edition.detector, edition.budget, edition.control, share=share)
         source = self.spec.source_language
         target = Target(
-            language=name, flat=flat, members=None if name == GENERAL else table.membership, source=source,
+            language=name,
+            flat=flat,
+            members=None if name == GENERAL else table.membership,
+            source=source,
             source_flat=table.flat(source) if source else None,
-        )  # fmt: skip
+        )
         with during(intervention=edition.intervention, target=edition.target):
             return self.intervention(edition.intervention, edition.strength).changes(target, self.recorded.evidence)
 

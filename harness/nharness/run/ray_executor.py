@@ -138,8 +138,12 @@ class RayExecutor(Executor):
             _refuse_silence(address)
             _show_token()
         else:
-            settings |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE, "_node_ip_address": LOOPBACK,
-                         "num_cpus": max(os.cpu_count() or 1, self.workers)}  # fmt: skip
+            settings |= {
+                "include_dashboard": False,
+                "object_store_memory": OBJECT_STORE,
+                "_node_ip_address": LOOPBACK,
+                "num_cpus": max(os.cpu_count() or 1, self.workers),
+            }
         reason, before, children = "", signal.getsignal(signal.SIGTERM), _children()
         for _ in range(STARTS if address is None else 1):
             try:

@@ -46,9 +46,13 @@ class Order:
         resolved = worker.resolved
         path = tuple(str(Path(entry).absolute()) for entry in sys.path)
         return cls(
-            resolved.spec.model_dump(mode="json"), dict(resolved.plugins.arguments), torch.get_num_threads(),
-            str(Path.cwd()), path, _answered(resolved),
-        )  # fmt: skip
+            resolved.spec.model_dump(mode="json"),
+            dict(resolved.plugins.arguments),
+            torch.get_num_threads(),
+            str(Path.cwd()),
+            path,
+            _answered(resolved),
+        )
 
 
 class RayWorker:

@@ -34,11 +34,16 @@ def recipe_for(worker: Worker, needs: Sequence[Needed]) -> Recipe:
     spec, loaded = worker.resolved.spec, worker.loaded
     policy = encoding_policy(spec)
     options = RecordingOptions(batch_tokens=spec.model.batch_tokens, length=policy.max_length)
-    return Recipe(tuple(needs), options, {
-        "model": loaded.fingerprint, "tokenizer": loaded.tokenizer_fingerprint,
-        "corpus": worker.resolved.corpus.fingerprint,
-        **policy_provenance(loaded.model, policy, spec.corpus.detect_tokens, options),
-    })  # fmt: skip
+    return Recipe(
+        tuple(needs),
+        options,
+        {
+            "model": loaded.fingerprint,
+            "tokenizer": loaded.tokenizer_fingerprint,
+            "corpus": worker.resolved.corpus.fingerprint,
+            **policy_provenance(loaded.model, policy, spec.corpus.detect_tokens, options),
+        },
+    )
 
 
 def recording_key(worker: Worker, recipe: Recipe, identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,20 +53,26 @@ def recording_key(worker: Worker, recipe: Recipe, identity: Mapping[str, Any]) -
     """
     resolved = worker.resolved
     return {
-        "identity": dict(identity), "needs": recipe.needs, "policy": dict(recipe.provenance),
+        "identity": dict(identity),
+        "needs": recipe.needs,
+        "policy": dict(recipe.provenance),
         "languages": resolved.languages,
         "plug-ins": {name: plugin_of("statistics", name, resolved.plugins) for name, _ in recipe.needs},
-    }  # fmt: skip
+    }
 
 
 def recorder_of(worker: Worker, recipe: Recipe) -> Recorder:
     """Return a recorder of the worker's model; raises `UnknownNameError` for a statistic that nobody registered."""
     plugins = worker.resolved.plugins
     return Recorder(
-        worker.loaded.model, worker.neuron_map, recipe.needs, recipe.options,
+        worker.loaded.model,
+        worker.neuron_map,
+        recipe.needs,
+        recipe.options,
         {name: plugins.resolve("statistics", name) for name in plugins.entries("statistics")},
-        recipe.provenance, dict(recipe.settings),
-    )  # fmt: skip
+        recipe.provenance,
+        dict(recipe.settings),
+    )
 
 
 def settled(recipe: Recipe, recorder: Recorder) -> Recipe:

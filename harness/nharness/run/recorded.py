@@ -125,9 +125,11 @@ class _Pass:
         spec, corpus = worker.resolved.spec, worker.resolved.corpus
         self._executor, self._worker, self._store, self._listen = executor, worker, store, listen
         self._text = Text(
-            worker.loaded.tokenizer, {tag: corpus.documents(tag, "detect") for tag in worker.resolved.languages},
-            encoding_policy(spec), spec.corpus.detect_tokens,
-        )  # fmt: skip
+            worker.loaded.tokenizer,
+            {tag: corpus.documents(tag, "detect") for tag in worker.resolved.languages},
+            encoding_policy(spec),
+            spec.corpus.detect_tokens,
+        )
         self._recipe = recipe_for(worker, needs)
         self._key = recording_key(worker, self._recipe, executor.identity)
 

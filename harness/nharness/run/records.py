@@ -111,11 +111,14 @@ class RecordWriter:
         flats = {name: self.prepared.neurons(combination.detector, combination.budget, name) for name in names}
         return tuple(
             Target(
-                name=name, language=None if name == GENERAL else whose(name)[0], kinds=chosen,
-                neurons=len(flat), digest=neurons_digest(flat),
+                name=name,
+                language=None if name == GENERAL else whose(name)[0],
+                kinds=chosen,
+                neurons=len(flat),
+                digest=neurons_digest(flat),
             )
             for name, flat in flats.items()
-        )  # fmt: skip
+        )
 
     def cells(self, combination: Combination) -> dict[Cell, CellOutcome]:
         """Return the combination's outcomes, baselines and controls included."""
@@ -166,29 +169,43 @@ class RecordWriter:
         outcomes = self.cells(combination)
         return Record(
             identity=Identity(
-                id="0" * 64, created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                nharness=installed("nharness"), command=self.request.command[:2000], study=self.request.study,
+                id="0" * 64,
+                created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                nharness=installed("nharness"),
+                command=self.request.command[:2000],
+                study=self.request.study,
             ),
-            model=described.describe_model(worker, device), corpus=self._corpus,
+            model=described.describe_model(worker, device),
+            corpus=self._corpus,
             detector=described.describe_detector(
                 worker.resolved, combination.detector, detected, self.prepared.recorded
             ),
             intervention=described.describe_intervention(
-                self.prepared.intervention(combination.intervention, combination.strength), combination.strength,
-                self._site(combination), self._backend(outcomes), spec.scope,
+                self.prepared.intervention(combination.intervention, combination.strength),
+                combination.strength,
+                self._site(combination),
+                self._backend(outcomes),
+                spec.scope,
             ),
             selection=Selection(kinds=tuple(spec.kinds) or KINDS_OF_A_LANGUAGE, budget=combination.budget),
             languages=worker.resolved.languages,
             neurons=described.describe_neurons(chosen, file=neurons_file.name, sha256=neurons_file.sha256),
-            tasks=self.tasks, targets=self.targets(combination), baseline=analysis.baseline, cells=analysis.cells,
-            controls=self._controls(combination, analysis), summary=analysis.summary, curve=tuple(curve),
+            tasks=self.tasks,
+            targets=self.targets(combination),
+            baseline=analysis.baseline,
+            cells=analysis.cells,
+            controls=self._controls(combination, analysis),
+            summary=analysis.summary,
+            curve=tuple(curve),
             ground_truth=self.judged.truths.get(combination.detector) or None,
             stability=self.judged.stability.get(combination.detector) or None,
-            cost=self._cost(outcomes, detected), analysis=self.settings, files=tuple(files),
+            cost=self._cost(outcomes, detected),
+            analysis=self.settings,
+            files=tuple(files),
             environment=described.describe_environment(
                 worker.device, used=device, lm_eval=any(task.lm_eval is not None for task in self.tasks)
             ),
-        ).with_id()  # fmt: skip
+        ).with_id()
 
     def _controls(self, combination: Combination, analysis: Analysis) -> Controls | None:
         if not analysis.control_changes:
@@ -199,9 +216,11 @@ class RecordWriter:
             flat = self.prepared.neurons(combination.detector, combination.budget, target, draw)
             sets[target, draw] = (len(flat), neurons_digest(flat))
         return Controls(
-            kind=spec.match, seed=self.prepared.spec.seed, draws=analysis.draws(sets),
+            kind=spec.match,
+            seed=self.prepared.spec.seed,
+            draws=analysis.draws(sets),
             options=spec.model_dump(mode="json"),
-        )  # fmt: skip
+        )
 
     def _cost(self, outcomes: Mapping[Cell, CellOutcome], detected: Detected) -> Cost:
         passed = [outcome for outcome in outcomes.values() if outcome.status == "passed"]
@@ -212,11 +231,14 @@ class RecordWriter:
         return Cost(
             forward_tokens={"record": self.prepared.recorded.tokens, "evaluate": sum(o.tokens for o in passed)},
             seconds={
-                "record": self.prepared.recorded.seconds, "detect": detected.seconds,
+                "record": self.prepared.recorded.seconds,
+                "detect": detected.seconds,
                 "evaluate": sum(outcome.seconds for outcome in passed),
             },
-            cells_computed=len(passed) - len(reused), cells_reused=len(reused), tokens_saved=spared,
-        )  # fmt: skip
+            cells_computed=len(passed) - len(reused),
+            cells_reused=len(reused),
+            tokens_saved=spared,
+        )
 
     def _site(self, combination: Combination) -> Literal["gate", "hidden"]:
         for cell, outcome in self.cells(combination).items():
@@ -240,12 +262,18 @@ class RecordWriter:
         outcomes = self.cells(combination)
         return [
             Item(
-                cell.task, cell.edition.target if cell.edition else None,
-                cell.edition.control if cell.edition else None, cell.language, item.id, item.cluster, item.values,
+                cell.task,
+                cell.edition.target if cell.edition else None,
+                cell.edition.control if cell.edition else None,
+                cell.language,
+                item.id,
+                item.cluster,
+                item.values,
             )
-            for cell in self.evaluation.plan.cells if cell in outcomes
+            for cell in self.evaluation.plan.cells
+            if cell in outcomes
             for item in outcomes[cell].items
-        ]  # fmt: skip
+        ]
 
     def _write(self, combination: Combination, record: Record) -> Path:
         path = self.folder.records / combination.stem / "record.json"

@@ -159,9 +159,10 @@ class Replayed:
             some = self._rows.take(rows)
             wanted = [(stage.layer, "hidden")]
             with (
-                _standing_in(dict.fromkeys(stage.before), self._tuples), _given(stage.block, self._input[rows]),
+                _standing_in(dict.fromkeys(stage.before), self._tuples),
+                _given(stage.block, self._input[rows]),
                 visit_sites(stage.model, wanted, _silencer(copies, length)),
-            ):  # fmt: skip
+            ):
                 losses = stage.losses(some)
             change = (losses - self._intact[rows]).double().sum(dim=1).reshape(len(chosen), -1).sum(dim=1)
             yield start, change, some.inputs.numel()
@@ -286,4 +287,3 @@ def _silencer(units: Tensor, length: int) -> Callable[[SiteValues], Tensor | Non
 def _first(result: Any) -> Tensor:
     found: Tensor = result if isinstance(result, Tensor) else result[0]
     return found
-

@@ -48,10 +48,13 @@ class FromFile(Detector):
         same_model(found.layer_widths, evidence.layer_widths, what=f"the neurons of {self.name}")
         rows = [found.row(tag) for tag in evidence.languages]
         return replace(
-            found, detector=self.name, languages=evidence.languages, membership=found.membership[rows],
+            found,
+            detector=self.name,
+            languages=evidence.languages,
+            membership=found.membership[rows],
             score=found.score if found.score.ndim == 1 else found.score[rows],
             candidates=None if found.candidates is None else found.candidates[rows],
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,7 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
         (source,) = choose_languages((source,), languages, where="the run")
         tasks = tuple(prompted_in(source, tasks))
     named = [Named(name=name, options=entry.options) for name, entry in zip(detectors, spec.detectors, strict=True)]
-    settled = spec.model_copy(
-        update={"detectors": tuple(named), "languages": languages, "source_language": source}
-    )
+    settled = spec.model_copy(update={"detectors": tuple(named), "languages": languages, "source_language": source})
     return Resolved(settled, plugins, corpus, languages, detectors, interventions, tasks, warnings)
 
 
@@ -135,10 +136,14 @@ def open_corpus(spec: CorpusSpec, languages: Sequence[str], plugins: Plugins) ->
     """Return the corpus that a specification names."""
     named = {name: plugins.resolve("corpora", name) for name in plugins.entries("corpora")}
     return load_corpus(
-        spec.name, named=named, languages=languages, config=spec.config, streaming=spec.streaming,
+        spec.name,
+        named=named,
+        languages=languages,
+        config=spec.config,
+        streaming=spec.streaming,
         columns=Columns(text=spec.text_column, id=spec.id_column, language=spec.language_column),
         splits={k: v for k, v in (("detect", spec.detect_split), ("eval", spec.eval_split)) if v} or None,
-    )  # fmt: skip
+    )
 
 
 def plugin_of(kind: str, name: str, plugins: Plugins) -> tuple[str, str | None]:

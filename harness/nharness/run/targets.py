@@ -49,5 +49,13 @@ def best_share(targets: Detection, detection: Detection, share: float) -> Detect
 
 def _rows(detection: Detection, names: tuple[str, ...], membership: NDArray[np.bool_]) -> Detection:
     score = membership.astype(np.float32)
-    return Detection(detection.detector, names, detection.layer_widths, membership, score, "highest",
-                     options=detection.options, provenance=detection.provenance)  # fmt: skip
+    return Detection(
+        detection.detector,
+        names,
+        detection.layer_widths,
+        membership,
+        score,
+        "highest",
+        options=detection.options,
+        provenance=detection.provenance,
+    )

@@ -49,9 +49,12 @@ def is_sampled(kind: str) -> bool:
 def describe_split(text: LanguageText, split: str) -> CorpusSplit:
     """Return how much text was used."""
     return CorpusSplit(
-        language=text.language, split=split, documents=len(text.documents), tokens=text.tokens,
+        language=text.language,
+        split=split,
+        documents=len(text.documents),
+        tokens=text.tokens,
         bytes=sum(document.bytes for document in text.documents),
-    )  # fmt: skip
+    )
 
 
 def find_overlap(

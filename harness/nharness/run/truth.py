@@ -90,9 +90,12 @@ def evidence_of(known: KnownModel, detectors: Mapping[str, Detector], plugins: P
     sites = {}
     if needs:
         sites = record(
-            known.model, neuron_map, Text(known.tokenizer, documents, EncodingPolicy()), needs,
+            known.model,
+            neuron_map,
+            Text(known.tokenizer, documents, EncodingPolicy()),
+            needs,
             accumulators={name: plugins.resolve("statistics", name) for name in plugins.entries("statistics")},
-        )  # fmt: skip
+        )
     tokens = max([0, *(detector.ablation_tokens() for detector in detectors.values())])
     if not tokens:
         return Evidence(sites)

@@ -43,10 +43,14 @@ class Worker:
         self.resolved = resolved
         model, plugins = resolved.spec.model, resolved.plugins
         self.loaded = load_model(
-            model.name, dict(model.args), device=model.device, dtype=model.dtype, device_map=model.device_map,
+            model.name,
+            dict(model.args),
+            device=model.device,
+            dtype=model.dtype,
+            device_map=model.device_map,
             trust_remote_code=model.trust_remote_code,
             named={name: plugins.resolve("models", name) for name in plugins.entries("models")},
-        )  # fmt: skip
+        )
         finders = [plugins.resolve("architectures", name) for name in plugins.entries("architectures")]
         self.neuron_map = locate(self.loaded.model, finders)
         self._tasks = {(task.name, task.language): task for task in resolved.tasks}
@@ -58,12 +62,17 @@ class Worker:
     def identity(self) -> dict[str, Any]:
         """Everything about the model and the software that can change a number."""
         return {
-            "model": self.loaded.fingerprint, "tokenizer": self.loaded.tokenizer_fingerprint,
-            "dtype": self.dtype, "device": self.device.type,
-            "batch_tokens": self.resolved.spec.model.batch_tokens, "max_length": self.resolved.spec.model.max_length,
+            "model": self.loaded.fingerprint,
+            "tokenizer": self.loaded.tokenizer_fingerprint,
+            "dtype": self.dtype,
+            "device": self.device.type,
+            "batch_tokens": self.resolved.spec.model.batch_tokens,
+            "max_length": self.resolved.spec.model.max_length,
             "args": {name: value for name, value in self.resolved.spec.model.args.items() if name not in WHICH_MODEL},
-            "nharness": installed("nharness"), "torch": torch.__version__, "transformers": installed("transformers"),
-        }  # fmt: skip
+            "nharness": installed("nharness"),
+            "torch": torch.__version__,
+            "transformers": installed("transformers"),
+        }
 
     @property
     def dtype(self) -> str:
@@ -118,9 +127,12 @@ class Worker:
             edits = to_edits(job.changes, self.neuron_map)
             text = DonorText(self._measurer.engine, self.resolved.corpus, lambda tag: self.text(tag).documents)
             languages = dict.fromkeys(cell.language for cell in job.cells)
-            with drawn_edits(job.changes, self.neuron_map, text, languages) as drawn, apply_edits(
-                self.loaded.model, self.neuron_map, [*edits, *drawn], backend=spec.edit_backend, scope=spec.scope
-            ) as report:
+            with (
+                drawn_edits(job.changes, self.neuron_map, text, languages) as drawn,
+                apply_edits(
+                    self.loaded.model, self.neuron_map, [*edits, *drawn], backend=spec.edit_backend, scope=spec.scope
+                ) as report,
+            ):
                 writing = [(cell, self.task(cell)) for cell in job.cells if self.task(cell).kind == "generation"]
                 for cell in job.cells:
                     if self.task(cell).kind != "generation":
@@ -149,9 +161,15 @@ class Worker:
                 break
             release_memory()  # not before the error, which holds what did not fit, is gone
         outcome = CellOutcome(
-            "passed", items, edited, tokens, time.perf_counter() - started, noise_floor=floor,
-            note=self._measurer.note(kind), backend=report.backend if cell.edition is not None else "",
-        )  # fmt: skip
+            "passed",
+            items,
+            edited,
+            tokens,
+            time.perf_counter() - started,
+            noise_floor=floor,
+            note=self._measurer.note(kind),
+            backend=report.backend if cell.edition is not None else "",
+        )
         if rule_for(cell, kind, self.resolved.spec) is None:
             return outcome
         whole = self.text(cell.language)
@@ -165,7 +183,7 @@ class Worker:
         if rule is not None and text is not None and before is not None:
             return *score_until(
                 lambda part: self._measurer.measure(task, part)[0], text, before, rule=rule, seed=spec.seed
-            ), None  # fmt: skip
+            ), None
         items, tokens = self._measurer.measure(task, text)
         judged = cell.edition is None and task.kind == "perplexity"
         return items, tokens, self._measurer.noise_floor(self.text(cell.language, sample=True)) if judged else None

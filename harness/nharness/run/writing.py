@@ -93,10 +93,17 @@ class Writer:
             except NharnessError as error:
                 yield cell, CellOutcome("failed", reason=str(error))
                 continue
-            yield cell, CellOutcome(
-                "passed", items, made.edited, tokens + first * made.tokens,
-                time.perf_counter() - started + first * made.seconds, backend=made.backend,
-            )  # fmt: skip
+            yield (
+                cell,
+                CellOutcome(
+                    "passed",
+                    items,
+                    made.edited,
+                    tokens + first * made.tokens,
+                    time.perf_counter() - started + first * made.seconds,
+                    backend=made.backend,
+                ),
+            )
 
     def _items(self, task: TaskSpec, outputs: Outputs) -> tuple[Sequence[Item], int]:
         if task.metric != "fluency":

@@ -108,11 +108,18 @@ class Statistics:
 
     def save(self, path: Path) -> None:
         """Write the file atomically; equal statistics are equal bytes."""
-        save_tensors(path, self.tensors, {
-            "format": FORMAT, "site": self.site, "layer_widths": list(self.layer_widths), **self.provenance,
-            "languages": {tag: {"tokens": t.tokens, "documents": t.documents} for tag, t in self.totals.items()},
-            "language_order": list(self.totals),
-        })  # fmt: skip
+        save_tensors(
+            path,
+            self.tensors,
+            {
+                "format": FORMAT,
+                "site": self.site,
+                "layer_widths": list(self.layer_widths),
+                **self.provenance,
+                "languages": {tag: {"tokens": t.tokens, "documents": t.documents} for tag, t in self.totals.items()},
+                "language_order": list(self.totals),
+            },
+        )
 
 
 def load(path: Path) -> Statistics:

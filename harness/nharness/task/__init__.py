@@ -9,6 +9,13 @@ from nharness.task.outputs import JUDGEMENTS, OutputLanguageFamily, prompted_in
 from nharness.task.spec import TaskKind, TaskSpec
 
 __all__ = [
-    "JUDGEMENTS", "CodedFamily", "OutputLanguageFamily", "PerplexityFamily", "TaskFamily", "TaskKind", "TaskSpec",
-    "expand_tasks", "prompted_in",
-]  # fmt: skip
+    "JUDGEMENTS",
+    "CodedFamily",
+    "OutputLanguageFamily",
+    "PerplexityFamily",
+    "TaskFamily",
+    "TaskKind",
+    "TaskSpec",
+    "expand_tasks",
+    "prompted_in",
+]

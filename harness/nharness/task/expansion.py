@@ -80,9 +80,14 @@ def _table_entry(name: str, families: Mapping[str, TaskFamily]) -> TaskSpec | No
 
 def _by_name(name: str, language: str) -> TaskSpec:
     return TaskSpec(
-        name=name, family="lm-eval", language=language, kind="lm-eval", metric="", unit="the task's own",
+        name=name,
+        family="lm-eval",
+        language=language,
+        kind="lm-eval",
+        metric="",
+        unit="the task's own",
         lm_eval_task=name,
-    )  # fmt: skip
+    )
 
 
 def _one_language(name: str, tags: Sequence[str]) -> Sequence[str]:

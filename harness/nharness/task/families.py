@@ -50,10 +50,15 @@ class PerplexityFamily(TaskFamily):
         """Return the one task of the language."""
         return (
             TaskSpec(
-                name=self.name, family=self.name, language=language, kind="perplexity", metric="bits_per_byte",
-                unit="bits per byte", higher_is_better=False,
+                name=self.name,
+                family=self.name,
+                language=language,
+                kind="perplexity",
+                metric="bits_per_byte",
+                unit="bits per byte",
+                higher_is_better=False,
             ),
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,18 @@ class CodedFamily(TaskFamily):
             return ()
         return (
             TaskSpec(
-                name=self.name, family=self.name, language=language, kind="lm-eval", metric=self.metric, unit=self.unit,
-                chance=self.chance, lm_eval_task=self.lm_eval_name(language), include_path=self.include_path,
-                metric_filter=self.metric_filter, num_fewshot=self.num_fewshot, columns=tuple(self.columns.items()),
+                name=self.name,
+                family=self.name,
+                language=language,
+                kind="lm-eval",
+                metric=self.metric,
+                unit=self.unit,
+                chance=self.chance,
+                lm_eval_task=self.lm_eval_name(language),
+                include_path=self.include_path,
+                metric_filter=self.metric_filter,
+                num_fewshot=self.num_fewshot,
+                columns=tuple(self.columns.items()),
                 version=self.version,
             ),
-        )  # fmt: skip
+        )

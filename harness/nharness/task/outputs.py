@@ -77,12 +77,19 @@ class OutputLanguageFamily(TaskFamily):
             return ()
         return tuple(
             TaskSpec(
-                name=self.name + how.suffix, family=self.name, language=language, kind="generation", metric=how.metric,
-                unit=how.unit, higher_is_better=how.higher_is_better, limit=self.outputs,
-                prompts=self.questions.get(language, ()), version=VERSION,
+                name=self.name + how.suffix,
+                family=self.name,
+                language=language,
+                kind="generation",
+                metric=how.metric,
+                unit=how.unit,
+                higher_is_better=how.higher_is_better,
+                limit=self.outputs,
+                prompts=self.questions.get(language, ()),
+                version=VERSION,
             )
             for how in JUDGEMENTS
-        )  # fmt: skip
+        )
 
 
 def prompted_in(source: str, tasks: Sequence[TaskSpec]) -> Iterator[TaskSpec]:

@@ -53,10 +53,14 @@ def check_detector(make: Callable[[], Detector]) -> list[Point]:
     """Return every point of the module's list with what is wrong about it; `make` builds a new instance."""
     points = []
     for name, check in (
-        ("rows for all languages", _rows), ("deterministic", _deterministic), ("leaves its evidence alone", _untouched),
-        ("order of languages", _order), ("refuses one language", _single), ("survives its file", _file),
+        ("rows for all languages", _rows),
+        ("deterministic", _deterministic),
+        ("leaves its evidence alone", _untouched),
+        ("order of languages", _order),
+        ("refuses one language", _single),
+        ("survives its file", _file),
         ("can be cut to a budget", _budget),
-    ):  # fmt: skip
+    ):
         try:
             problem = check(make)
         except Exception as error:  # noqa: BLE001 - the plug-in boundary: whatever a stranger's detector raises is the finding
@@ -140,13 +144,17 @@ def _statistics(site: str, languages: Sequence[str], seed: int) -> Statistics:
         gradient = values * noise.normal(size=values.shape)
         tensors |= {
             f"activation_count/positive/{tag}": (values > 0).sum(axis=0).astype(np.int64),
-            f"moments/sum/{tag}": values.sum(axis=0), f"moments/sumsq/{tag}": (values**2).sum(axis=0),
-            f"histogram/count/{tag}": counts.astype(np.int64), f"histogram/edges/{tag}": edges,
+            f"moments/sum/{tag}": values.sum(axis=0),
+            f"moments/sumsq/{tag}": (values**2).sum(axis=0),
+            f"histogram/count/{tag}": counts.astype(np.int64),
+            f"histogram/edges/{tag}": edges,
             f"document_mean/mean/{tag}": by_document.mean(axis=1).astype(np.float32),
             f"up_magnitude/sum/{tag}": np.abs(by_document).sum(axis=1).astype(np.float32),
             f"output_change/mean/{tag}": np.abs(by_document).mean(axis=1).astype(np.float32),
-            f"attribution/sum/{tag}": gradient.sum(axis=0), f"attribution/sumsq/{tag}": (gradient**2).sum(axis=0),
-            f"attribution/abssum/{tag}": np.abs(gradient).sum(axis=0), f"relevance/sum/{tag}": gradient.sum(axis=0),
-        }  # fmt: skip
+            f"attribution/sum/{tag}": gradient.sum(axis=0),
+            f"attribution/sumsq/{tag}": (gradient**2).sum(axis=0),
+            f"attribution/abssum/{tag}": np.abs(gradient).sum(axis=0),
+            f"relevance/sum/{tag}": gradient.sum(axis=0),
+        }
     totals = {tag: LanguageTotals(TOKENS, DOCUMENTS) for tag in languages}
     return Statistics(site, WIDTHS, totals, tensors)

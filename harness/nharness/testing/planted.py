@@ -120,12 +120,15 @@ def planted_model(
     plans = [_Layer(vocabulary, chosen, random) for _ in range(layers)]
     model = _network(vocabulary, plans)
     return PlantedModel(
-        model=model, tokenizer=_tokenizer(vocabulary), corpus=planted_corpus(vocabulary, documents, seed),
-        languages=tags, layer_widths=tuple(len(plan.roles) for plan in plans),
+        model=model,
+        tokenizer=_tokenizer(vocabulary),
+        corpus=planted_corpus(vocabulary, documents, seed),
+        languages=tags,
+        layer_widths=tuple(len(plan.roles) for plan in plans),
         membership=np.concatenate([plan.membership for plan in plans], axis=1),
         strength=np.concatenate([plan.strength for plan in plans], axis=1),
         roles=np.concatenate([plan.roles for plan in plans]),
-    )  # fmt: skip
+    )
 
 
 class _Layer:
@@ -191,26 +194,46 @@ class _Layer:
         self._add(role, tokens, predicts=predicts, strength=dict.fromkeys(words, strength))
 
     def _add(
-        self, role: str, tokens: NDArray[np.int64], *, predicts: NDArray[np.float64] | None = None,
-        unread: NDArray[np.float64] | None = None, strength: Mapping[int, float] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        role: str,
+        tokens: NDArray[np.int64],
+        *,
+        predicts: NDArray[np.float64] | None = None,
+        unread: NDArray[np.float64] | None = None,
+        strength: Mapping[int, float] | None = None,
+    ) -> None:
         fires = np.zeros(self._vocabulary.size, dtype=bool)
         fires[tokens] = True
         empty = np.zeros(self._vocabulary.size), np.zeros(UNREAD)
-        self._rows.append((
-            role, fires, empty[0] if predicts is None else predicts, empty[1] if unread is None else unread,
-            strength or {},
-        ))  # fmt: skip
+        self._rows.append(
+            (
+                role,
+                fires,
+                empty[0] if predicts is None else predicts,
+                empty[1] if unread is None else unread,
+                strength or {},
+            )
+        )
 
 
 def _network(vocabulary: Vocabulary, plans: Sequence[_Layer]) -> LlamaForCausalLM:
     size = vocabulary.size
     width = (2 * size + UNREAD + 3) // 4 * 4
     config = LlamaConfig(
-        vocab_size=size, hidden_size=width, num_hidden_layers=len(plans), num_attention_heads=2, num_key_value_heads=2,
-        intermediate_size=len(plans[0].roles), hidden_act="relu", max_position_embeddings=512, rms_norm_eps=1e-6,
-        tie_word_embeddings=False, bos_token_id=0, eos_token_id=0, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=size,
+        hidden_size=width,
+        num_hidden_layers=len(plans),
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        intermediate_size=len(plans[0].roles),
+        hidden_act="relu",
+        max_position_embeddings=512,
+        rms_norm_eps=1e-6,
+        tie_word_embeddings=False,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         model = LlamaForCausalLM(config)
         nn.Module.train(nn.Module.float(model), mode=False)

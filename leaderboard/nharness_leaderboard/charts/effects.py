@@ -19,8 +19,13 @@ def control_chart(record: Record, task: Task) -> Chart | None:
     rows = _control_rows(record, task)
     if not any(row["neurons"] == "random" for row in rows):
         return None
-    colour = {"field": "neurons", "type": "nominal", "title": None, "legend": {"orient": "top"},
-              "scale": {"domain": ["detected", "random"], "range": [HARM, CONTROL]}}  # fmt: skip
+    colour = {
+        "field": "neurons",
+        "type": "nominal",
+        "title": None,
+        "legend": {"orient": "top"},
+        "scale": {"domain": ["detected", "random"], "range": [HARM, CONTROL]},
+    }
     detected = [{"filter": "datum.neurons === 'detected'"}]
     title = f"harm to the own language ({plain(task.unit)})"
     x = {"field": "harm", "type": "quantitative", "title": title, "axis": {"tickCount": 5, "labelOverlap": True}}
@@ -29,15 +34,23 @@ def control_chart(record: Record, task: Task) -> Chart | None:
         "height": {"step": 22},
         "encoding": {"y": {"field": "language", "type": "nominal", "sort": list(record.languages), "title": None}},
         "layer": [
-            {"transform": [{"filter": "datum.neurons === 'random'"}],
-             "mark": {"type": "tick", "thickness": 1.5, "opacity": 0.7, "tooltip": True},
-             "encoding": {"x": x, "color": colour}},
-            {"transform": detected, "mark": {"type": "rule", "strokeWidth": 2, "color": HARM},
-             "encoding": {"x": {"field": "low", "type": "quantitative", "title": title}, "x2": {"field": "high"}}},
-            {"transform": detected, "mark": {"type": "point", "filled": True, "size": 70, "tooltip": True},
-             "encoding": {"x": x, "color": colour}},
+            {
+                "transform": [{"filter": "datum.neurons === 'random'"}],
+                "mark": {"type": "tick", "thickness": 1.5, "opacity": 0.7, "tooltip": True},
+                "encoding": {"x": x, "color": colour},
+            },
+            {
+                "transform": detected,
+                "mark": {"type": "rule", "strokeWidth": 2, "color": HARM},
+                "encoding": {"x": {"field": "low", "type": "quantitative", "title": title}, "x2": {"field": "high"}},
+            },
+            {
+                "transform": detected,
+                "mark": {"type": "point", "filled": True, "size": 70, "tooltip": True},
+                "encoding": {"x": x, "color": colour},
+            },
         ],
-    }  # fmt: skip
+    }
     caption = (
         "The dot is the language's own neurons, with interval; each tick is as many random neurons, layer by layer."
     )
@@ -102,8 +115,12 @@ def _dose(points: Sequence[CurvePoint], axis: str) -> Mapping[str, Any]:
     }
     title = "neurons switched off per language, of all neurons"
     return {
-        "field": axis, "type": "quantitative", "title": title, "axis": marks, "scale": {"type": "log", "nice": False},
-    }  # fmt: skip
+        "field": axis,
+        "type": "quantitative",
+        "title": title,
+        "axis": marks,
+        "scale": {"type": "log", "nice": False},
+    }
 
 
 def _band(name: str, low: str, middle: str, high: str, task: Task) -> list[Mapping[str, Any]]:
@@ -115,20 +132,27 @@ def _band(name: str, low: str, middle: str, high: str, task: Task) -> list[Mappi
     y = {"type": "quantitative", "title": title}
     line = {"type": "line", "point": True, "tooltip": True, "strokeDash": [4, 3] if name == "random" else [1, 0]}
     return [
-        {"mark": {"type": "area", "opacity": 0.25},
-         "encoding": {"y": y | {"field": low}, "y2": {"field": high}, "color": colour}},
+        {
+            "mark": {"type": "area", "opacity": 0.25},
+            "encoding": {"y": y | {"field": low}, "y2": {"field": high}, "color": colour},
+        },
         {"mark": line, "encoding": {"y": y | {"field": middle}, "color": colour}},
-    ]  # fmt: skip
+    ]
 
 
 def matrix_chart(record: Record, task: Task) -> Chart:
     """Return the language-by-language matrix of harm, numbers on it, significance marked: for papers."""
     sign = 1 if task.direction == "lower" else -1
     rows: list[Row] = [
-        {"target": cell.target, "language": cell.language, "harm": None if cell.change is None else sign * cell.change,
-         "mark": "*" if stands_out(cell) else ""}
-        for cell in record.cells if cell.task == task.name
-    ]  # fmt: skip
+        {
+            "target": cell.target,
+            "language": cell.language,
+            "harm": None if cell.change is None else sign * cell.change,
+            "mark": "*" if stands_out(cell) else "",
+        }
+        for cell in record.cells
+        if cell.task == task.name
+    ]
     largest = max((abs(float(row["harm"] or 0)) for row in rows), default=0.0) or 1.0
     axis = {"labelAngle": 0, "orient": "top"}
     scale = {"domain": [-largest, 0, largest], "range": SHADES, "interpolate": "rgb"}
@@ -142,11 +166,13 @@ def matrix_chart(record: Record, task: Task) -> Chart:
         "transform": [{"calculate": shown, "as": "label"}],
         "encoding": {"x": across | {"axis": axis}, "y": down},
         "layer": [
-            {"mark": {"type": "rect", "tooltip": True},
-             "encoding": {"color": {"field": "harm", "type": "quantitative", "title": unit, "scale": scale}}},
+            {
+                "mark": {"type": "rect", "tooltip": True},
+                "encoding": {"color": {"field": "harm", "type": "quantitative", "title": unit, "scale": scale}},
+            },
             {"mark": {"type": "text", "fontSize": 9, "color": "#111111"}, "encoding": {"text": {"field": "label"}}},
         ],
-    }  # fmt: skip
+    }
     caption = (
         f"Rows: neurons deactivated. Columns: language evaluated. Positive is harm, in {task.unit}. * told from "
         "no change and from random neurons, q below 0.05."
@@ -158,14 +184,17 @@ def _curve_row(point: CurvePoint) -> Row:
     low, high = _ends(point.selectivity)
     band = point.controls
     return {
-        point.axis: point.value, "neurons": point.neurons,
+        point.axis: point.value,
+        "neurons": point.neurons,
         "selectivity": point.selectivity.value if point.selectivity else None,
-        "selectivity_low": low, "selectivity_high": high,
+        "selectivity_low": low,
+        "selectivity_high": high,
         "on_target": point.on_target.value if point.on_target else None,
         "off_target": point.off_target.value if point.off_target else None,
         "random_mean": band.mean if band else None,
-        "random_low": band.low if band else None, "random_high": band.high if band else None,
-    }  # fmt: skip
+        "random_low": band.low if band else None,
+        "random_high": band.high if band else None,
+    }
 
 
 def _ends(estimate: Estimate | None) -> tuple[float | None, float | None]:

@@ -54,15 +54,24 @@ def board_row(entry: Entry, placed: Standings) -> dict[str, Any]:
     seconds, tokens = sum(record.cost.seconds.values()), sum(record.cost.forward_tokens.values())
     truth = record.ground_truth[0] if record.ground_truth else None
     return {
-        "id": entry.slug, "detector": record.detector.name, "model": record.model.name,
+        "id": entry.slug,
+        "detector": record.detector.name,
+        "model": record.model.name,
         "intervention": intervention_text(record),
-        "kinds": "+".join(record.selection.kinds), "budget": record.selection.budget,
-        "neurons": record.neurons.selected, "total": record.neurons.total, "badge": record.identity.badge,
-        "created": record.identity.created, "tokens": tokens, "seconds": rounded(seconds),
-        "auroc": rounded(truth.auroc) if truth else None, "truth": truth.truth if truth else None,
-        "accuracy": accuracy_lost(record), "failed": sum(cell.status == "failed" for cell in record.cells),
+        "kinds": "+".join(record.selection.kinds),
+        "budget": record.selection.budget,
+        "neurons": record.neurons.selected,
+        "total": record.neurons.total,
+        "badge": record.identity.badge,
+        "created": record.identity.created,
+        "tokens": tokens,
+        "seconds": rounded(seconds),
+        "auroc": rounded(truth.auroc) if truth else None,
+        "truth": truth.truth if truth else None,
+        "accuracy": accuracy_lost(record),
+        "failed": sum(cell.status == "failed" for cell in record.cells),
         "tasks": {summary.task: _task_row(entry, summary, placed) for summary in record.summary},
-    }  # fmt: skip
+    }
 
 
 def accuracy_lost(record: Record) -> float | None:
@@ -86,12 +95,16 @@ def _task_row(entry: Entry, summary: TaskSummary, placed: Standings) -> dict[str
         "all": None if summary.selectivity else _harm_to_all(entry.record, summary.task),
         "on": rounded(summary.on_target.value) if summary.on_target else None,
         "off": rounded(summary.off_target.value) if summary.off_target else None,
-        "diag": rounded(summary.diagonal_share), "f1": rounded(summary.langspec_f1),
-        "auc": rounded(summary.area_under_budget), "perNeuron": rounded(summary.per_neuron_damage),
+        "diag": rounded(summary.diagonal_share),
+        "f1": rounded(summary.langspec_f1),
+        "auc": rounded(summary.area_under_budget),
+        "perNeuron": rounded(summary.per_neuron_damage),
         "c": [rounded(control.mean), rounded(control.sd), rounded(control.effect), rounded(control.p), control.draws]
-        if control else None,
-        "set": ranking_key(entry.record, summary.task), "tier": standing.tier if standing else None,
-    }  # fmt: skip
+        if control
+        else None,
+        "set": ranking_key(entry.record, summary.task),
+        "tier": standing.tier if standing else None,
+    }
 
 
 def _harm_to_all(record: Record, name: str) -> float | None:
@@ -124,10 +137,17 @@ def _sets(entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
     for entry in entries:
         record = entry.record
         for summary in record.summary:
-            found.setdefault(ranking_key(record, summary.task), {
-                "model": record.model.name, "corpus": record.corpus.name, "languages": list(record.languages),
-                "intervention": intervention_text(record), "kinds": "+".join(record.selection.kinds),
-                "budget": record.selection.budget, "total": record.neurons.total,
-                "items": sum(each.items for each in record.baseline if each.task == summary.task),
-            })  # fmt: skip
+            found.setdefault(
+                ranking_key(record, summary.task),
+                {
+                    "model": record.model.name,
+                    "corpus": record.corpus.name,
+                    "languages": list(record.languages),
+                    "intervention": intervention_text(record),
+                    "kinds": "+".join(record.selection.kinds),
+                    "budget": record.selection.budget,
+                    "total": record.neurons.total,
+                    "items": sum(each.items for each in record.baseline if each.task == summary.task),
+                },
+            )
     return found

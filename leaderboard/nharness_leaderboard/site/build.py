@@ -146,8 +146,15 @@ def _subjects(site: _Site, views: Sequence[RecordView]) -> None:
             items=found,
         )
         for item in found:
-            site.page(f"{folder}/{item.page}.html", "subject.html.j2", page=heading, name=item.name, facts=item.facts,
-                      rows=item.rows, filter=folder.removesuffix("s"))  # fmt: skip
+            site.page(
+                f"{folder}/{item.page}.html",
+                "subject.html.j2",
+                page=heading,
+                name=item.name,
+                facts=item.facts,
+                rows=item.rows,
+                filter=folder.removesuffix("s"),
+            )
 
 
 def _label(entry: Entry) -> str:

@@ -25,32 +25,42 @@ def comparison_data(view: RecordView, influence: Mapping[str, Influence]) -> dic
     record = view.record
     truth = record.ground_truth[0] if record.ground_truth else None
     return {
-        "id": view.slug, "detector": record.detector.name, "model": record.model.name,
-        "intervention": intervention_text(record), "kinds": "+".join(record.selection.kinds),
-        "budget": record.selection.budget, "neurons": record.neurons.selected, "accuracy": accuracy_lost(record),
-        "auroc": rounded(truth.auroc) if truth else None, "tokens": view.cost["tokens"],
+        "id": view.slug,
+        "detector": record.detector.name,
+        "model": record.model.name,
+        "intervention": intervention_text(record),
+        "kinds": "+".join(record.selection.kinds),
+        "budget": record.selection.budget,
+        "neurons": record.neurons.selected,
+        "accuracy": accuracy_lost(record),
+        "auroc": rounded(truth.auroc) if truth else None,
+        "tokens": view.cost["tokens"],
         "seconds": rounded(view.cost["seconds"]),
         "tasks": {task.task.name: _task(record, task, influence.get(task.task.name)) for task in view.tasks},
-    }  # fmt: skip
+    }
 
 
 def _task(record: Record, view: TaskView, influence: Influence | None) -> dict[str, Any]:
     summary = view.summary
     control = summary.control_selectivity if summary else None
     return {
-        "unit": view.task.unit, "languages": [tag for tag, _ in view.languages],
+        "unit": view.task.unit,
+        "languages": [tag for tag, _ in view.languages],
         "targets": [row.target for row in view.rows],
         "owners": [next((cell.language for cell in row.cells if cell.own), None) for row in view.rows],
         "harm": [[cell.harm for cell in row.cells] for row in view.rows],
         "sig": [[cell.significant for cell in row.cells] for row in view.rows],
-        "s": _three(_part(summary, "selectivity"), exact=True), "on": _three(_part(summary, "on_target")),
-        "off": _three(_part(summary, "off_target")), "diag": summary.diagonal_share if summary else None,
+        "s": _three(_part(summary, "selectivity"), exact=True),
+        "on": _three(_part(summary, "on_target")),
+        "off": _three(_part(summary, "off_target")),
+        "diag": summary.diagonal_share if summary else None,
         "effect": rounded(control.effect) if control else None,
         "set": comparable_key(record, view.task.name),
         "key": influence.key if influence else None,
         "influence": {tag: [rounded(float(v)) for v in values] for tag, values in influence.languages.items()}
-        if influence else None,
-    }  # fmt: skip
+        if influence
+        else None,
+    }
 
 
 def _part(summary: TaskSummary | None, name: str) -> Estimate | None:

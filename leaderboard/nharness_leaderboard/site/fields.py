@@ -17,10 +17,13 @@ def fields() -> list[dict[str, Any]]:
     schema = record_schema()
     parts = {"Record": schema, **{name: part for name, part in schema["$defs"].items() if "properties" in part}}
     return [
-        {"name": name, "description": part["description"],
-         "fields": [(field, _meaning(value, parts), kind(value)) for field, value in part["properties"].items()]}
+        {
+            "name": name,
+            "description": part["description"],
+            "fields": [(field, _meaning(value, parts), kind(value)) for field, value in part["properties"].items()],
+        }
         for name, part in parts.items()
-    ]  # fmt: skip
+    ]
 
 
 def _meaning(schema: Schema, parts: Mapping[str, Schema]) -> str:

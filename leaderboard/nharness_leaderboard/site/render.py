@@ -21,9 +21,12 @@ POLICY = (
 def environment() -> Environment:
     """Return the template environment."""
     made = Environment(
-        loader=PackageLoader("nharness_leaderboard", "site/templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=PackageLoader("nharness_leaderboard", "site/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     for name in ("number", "plain", "signed", "fixed", "percent", "share", "whole", "p_value", "script_json"):
         made.filters[name] = getattr(text, name)
     made.globals.update(dash=text.NONE, version=version("nharness"), policy=POLICY)

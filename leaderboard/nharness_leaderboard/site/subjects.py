@@ -78,9 +78,16 @@ def _order(row: tuple[RecordView, TaskView]) -> tuple[Any, ...]:
     budget, standing = view.record.selection.budget, task.standing
     selectivity = task.summary.selectivity.value if task.summary and task.summary.selectivity else 0.0
     return (
-        view.record.model.name, task.task.metric != "bits_per_byte", task.task.name, budget is None, budget or 0,
-        view.asked, standing.group if standing else "", -selectivity, view.slug,
-    )  # fmt: skip
+        view.record.model.name,
+        task.task.metric != "bits_per_byte",
+        task.task.name,
+        budget is None,
+        budget or 0,
+        view.asked,
+        standing.group if standing else "",
+        -selectivity,
+        view.slug,
+    )
 
 
 def _groups(named: Sequence[tuple[str, RecordView]]) -> list[tuple[str, list[RecordView]]]:

@@ -99,14 +99,18 @@ def record_view(entry: Entry, placed: Mapping[tuple[str, str], Standing]) -> Rec
     record = entry.record
     tags = [*record.languages, *(tag for task in record.tasks for tag in task.languages)]
     return RecordView(
-        slug=entry.slug, record=record, title=f"{record.detector.name} on {record.model.name}",
+        slug=entry.slug,
+        record=record,
+        title=f"{record.detector.name} on {record.model.name}",
         asked=", ".join([intervention_text(record), *selection_text(record.selection)]),
-        detector_page=slug(record.detector.name), model_page=slug(record.model.name),
+        detector_page=slug(record.detector.name),
+        model_page=slug(record.model.name),
         tasks=tuple(_task(record, task, placed.get((entry.slug, task.name))) for task in record.tasks),
-        charts=tuple(charts(record)), warnings=tuple(_warnings(record)),
+        charts=tuple(charts(record)),
+        warnings=tuple(_warnings(record)),
         names={target.name: _name(target) for target in record.targets} | {tag: display_name(tag) for tag in tags},
         cost={"tokens": sum(record.cost.forward_tokens.values()), "seconds": sum(record.cost.seconds.values())},
-    )  # fmt: skip
+    )
 
 
 def _name(target: Target) -> str:
@@ -133,10 +137,15 @@ def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
         found = [set(cells[row.target, tag].flags) for row in rows if cells[row.target, tag].change is not None]
         columns[tag] = frozenset[str](set.intersection(*found) if found else ())
     return TaskView(
-        task=task, summary=record.summary_of(task.name), rows=rows, largest=largest, standing=standing, flags=flags,
+        task=task,
+        summary=record.summary_of(task.name),
+        rows=rows,
+        largest=largest,
+        standing=standing,
+        flags=flags,
         columns=columns,
         languages=tuple((tag, display_name(tag)) for tag in task.languages),
-    )  # fmt: skip
+    )
 
 
 def _heat(cell: CellResult, task: Task, own: str | None, largest: float) -> HeatCell:
@@ -144,10 +153,16 @@ def _heat(cell: CellResult, task: Task, own: str | None, largest: float) -> Heat
     places = 4 if largest < 0.1 else 3 if largest < 10 else 1
     shade = round(100 * abs(harm) / largest) if harm is not None and largest else 0
     return HeatCell(
-        language=cell.language, harm=harm, text="failed" if harm is None else fixed(harm, places), shade=shade,
-        side="gain" if harm is not None and harm < 0 else "harm", own=own == cell.language,
-        significant=stands_out(cell), flags=tuple(cell.flags), title=_title(cell, harm),
-    )  # fmt: skip
+        language=cell.language,
+        harm=harm,
+        text="failed" if harm is None else fixed(harm, places),
+        shade=shade,
+        side="gain" if harm is not None and harm < 0 else "harm",
+        own=own == cell.language,
+        significant=stands_out(cell),
+        flags=tuple(cell.flags),
+        title=_title(cell, harm),
+    )
 
 
 def _title(cell: CellResult, harm: float | None) -> str:

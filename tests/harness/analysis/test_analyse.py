@@ -54,13 +54,19 @@ def test_harms_that_cancel_leave_nothing_behind():
         name="lines", family="output", metric="share", unit="share of lines", direction="higher", languages=("en", "fr")
     )
     shares = {
-        (None, "en"): (1, 2 / 3, 1), (None, "fr"): (1, 2 / 3, 1),
-        ("en", "en"): (1, 1 / 3, 1), ("en", "fr"): (1, 1, 1),
-        ("zh", "en"): (1, 1 / 3, 1), ("zh", "fr"): (1, 1, 1),
-        ("fr", "en"): (1, 1 / 3, 1), ("fr", "fr"): (1, 1, 1),
-    }  # fmt: skip
+        (None, "en"): (1, 2 / 3, 1),
+        (None, "fr"): (1, 2 / 3, 1),
+        ("en", "en"): (1, 1 / 3, 1),
+        ("en", "fr"): (1, 1, 1),
+        ("zh", "en"): (1, 1 / 3, 1),
+        ("zh", "fr"): (1, 1, 1),
+        ("fr", "en"): (1, 1 / 3, 1),
+        ("fr", "fr"): (1, 1, 1),
+    }
     measured = [
-        Measurement("lines", target, None, tag, ("a", "b", "c"), ("a", "b", "c"), {"share": np.array(values, dtype=float)})
+        Measurement(
+            "lines", target, None, tag, ("a", "b", "c"), ("a", "b", "c"), {"share": np.array(values, dtype=float)}
+        )
         for (target, tag), values in shares.items()
     ]
     (summary,) = run(measured, rows=targets(general=False), tasks=(lines,)).summary
@@ -124,8 +130,13 @@ def test_summary_is_what_the_cells_say():
     assert choice.rows[2].on_target is None
     assert choice.on_target.value > 0.2
     assert choice.rows[0].langspec_f1 == pytest.approx(
-        langspec_f1(-cell(found, "choice", "en", "en").change, [-cell(found, "choice", "en", "zh").change],
-                    cell(found, "choice", "en", "en").baseline), rel=1e-9)  # fmt: skip
+        langspec_f1(
+            -cell(found, "choice", "en", "en").change,
+            [-cell(found, "choice", "en", "zh").change],
+            cell(found, "choice", "en", "en").baseline,
+        ),
+        rel=1e-9,
+    )
 
 
 def test_langspec_f1_by_hand():
@@ -145,7 +156,9 @@ def test_order_of_measurements_does_not_matter_and_the_seed_does():
 
 def test_failed_cells_stay_with_their_reason_and_leave_the_rest():
     measurements = [m for m in matrix() if m.key not in {("ppl", "en", None, "fr"), ("ppl", "zh", 1, "zh")}]
-    known = Known(failures=[Failure("ppl", "en", None, "fr", "NaN logits"), Failure("ppl", "zh", 1, "zh", "out of memory")])
+    known = Known(
+        failures=[Failure("ppl", "en", None, "fr", "NaN logits"), Failure("ppl", "zh", 1, "zh", "out of memory")]
+    )
     found = run(measurements, known=known)
     failed = cell(found, "ppl", "en", "fr")
     assert (failed.status, failed.reason, failed.change) == ("failed", "NaN logits", None)
@@ -212,7 +225,9 @@ def test_cells_that_stopped_at_different_places_are_paired_on_what_they_saw():
 
 def first(m, count):
     values = {name: column[:count] for name, column in m.values.items()}
-    return Measurement(m.task, m.target, m.control, m.language, m.ids[:count], m.clusters[:count], values, m.available, 7)
+    return Measurement(
+        m.task, m.target, m.control, m.language, m.ids[:count], m.clusters[:count], values, m.available, 7
+    )
 
 
 def test_one_document_gives_numbers_without_intervals():
@@ -231,11 +246,18 @@ def as_record(found):
     rows = targets(neurons=tuple(max(1, sizes[tag]) for tag in LANGUAGES), general=False)
     draws = found.draws({(r.name, d): (r.neurons, "0" * 64) for r in rows for d in range(6)})
     per_language = {tag: row.neurons for tag, row in zip(LANGUAGES, rows, strict=True)}
-    return record.model_copy(update={
-        "tasks": TASKS, "targets": tuple(rows), "baseline": found.baseline, "cells": found.cells,
-        "summary": found.summary, "analysis": SETTINGS, "controls": Controls(kind="layer", seed=0, draws=draws),
-        "neurons": record.neurons.model_copy(update={"per_language": per_language}),
-    })  # fmt: skip
+    return record.model_copy(
+        update={
+            "tasks": TASKS,
+            "targets": tuple(rows),
+            "baseline": found.baseline,
+            "cells": found.cells,
+            "summary": found.summary,
+            "analysis": SETTINGS,
+            "controls": Controls(kind="layer", seed=0, draws=draws),
+            "neurons": record.neurons.model_copy(update={"per_language": per_language}),
+        }
+    )
 
 
 def test_the_record_is_consistent_in_its_own_validation():
@@ -253,16 +275,18 @@ def test_a_record_is_recomputed_equal_from_its_items():
     measurements = [m for m in matrix() if m.target != "general"]
     record = as_record(run(measurements, rows=rows))
     lines = [
-        Item(m.task, m.target, m.control, m.language, name, m.clusters[i], {k: float(v[i]) for k, v in m.values.items()}).line()
+        Item(
+            m.task, m.target, m.control, m.language, name, m.clusters[i], {k: float(v[i]) for k, v in m.values.items()}
+        ).line()
         for m in measurements
         for i, name in enumerate(m.ids)
     ]
     again = reanalyse(record, from_items(parse_item(line.encode(), where="line") for line in lines))
     assert again.summary == record.summary
     assert again.baseline == record.baseline
-    assert [c.model_copy(update={"edited_activations": 7, "items_available": 50}) for c in again.cells if c.task == "ppl"] == [
-        c for c in record.cells if c.task == "ppl"
-    ]
+    assert [
+        c.model_copy(update={"edited_activations": 7, "items_available": 50}) for c in again.cells if c.task == "ppl"
+    ] == [c for c in record.cells if c.task == "ppl"]
 
 
 def test_damaged_measurements_are_refused_with_a_sentence():
@@ -271,8 +295,14 @@ def test_damaged_measurements_are_refused_with_a_sentence():
     with pytest.raises(UsageError, match="comes twice"):
         Measurement("ppl", None, None, "en", ("a", "a"), ("a", "a"), {})
     with pytest.raises(UsageError, match="no 'acc'"):
-        run([Measurement(m.task, m.target, m.control, m.language, m.ids, m.clusters, {"f1": np.ones(len(m.ids))})
-             if m.task == "choice" else m for m in matrix()])  # fmt: skip
+        run(
+            [
+                Measurement(m.task, m.target, m.control, m.language, m.ids, m.clusters, {"f1": np.ones(len(m.ids))})
+                if m.task == "choice"
+                else m
+                for m in matrix()
+            ]
+        )
     other = [m for m in matrix() if m.key != ("ppl", "en", None, "en")]
     wrong = by_key(matrix())["ppl", "en", None, "en"]
     wrong.values["bytes"][:] += 1

@@ -26,7 +26,9 @@ def stronger(measurements, factor):
         if m.task == "ppl" and m.target is not None:
             intact = base["ppl", None, None, m.language].values["nll"][: len(m.ids)]
             nll = intact + factor * (m.values["nll"] - intact)
-            found.append(Measurement(m.task, m.target, m.control, m.language, m.ids, m.clusters, {**m.values, "nll": nll}))
+            found.append(
+                Measurement(m.task, m.target, m.control, m.language, m.ids, m.clusters, {**m.values, "nll": nll})
+            )
         else:
             found.append(m)
     return found
@@ -55,8 +57,14 @@ def test_pairing_makes_the_interval_of_a_shared_noise_narrow():
 
 def test_intervals_of_differences_cover():
     rng, inside = np.random.default_rng(81), 0
-    task = Task(name="ppl", family="perplexity", metric="bits_per_byte", unit="bits per byte", direction="lower",
-                languages=("en",))  # fmt: skip
+    task = Task(
+        name="ppl",
+        family="perplexity",
+        metric="bits_per_byte",
+        unit="bits per byte",
+        direction="lower",
+        languages=("en",),
+    )
     rows = [Target(name="en", language="en", kinds=("specific",), neurons=3)]
     for _ in range(300):
         size = rng.integers(100, 900, 40).astype(float)
@@ -65,8 +73,10 @@ def test_intervals_of_differences_cover():
 
         def side(effect, size=size, base=base, shared=shared, ids=ids):
             nll = base + size * (effect + shared + rng.normal(0, 0.05, 40)) * math.log(2)
-            return [Measurement("ppl", target, None, "en", ids, ids, {"nll": values, "bytes": size})
-                    for target, values in ((None, base), ("en", nll))]  # fmt: skip
+            return [
+                Measurement("ppl", target, None, "en", ids, ids, {"nll": values, "bytes": size})
+                for target, values in ((None, base), ("en", nll))
+            ]
 
         got = compare(side(0.3), side(0.2), tasks=(task,), targets=(rows, rows), settings=SETTINGS)[0].cells[0]
         inside += got.interval[0] <= 0.1 <= got.interval[1]
@@ -96,14 +106,25 @@ def test_items_pair_by_id_and_must_be_the_same_text():
     first = matrix()
     order = np.random.default_rng(82).permutation(40)
     second = [
-        Measurement(m.task, m.target, m.control, m.language, tuple(m.ids[i] for i in order),
-                    tuple(m.clusters[i] for i in order), {k: v[order] for k, v in m.values.items()})
-        if m.task == "ppl" and m.control is None else m for m in matrix()
-    ]  # fmt: skip
+        Measurement(
+            m.task,
+            m.target,
+            m.control,
+            m.language,
+            tuple(m.ids[i] for i in order),
+            tuple(m.clusters[i] for i in order),
+            {k: v[order] for k, v in m.values.items()},
+        )
+        if m.task == "ppl" and m.control is None
+        else m
+        for m in matrix()
+    ]
     ppl = compare(first, second, tasks=(PPL,), targets=ROWS, settings=SETTINGS)[0]
     assert max(abs(c.difference) for c in ppl.cells) < 1e-12
-    other = [Measurement(m.task, m.target, m.control, m.language, tuple("x" + i for i in m.ids), m.clusters, m.values)
-             for m in matrix()]  # fmt: skip
+    other = [
+        Measurement(m.task, m.target, m.control, m.language, tuple("x" + i for i in m.ids), m.clusters, m.values)
+        for m in matrix()
+    ]
     with pytest.raises(UsageError, match="in common"):
         compare(first, other, tasks=(PPL,), targets=ROWS, settings=SETTINGS)
     for m in second:

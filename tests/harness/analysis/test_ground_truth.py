@@ -34,7 +34,9 @@ def test_precision_at_k_is_the_mean_over_all_ways_to_break_ties():
         for k in (1, 3, 5, 8):
             best = max(sum(strength[list(chosen)]) for chosen in combinations(range(8), k))
             ways = [c for c in combinations(range(8), k) if sum(strength[list(c)]) == best]
-            assert precision_at_k(strength, members, k) == pytest.approx(np.mean([members[list(c)].mean() for c in ways]))
+            assert precision_at_k(strength, members, k) == pytest.approx(
+                np.mean([members[list(c)].mean() for c in ways])
+            )
     assert precision_at_k(strength, members, 0) is None
 
 

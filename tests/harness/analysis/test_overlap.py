@@ -39,7 +39,9 @@ def test_every_number_against_sets():
 
 def test_a_detection_agrees_with_itself():
     found = compare_detections(detection(1), detection(1))
-    assert all(entry.whole.jaccard == 1 and entry.rank_correlation == pytest.approx(1) for entry in found.languages.values())
+    assert all(
+        entry.whole.jaccard == 1 and entry.rank_correlation == pytest.approx(1) for entry in found.languages.values()
+    )
 
 
 def test_lowest_is_best_turns_the_ranks():

@@ -34,7 +34,9 @@ def cell(target="en", language="de", control=None):
     return Cell(Edition("lape", target, "zero", control), "ppl", language)
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (7, "0:07"), (750, "12:30"), (3750, "1:02:30"), (183_840, "2 d 03:04")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0:00"), (7, "0:07"), (750, "12:30"), (3750, "1:02:30"), (183_840, "2 d 03:04")]
+)
 def test_durations(seconds, text):
     assert duration(seconds) == text
 
@@ -99,14 +101,18 @@ def test_letters_end_with_the_share_like_pytests():
     for number in range(50):
         clock.now += 0.1
         display(StageAdvanced("evaluate", 1, 100))
-        display(CellFinished(cell(), CellOutcome("failed" if number == 3 else "skipped" if number == 4 else "passed"), None))
+        display(
+            CellFinished(cell(), CellOutcome("failed" if number == 3 else "skipped" if number == 4 else "passed"), None)
+        )
     display(Noted("warning", "something"))
     clock.now += 100
     display(StageAdvanced("evaluate", 1, 100))
     display(CellFinished(cell(), CellOutcome("passed"), None))
     display.close()
     lines = stream.getvalue().splitlines()
-    assert lines[0].startswith("collected 114 cells / 14 deselected / 100 selected: 2 baselines, 90 of targets, 8 of random controls; at most 12,345")
+    assert lines[0].startswith(
+        "collected 114 cells / 14 deselected / 100 selected: 2 baselines, 90 of targets, 8 of random controls; at most 12,345"
+    )
     assert lines[1] == "detectors: lape; interventions: zero; tasks: ppl; languages: en, de"
     assert lines[2] == "...Fs......................... [ 30%] 1,000 tokens/s, 0:07 left"
     assert lines[3] == "....................           [ 50%] 1,000 tokens/s, 0:05 left"
@@ -115,7 +121,10 @@ def test_letters_end_with_the_share_like_pytests():
     assert max(map(len, lines[2:])) <= 70
 
 
-@pytest.mark.parametrize(("verbosity", "shown"), [(-1, ["warning: w"]), (1, ["lape[en]/zero::ppl[de] PASSED +0.2500 (reused) [ 50%]", "warning: w", "note: n"])])
+@pytest.mark.parametrize(
+    ("verbosity", "shown"),
+    [(-1, ["warning: w"]), (1, ["lape[en]/zero::ppl[de] PASSED +0.2500 (reused) [ 50%]", "warning: w", "note: n"])],
+)
 def test_quiet_and_verbose(verbosity, shown):
     stream = io.StringIO()
     display = PlainDisplay(verbosity=verbosity, stream=stream, clock=Clock())

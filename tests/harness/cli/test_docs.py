@@ -26,9 +26,15 @@ OWN_KEYS = {
     "kinds": ("all neurons", "a list of lists", "each list is a run of its own: kinds that are deactivated in it"),
 }
 TABLES = {
-    "models": ModelSpec, "corpora": CorpusSpec, "detectors": Named, "interventions": Named, "task_options": TaskOptions,
-    "controls": ControlSpec, "analysis": AnalysisSpec, "claims": Claim,
-}  # fmt: skip
+    "models": ModelSpec,
+    "corpora": CorpusSpec,
+    "detectors": Named,
+    "interventions": Named,
+    "task_options": TaskOptions,
+    "controls": ControlSpec,
+    "analysis": AnalysisSpec,
+    "claims": Claim,
+}
 
 
 def page(name):
@@ -42,9 +48,22 @@ def blocks(text, language):
 def row(model, name):
     field = model.model_fields[name]
     default = field.get_default(call_default_factory=True)
-    default = default.model_dump(mode="json") if hasattr(default, "model_dump") else [d.name for d in default] if name in TABLES and default else default
-    shown = "required" if field.is_required() else "none" if default in (None, {}, [], ()) else "see below" if name in TABLES and isinstance(default, dict) \
-        else f"`{json.dumps(default)}`"  # fmt: skip
+    default = (
+        default.model_dump(mode="json")
+        if hasattr(default, "model_dump")
+        else [d.name for d in default]
+        if name in TABLES and default
+        else default
+    )
+    shown = (
+        "required"
+        if field.is_required()
+        else "none"
+        if default in (None, {}, [], ())
+        else "see below"
+        if name in TABLES and isinstance(default, dict)
+        else f"`{json.dumps(default)}`"
+    )
     return f"| `{name}` | {shown} | {expected_at(model, name) or 'anything'} | {field.description} |"
 
 
@@ -59,7 +78,9 @@ def tables(name):
 @pytest.mark.parametrize("name", ["studies", "configuration"])
 def test_tables_are_those_of_the_schema(name):
     """Where they are not, `python tests/harness/cli/test_docs.py` writes them anew."""
-    assert [line for line in page(name).splitlines() if line.startswith("| `")] == [line for rows in tables(name) for line in rows]
+    assert [line for line in page(name).splitlines() if line.startswith("| `")] == [
+        line for rows in tables(name) for line in rows
+    ]
 
 
 def test_every_part_of_a_record_and_only_those_are_described():
@@ -110,7 +131,9 @@ def test_the_pages_name_no_file_that_is_not_there():
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert all(f"docs/{name}.md" in readme for name in ("studies", "corpora", "configuration", "cluster", "results", "plugins"))
+    assert all(
+        f"docs/{name}.md" in readme for name in ("studies", "corpora", "configuration", "cluster", "results", "plugins")
+    )
 
 
 def test_the_corpora_shown_can_be_read(tmp_path):
@@ -121,7 +144,12 @@ def test_the_corpora_shown_can_be_read(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     corpus = load_corpus(tmp_path / Path(found[0][0]).parts[0])
-    assert {(split, tag) for split in corpus.readers for tag in corpus.readers[split]} == {("detect", "de"), ("detect", "en"), ("eval", "de"), ("eval", "en")}
+    assert {(split, tag) for split in corpus.readers for tag in corpus.readers[split]} == {
+        ("detect", "de"),
+        ("detect", "en"),
+        ("eval", "de"),
+        ("eval", "en"),
+    }
     documents = list(corpus.documents("en", "detect"))
     assert documents[0].prompt
     assert documents[0].cluster == documents[0].id.partition("#")[0]
@@ -136,7 +164,10 @@ def test_a_run_folder_holds_what_the_page_says(tiny_run, tmp_path, capsys):
     shown = {str(path) if path.parts[0] != "store" else f"store/{path.parts[1]}/" for path in there}
     shown = {name.replace("lape-zero", "DETECTOR-INTERVENTION") for name in shown}
     assert shown == promised
-    assert json.loads((tmp_path / "out" / "records" / "lape-zero" / "items.jsonl").read_text().splitlines()[0]).keys() == json.loads(blocks(page("results"), "json")[0]).keys()
+    assert (
+        json.loads((tmp_path / "out" / "records" / "lape-zero" / "items.jsonl").read_text().splitlines()[0]).keys()
+        == json.loads(blocks(page("results"), "json")[0]).keys()
+    )
 
 
 def test_the_notebook_page_runs(tmp_path, monkeypatch):
@@ -151,5 +182,9 @@ def test_the_notebook_page_runs(tmp_path, monkeypatch):
 if __name__ == "__main__":
     for each in ("studies", "configuration"):
         fresh = iter(tables(each))
-        found = re.sub(r"(?m)(^\|[-|]+\|\n)(?:^\| `.*\n)*", lambda rule, rows=fresh: rule[1] + "\n".join(next(rows)) + "\n", page(each))
+        found = re.sub(
+            r"(?m)(^\|[-|]+\|\n)(?:^\| `.*\n)*",
+            lambda rule, rows=fresh: rule[1] + "\n".join(next(rows)) + "\n",
+            page(each),
+        )
         (ROOT / "docs" / f"{each}.md").write_text(found, encoding="utf-8")

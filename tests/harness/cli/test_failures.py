@@ -51,7 +51,10 @@ def test_a_failed_cell_is_reported_the_rest_goes_on_and_lf_takes_it_up(fragile, 
     assert "lape[en]/fragile::ppl[de]: " in printed
     assert "expected a finite number" in printed
     statuses = {event["cell"]: event["status"] for event in events(log)}
-    assert {cell for cell, status in statuses.items() if status == "passed"} >= {"baseline::ppl[en]", "lape[de]/fragile::ppl[en]"}
+    assert {cell for cell, status in statuses.items() if status == "passed"} >= {
+        "baseline::ppl[en]",
+        "lape[de]/fragile::ppl[en]",
+    }
     failed = {cell for cell, status in statuses.items() if status == "failed"}
     assert {"lape[en]/fragile::ppl[en]", "lape[en]/fragile::ppl[de]"} <= failed
     assert all(cell.startswith("lape[en]") for cell in failed)
@@ -94,7 +97,11 @@ def test_maxfail_stops_after_so_many(fragile, tmp_path, flag, number):
     statuses = [event["status"] for event in events(log)]
     assert statuses.count("failed") == number
     assert statuses[-1] == "failed"
-    (end,) = [event for event in map(json.loads, log.read_text().splitlines()) if event.get("stage") == "evaluate" and "summary" in event]
+    (end,) = [
+        event
+        for event in map(json.loads, log.read_text().splitlines())
+        if event.get("stage") == "evaluate" and "summary" in event
+    ]
     assert f"{14 - len(statuses)} cells not run after {number} failed" in end["summary"]
 
 
@@ -130,7 +137,9 @@ def test_a_torn_file_is_made_again_and_reuse_is_reported(tiny_run, tmp_path, cap
         (["--precision", "0.5"], 4),
     ],
 )
-def test_what_changes_a_number_is_computed_again_and_nothing_else(tiny_run, tmp_path_factory, tmp_path, change, computed):
+def test_what_changes_a_number_is_computed_again_and_nothing_else(
+    tiny_run, tmp_path_factory, tmp_path, change, computed
+):
     shared = tmp_path_factory.getbasetemp() / "shared-store"
     log = tmp_path / "log.jsonl"
     argv = [*tiny_run, "--store", str(shared)]

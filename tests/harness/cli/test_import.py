@@ -7,7 +7,10 @@ from nharness.cli.main import main
 
 
 def test_masks(tmp_path, capsys):
-    torch.save([[torch.tensor([2, 0]), torch.tensor([], dtype=torch.long)], [torch.tensor([1]), torch.tensor([3])]], tmp_path / "m.pth")
+    torch.save(
+        [[torch.tensor([2, 0]), torch.tensor([], dtype=torch.long)], [torch.tensor([1]), torch.tensor([3])]],
+        tmp_path / "m.pth",
+    )
     argv = ["import", "masks", str(tmp_path / "m.pth"), "--languages", "en,zho_Hans", "--layer-widths", "4x2"]
     assert main([*argv, "--out", str(tmp_path / "n.safetensors")]) == 0
     found = neurons.load(tmp_path / "n.safetensors")
@@ -38,14 +41,26 @@ def test_what_is_missing_or_wrong_is_said(tmp_path, capsys):
     out = ["--out", str(tmp_path / "x")]
     for argv, message in (
         (["import", "masks", str(tmp_path / "m.pth"), *out], "needs a file, --languages and --layer-widths"),
-        (["import", "masks", str(tmp_path / "m.pth"), "--languages", "en", "--layer-widths", "four", *out], "expected WIDTHxLAYERS"),
+        (
+            ["import", "masks", str(tmp_path / "m.pth"), "--languages", "en", "--layer-widths", "four", *out],
+            "expected WIDTHxLAYERS",
+        ),
         (["import", "masks", str(tmp_path / "m.pth"), "--languages", "en", "--layer-widths", "4", *out], "m.pth"),
-        (["import", "masks", str(tmp_path / "m.pth"), "--languages", "en", "--layer-widths", "0x4", *out], "widths above 0"),
-        (["import", "masks", str(tmp_path / "m.pth"), "--languages", "en", "--layer-widths", "9999999999x9", *out], "100,000,000"),
+        (
+            ["import", "masks", str(tmp_path / "m.pth"), "--languages", "en", "--layer-widths", "0x4", *out],
+            "widths above 0",
+        ),
+        (
+            ["import", "masks", str(tmp_path / "m.pth"), "--languages", "en", "--layer-widths", "9999999999x9", *out],
+            "100,000,000",
+        ),
         (["import", "counts", "--count", "en=a", "--count", "en=b", *out], "language 'en' has a file already (a)"),
         (["import", "counts", *out], "needs --count LANG=FILE"),
         (["import", "counts", "--count", "en", *out], "expected LANG=FILE"),
-        (["import", "masks", str(tmp_path / "absent.pth"), "--languages", "en", "--layer-widths", "4", *out], "absent.pth"),
+        (
+            ["import", "masks", str(tmp_path / "absent.pth"), "--languages", "en", "--layer-widths", "4", *out],
+            "absent.pth",
+        ),
     ):
         assert main(argv) == 4
         assert message in capsys.readouterr().err

@@ -52,7 +52,9 @@ def watched(tiny_run, tmp_path, monkeypatch):
     def run(*argv, modify=""):
         monkeypatch.setenv("MODIFY", modify)
         (tmp_path / "seen").write_text("")
-        code = main([*tiny_run, "-p", "watcher", "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), *argv])
+        code = main(
+            [*tiny_run, "-p", "watcher", "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), *argv]
+        )
         return code, [json.loads(line) for line in (tmp_path / "seen").read_text().splitlines()]
 
     return run
@@ -99,15 +101,18 @@ def test_cells_are_run_in_the_order_a_plugin_gives_them_without_those_it_drops(w
 @pytest.mark.parametrize(
     ("modify", "code", "message"),
     [
-        ("import dataclasses; cells.append(dataclasses.replace(cells[0], language='fr'))", 4,
-         "nharness_collection_modify added baseline::ppl[fr]; it may reorder and drop cells only"),
+        (
+            "import dataclasses; cells.append(dataclasses.replace(cells[0], language='fr'))",
+            4,
+            "nharness_collection_modify added baseline::ppl[fr]; it may reorder and drop cells only",
+        ),
         ("cells.append(cells[0])", 4, "nharness_collection_modify added a cell twice"),
         ("cells.append('lape')", 4, "nharness_collection_modify added lape"),
         ("cells.clear()", 5, "plug-ins dropped all 14 cells"),
         ("1 / 0", 4, "plug-in 'watcher' failed in nharness_collection_modify: ZeroDivisionError: division by zero"),
         ("raise SystemError('a\\nb')", 4, "plug-in 'watcher' failed in nharness_collection_modify: SystemError: a b"),
     ],
-)  # fmt: skip
+)
 def test_what_a_plugin_may_not_do(watched, capsys, modify, code, message):
     assert watched(modify=modify)[0] == code
     told = capsys.readouterr().err

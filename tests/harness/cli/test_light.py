@@ -10,7 +10,18 @@ import pytest
 from nharness.cli.main import COMMANDS, main
 
 HEAVY = ("torch", "transformers", "lm_eval", "datasets", "ray")
-KINDS = ("detectors", "interventions", "statistics", "tasks", "corpora", "models", "truths", "executors", "plugins", "languages")
+KINDS = (
+    "detectors",
+    "interventions",
+    "statistics",
+    "tasks",
+    "corpora",
+    "models",
+    "truths",
+    "executors",
+    "plugins",
+    "languages",
+)
 PROBE = """
 import contextlib, io, json, sys
 from nharness.cli.main import main
@@ -29,7 +40,12 @@ print(json.dumps(answers))
 
 def answers(*argvs):
     """Return what every command line gave in one new process: the code, heavy modules imported so far, what was printed."""
-    done = subprocess.run([sys.executable, "-c", PROBE.replace("{heavy!r}", repr(HEAVY)), json.dumps(argvs)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE.replace("{heavy!r}", repr(HEAVY)), json.dumps(argvs)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     return json.loads(done.stdout)
 
 
@@ -90,10 +106,19 @@ def listed(capsys, *argv):
     return json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize(("what", "some"), [
-    ("detectors", {"lape", "top-mean"}), ("interventions", {"zero", "steer"}), ("statistics", {"activation_count", "moments"}),
-    ("tasks", {"ppl", "xcopa"}), ("corpora", {"sample"}), ("models", {"babel"}), ("executors", {"local", "ray"}), ("truths", {"exhaustive"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("what", "some"),
+    [
+        ("detectors", {"lape", "top-mean"}),
+        ("interventions", {"zero", "steer"}),
+        ("statistics", {"activation_count", "moments"}),
+        ("tasks", {"ppl", "xcopa"}),
+        ("corpora", {"sample"}),
+        ("models", {"babel"}),
+        ("executors", {"local", "ray"}),
+        ("truths", {"exhaustive"}),
+    ],
+)
 def test_lists_are_json_and_tables_of_the_same(capsys, what, some):
     rows = listed(capsys, what)
     assert all(set(row) == {"name", "summary", "plugin"} and all(row.values()) for row in rows)
@@ -109,18 +134,27 @@ def test_lists_are_json_and_tables_of_the_same(capsys, what, some):
 def test_plugins_have_all_their_fields(capsys):
     rows = {row["name"]: row for row in listed(capsys, "plugins")}
     assert rows["top_mean"] == {
-        "name": "top_mean", "module": "nharness_top_mean", "distribution": "nharness-top-mean", "version": "0.2.0",
-        "hooks": ["nharness_register_detectors"], "status": "active", "error": "",
-    }  # fmt: skip
-    assert {"nharness_register_tasks", "nharness_register_corpora", "nharness_register_models"} <= set(rows["tasks"]["hooks"])
+        "name": "top_mean",
+        "module": "nharness_top_mean",
+        "distribution": "nharness-top-mean",
+        "version": "0.2.0",
+        "hooks": ["nharness_register_detectors"],
+        "status": "active",
+        "error": "",
+    }
+    assert {"nharness_register_tasks", "nharness_register_corpora", "nharness_register_models"} <= set(
+        rows["tasks"]["hooks"]
+    )
 
 
 def test_the_options_of_a_detector(capsys):
     rows = {row["option"]: row for row in listed(capsys, "detectors", "lape")}
     assert rows["top_rate"] == {
-        "option": "top_rate", "default": 0.01, "accepts": "a number above 0 and at most 1",
+        "option": "top_rate",
+        "default": 0.01,
+        "accepts": "a number above 0 and at most 1",
         "meaning": "share of all neurons that is selected",
-    }  # fmt: skip
+    }
     assert {row["option"] for row in listed(capsys, "interventions", "steer")} >= {"alpha", "mode", "site"}
     assert main(["list", "interventions", "zero"]) == 0
     assert capsys.readouterr().out == "zero has no options\n"

@@ -43,7 +43,10 @@ def edited(folder, target, name, **changed):
 def test_parts_joined_are_the_whole(tiny_run, parts, tmp_path, capsys):
     found = [Path(folder) for folder in parts]
     assert not any((folder / "records").exists() for folder in found)  # a part has nothing to say of the whole
-    assert [len(list(folder.glob("store/cells/*/*.json"))) for folder in found] == [8, 8]  # 2 baselines each, half of 12
+    assert [len(list(folder.glob("store/cells/*/*.json"))) for folder in found] == [
+        8,
+        8,
+    ]  # 2 baselines each, half of 12
     assert main([*tiny_run, "--out", str(tmp_path / "whole")]) == 0
     assert main(["collect", *parts, "--out", str(tmp_path / "joined"), "-q"]) == 0
     assert "14 passed (14 reused)" in capsys.readouterr().out
@@ -85,8 +88,12 @@ def test_a_part_that_did_not_end_is_named_and_goes_on_as_the_part_it_was(parts, 
     whole = ["collect", parts[0], str(unfinished), "--out", str(tmp_path / "whole"), "-q"]
     assert main(whole) == 1
     printed = capsys.readouterr().out
-    named = [line.split(": ")[0].strip() for line in printed.splitlines() if "missing: part 2/2 did not end with it" in line]
-    assert {"lape[de]/zero::ppl[en]", "lape[de]/zero::ppl[de]"} <= set(named)  # draws are missed once their target is there
+    named = [
+        line.split(": ")[0].strip() for line in printed.splitlines() if "missing: part 2/2 did not end with it" in line
+    ]
+    assert {"lape[de]/zero::ppl[en]", "lape[de]/zero::ppl[de]"} <= set(
+        named
+    )  # draws are missed once their target is there
     assert "was not given" not in printed
     assert main(["run", "--resume", "--out", str(unfinished), "-q"]) == 0  # without --shard
     assert "8 passed (2 reused)" in capsys.readouterr().out
@@ -144,7 +151,8 @@ def test_the_plan_of_a_part_runs_nothing(tiny_run, capsys):
 
 def test_a_study_is_planned_as_it_is_run(tiny_model_folder, tmp_path, capsys):
     study = tmp_path / "two.toml"
-    study.write_text(textwrap.dedent(f"""
+    study.write_text(
+        textwrap.dedent(f"""
         [study]
         name = "two"
         models = ["{tiny_model_folder}"]
@@ -152,7 +160,8 @@ def test_a_study_is_planned_as_it_is_run(tiny_model_folder, tmp_path, capsys):
         languages = ["en", "de"]
         tasks = ["ppl"]
         controls = {{draws = 2}}
-    """))
+    """)
+    )
     assert main(["plan", "--study", str(study), "--shard", "1/3", "--json"]) == 0
     runs = json.loads(capsys.readouterr().out)
     assert [run["run"].split(",")[1].split(":")[0].strip() for run in runs] == ["run 1 of 2", "run 2 of 2"]
@@ -193,9 +202,12 @@ def test_cache_shows_and_prunes(parts, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("argv", "message"),
-    [(["prune"], "prune needs --older-than DAYS"), (["show", "nowhere"], "nowhere holds no store; expected a run folder"),
-     (["show", "--kind", "cell"], "unknown kind of entry 'cell'; did you mean 'cells'?")],
-)  # fmt: skip
+    [
+        (["prune"], "prune needs --older-than DAYS"),
+        (["show", "nowhere"], "nowhere holds no store; expected a run folder"),
+        (["show", "--kind", "cell"], "unknown kind of entry 'cell'; did you mean 'cells'?"),
+    ],
+)
 def test_cache_says_what_it_needs(argv, message, capsys):
     assert main(["cache", *argv]) == 4
     assert message in capsys.readouterr().err

@@ -25,4 +25,6 @@ def test_records_of_every_sort_are_valid_and_recomputable(tiny_run, tmp_path, ca
     if sort == "budget":
         assert all(len(document["curve"]) == 2 for document in documents)
         for document in documents:
-            assert {target["name"]: target["neurons"] for target in document["targets"]} == document["neurons"]["per_language"]
+            assert {target["name"]: target["neurons"] for target in document["targets"]} == document["neurons"][
+                "per_language"
+            ]

@@ -14,8 +14,20 @@ import pytest
 
 from nharness.cli.main import main
 
-SMALL = ["--languages", "en,de,zh", "--detect-tokens", "1500", "--eval-tokens", "500", "--control-tokens", "250",
-         "--bootstrap-draws", "200", "--tasks", "ppl"]  # fmt: skip
+SMALL = [
+    "--languages",
+    "en,de,zh",
+    "--detect-tokens",
+    "1500",
+    "--eval-tokens",
+    "500",
+    "--control-tokens",
+    "250",
+    "--bootstrap-draws",
+    "200",
+    "--tasks",
+    "ppl",
+]
 
 
 def nharness(*argv, **options):
@@ -86,7 +98,19 @@ def test_another_specification_needs_another_folder(finished, capsys):
 
 def test_a_killed_run_goes_on_and_ends_the_same(finished, tmp_path):
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "nharness", "run", "--detector", "lape,top-mean", "--controls", "3", *SMALL, "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "nharness",
+        "run",
+        "--detector",
+        "lape,top-mean",
+        "--controls",
+        "3",
+        *SMALL,
+        "--out",
+        str(out),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 200
     while len(list(out.glob("store/cells/*/*.json"))) < 4 and process.poll() is None and time.monotonic() < deadline:
@@ -104,7 +128,19 @@ def test_a_killed_run_goes_on_and_ends_the_same(finished, tmp_path):
 
 def test_ctrl_c_stops_after_the_cell_and_says_how_to_go_on(tmp_path):
     out = tmp_path / "stopped"
-    command = [sys.executable, "-m", "nharness", "run", "--detector", "lape", *SMALL, "--eval-tokens", "4000", "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "nharness",
+        "run",
+        "--detector",
+        "lape",
+        *SMALL,
+        "--eval-tokens",
+        "4000",
+        "--out",
+        str(out),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 200
     while not list(out.glob("store/cells/*/*.json")) and process.poll() is None and time.monotonic() < deadline:
@@ -127,7 +163,10 @@ def test_ctrl_c_stops_after_the_cell_and_says_how_to_go_on(tmp_path):
         (["--detector", "lape", "--languages", "en,eng"], "language 'en' is named more than once"),
         (["--detector", "lape", "--model", "babbel"], "did you mean 'babel'?"),
         (["--detector", "lape", "--model", "./no/such/folder"], "no model folder './no/such/folder'"),
-        (["--detector", "lape", "--model-args", "dtyp=float32"], "unknown model argument 'dtyp'; did you mean 'dtype'?"),
+        (
+            ["--detector", "lape", "--model-args", "dtyp=float32"],
+            "unknown model argument 'dtyp'; did you mean 'dtype'?",
+        ),
         (["--detector", "lape", "--option", "top_rate=2"], "top_rate is 2; expected a number above 0 and at most 1"),
         (["--detector", "lape", "--corpus", "./nowhere"], "'nowhere'"),
         (["--detector", "lape", "--tasks", "xcoppa"], "did you mean 'xcopa'?"),
@@ -137,13 +176,18 @@ def test_ctrl_c_stops_after_the_cell_and_says_how_to_go_on(tmp_path):
         (["--detector", "lape", "-k", "nothing_like_it"], "matches none of"),
         (["--detector", "lape", "-k", "lape and"], "at column 9"),
         (["--detector", "lape", "--device", "cuda:99"], "no device 'cuda:99' here"),
-        (["--detector", "lape", "--control-tasks", "pppl"], "unknown task of --control-tasks 'pppl'; did you mean 'ppl'?"),
+        (
+            ["--detector", "lape", "--control-tasks", "pppl"],
+            "unknown task of --control-tasks 'pppl'; did you mean 'ppl'?",
+        ),
         (["--detector", "lape", "--option", "ran.top_rate=0.1"], "unknown owner of option 'ran.top_rate' 'ran'"),
         (["--detector", "lape", "--claim", "selectivty > 0"], "did you mean 'selectivity'?"),
     ],
 )
 def test_wrong_input_gets_one_sentence(argv, message, tmp_path, capsys):
-    code = main(["run", *argv, *([] if "--languages" in argv else ["--languages", "en,de"]), "--out", str(tmp_path / "o")])
+    code = main(
+        ["run", *argv, *([] if "--languages" in argv else ["--languages", "en,de"]), "--out", str(tmp_path / "o")]
+    )
     printed = capsys.readouterr().err
     assert code == (5 if argv[-2] == "-k" and "none of" in message else 4)
     last = printed.strip().splitlines()[-1]
@@ -177,7 +221,12 @@ def test_damaged_weights_say_so(tmp_path, capsys):
     shutil.copytree(Path(nharness_tasks.__file__).parent / "babel" / "model", folder)
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
-    assert main(["run", "--detector", "lape", "--model", str(folder), "--languages", "en,de", "--out", str(tmp_path / "o")]) == 4
+    assert (
+        main(
+            ["run", "--detector", "lape", "--model", str(folder), "--languages", "en,de", "--out", str(tmp_path / "o")]
+        )
+        == 4
+    )
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert "model.safetensors" in last or "cannot be loaded" in last
 
@@ -191,7 +240,9 @@ def test_a_place_that_cannot_be_written_says_so(tmp_path, capsys):
 def test_overlap_of_detection_and_evaluation_text_is_in_the_record(corpus, tmp_path):
     lines = gzip.decompress((corpus / "detect" / "en.jsonl.gz").read_bytes())
     kept = gzip.decompress((corpus / "eval" / "en.jsonl.gz").read_bytes())
-    (corpus / "eval" / "en.jsonl.gz").write_bytes(gzip.compress(kept + b"\n" + lines.replace(b"detect0", b"copied0", 1)))
+    (corpus / "eval" / "en.jsonl.gz").write_bytes(
+        gzip.compress(kept + b"\n" + lines.replace(b"detect0", b"copied0", 1))
+    )
     out = tmp_path / "o"
     assert main(["run", "--detector", "lape", "--corpus", str(corpus), "--controls", "0", "--out", str(out), "-q"]) == 0
     overlap = records_of(out)["lape-zero"]["corpus"]["overlap"]

@@ -46,7 +46,9 @@ def test_the_table_in_pyproject_counts_where_there_is_no_file_of_our_own(here, c
 
 
 def test_file_and_command_line_make_the_same_specification(here):
-    (here / "nharness.toml").write_text('languages = ["English", "deu_Latn"]\neval-tokens = 700\noption = "top_rate=0.02"\n')
+    (here / "nharness.toml").write_text(
+        'languages = ["English", "deu_Latn"]\neval-tokens = 700\noption = "top_rate=0.02"\n'
+    )
     from_file = build_spec(configured(here)[0])
     assert from_file.languages == ("en", "de")
     assert from_file.corpus.eval_tokens == 700
@@ -79,7 +81,9 @@ def test_a_faulty_file_says_what_is_wrong(here, text, message):
 
 
 def test_lists_in_a_file_are_read_entry_by_entry(here):
-    (here / "nharness.toml").write_text('claim = ["selectivity > 0, ", "on_target > 1"]\ndetector = ["lape,dln", {name = "random"}]\nstrength = [0.5, 1]\n')
+    (here / "nharness.toml").write_text(
+        'claim = ["selectivity > 0, ", "on_target > 1"]\ndetector = ["lape,dln", {name = "random"}]\nstrength = [0.5, 1]\n'
+    )
     found = configured(here)[0]
     assert [claim["statement"] for claim in found["claim"]] == ["selectivity > 0, ", "on_target > 1"]
     assert [detector["name"] for detector in found["detector"]] == ["lape", "dln", "random"]
@@ -90,7 +94,9 @@ def test_lists_in_a_file_are_read_entry_by_entry(here):
 def test_a_pyproject_of_others_is_no_trouble(here, text, capsys):
     (here / "pyproject.toml").write_text(text)
     code = main(["run", "--show-config"])
-    assert (code, "pyproject.toml: tool.nharness is 5; expected a table" in capsys.readouterr().err) == ((4, True) if "nharness" in text else (0, False))
+    assert (code, "pyproject.toml: tool.nharness is 5; expected a table" in capsys.readouterr().err) == (
+        (4, True) if "nharness" in text else (0, False)
+    )
 
 
 def test_a_value_out_of_range_is_refused_with_its_option(here, capsys):
@@ -137,14 +143,20 @@ def out_of_range():
         whole = schema["type"] == "integer"
         bad = ["x", "", "nan", "inf", "9" * 400]
         bad += ["1.5"] if whole else []
-        bad += [str(schema[key] - (0 if key.startswith("excl") else 1)) for key in ("minimum", "exclusiveMinimum") if key in schema]
+        bad += [
+            str(schema[key] - (0 if key.startswith("excl") else 1))
+            for key in ("minimum", "exclusiveMinimum")
+            if key in schema
+        ]
         bad += [str(schema[key] + 1) for key in ("maximum",) if key in schema]
         yield from ((flag, value) for value in bad if value or BY_NAME[flag.lstrip("-")].read is not numbers)
 
 
 def test_every_number_has_a_least_value_but_the_strengths():
     assert len(NUMERIC) > 14
-    assert {flag for flag, schema in NUMERIC.items() if not {"minimum", "exclusiveMinimum"} & set(schema)} == {"--strength"}
+    assert {flag for flag, schema in NUMERIC.items() if not {"minimum", "exclusiveMinimum"} & set(schema)} == {
+        "--strength"
+    }
 
 
 @pytest.mark.parametrize(("flag", "value"), list(out_of_range()))
@@ -189,7 +201,10 @@ def test_documents_to_fetch(capsys):
     [
         (["--shard", "0/2"], "--shard is '0/2'; expected i/n"),
         (["--executor", "rey"], "unknown executor 'rey'; did you mean 'ray'?"),
-        (["--dtype", "flot32"], "--dtype is 'flot32'; expected auto, float32, bfloat16, float16, float64; did you mean 'float32'?"),
+        (
+            ["--dtype", "flot32"],
+            "--dtype is 'flot32'; expected auto, float32, bfloat16, float16, float64; did you mean 'float32'?",
+        ),
         (["--model-args", "dtype=half"], "--model-args is {'dtype': 'half'}; expected auto, float32"),
         (["--device", "GPU 1"], "--device is 'GPU 1'; expected auto, cpu, or a kind of device with its number"),
         (["--intervention", "steer"], "intervention steer needs --source-language, whose neurons it switches off"),

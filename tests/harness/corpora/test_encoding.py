@@ -23,7 +23,9 @@ def make_tokenizer(*, special):
     inner = Tokenizer(models.BPE({"<unk>": 0, "<s>": 1, "</s>": 2, **letters}, [], unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     if special:
-        inner.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
+        inner.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+        )
     return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
 
 
@@ -47,7 +49,9 @@ def test_added_tokens_do_not_count_unless_asked(tokenizer):
 @pytest.mark.parametrize("overlap", [0, 3])
 def test_every_token_of_a_long_document_counts_once(tokenizer, overlap):
     text = "abcdefghijklmnopqrstuvwxyz"
-    parts = list(encode(tokenizer, documents(text, "xyz"), language="en", policy=EncodingPolicy(max_length=9, overlap=overlap)))
+    parts = list(
+        encode(tokenizer, documents(text, "xyz"), language="en", policy=EncodingPolicy(max_length=9, overlap=overlap))
+    )
     long, short = by_document(parts)
     assert [token for part in long for token in counted(part)] == [3 + n for n in range(26)]
     assert [part.part for part in long] == list(range(len(long)))
@@ -62,7 +66,10 @@ def test_only_the_response_counts(tokenizer):
     asked = [Document("q", "xyz", prompt="abc "), Document("r", "abcdefgh", prompt="zzzz")]
     policy = EncodingPolicy(interest="response", max_length=6)
     grouped = list(by_document(encode(tokenizer, asked, language="en", policy=policy)))
-    assert [[token for part in parts for token in counted(part)] for parts in grouped] == [[26, 27, 28], [*range(3, 11)]]
+    assert [[token for part in parts for token in counted(part)] for parts in grouped] == [
+        [26, 27, 28],
+        [*range(3, 11)],
+    ]
     assert [sum(part.bytes for part in parts) for parts in grouped] == [3, 8]
     (whole,) = encode(tokenizer, asked[:1], language="en")
     assert counted(whole) == [3, 4, 5, 26, 27, 28]
@@ -98,8 +105,10 @@ def test_nothing_to_count_and_no_room():
 
 
 def of_lengths(lengths):
-    return [EncodedDocument(str(n), "en", str(n), 0, np.arange(length) + 7 * n, min(1, length - 1), length, 1)
-            for n, length in enumerate(lengths)]  # fmt: skip
+    return [
+        EncodedDocument(str(n), "en", str(n), 0, np.arange(length) + 7 * n, min(1, length - 1), length, 1)
+        for n, length in enumerate(lengths)
+    ]
 
 
 @settings(max_examples=60, deadline=None)
@@ -129,8 +138,11 @@ def test_the_cut_is_the_cheapest_of_all(lengths, most):
     def cheapest(start):
         if start == len(ordered):
             return 0
-        ends = [end for end in range(start + 1, len(ordered) + 1)
-                if end == start + 1 or (end - start) * ordered[end - 1] <= most]  # fmt: skip
+        ends = [
+            end
+            for end in range(start + 1, len(ordered) + 1)
+            if end == start + 1 or (end - start) * ordered[end - 1] <= most
+        ]
         return min((end - start) * ordered[end - 1] + 16 + cheapest(end) for end in ends)
 
     assert sum(batch.tokens.size + 16 for batch in batches(of_lengths(lengths), max_tokens=most)) == cheapest(0)

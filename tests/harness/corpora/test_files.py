@@ -11,7 +11,11 @@ import pytest
 from nharness.corpora import Columns, load_corpus, overlap
 from nharness.errors import CorpusError, FileFormatError, UnknownNameError, UsageError
 
-TEXTS = {"en": ["one text", 'a "quoted", second\ttext', "third"], "zh": ["第一", "第二", "第三"], "de": ["eins", "zwei", "drei"]}
+TEXTS = {
+    "en": ["one text", 'a "quoted", second\ttext', "third"],
+    "zh": ["第一", "第二", "第三"],
+    "de": ["eins", "zwei", "drei"],
+}
 XCOPA = Path(__file__).parents[3] / "../shared/data/xcopa"
 
 
@@ -71,8 +75,12 @@ def test_tab_separated_values_keep_quotes(tmp_path):
 
 @pytest.mark.parametrize("kind", [".jsonl", ".csv", ".parquet"])
 def test_a_language_column_in_one_file(tmp_path, kind):
-    rows = [{"text": text, "lang": tag, "id": f"{tag}{n}"} for n in range(3) for tag, found in
-            {"eng_Latn": TEXTS["en"], "Chinese": TEXTS["zh"]}.items() for text in [found[n]]]  # fmt: skip
+    rows = [
+        {"text": text, "lang": tag, "id": f"{tag}{n}"}
+        for n in range(3)
+        for tag, found in {"eng_Latn": TEXTS["en"], "Chinese": TEXTS["zh"]}.items()
+        for text in [found[n]]
+    ]
     write(tmp_path / f"everything{kind}", rows)
     corpus = load_corpus(tmp_path / f"everything{kind}")
     assert set(corpus.languages) == {"en", "zh"}
@@ -81,8 +89,10 @@ def test_a_language_column_in_one_file(tmp_path, kind):
 
 def test_an_undivided_corpus_is_divided_by_source_alike_in_all_languages(tmp_path):
     for language in TEXTS:
-        write(tmp_path / f"{language}.jsonl", [{"id": f"{n}", "text": f"{language} {n}", "source": f"page {n // 4}"}
-                                               for n in range(200)])  # fmt: skip
+        write(
+            tmp_path / f"{language}.jsonl",
+            [{"id": f"{n}", "text": f"{language} {n}", "source": f"page {n // 4}"} for n in range(200)],
+        )
     corpus = load_corpus(tmp_path)
     sides = {split: {tag: list(corpus.documents(tag, split)) for tag in TEXTS} for split in corpus.splits}
     for side in sides.values():
@@ -114,7 +124,9 @@ def own_layout(folder):
     for split in ("detect", "eval"):
         for language, rows in TEXTS.items():
             path = folder / split / f"{language}.jsonl.gz"
-            write(path, [{"id": f"{split}{n}", "text": f"{text} {split}", "source": "s"} for n, text in enumerate(rows)])
+            write(
+                path, [{"id": f"{split}{n}", "text": f"{text} {split}", "source": "s"} for n, text in enumerate(rows)]
+            )
             hashes[f"{split}/{language}.jsonl.gz"] = hashlib.sha256(path.read_bytes()).hexdigest()
     manifest = {"name": "three", "version": "1", "languages": ["zh", "en", "de"], "sha256": hashes}
     (folder / "corpus.json").write_text(json.dumps(manifest))
@@ -246,7 +258,11 @@ GOOD = "\n".join(json.dumps({"id": f"d{number}", "text": f"hello {number}"}) for
     ("name", "content", "message"),
     [
         ("en.jsonl", b'{"text": "a\\ud800b"}', "en.jsonl line 1: the text holds '\\ud800', half of a surrogate pair"),
-        ("en.jsonl", b'{"id": "\\udfff", "text": "a"}', "en.jsonl line 1: the id holds '\\udfff', half of a surrogate pair"),
+        (
+            "en.jsonl",
+            b'{"id": "\\udfff", "text": "a"}',
+            "en.jsonl line 1: the id holds '\\udfff', half of a surrogate pair",
+        ),
         ("en.jsonl", b'{"text": "a", "prompt": "\\udfff"}', "en.jsonl line 1: the prompt holds '\\udfff', half"),
         ("en.jsonl", f"{GOOD}\n{GOOD}".encode(), "en.jsonl line 7: id 'd0' is there twice in language 'en'"),
         ("en.jsonl", b'{"txt": "a"}', "en.jsonl line 1: no column 'text'; did you mean 'txt'?"),
@@ -260,7 +276,11 @@ GOOD = "\n".join(json.dumps({"id": f"d{number}", "text": f"hello {number}"}) for
         ("en.jsonl.gz", b"no archive", "en.jsonl.gz: damaged or truncated gzip file"),
         ("part.jsonl", GOOD.encode(), "part.jsonl line 1: neither the name nor a column says the language"),
         ("all.jsonl", b'{"text": "a", "lang": null}', "row "),
-        ("corpus.json", b'{"languages": "xx"}', "corpus.json: languages is no list of language tags (unknown language 'xx'"),
+        (
+            "corpus.json",
+            b'{"languages": "xx"}',
+            "corpus.json: languages is no list of language tags (unknown language 'xx'",
+        ),
         ("corpus.json", b'{"languages": 5}', "corpus.json: languages is no list of language tags"),
         ("corpus.json", b"[" * 100_000, "corpus.json: damaged, expected a JSON object"),
     ],
@@ -275,7 +295,9 @@ def test_trouble_is_told_in_one_sentence_with_its_place(tmp_path, name, content,
 
 
 @pytest.mark.parametrize("name", ["en.jsonl", "en.jsonl.gz"])
-@pytest.mark.parametrize("change", [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n"), lambda text: text + "\n\n"])
+@pytest.mark.parametrize(
+    "change", [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n"), lambda text: text + "\n\n"]
+)
 def test_marks_and_line_ends_of_other_systems_change_nothing(tmp_path, name, change):
     content = change(GOOD).encode()
     for folder, raw in (("a", GOOD.encode()), ("b", content)):
@@ -285,7 +307,10 @@ def test_marks_and_line_ends_of_other_systems_change_nothing(tmp_path, name, cha
 
 
 def test_a_file_of_all_languages_says_them_in_a_column(tmp_path):
-    write(tmp_path / "all.jsonl", [{"text": f"text {number}", "lang": "en" if number % 2 else "de"} for number in range(12)])
+    write(
+        tmp_path / "all.jsonl",
+        [{"text": f"text {number}", "lang": "en" if number % 2 else "de"} for number in range(12)],
+    )
     assert set(load_corpus(tmp_path).languages) == {"de", "en"}
 
 

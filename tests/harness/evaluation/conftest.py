@@ -28,11 +28,21 @@ def byte_tokenizer(**special):
 
 def llama(**changes):
     torch.manual_seed(0)
-    config = LlamaConfig(**{
-        "vocab_size": 258, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64, "bos_token_id": 0,
-        "eos_token_id": 1, "initializer_range": 0.3, **changes,
-    })  # fmt: skip
+    config = LlamaConfig(
+        **{
+            "vocab_size": 258,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 64,
+            "bos_token_id": 0,
+            "eos_token_id": 1,
+            "initializer_range": 0.3,
+            **changes,
+        }
+    )
     return LlamaForCausalLM(config).eval()
 
 

@@ -78,7 +78,10 @@ def test_scores_are_those_of_simple_evaluate(bridge, model, folder):
     with quiet():
         lm = HFLM(pretrained=model, tokenizer=byte_tokenizer(), batch_size=5)
         theirs = evaluator.simple_evaluate(
-            lm, tasks=["quiz_a"], task_manager=TaskManager(include_path=folder, include_defaults=False), bootstrap_iters=0
+            lm,
+            tasks=["quiz_a"],
+            task_manager=TaskManager(include_path=folder, include_defaults=False),
+            bootstrap_iters=0,
         )
     assert ours.score == theirs["results"]["quiz_a"]["acc,none"]
     assert [item.values["acc"] for item in ours.items] == [row["acc"] for row in theirs["samples"]["quiz_a"]]
@@ -172,17 +175,23 @@ def test_what_does_not_exist_is_said(bridge, model, tokenizer, folder, monkeypat
 @pytest.mark.parametrize(
     ("name", "metric", "higher", "answer_filter"),
     [
-        ("quiz_a", "acc", True, "none"), ("quizzes", "acc", True, "none"), ("gsm8k", "exact_match", True, "strict-match"),
-        ("lambada_openai", "acc", True, "none"), ("xcopa", "acc", True, "none"), ("lambada", "acc", True, "none"),
+        ("quiz_a", "acc", True, "none"),
+        ("quizzes", "acc", True, "none"),
+        ("gsm8k", "exact_match", True, "strict-match"),
+        ("lambada_openai", "acc", True, "none"),
+        ("xcopa", "acc", True, "none"),
+        ("lambada", "acc", True, "none"),
     ],
-)  # fmt: skip
+)
 def test_a_task_asked_for_by_name_has_the_metric_that_its_yaml_says(folder, name, metric, higher, answer_filter):
     found = TaskLoader(include_path=[folder]).settle(spec(name))
     assert (found.metric, found.higher_is_better, found.metric_filter) == (metric, higher, answer_filter)
 
 
 def test_a_task_without_a_mean_over_items_cannot_be_paired():
-    with pytest.raises(UsageError, match=r"'wikitext' has no metric that is a mean .*: word_perplexity, byte_perplexity"):
+    with pytest.raises(
+        UsageError, match=r"'wikitext' has no metric that is a mean .*: word_perplexity, byte_perplexity"
+    ):
         TaskLoader().settle(spec("wikitext"))
 
 

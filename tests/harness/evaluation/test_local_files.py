@@ -18,10 +18,15 @@ from .conftest import llama
 FAMILIES = {
     "xcopa": CodedFamily("xcopa", "", task="xcopa_{code}", codes={"zh": "zh", "sw": "sw", "ht": "ht"}),
     "mgsm": CodedFamily(
-        "mgsm", "", task="mgsm_direct_{code}", codes={"zh": "zh"}, metric="exact_match",
-        metric_filter="flexible-extract", columns={"question": "0", "answer_number": "1", "answer": ""},
+        "mgsm",
+        "",
+        task="mgsm_direct_{code}",
+        codes={"zh": "zh"},
+        metric="exact_match",
+        metric_filter="flexible-extract",
+        columns={"question": "0", "answer_number": "1", "answer": ""},
     ),
-}  # fmt: skip
+}
 ROWS = [{"q": "one", "label": 0}, {"q": "two", "label": 1}]
 
 

@@ -103,7 +103,9 @@ def test_the_language_of_the_whole_and_of_its_lines(identifier):
 def test_a_second_opinion(identifier):
     second = LinguaIdentifier(["fr", "de", "zh"])
     items = Outputs(tuple(map(written, (GERMAN, CHINESE, "123"))), identifier, second).judged("in_language", "de")
-    assert ["second_de" in items[0].values, "second_zh" in items[1].values, "second_und" in items[2].values] == [True] * 3
+    assert ["second_de" in items[0].values, "second_zh" in items[1].values, "second_und" in items[2].values] == [
+        True
+    ] * 3
     with pytest.raises(UsageError, match="at least 2 that it knows"):
         LinguaIdentifier(["fr", "qu"])
 

@@ -89,9 +89,12 @@ def test_logits_that_are_not_finite_stop_the_cell_with_a_sentence(model, tokeniz
 
 def test_provenance_says_what_changes_the_numbers(model, tokenizer):
     assert PerplexityEngine(model, tokenizer).provenance == {
-        "window": 64, "stride": 64, "prefix": 0, "batch_tokens": 1024,
+        "window": 64,
+        "stride": 64,
+        "prefix": 0,
+        "batch_tokens": 1024,
         "head": "trunk, then LM head in tiles of 1024 x 1024, logits as they are",
-    }  # fmt: skip
+    }
 
 
 def test_totals_by_hand():

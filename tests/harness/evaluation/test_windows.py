@@ -62,8 +62,10 @@ def test_default_policy_takes_the_models_context_and_its_first_token(tokenizer):
     assert default_policy(GPT2Config(n_positions=128), tokenizer).window == 128
     assert default_policy(LlamaConfig(max_position_embeddings=100_000), tokenizer).window == 2048
     assert default_policy(LlamaConfig(), tokenizer, window=64, stride=16).provenance == {
-        "window": 64, "stride": 16, "prefix": 0,
-    }  # fmt: skip
+        "window": 64,
+        "stride": 16,
+        "prefix": 0,
+    }
 
 
 def test_a_window_the_model_cannot_read_is_an_error(tokenizer):

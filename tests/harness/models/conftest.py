@@ -10,7 +10,20 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "_grouped_mm", "linear", "mv", "matmul")
-ACTIVATIONS = ("silu", "gelu", "relu", "sigmoid", "tanh", "softplus", "mish", "pow", "square", "where", "clamp", "hardtanh")
+ACTIVATIONS = (
+    "silu",
+    "gelu",
+    "relu",
+    "sigmoid",
+    "tanh",
+    "softplus",
+    "mish",
+    "pow",
+    "square",
+    "where",
+    "clamp",
+    "hardtanh",
+)
 
 
 class Products(TorchDispatchMode):

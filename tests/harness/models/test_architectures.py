@@ -69,7 +69,9 @@ def _left_alone(request):
 def observed(case, site):
     """{(layer, unit block start): [values, rows]} of one forward pass."""
     seen = defaultdict(list)
-    with observe(case.model, case.map, [site], lambda o: seen[o.layer, o.first_unit].append((o.values.clone(), o.rows))):
+    with observe(
+        case.model, case.map, [site], lambda o: seen[o.layer, o.first_unit].append((o.values.clone(), o.rows))
+    ):
         run(case.model, case.ids)
     return seen
 
@@ -113,13 +115,17 @@ def test_editing_nothing_changes_no_bit(arch):
 
 def test_observing_changes_no_bit_and_sees_what_meets_the_down_projection(arch, brute):
     segments = [(layer, segment) for layer in arch.map.layers for segment in layer.segments]
-    with brute.Products({s.down.parameter: arch.model.get_parameter(s.down.parameter) for _, s in segments}) as products:
+    with brute.Products(
+        {s.down.parameter: arch.model.get_parameter(s.down.parameter) for _, s in segments}
+    ) as products:
         assert torch.equal(run(arch.model, arch.ids), arch.logits)
     seen, expected, width = defaultdict(list), {}, {}
     for layer, segment in segments:
         owner = products.storages[arch.model.get_parameter(segment.down.parameter).untyped_storage().data_ptr()]
         mine = range(segment.first_unit, segment.first_unit + segment.units)
-        seen[owner] += [v for (i, first), pieces in arch.hidden.items() if i == layer.index and first in mine for v, _ in pieces]
+        seen[owner] += [
+            v for (i, first), pieces in arch.hidden.items() if i == layer.index and first in mine for v, _ in pieces
+        ]
         expected[owner] = brute.rows_seen(products, owner, segment.width)
         width[owner] = segment.width
     for owner, values in seen.items():
@@ -155,7 +161,9 @@ COMPOSED = ("gpt_oss", "minimax_m3_vl_text", "inkling2_text")
 
 
 def test_hidden_is_gate_times_up(arch):
-    gates, ups, hidden = (observed(arch, site) if site != "up" or gated(arch) else {} for site in ("gate", "up", "hidden"))
+    gates, ups, hidden = (
+        observed(arch, site) if site != "up" or gated(arch) else {} for site in ("gate", "up", "hidden")
+    )
     for key, pieces in hidden.items():
         for place, (values, rows) in enumerate(pieces):
             gate, gate_rows = gates[key][place]
@@ -185,7 +193,9 @@ def test_rows_are_the_tokens_routed(arch):
         chosen = [arg for arg in routing[block] if isinstance(arg, torch.Tensor) and arg.dtype == torch.int64]
         for expert in range(segment.experts):
             pieces = seen.get((layer.index, segment.first_unit + expert * segment.width), [])
-            rows = torch.cat([torch.arange(len(v)) if r is None else r for v, r in pieces]) if pieces else torch.tensor([])
+            rows = (
+                torch.cat([torch.arange(len(v)) if r is None else r for v, r in pieces]) if pieces else torch.tensor([])
+            )
             if chosen:
                 expected = (chosen[0] == expert).reshape(arch.ids.numel(), -1).nonzero()[:, 0]
                 assert rows.tolist() == expected.tolist()
@@ -260,7 +270,7 @@ def with_zeroed_weights(case, edits):
 def zero_by_hand(model, segment, units):
     down = model.get_parameter(segment.down.parameter)
     if model.config.model_type == "bitnet":  # the hidden vector is normalised before the down projection
-        (up, _), = segment.up_leaves
+        ((up, _),) = segment.up_leaves
         model.get_parameter(up)[units] = 0.0
     elif down.ndim == 3:
         for unit in units.tolist():
@@ -350,7 +360,9 @@ def test_found_whatever_the_model_is_called(arch):
 def test_hooks_of_others_survive_and_ours_go(arch):
     calls = []
     before = hook_count(arch.model)
-    handle = arch.model.get_submodule(arch.map.layers[0].segments[0].block).register_forward_hook(lambda *_: calls.append(1))
+    handle = arch.model.get_submodule(arch.map.layers[0].segments[0].block).register_forward_hook(
+        lambda *_: calls.append(1)
+    )
     try:
         with apply_edits(arch.model, arch.map, few_edits(arch), backend="hook"):
             run(arch.model, arch.ids)
@@ -404,7 +416,9 @@ def documented():
     if f"transformers {__version__}:" not in text:
         reason = f"{MATRIX.name} was not made with transformers {__version__}; type: {REGENERATE}"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")
+    ]
     return {row[0]: row[1:] for row in rows if row[0] != "model type"}
 
 

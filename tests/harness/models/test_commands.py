@@ -47,7 +47,17 @@ def test_export_writes_what_zero_does(folder, tmp_path, capsys):
     membership[1, ::3] = True
     neurons = tmp_path / "neurons.safetensors"
     Detection("lape", ("en", "zh"), (160, 160), membership, np.zeros(320, np.float32), "high").save(neurons)
-    command = ["export", "--model", str(folder), "--neurons", str(neurons), "--language", "zh", "--out", str(tmp_path / "out")]
+    command = [
+        "export",
+        "--model",
+        str(folder),
+        "--neurons",
+        str(neurons),
+        "--language",
+        "zh",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["neurons"] == 107
     model = AutoModelForCausalLM.from_pretrained(folder).eval()

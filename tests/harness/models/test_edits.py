@@ -76,8 +76,10 @@ def test_edits_of_the_same_unit_are_applied_in_order(llama, ids):
 def test_constant_at_the_gate_cannot_be_folded(llama):
     model, neuron_map = llama
     edit = Edit.affine(0, [4], scale=0.0, shift=1.0, site="gate")
-    with pytest.raises(ModelError, match="a constant at the gate is not a constant at the hidden site"), \
-         apply_edits(model, neuron_map, [edit], backend="fold"):  # fmt: skip
+    with (
+        pytest.raises(ModelError, match="a constant at the gate is not a constant at the hidden site"),
+        apply_edits(model, neuron_map, [edit], backend="fold"),
+    ):
         pass
     with apply_edits(model, neuron_map, [edit]) as report:
         assert report.backend == "hook"
@@ -102,8 +104,10 @@ def test_edits_that_do_not_fit_are_refused(llama, edit, message):
 
 def test_up_of_a_block_without_a_gate_is_refused_naming_the_layer():
     model = tiny_model("gpt2")
-    with pytest.raises(ModelError, match=r"layer 0 \(transformer.h.0.mlp\) has no site 'up'"), \
-         observe(model, locate(model), ["up"], print):  # fmt: skip
+    with (
+        pytest.raises(ModelError, match=r"layer 0 \(transformer.h.0.mlp\) has no site 'up'"),
+        observe(model, locate(model), ["up"], print),
+    ):
         pass
 
 
@@ -116,8 +120,10 @@ def test_values_take_the_place_of_activations(llama, ids):
         return torch.stack([rows.float(), -rows.float()], dim=1)
 
     seen = []
-    with apply_edits(model, neuron_map, [ValueEdit(1, "hidden", units, values)]) as report, \
-         observe(model, neuron_map, ["hidden"], seen.append):  # fmt: skip
+    with (
+        apply_edits(model, neuron_map, [ValueEdit(1, "hidden", units, values)]) as report,
+        observe(model, neuron_map, ["hidden"], seen.append),
+    ):
         logits(model, ids)
     after = next(o.values for o in seen if o.layer == 1)
     assert torch.equal(after[:, 7], torch.arange(14.0))
@@ -130,7 +136,9 @@ def test_values_reach_the_experts_tokens_only(ids):
     model = tiny_model("mixtral")
     neuron_map = locate(model)
     width, rows = 40, []
-    edit = ValueEdit(0, "hidden", torch.tensor([2 * width + 5]), lambda r: (rows.append(r), torch.full((len(r), 1), 9.0))[1])
+    edit = ValueEdit(
+        0, "hidden", torch.tensor([2 * width + 5]), lambda r: (rows.append(r), torch.full((len(r), 1), 9.0))[1]
+    )
     seen = []
     with apply_edits(model, neuron_map, [edit]) as report, observe(model, neuron_map, ["hidden"], seen.append):
         logits(model, ids)
@@ -159,8 +167,10 @@ def test_generation_scope_leaves_the_prompt_alone(llama, ids):
         assert report.edited_activations == 2 * 2 * 40  # one token without a cache is a prompt
     unedited = logits(model, token, past_key_values=model(input_ids=ids, use_cache=True).past_key_values)
     assert not torch.equal(edited, unedited)
-    with pytest.raises(ModelError, match="only the tokens after the prompt"), \
-         apply_edits(model, neuron_map, edits, scope="generation", backend="fold"):  # fmt: skip
+    with (
+        pytest.raises(ModelError, match="only the tokens after the prompt"),
+        apply_edits(model, neuron_map, edits, scope="generation", backend="fold"),
+    ):
         pass
 
 
@@ -172,7 +182,12 @@ def test_every_experts_implementation_shows_the_same_neurons(name, ids):
         model.set_experts_implementation(implementation)
         neuron_map = locate(model)
         seen = {}
-        with observe(model, neuron_map, ["gate", "hidden"], lambda o, seen=seen: seen.setdefault((o.site, o.layer, o.first_unit), o)):
+        with observe(
+            model,
+            neuron_map,
+            ["gate", "hidden"],
+            lambda o, seen=seen: seen.setdefault((o.site, o.layer, o.first_unit), o),
+        ):
             clean = logits(model, ids)
         edits = [Edit.zero(layer.index, torch.arange(0, layer.width, 3)) for layer in neuron_map.layers]
         with apply_edits(model, neuron_map, edits, backend="hook") as report:
@@ -218,8 +233,10 @@ def test_compiled_models_are_edited_by_folding_and_hooks_say_why_not(ids):
     assert torch._dynamo.utils.counters["frames"]["total"] == frames, "what follows the data was compiled too"
     assert outer.layer_widths == neuron_map.layer_widths
     assert outer.layers[0].modules["gate"] == ("_orig_mod.model.layers.0.mlp.act_fn:output",)
-    with pytest.raises(ModelError, match="ignored by the compiled code"), \
-         apply_edits(compiled, outer, edits, backend="hook"):  # fmt: skip
+    with (
+        pytest.raises(ModelError, match="ignored by the compiled code"),
+        apply_edits(compiled, outer, edits, backend="hook"),
+    ):
         pass
     torch._dynamo.reset()
     with apply_edits(model, neuron_map, edits, backend="hook"):

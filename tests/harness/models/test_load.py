@@ -65,7 +65,11 @@ def test_other_weights_and_other_configs_have_other_fingerprints(saved, copied, 
     tiny_model("llama", seed=1).save_pretrained(other)
     tokenizer().save_pretrained(other)
     assert load_model(str(other)).fingerprint != original
-    assert fingerprint_model(tiny_model("llama")) == fingerprint_model(tiny_model("llama")) != fingerprint_model(tiny_model("llama", seed=1))
+    assert (
+        fingerprint_model(tiny_model("llama"))
+        == fingerprint_model(tiny_model("llama"))
+        != fingerprint_model(tiny_model("llama", seed=1))
+    )
 
 
 def test_a_digest_is_made_anew_when_the_file_changes(tmp_path):
@@ -95,11 +99,17 @@ def test_registered_names(saved):
         (lambda f: os.truncate(f / "model.safetensors", 5000), "truncated or no safetensors file"),
         (lambda f: change_config(f, model_type="llamma"), "did you mean 'llama'"),
         (lambda f: change_config(f, model_type="vit", architectures=None), "no causal language model: it is vit"),
-        (lambda f: change_config(f, model_type="mine", auto_map={"AutoModelForCausalLM": "m.M"}), "--trust-remote-code"),
+        (
+            lambda f: change_config(f, model_type="mine", auto_map={"AutoModelForCausalLM": "m.M"}),
+            "--trust-remote-code",
+        ),
         (lambda f: change_config(f, num_hidden_layers=3), "lacks 9 weights"),
         (lambda f: change_config(f, intermediate_size=41), "cannot be loaded"),
         (lambda f: (f / "tokenizer.json").unlink(), "the tokenizer of"),
-        (lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "gone.safetensors"}}'), "gone.safetensors"),
+        (
+            lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "gone.safetensors"}}'),
+            "gone.safetensors",
+        ),
     ],
 )
 def test_a_damaged_folder_is_refused_in_one_sentence(copied, prepare, message):
@@ -168,8 +178,15 @@ def same_after_export(model, neuron_map, edits, folder):
 
 
 def random_llama(*, tied=False):
-    config = LlamaConfig(vocab_size=99, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-                         tie_word_embeddings=tied, initializer_range=0.2)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=99,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        tie_word_embeddings=tied,
+        initializer_range=0.2,
+    )
     torch.manual_seed(0)
     return LlamaForCausalLM(config)
 
@@ -191,7 +208,9 @@ def written_gguf(folder, count=None):
     writer.add_eos_token_id(0)
     for name, weight in list(model.state_dict().items())[:count]:
         kind = gguf.GGMLQuantizationType.Q8_0 if weight.ndim > 1 else gguf.GGMLQuantizationType.F32
-        writer.add_tensor(names.get_name(name, (".weight",)), gguf.quants.quantize(weight.numpy(), kind), raw_dtype=kind)
+        writer.add_tensor(
+            names.get_name(name, (".weight",)), gguf.quants.quantize(weight.numpy(), kind), raw_dtype=kind
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -48,7 +48,9 @@ def test_offloaded_models_are_located_recorded_and_edited_by_hooks(name, where, 
     device_map = {**device_map, "lm_head": "cpu", f"{blocks}.0": "cpu", f"{blocks}.1": "disk"}
     device_map.pop(blocks)
     device_map = {"": "disk"} if where == "everything" else device_map
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", device_map=device_map, offload_folder=tmp_path / "off").eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        tmp_path / "model", device_map=device_map, offload_folder=tmp_path / "off"
+    ).eval()
     assert any(parameter.is_meta for parameter in model.parameters())
     assert locate(model) == neuron_map
     assert torch.equal(logits(model), clean)
@@ -58,8 +60,10 @@ def test_offloaded_models_are_located_recorded_and_edited_by_hooks(name, where, 
     assert torch.equal(logits(model), clean)
     for site, table in recorded(model, neuron_map).items():
         assert all(np.array_equal(tensor, expected[site].tensors[key]) for key, tensor in table.tensors.items())
-    with pytest.raises(ModelError, match=r"down_proj.* is offloaded|c_proj\.weight is offloaded"), \
-         apply_edits(model, neuron_map, EDITS, backend="fold"):  # fmt: skip
+    with (
+        pytest.raises(ModelError, match=r"down_proj.* is offloaded|c_proj\.weight is offloaded"),
+        apply_edits(model, neuron_map, EDITS, backend="fold"),
+    ):
         pass
     for edit in ([Edit.zero(1, [3])], [Edit.zero(0, [1])]):
         with pytest.raises(ModelError, match=r"cannot be written as weights: .* is offloaded"):
@@ -74,7 +78,9 @@ def test_offloaded_models_are_located_recorded_and_edited_by_hooks(name, where, 
 def wide(tmp_path_factory):
     """A checkpoint as wide as a block of 4-bit numbers."""
     torch.manual_seed(0)
-    config = LlamaConfig(vocab_size=99, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2)
+    config = LlamaConfig(
+        vocab_size=99, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2
+    )
     folder = tmp_path_factory.mktemp("wide")
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
@@ -100,8 +106,10 @@ def test_bitsandbytes_models_are_located_and_edited_by_hooks(bits, tmp_path):
         assert torch.equal(logits(bits), expected)
     assert (report.backend, report.edited_activations) == ("hook", 3 * IDS.numel())
     assert torch.equal(logits(bits), clean)
-    with pytest.raises(ModelError, match="is quantised; use the hook backend"), \
-         apply_edits(bits, neuron_map, EDITS, backend="fold"):  # fmt: skip
+    with (
+        pytest.raises(ModelError, match="is quantised; use the hook backend"),
+        apply_edits(bits, neuron_map, EDITS, backend="fold"),
+    ):
         pass
     with pytest.raises(ModelError, match=r"cannot be written as weights: .* is quantised"):
         export_edited(bits, None, neuron_map, EDITS, tmp_path / "out")
@@ -124,7 +132,9 @@ class by_hand:
             hidden[..., 3] = hidden[..., 3] * 0.5 + 0.25
             return (hidden,)
 
-        self.handles = [m.register_forward_pre_hook(hook) for m, hook in zip(self.modules, (first, second), strict=True)]
+        self.handles = [
+            m.register_forward_pre_hook(hook) for m, hook in zip(self.modules, (first, second), strict=True)
+        ]
 
     def __exit__(self, *_):
         for handle in self.handles:
@@ -168,7 +178,9 @@ def test_quantised_checkpoints_that_cannot_be_run_here_are_refused_in_one_senten
     folder = shutil.copytree(wide, tmp_path / "copy")
     path = folder / "config.json"
     more = {"bits": 4, "group_size": 128, "quant_type": "int4_weight_only"}
-    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": {"quant_method": method, **more}}))
+    path.write_text(
+        json.dumps({**json.loads(path.read_text()), "quantization_config": {"quant_method": method, **more}})
+    )
     with pytest.raises(ModelError, match=message) as caught:
         load_model(str(folder))
     assert "\n" not in str(caught.value)

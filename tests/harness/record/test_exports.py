@@ -61,7 +61,9 @@ def test_every_eval_ever_document(record):
     assert first["score_details"]["score"] == record.cells[0].edited
     assert first["metric_config"]["lower_is_better"] is True
     assert {"deployment_type", "model_availability"} <= set(document["model_info"]["additional_details"])
-    assert all(isinstance(v, str) for r in document["evaluation_results"] for v in r["score_details"]["details"].values())
+    assert all(
+        isinstance(v, str) for r in document["evaluation_results"] for v in r["score_details"]["details"].values()
+    )
 
 
 def test_every_eval_ever_schema(record):

@@ -12,9 +12,15 @@ from nharness.record.items import COMPRESS_ABOVE, Item, parse_item, read_items, 
 
 names = st.text(max_size=20)
 items = st.builds(
-    Item, task=names, target=st.none() | names, control=st.none() | st.integers(0, 99), language=names, id=names,
-    cluster=names, values=st.dictionaries(names, st.floats(allow_nan=False, allow_infinity=False), max_size=4),
-)  # fmt: skip
+    Item,
+    task=names,
+    target=st.none() | names,
+    control=st.none() | st.integers(0, 99),
+    language=names,
+    id=names,
+    cluster=names,
+    values=st.dictionaries(names, st.floats(allow_nan=False, allow_infinity=False), max_size=4),
+)
 
 
 @given(items)
@@ -25,7 +31,15 @@ def test_round_trip(item):
 
 
 def make(number, **changes):
-    return Item("ppl", None, None, "en", f"doc-{number}", f"file-{number // 3}", {"nll": 1.5 * number, "tokens": 3, "bytes": 9, **changes})
+    return Item(
+        "ppl",
+        None,
+        None,
+        "en",
+        f"doc-{number}",
+        f"file-{number // 3}",
+        {"nll": 1.5 * number, "tokens": 3, "bytes": 9, **changes},
+    )
 
 
 def test_small_is_plain_large_is_compressed_and_both_read_back(tmp_path):
@@ -55,9 +69,19 @@ BAD = [
     (json.dumps(GOOD | {"control": True}).encode(), "'control'"),
     (json.dumps(GOOD | {"values": {"nll": "1"}}).encode(), "finite"),
     (json.dumps(GOOD | {"values": {"nll": True}}).encode(), "finite"),
-    (b'{"task":"a","target":null,"control":null,"language":"en","id":"1","cluster":"1","values":{"nll":NaN}}', "finite"),
-    (b'{"task":"a","target":null,"control":null,"language":"en","id":"1","cluster":"1","values":{"nll":1e999}}', "finite"),
-    (b'{"task":"a","target":null,"control":null,"language":"en","id":"1","cluster":"1","values":{"n":1%s}}' % (b"0" * 400), "finite"),
+    (
+        b'{"task":"a","target":null,"control":null,"language":"en","id":"1","cluster":"1","values":{"nll":NaN}}',
+        "finite",
+    ),
+    (
+        b'{"task":"a","target":null,"control":null,"language":"en","id":"1","cluster":"1","values":{"nll":1e999}}',
+        "finite",
+    ),
+    (
+        b'{"task":"a","target":null,"control":null,"language":"en","id":"1","cluster":"1","values":{"n":1%s}}'
+        % (b"0" * 400),
+        "finite",
+    ),
 ]
 
 

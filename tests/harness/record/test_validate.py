@@ -121,7 +121,10 @@ TEXTS = [
     (b'{"format": 1' + b"0" * 5000 + b"}", "not JSON that can be read"),
     (b'{"format": "nharness-record/1", "format": 1}', "more than once"),
     (b'{"x": "' + b"\\" * 1_000_001, "not JSON"),
-    (b"{" + b",".join(b'"%d":1' % i for i in range(200_000)) + b',"0":1}', "more than once"),  # in no more than linear time
+    (
+        b"{" + b",".join(b'"%d":1' % i for i in range(200_000)) + b',"0":1}',
+        "more than once",
+    ),  # in no more than linear time
 ]
 
 
@@ -160,7 +163,9 @@ def test_files_beside_the_record(tmp_path):
         load_record(path, files=True)
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../b", "a//b", ".hidden", "a\\b", "", "a/", "x" * 300, "a\n"])
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/passwd", "a/../b", "a//b", ".hidden", "a\\b", "", "a/", "x" * 300, "a\n"]
+)
 def test_names_cannot_leave_the_folder(tmp_path, name):
     with pytest.raises(FileFormatError):
         inside(tmp_path, name)

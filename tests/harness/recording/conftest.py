@@ -13,7 +13,11 @@ def documents(lengths, *, seed=0, language="en", first=0, last=0):
     """Random documents, one part each; `first` tokens in front and `last` at the end do not count."""
     random = np.random.default_rng(seed)
     return [
-        (EncodedDocument(f"d{n}", language, f"d{n}", 0, random.integers(3, VOCABULARY, length), first, length - last, 1),)
+        (
+            EncodedDocument(
+                f"d{n}", language, f"d{n}", 0, random.integers(3, VOCABULARY, length), first, length - last, 1
+            ),
+        )
         for n, length in enumerate(lengths)
     ]
 

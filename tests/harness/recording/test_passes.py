@@ -31,7 +31,10 @@ def tokenizer():
 
 def texts(count, *, seed=0, words=6):
     random = np.random.default_rng(seed)
-    return [Document(f"{n}", " ".join("".join(map(chr, random.integers(97, 123, 5))) for _ in range(words))) for n in range(count)]
+    return [
+        Document(f"{n}", " ".join("".join(map(chr, random.integers(97, 123, 5))) for _ in range(words)))
+        for n in range(count)
+    ]
 
 
 def test_languages_of_unequal_size_in_one_pass(llama, tokenizer, tmp_path):
@@ -45,15 +48,19 @@ def test_languages_of_unequal_size_in_one_pass(llama, tokenizer, tmp_path):
     gate = got["gate"]
     assert gate.languages == ("en", "zh", "de")
     assert {tag: (t.tokens, t.documents) for tag, t in gate.totals.items()} == {
-        "en": (4500, 150), "zh": (90, 3), "de": (2100, 70)
-    }  # fmt: skip
+        "en": (4500, 150),
+        "zh": (90, 3),
+        "de": (2100, 70),
+    }
     assert got["hidden"].get("document_mean", "mean", "en").shape == (150, gate.size)
     assert gate.provenance["encoding"]["max_length"] == 16
     assert gate.provenance["dtype"] == "float32"
     last = [call for call in calls if call.finished]
     assert [(call.language, call.documents, call.of_documents, call.tokens) for call in last] == [
-        ("en", 150, 150, 4500), ("zh", 3, None, 90), ("de", 70, 70, 2100)
-    ]  # fmt: skip
+        ("en", 150, 150, 4500),
+        ("zh", 3, None, 90),
+        ("de", 70, 70, 2100),
+    ]
     assert all(call.tokens_per_second > 0 for call in calls)
     for site, statistics in got.items():
         statistics.save(tmp_path / site)
@@ -68,7 +75,9 @@ def test_the_same_text_gives_the_same_bytes_and_apart_they_merge(llama, tokenize
     whole = {"en": texts(10), "de": texts(20, seed=2)}
     options = RecordingOptions(shard_documents=4, batch_tokens=60)
     first, second = (record(*llama, Text(tokenizer, whole), needs, options=options)["gate"] for _ in range(2))
-    apart = [record(*llama, Text(tokenizer, {tag: found}), needs, options=options)["gate"] for tag, found in whole.items()]
+    apart = [
+        record(*llama, Text(tokenizer, {tag: found}), needs, options=options)["gate"] for tag, found in whole.items()
+    ]
     for name, statistics in (("a", first), ("b", second), ("c", merge(apart))):
         statistics.save(tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
@@ -119,7 +128,13 @@ def test_the_peak_of_the_process_does_not_grow_with_the_corpus(tokenizer):
         documents = (document for n in range(count) for document in texts(1, seed=n, words=2))
         gc.collect()
         HIGH_WATER.write_text("5")
-        record(model, neuron_map, Text(tokenizer, {"en": documents}), NEEDS[:3], options=RecordingOptions(shard_documents=10))
+        record(
+            model,
+            neuron_map,
+            Text(tokenizer, {"en": documents}),
+            NEEDS[:3],
+            options=RecordingOptions(shard_documents=10),
+        )
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
@@ -130,11 +145,19 @@ def test_the_peak_of_the_process_does_not_grow_with_the_corpus(tokenizer):
 
 def test_a_file_that_others_wrote_loads(tmp_path):
     tensors = {f"activation_count/positive/{tag}": np.arange(5) for tag in ("en", "zh")}
-    metadata = {"format": "nharness-statistics/1", "site": "gate", "layer_widths": [3, 2],
-                "languages": {"en": {"tokens": 9}, "zh": {"tokens": 7, "documents": 1}}}  # fmt: skip
+    metadata = {
+        "format": "nharness-statistics/1",
+        "site": "gate",
+        "layer_widths": [3, 2],
+        "languages": {"en": {"tokens": 9}, "zh": {"tokens": 7, "documents": 1}},
+    }
     save(tmp_path / "foreign", tensors, metadata)
     statistics = load(tmp_path / "foreign")
     np.testing.assert_allclose(statistics.activation_probability(), [np.arange(5) / 9, np.arange(5) / 7])
-    save(tmp_path / "short", {"activation_count/positive/en": np.arange(4)}, {**metadata, "languages": {"en": {"tokens": 9}}})
+    save(
+        tmp_path / "short",
+        {"activation_count/positive/en": np.arange(4)},
+        {**metadata, "languages": {"en": {"tokens": 9}}},
+    )
     with pytest.raises(FileFormatError, match=r"is \(4,\), expected 5 neurons"):
         load(tmp_path / "short")

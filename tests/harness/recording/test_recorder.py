@@ -20,7 +20,11 @@ from nharness.testing.tiny import tiny_model
 from .conftest import documents, saved_activations
 
 LENGTHS = (7, 1, 19, 12, 12, 30, 4, 25)
-NEEDS = [(name, site) for site in ("gate", "hidden") for name in ("activation_count", "moments", "histogram", "document_mean")]
+NEEDS = [
+    (name, site)
+    for site in ("gate", "hidden")
+    for name in ("activation_count", "moments", "histogram", "document_mean")
+]
 
 
 def recorded(located, needs, found, **options):
@@ -97,7 +101,9 @@ def test_output_change_of_experts_takes_their_own_weights():
     found = documents(LENGTHS)
     got = recorded((model, neuron_map), [("output_change", "hidden")], found)["hidden"]
     hidden = saved_activations(model, neuron_map, found, "hidden")
-    norms = np.concatenate([layer.mlp.experts.down_proj.detach().norm(dim=1).reshape(-1).numpy() for layer in model.model.layers])
+    norms = np.concatenate(
+        [layer.mlp.experts.down_proj.detach().norm(dim=1).reshape(-1).numpy() for layer in model.model.layers]
+    )
     for document, rows in enumerate(hidden):
         reached = np.maximum((~np.isnan(rows)).sum(0), 1)
         expected = np.sqrt(np.nansum(rows**2, 0) / reached) * norms
@@ -156,16 +162,21 @@ def test_the_order_of_documents_changes_no_sum(llama):
     np.testing.assert_array_equal(forward.activation_probability(), backward.activation_probability())
     np.testing.assert_allclose(forward.mean(), backward.mean(), rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(
-        forward.get("document_mean", "mean", "en"), backward.get("document_mean", "mean", "en")[::-1], rtol=1e-5, atol=1e-6
+        forward.get("document_mean", "mean", "en"),
+        backward.get("document_mean", "mean", "en")[::-1],
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
 def test_parts_of_a_document_are_one_row(llama):
     short, long = documents([9, 24])
     halves = tuple(
-        dataclasses.replace(long[0], part=part, tokens=long[0].tokens[part * 12 : part * 12 + 12], counted_from=2 * part,
-                            counted_to=12) for part in range(2)
-    )  # fmt: skip
+        dataclasses.replace(
+            long[0], part=part, tokens=long[0].tokens[part * 12 : part * 12 + 12], counted_from=2 * part, counted_to=12
+        )
+        for part in range(2)
+    )
     found = [short, halves, short]
     got = recorded(llama, NEEDS, found)["gate"]
     saved = saved_activations(*llama, found, "gate")
@@ -235,7 +246,9 @@ def scaled(output, factor):
 
 def test_attribution_of_experts_adds_up_too():
     model = tiny_model("mixtral")
-    got = recorded((model, locate(model)), [("attribution", "hidden"), ("activation_count", "hidden")], documents(LENGTHS))
+    got = recorded(
+        (model, locate(model)), [("attribution", "hidden"), ("activation_count", "hidden")], documents(LENGTHS)
+    )
     part = got["hidden"]
     assert (abs(part.get("attribution", "sum", "en")) <= part.get("attribution", "abssum", "en") + 1e-12).all()
     assert part.get("attribution", "abssum", "en")[part.get("activation_count", "routed", "en") > 0].min() > 0
@@ -255,7 +268,9 @@ def test_nan_is_not_active(llama):
     model, _ = llama
     handle = model.model.layers[0].mlp.act_fn.register_forward_hook(spoil)
     try:
-        got = recorded(llama, [("activation_count", "gate"), ("moments", "gate"), ("histogram", "gate")], documents(LENGTHS))
+        got = recorded(
+            llama, [("activation_count", "gate"), ("moments", "gate"), ("histogram", "gate")], documents(LENGTHS)
+        )
     finally:
         handle.remove()
     assert got["gate"].get("activation_count", "positive", "en")[3] == 0

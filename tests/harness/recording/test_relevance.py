@@ -21,9 +21,16 @@ FITTING = ("llama", "gpt2", "qwen2", "olmo2", "phi3", "gemma2", "opt", "mixtral"
 
 def one_layer(activation="silu"):
     config = LlamaConfig(
-        vocab_size=WORDS, hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=HEADS, num_key_value_heads=1,
-        intermediate_size=UNITS, hidden_act=activation, tie_word_embeddings=False, rms_norm_eps=1e-6,
-    )  # fmt: skip
+        vocab_size=WORDS,
+        hidden_size=WIDTH,
+        num_hidden_layers=1,
+        num_attention_heads=HEADS,
+        num_key_value_heads=1,
+        intermediate_size=UNITS,
+        hidden_act=activation,
+        tie_word_embeddings=False,
+        rms_norm_eps=1e-6,
+    )
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(3)
         model = LlamaForCausalLM(config).double().eval()

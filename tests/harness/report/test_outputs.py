@@ -12,7 +12,10 @@ class Named:
 
 
 RECORD = Named(
-    tasks=[Named(name="out", metric="in_language", languages=("fr", "de")), Named(name="ppl", metric="x", languages=("fr",))],
+    tasks=[
+        Named(name="out", metric="in_language", languages=("fr", "de")),
+        Named(name="ppl", metric="x", languages=("fr",)),
+    ],
     targets=[Named(name="fr:0.5", language="fr"), Named(name="fr:1", language="fr"), Named(name="de:1", language="de")],
 )
 
@@ -25,14 +28,21 @@ def items(target, language, tags, control=None):
 
 
 def test_rows_say_what_the_model_falls_back_to():
-    rows = output_rows(RECORD, [
-        *items(None, "fr", ["fr"] * 4), *items("fr:0.5", "fr", ["fr", "fr", "en", "und"]),
-        *items("fr:1", "fr", ["en", "en", "es", "fr"]), *items("fr:1", "fr", ["zh"] * 4, control=0),
-        *items("fr:1", "de", ["zh"] * 4),
-    ])  # fmt: skip
+    rows = output_rows(
+        RECORD,
+        [
+            *items(None, "fr", ["fr"] * 4),
+            *items("fr:0.5", "fr", ["fr", "fr", "en", "und"]),
+            *items("fr:1", "fr", ["en", "en", "es", "fr"]),
+            *items("fr:1", "fr", ["zh"] * 4, control=0),
+            *items("fr:1", "de", ["zh"] * 4),
+        ],
+    )
     assert [(row["off"], row["in language"], row["second opinion"], row["instead"]) for row in rows] == [
-        ("-", "100%", "100%", "-"), ("fr:0.5", "50%", "50%", "en 50%, und 50%"), ("fr:1", "25%", "25%", "en 67%, es 33%"),
-    ]  # fmt: skip
+        ("-", "100%", "100%", "-"),
+        ("fr:0.5", "50%", "50%", "en 50%, und 50%"),
+        ("fr:1", "25%", "25%", "en 67%, es 33%"),
+    ]
 
 
 def test_shares_are_of_what_is_elsewhere():

@@ -33,8 +33,16 @@ def make_model(folder):
 
     tokenizer = AutoTokenizer.from_pretrained(Path(nharness_tasks.__file__).parent / "babel" / "model")
     torch.manual_seed(0)
-    config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=16, intermediate_size=40, num_hidden_layers=2, num_attention_heads=2,
-                         num_key_value_heads=2, eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -49,10 +57,31 @@ class Runs:
         self.folder = folder
         make_model(folder / "model")
         self.arguments = [
-            "run", "--detector", "lape", "--option", "top_rate=0.1", "--model", str(folder / "model"), "--languages", "en,de",
-            "--detect-tokens", "400", "--eval-tokens", "250", "--control-tokens", "120", "--max-length", "128", "--tasks", "ppl",
-            "--controls", "2", "--bootstrap-draws", "100", "-q",
-        ]  # fmt: skip
+            "run",
+            "--detector",
+            "lape",
+            "--option",
+            "top_rate=0.1",
+            "--model",
+            str(folder / "model"),
+            "--languages",
+            "en,de",
+            "--detect-tokens",
+            "400",
+            "--eval-tokens",
+            "250",
+            "--control-tokens",
+            "120",
+            "--max-length",
+            "128",
+            "--tasks",
+            "ppl",
+            "--controls",
+            "2",
+            "--bootstrap-draws",
+            "100",
+            "-q",
+        ]
 
     def fork(self, out, *more):
         """Start a run, or go on with the one in `out`; return the process id."""
@@ -97,8 +126,12 @@ def left_behind(out, store=None):
         del record["identity"][part]
     del record["cost"], record["detector"]["seconds"]
     statistics = {path.name: path.read_bytes().hex() for path in (store or out / "store").rglob("*.safetensors")}
-    return {"record": record, "items": (folder / "items.jsonl").read_text(), "statistics": statistics,
-            "entries": sorted(stored(store or out / "store"))}  # fmt: skip
+    return {
+        "record": record,
+        "items": (folder / "items.jsonl").read_text(),
+        "statistics": statistics,
+        "entries": sorted(stored(store or out / "store")),
+    }
 
 
 def killed(runs, kills, seed, reference):
@@ -120,11 +153,15 @@ def killed(runs, kills, seed, reference):
         code = runs.wait(runs.fork(out))
         after = stored(out / "store")
         reused = sum(event["event"] == "CellFinished" and event["reused"] for event in runs.events(out))
-        trials.append({
-            "code": code, "stored": sum(name.startswith("cells/") for name in before), "reused": reused,
-            "rewritten": [name for name, mark in before.items() if after.get(name) != mark],
-            "same": code == 0 and left_behind(out) == reference,
-        })  # fmt: skip
+        trials.append(
+            {
+                "code": code,
+                "stored": sum(name.startswith("cells/") for name in before),
+                "reused": reused,
+                "rewritten": [name for name, mark in before.items() if after.get(name) != mark],
+                "same": code == 0 and left_behind(out) == reference,
+            }
+        )
     return trials
 
 
@@ -141,11 +178,17 @@ def starved(runs, place, reference):
             subprocess.run(["mount", "-o", "remount,size=16m", place], check=True)
             code = runs.wait(runs.fork(out))
             after = stored(out / "store")
-            trials.append({
-                "size": size, "first": first, "said": said, "code": code, "stored": len(before),
-                "rewritten": [name for name, mark in before.items() if after.get(name) != mark],
-                "same": code == 0 and left_behind(out) == reference,
-            })  # fmt: skip
+            trials.append(
+                {
+                    "size": size,
+                    "first": first,
+                    "said": said,
+                    "code": code,
+                    "stored": len(before),
+                    "rewritten": [name for name, mark in before.items() if after.get(name) != mark],
+                    "same": code == 0 and left_behind(out) == reference,
+                }
+            )
         finally:
             subprocess.run(["umount", place], check=True)
     return trials
@@ -169,10 +212,15 @@ def stopped(runs, stops, seed, reference):
         before, unfinished = stored(out / "store"), len(list(out.rglob("*.part")))
         again = runs.wait(runs.type(said.partition("go on with: ")[2])) if "go on with: " in said else said
         after = stored(out / "store")
-        trials.append({
-            "codes": [code, again], "stored": len(before), "unfinished": unfinished, "same": again == 0 and left_behind(out) == reference,
-            "rewritten": [name for name, mark in before.items() if after.get(name) != mark],
-        })  # fmt: skip
+        trials.append(
+            {
+                "codes": [code, again],
+                "stored": len(before),
+                "unfinished": unfinished,
+                "same": again == 0 and left_behind(out) == reference,
+                "rewritten": [name for name, mark in before.items() if after.get(name) != mark],
+            }
+        )
     return trials
 
 
@@ -184,8 +232,10 @@ def pruned(runs, reference):
         removed += Store(out / "store").prune(older_than=time.time() + 1)[0]
         time.sleep(0.002)
     found = {"code": os.waitstatus_to_exitcode(done[1]), "removed": removed}
-    return found | {"same": found["code"] == 0 and {**left_behind(out), "entries": 0, "statistics": 0} == {
-        **reference, "entries": 0, "statistics": 0}}  # fmt: skip
+    return found | {
+        "same": found["code"] == 0
+        and {**left_behind(out), "entries": 0, "statistics": 0} == {**reference, "entries": 0, "statistics": 0}
+    }
 
 
 def sharing(runs, reference):
@@ -200,7 +250,9 @@ if __name__ == "__main__":
     folder, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     runs = Runs(folder)
     with contextlib.redirect_stdout(sys.stderr):
-        code = main([*runs.arguments, "--out", str(folder / "whole")])  # in this process: imports whatever a run imports
+        code = main(
+            [*runs.arguments, "--out", str(folder / "whole")]
+        )  # in this process: imports whatever a run imports
     reference = left_behind(folder / "whole")
     found = {"code": code, "entries": len(reference["entries"]), "killed": killed(runs, kills, seed, reference)}
     found["stopped"] = stopped(runs, 8, seed, reference)

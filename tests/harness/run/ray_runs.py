@@ -87,9 +87,12 @@ def processes():
     found = {}
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and int(entry.name) != os.getpid() and f"{MARK}={os.environ[MARK]}".encode() in (
-                (entry / "environ").read_bytes()
-            ) and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            if (
+                entry.name.isdigit()
+                and int(entry.name) != os.getpid()
+                and f"{MARK}={os.environ[MARK]}".encode() in ((entry / "environ").read_bytes())
+                and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+            ):
                 found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     return found
 
@@ -137,10 +140,31 @@ class Runs:
         (self.here / "held_plugin.py").write_text(textwrap.dedent(PLUGIN))
         os.chdir(self.here)
         self.arguments = [
-            "run", "--detector", "lape", "--option", "top_rate=0.1", "--model", "../model", "--languages", "en,de",
-            "--detect-tokens", "400", "--eval-tokens", "250", "--control-tokens", "120", "--max-length", "128", "--tasks", "ppl",
-            "--controls", "2", "--bootstrap-draws", "100", "-q",
-        ]  # fmt: skip
+            "run",
+            "--detector",
+            "lape",
+            "--option",
+            "top_rate=0.1",
+            "--model",
+            "../model",
+            "--languages",
+            "en,de",
+            "--detect-tokens",
+            "400",
+            "--eval-tokens",
+            "250",
+            "--control-tokens",
+            "120",
+            "--max-length",
+            "128",
+            "--tasks",
+            "ppl",
+            "--controls",
+            "2",
+            "--bootstrap-draws",
+            "100",
+            "-q",
+        ]
 
     def allow(self, forwards):
         (self.here / ".allowed").write_text(str(forwards))
@@ -168,7 +192,9 @@ class Runs:
                 os.kill(pid, signal.SIGKILL)
 
     def wait(self, pid):
-        _, status = until(lambda: next((done for done in [os.waitpid(pid, os.WNOHANG)] if done[0]), None), "the driver's end")
+        _, status = until(
+            lambda: next((done for done in [os.waitpid(pid, os.WNOHANG)] if done[0]), None), "the driver's end"
+        )
         return os.waitstatus_to_exitcode(status)
 
     def blocked(self):
@@ -183,6 +209,7 @@ class Runs:
 
     def proceed(self, out, cells):
         """Allow forward passes one by one until so many cells are stored and a worker waits again."""
+
         def there():
             return len(list((out / "store" / "cells").glob("*/*.json"))) >= cells
 
@@ -202,8 +229,11 @@ def own_cluster(runs):
     pid = runs.fork(out, "--executor", "ray", "-p", "held_plugin")
     until(runs.blocked, "a worker at work")
     reports = [pid for pid, line in processes().items() if "dashboard.py" in line]  # what would report usage
-    found = {"reached": reached(), "reporting": [pid for pid in reports if environment_of(pid).get("RAY_USAGE_STATS_ENABLED") != "0"],
-             "pages": [pid for pid in reports if "--modules-to-load" not in processes()[pid]]}  # fmt: skip
+    found = {
+        "reached": reached(),
+        "reporting": [pid for pid in reports if environment_of(pid).get("RAY_USAGE_STATS_ENABLED") != "0"],
+        "pages": [pid for pid in reports if "--modules-to-load" not in processes()[pid]],
+    }
     os.killpg(pid, signal.SIGINT)
     time.sleep(1)
     found["waited"] = os.waitpid(pid, os.WNOHANG)[0] == 0 and len(runs.blocked()) == 1
@@ -235,12 +265,33 @@ def cluster(folder):
 
 def head(folder, place, port, environment):
     """Start a cluster's head, and tell whether it came up: Ray gives up on machines that are too busy."""
-    command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--port", str(port), "--temp-dir", place,
-               "--node-ip-address", "127.0.0.1", "--num-cpus", "4", "--num-gpus", "2", "--include-dashboard", "false",
-               "--disable-usage-stats", "--object-store-memory", "100000000"]  # fmt: skip
+    command = [
+        Path(sys.executable).with_name("ray"),
+        "start",
+        "--head",
+        "--block",
+        "--port",
+        str(port),
+        "--temp-dir",
+        place,
+        "--node-ip-address",
+        "127.0.0.1",
+        "--num-cpus",
+        "4",
+        "--num-gpus",
+        "2",
+        "--include-dashboard",
+        "false",
+        "--disable-usage-stats",
+        "--object-store-memory",
+        "100000000",
+    ]
     with (folder / "cluster.txt").open("w") as log:
         process = subprocess.Popen(command, cwd=folder / "elsewhere", env=environment, stdout=log, stderr=log)
-    until(lambda: process.poll() is not None or "Ray runtime started" in (folder / "cluster.txt").read_text(), "the cluster")
+    until(
+        lambda: process.poll() is not None or "Ray runtime started" in (folder / "cluster.txt").read_text(),
+        "the cluster",
+    )
     if process.poll() is None:
         return True
     sweep()
@@ -326,8 +377,13 @@ def pools(address):
     pool = Pool(lambda: kind.remote(False), 1, greetings.append)
     pieces = [Piece(number, "work", (what,)) for number, what in enumerate(["a", "die", "b", "fail", "c"])]
     results = [(piece.number, result) for piece, result in pool.run(pieces)]
-    found = {"results": [(number, f"{result.piece.tries}: {result.reason}" if isinstance(result, Lost) else result)
-                         for number, result in results], "greetings": len(greetings)}  # fmt: skip
+    found = {
+        "results": [
+            (number, f"{result.piece.tries}: {result.reason}" if isinstance(result, Lost) else result)
+            for number, result in results
+        ],
+        "greetings": len(greetings),
+    }
     pool.close()
     try:
         Pool(lambda: kind.remote(True), 1, greetings.append).ready()
@@ -353,7 +409,9 @@ def refused(runs, address):
 def everything(runs):
     """Return how all of it went, and the seconds of its parts."""
     with contextlib.redirect_stdout(sys.stderr):
-        code = main([*runs.arguments, "--out", str(runs.folder / "whole")])  # in this process: imports whatever a run imports
+        code = main(
+            [*runs.arguments, "--out", str(runs.folder / "whole")]
+        )  # in this process: imports whatever a run imports
     reference, found, marks = left_behind(runs.folder / "whole"), {"code": code}, [time.monotonic()]
     found["own"] = own_cluster(runs)
     marks.append(time.monotonic())

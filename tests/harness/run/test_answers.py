@@ -36,7 +36,10 @@ def spec(tmp_path_factory):
     model, corpus = tmp_path_factory.mktemp("planted"), tmp_path_factory.mktemp("asked")
     planted_model().save(model)
     for tag, prompts in PROMPTS.items():
-        rows = [{"id": f"q{n}", "prompt": prompt} | ({"text": f"{tag}05"} if n in {2, 8} else {}) for n, prompt in enumerate(prompts)]
+        rows = [
+            {"id": f"q{n}", "prompt": prompt} | ({"text": f"{tag}05"} if n in {2, 8} else {})
+            for n, prompt in enumerate(prompts)
+        ]
         (corpus / f"detect.{tag}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         (corpus / f"eval.{tag}.jsonl").write_text(json.dumps({"id": "e", "text": f"{tag}01 {tag}02 {tag}04"}))
     text = CorpusSpec(name=str(corpus), tokens_of_interest="response", response_tokens=TOKENS)
@@ -84,7 +87,10 @@ def test_statistics_are_of_the_answers_alone(spec, tmp_path):
         tokens = worker.loaded.tokenizer(document.prompt + document.text)["input_ids"]
         start = len(worker.loaded.tokenizer(document.prompt)["input_ids"])
         rows = []
-        with torch.no_grad(), observe(model, neuron_map, ("gate",), lambda seen, rows=rows: rows.append(seen.values.clone())):
+        with (
+            torch.no_grad(),
+            observe(model, neuron_map, ("gate",), lambda seen, rows=rows: rows.append(seen.values.clone())),
+        ):
             model(input_ids=torch.tensor([tokens]))
         expected += np.concatenate([(part[start:] > 0).sum(0).numpy() for part in rows])
         total += len(tokens) - start
@@ -148,10 +154,27 @@ def test_an_actor_has_the_answers_of_the_run(spec, tmp_path):
 
 def test_the_record_tells_that_answers_were_written(spec, tmp_path):
     argv = [
-        "run", "--detector", "ternary", "--option", "top_rate=0.05", "--model", spec.model.name, "--corpus", spec.corpus.name,
-        "--tokens", "response", "--response-tokens", str(TOKENS), "--controls", "0", "--bootstrap-draws", "100",
-        "--out", str(tmp_path / "out"), "-q",
-    ]  # fmt: skip
+        "run",
+        "--detector",
+        "ternary",
+        "--option",
+        "top_rate=0.05",
+        "--model",
+        spec.model.name,
+        "--corpus",
+        spec.corpus.name,
+        "--tokens",
+        "response",
+        "--response-tokens",
+        str(TOKENS),
+        "--controls",
+        "0",
+        "--bootstrap-draws",
+        "100",
+        "--out",
+        str(tmp_path / "out"),
+        "-q",
+    ]
     assert main(argv) == 0
     record = Record.model_validate_json((tmp_path / "out/records/ternary-zero/record.json").read_text())
     assert record.corpus.name.endswith("(answers written, greedy, at most 6 tokens)")

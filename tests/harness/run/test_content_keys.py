@@ -27,10 +27,12 @@ from nharness.spec import RunSpec
 from nharness.task import TaskSpec
 
 CELLS = {
-    "baseline": Cell(None, "ppl", "en"), "target": Cell(Edition("lape", "de", "zero"), "ppl", "en"),
-    "control": Cell(Edition("lape", "de", "zero", 1), "ppl", "en"), "baseline lm-eval": Cell(None, "quiz", "en"),
+    "baseline": Cell(None, "ppl", "en"),
+    "target": Cell(Edition("lape", "de", "zero"), "ppl", "en"),
+    "control": Cell(Edition("lape", "de", "zero", 1), "ppl", "en"),
+    "baseline lm-eval": Cell(None, "quiz", "en"),
     "target lm-eval": Cell(Edition("lape", "de", "zero"), "quiz", "en"),
-}  # fmt: skip
+}
 TEXT = {"recorded", "block"}
 EVERYTHING = {*CELLS, *TEXT}
 PERPLEXITY, LM_EVAL = {"baseline", "target", "control"}, {"baseline lm-eval", "target lm-eval"}
@@ -63,15 +65,21 @@ def place(tiny_model_folder, tmp_path_factory):
 
 def keys(place, *, statistic="activation_count", task=None, **spec):
     """Return the keys that a run of a specification would look for in a store."""
-    document = {"model": {"name": str(place / "model"), "max_length": 64}, "corpus": {"name": str(place / "corpus")},
-                "languages": ["en", "de"], "controls": {"eval_tokens": 60}}  # fmt: skip
+    document = {
+        "model": {"name": str(place / "model"), "max_length": 64},
+        "corpus": {"name": str(place / "corpus")},
+        "languages": ["en", "de"],
+        "controls": {"eval_tokens": 60},
+    }
     for name, value in spec.items():
         document[name] = {**document[name], **value} if isinstance(value, dict) and name in document else value
     scope = document.pop("scope", "all")  # refused with tasks that only read, whose cells are looked at here too
     resolved = resolve(RunSpec.model_validate(document), Plugins())
     resolved = replace(resolved, spec=resolved.spec.model_copy(update={"scope": scope}))
     options = resolved.spec.task_options
-    quiz = TaskSpec("quiz", "quiz", "en", "lm-eval", "acc", "share", lm_eval_task="quiz", include_path=str(place / "tasks"))
+    quiz = TaskSpec(
+        "quiz", "quiz", "en", "lm-eval", "acc", "share", lm_eval_task="quiz", include_path=str(place / "tasks")
+    )
     quiz = replace(quiz.with_options(num_fewshot=options.num_fewshot, limit=options.limit), **(task or {}))
     worker = Worker(replace(resolved, tasks=(*resolved.tasks, quiz)))
     found = {name: worker.key(cell, "0" * 64, worker.identity) for name, cell in CELLS.items()}
@@ -133,7 +141,9 @@ def test_seed_of_steps(place):
 def test_versions(place, reference, monkeypatch, package, expected):
     for module in (nharness.run.worker, nharness.run.measure):
         genuine = module.installed
-        monkeypatch.setattr(module, "installed", lambda name, genuine=genuine: "0.0.1" if name == package else genuine(name))
+        monkeypatch.setattr(
+            module, "installed", lambda name, genuine=genuine: "0.0.1" if name == package else genuine(name)
+        )
     assert changed(place, reference) == expected
 
 
@@ -171,10 +181,16 @@ def one_line_of_the_task(folder):
 
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [(lambda folder: None, set()), (one_weight, EVERYTHING), (one_token, EVERYTHING), (words("detect"), TEXT),
-     (words("eval"), {*PERPLEXITY, *TEXT}), (one_line_of_the_task, LM_EVAL)],
+    [
+        (lambda folder: None, set()),
+        (one_weight, EVERYTHING),
+        (one_token, EVERYTHING),
+        (words("detect"), TEXT),
+        (words("eval"), {*PERPLEXITY, *TEXT}),
+        (one_line_of_the_task, LM_EVAL),
+    ],
     ids=["another path alone", "weight", "tokenizer", "detection text", "evaluation text", "task file"],
-)  # fmt: skip
+)
 def test_contents(place, reference, tmp_path, change, expected):
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(place, elsewhere)

@@ -16,8 +16,16 @@ from nharness.plugins import Plugins
 from nharness.run.draws import DonorText, donor_values, drawn_edits
 from nharness.testing.tiny import tiny_model
 
-ENGLISH = ["The menu shows all open windows.", "Click the cell that you want to change, then press Enter.", "Save the file."]
-GERMAN = ["Das Menü zeigt alle offenen Fenster.", "Klicken Sie in die Zelle, die Sie ändern möchten.", "Datei speichern und schließen."]
+ENGLISH = [
+    "The menu shows all open windows.",
+    "Click the cell that you want to change, then press Enter.",
+    "Save the file.",
+]
+GERMAN = [
+    "Das Menü zeigt alle offenen Fenster.",
+    "Klicken Sie in die Zelle, die Sie ändern möchten.",
+    "Datei speichern und schließen.",
+]
 FLAT = np.array([3, 40, 1700, 1701, 6000])
 
 
@@ -55,7 +63,10 @@ def change(draw, donors, flat=FLAT, seed=0):
 
 def scored(engine, neuron_map, text, changes, language):
     documents = text.evaluated(language)
-    with drawn_edits(changes, neuron_map, text, [language]) as edits, apply_edits(engine.model, neuron_map, edits) as report:
+    with (
+        drawn_edits(changes, neuron_map, text, [language]) as edits,
+        apply_edits(engine.model, neuron_map, edits) as report,
+    ):
         items = engine.score(documents)
     return [item.values["nll"] for item in items], report.edited_activations
 
@@ -132,16 +143,26 @@ def test_resample_puts_in_one_donor_token_for_all_layers(engine, loaded):
     neuron_map = locate(loaded.model)
     text = donor_text(engine, make_corpus(en=ENGLISH, de=GERMAN))
     resample = change("resample", ("de",))
-    bank = donor_values(engine, neuron_map, resample, text.engine.encode(text.corpus.documents("de", "detect"), language="de"))
+    bank = donor_values(
+        engine, neuron_map, resample, text.engine.encode(text.corpus.documents("de", "detect"), language="de")
+    )
     starts = np.cumsum([0, *neuron_map.layer_widths])
     layer_of = np.searchsorted(starts, FLAT, side="right") - 1
     seen = {}
     ids = torch.from_numpy(np.random.default_rng(0).integers(5, 200, (3, 7)))
-    with drawn_edits([resample], neuron_map, text, ["en"]) as edits, apply_edits(loaded.model, neuron_map, edits), torch.no_grad():
+    with (
+        drawn_edits([resample], neuron_map, text, ["en"]) as edits,
+        apply_edits(loaded.model, neuron_map, edits),
+        torch.no_grad(),
+    ):
         loaded.model(ids)  # another pass before, which must not matter
-        with hooks(loaded.model, lambda layer, value: seen.__setitem__(layer, value.reshape(-1, value.shape[-1]).clone())):
+        with hooks(
+            loaded.model, lambda layer, value: seen.__setitem__(layer, value.reshape(-1, value.shape[-1]).clone())
+        ):
             loaded.model(ids)
-        first = torch.stack([seen[layer][:, unit - starts[layer]] for layer, unit in zip(layer_of, FLAT, strict=True)], dim=1)
+        first = torch.stack(
+            [seen[layer][:, unit - starts[layer]] for layer, unit in zip(layer_of, FLAT, strict=True)], dim=1
+        )
     rows = [int((bank - row).abs().sum(dim=1).argmin()) for row in first]
     assert torch.equal(bank[rows], first)
     assert len(set(rows)) > 5
@@ -171,7 +192,9 @@ def test_donor_values_are_what_the_model_says(engine, loaded):
     for german in GERMAN:
         seen = hidden_of(loaded.model, neuron_map, with_prefix(engine, loaded, german)[None, :-1])
         layers = np.searchsorted(starts, FLAT, side="right") - 1
-        rows.append(torch.stack([seen[layer][:, unit - starts[layer]] for layer, unit in zip(layers, FLAT, strict=True)], dim=1))
+        rows.append(
+            torch.stack([seen[layer][:, unit - starts[layer]] for layer, unit in zip(layers, FLAT, strict=True)], dim=1)
+        )
     assert torch.allclose(bank, torch.cat(rows), atol=1e-4)
 
 
@@ -202,7 +225,11 @@ def test_text_without_a_parallel_is_refused(loaded):
     assert scored(engine, neuron_map, text, [change("patch", ("en",))], "de")[1] > 0  # all of these have one
     parallel = donor_text(engine, make_corpus(en=ENGLISH, de=GERMAN))
     edits = drawn_edits([change("patch", ("de",))], neuron_map, parallel, ["en"])
-    with pytest.raises(CellError, match="this text is none of them"), edits as found, apply_edits(loaded.model, neuron_map, found):
+    with (
+        pytest.raises(CellError, match="this text is none of them"),
+        edits as found,
+        apply_edits(loaded.model, neuron_map, found),
+    ):
         loaded.model(torch.arange(5, 15)[None])
 
 

@@ -26,7 +26,9 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     place = tmp_path_factory.mktemp("small")
     command = [sys.executable, Path(__file__).with_name("forked_runs.py"), folder, str(KILLS), "7"]
-    done = subprocess.run([*command, *([place] if mountable(place) else [])], capture_output=True, text=True, timeout=900)
+    done = subprocess.run(
+        [*command, *([place] if mountable(place) else [])], capture_output=True, text=True, timeout=900
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 

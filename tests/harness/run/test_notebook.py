@@ -10,7 +10,13 @@ from nharness.errors import FileFormatError, ModelError, UnknownNameError, Usage
 from nharness.neurons import Detection
 from nharness.statistics import LanguageTotals, Statistics
 
-SIZES = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2}
+SIZES = {
+    "vocab_size": 99,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+}
 IDS = torch.arange(3, 17).reshape(2, 7)
 GIVEN = {"llama": [(0, 1), (1, 5), (1, 7)], "mixtral": [(0, 1), (1, 45), (1, 71)]}
 
@@ -37,7 +43,9 @@ def pairs(model):
 def file(tmp_path, widths, pairs):
     membership = np.zeros((2, sum(widths)), dtype=bool)
     membership[1, [layer * widths[0] + unit for layer, unit in pairs]] = True
-    Detection("lape", ("en", "zh"), widths, membership, np.zeros(sum(widths), np.float32), "high").save(tmp_path / "n.st")
+    Detection("lape", ("en", "zh"), widths, membership, np.zeros(sum(widths), np.float32), "high").save(
+        tmp_path / "n.st"
+    )
     return tmp_path / "n.st"
 
 
@@ -176,17 +184,35 @@ def slip(model, file, recorded, monkeypatch):
         (UnknownNameError, "unknown language of this lape detection 'fr'; known: en, zh", {"language": "fr"}),
         (UsageError, "klingonese", {"language": "klingonese"}),
         (UnknownNameError, "did you mean 'zero'", {"language": "zh", "intervention": "zeros"}),
-        (UnknownNameError, "did you mean .factor.", {"language": "zh", "intervention": "scale", "options": {"factr": 1}}),
+        (
+            UnknownNameError,
+            "did you mean .factor.",
+            {"language": "zh", "intervention": "scale", "options": {"factr": 1}},
+        ),
         (ModelError, "no site 'attention'", {"language": "zh", "site": "attention"}),
-        (UsageError, "needs moments at site hidden; give the file that `nharness record --statistics moments@hidden,activation",
-         {"language": "zh", "intervention": "mean"}),
-        (UsageError, "draws its values from text; use it with `nharness run`", {"language": "zh", "intervention": "resample"}),
-        (UsageError, "needs a source language", {"language": "zh", "intervention": "steer", "site": "hidden", "statistics": "s.st"}),
-        (UnknownNameError, "unknown language of the statistics 'en'",
-         {"language": "en", "intervention": "replace", "site": "hidden", "statistics": "s.st"}),
+        (
+            UsageError,
+            "needs moments at site hidden; give the file that `nharness record --statistics moments@hidden,activation",
+            {"language": "zh", "intervention": "mean"},
+        ),
+        (
+            UsageError,
+            "draws its values from text; use it with `nharness run`",
+            {"language": "zh", "intervention": "resample"},
+        ),
+        (
+            UsageError,
+            "needs a source language",
+            {"language": "zh", "intervention": "steer", "site": "hidden", "statistics": "s.st"},
+        ),
+        (
+            UnknownNameError,
+            "unknown language of the statistics 'en'",
+            {"language": "en", "intervention": "replace", "site": "hidden", "statistics": "s.st"},
+        ),
         (FileFormatError, "no such file", {"language": "zh", "intervention": "mean", "statistics": "absent.st"}),
     ],
-)  # fmt: skip
+)
 def test_slips_are_told_in_a_sentence(slip, error, message, form):
     model, file = slip
     with pytest.raises(error, match=message) as caught, nharness.apply(model, file, **form):

@@ -34,8 +34,14 @@ def test_baselines_then_each_target_with_its_draws():
 
 
 def test_sweeps_multiply_and_are_named():
-    plan = plan_of(names=("ppl",), draws=0, detectors=(Named(name="a"), Named(name="b")), interventions=(Named(name="scale"),),
-                   strengths=(0.5, 1.0), budget_curve=(0.01, 0.02, 0.05))  # fmt: skip
+    plan = plan_of(
+        names=("ppl",),
+        draws=0,
+        detectors=(Named(name="a"), Named(name="b")),
+        interventions=(Named(name="scale"),),
+        strengths=(0.5, 1.0),
+        budget_curve=(0.01, 0.02, 0.05),
+    )
     assert len(plan.cells) == 3 + 2 * 2 * 3 * 9
     assert "b@0.02[de]/scale@0.5::ppl[zh]" in {cell.id for cell in plan.cells}
 
@@ -63,7 +69,9 @@ def test_parts_are_disjoint_complete_and_keep_order(of):
     assert set(edited) == {cell for cell in plan.cells if cell.edition is not None}
     order = {cell: place for place, cell in enumerate(plan.cells)}
     assert all([order[cell] for cell in part.cells] == sorted(order[cell] for cell in part.cells) for part in parts)
-    targets = [len({cell.edition for cell in part.cells if cell.edition and cell.edition.control is None}) for part in parts]
+    targets = [
+        len({cell.edition for cell in part.cells if cell.edition and cell.edition.control is None}) for part in parts
+    ]
     assert max(targets) - min(targets) <= 1
 
 
@@ -77,7 +85,9 @@ def test_parts_are_read_and_shown():
 def test_a_hundred_thousand_cells_are_planned_at_once():
     languages = [f"l{number}" for number in range(20)]
     tasks = [task(name, language) for name in ("ppl", "other") for language in languages]
-    spec = RunSpec(detectors=tuple(Named(name=f"d{n}") for n in range(6)), controls=ControlSpec(draws=20, tasks=("ppl",)))
+    spec = RunSpec(
+        detectors=tuple(Named(name=f"d{n}") for n in range(6)), controls=ControlSpec(draws=20, tasks=("ppl",))
+    )
     started = time.process_time()  # not the clock on the wall: other work on the machine is not counted
     plan = make_plan(spec, languages, tasks)
     assert len(plan.cells) > 100_000

@@ -51,8 +51,9 @@ def test_a_tasks_data_is_served_from_where_it_was_kept(quiz, tmp_path):
     before = TaskLoader(include_path=include).load(quiz)["quiz_en"]
     files = fetch_tasks([quiz], include, tmp_path / "out")
     assert {path.relative_to(tmp_path / "out" / "datasets").as_posix() for path in files} >= {
-        "source/train.parquet", "source/test.parquet",
-    }  # fmt: skip
+        "source/train.parquet",
+        "source/test.parquet",
+    }
     (tmp_path / "source").rename(tmp_path / "gone")
     after = TaskLoader(include_path=include, dataset_dir=str(tmp_path / "out" / "datasets")).load(quiz)["quiz_en"]
     assert list(after.test_docs()) == list(before.test_docs())
@@ -75,8 +76,13 @@ def test_splits_of_like_names_stay_apart(tmp_path):
     with served_from(tmp_path, {}):
         found = datasets.load_dataset("owner/exam", "zh")
     assert {name: len(found[name]) for name in ("dev", "val", "test", "devtest", "validation_matched", "train")} == {
-        "dev": 2, "val": 3, "test": 1, "devtest": 1, "validation_matched": 4, "train": 0,
-    }  # fmt: skip
+        "dev": 2,
+        "val": 3,
+        "test": 1,
+        "devtest": 1,
+        "validation_matched": 4,
+        "train": 0,
+    }
 
 
 def test_a_corpus_keeps_its_fingerprint(tmp_path):
@@ -84,8 +90,13 @@ def test_a_corpus_keeps_its_fingerprint(tmp_path):
     for split in ("detect", "eval"):
         for tag in ("en", "fr"):
             (folder / split).mkdir(parents=True, exist_ok=True)
-            rows = [{"id": f"{split}{n}#1", "text": f"{tag} {n}", "source": "s", "prompt": "p" if n else ""} for n in range(4)]
-            (folder / split / f"{tag}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            rows = [
+                {"id": f"{split}{n}#1", "text": f"{tag} {n}", "source": "s", "prompt": "p" if n else ""}
+                for n in range(4)
+            ]
+            (folder / split / f"{tag}.jsonl").write_text(
+                "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+            )
     corpus = load_corpus(folder)
     copied = load_corpus(fetch_corpus(corpus, corpus.languages, tmp_path / "out"))
     assert copied.fingerprint == corpus.fingerprint

@@ -84,8 +84,9 @@ def test_work_under_which_workers_die_is_given_up_and_the_rest_is_done(found):
 @pytest.mark.slow
 def test_what_cannot_be_is_said(found):
     assert found["refused"]["gpus"] == [
-        4, "nharness: a worker is to have 1 CPUs and 3 GPUs; the machines of the cluster have 4 CPUs and 2 GPUs"
-    ]  # fmt: skip
+        4,
+        "nharness: a worker is to have 1 CPUs and 3 GPUs; the machines of the cluster have 4 CPUs and 2 GPUs",
+    ]
     code, said = found["refused"]["address"]
     assert code == 4
     assert said.startswith("nharness: nothing answers at '127.0.0.1:1': ")
@@ -126,7 +127,9 @@ def test_an_actor_without_the_plug_in_says_so(worker, at_home, tmp_path):
     (problem,) = RayWorker(without).greet()
     assert problem.startswith("plug-in 'only_here' given with -p failed: ")
     (tmp_path / "only_here.py").write_text("")
-    there = Order(order.spec, {**order.plugins, "extra": ("only_here",)}, order.threads, str(tmp_path), (str(tmp_path),))
+    there = Order(
+        order.spec, {**order.plugins, "extra": ("only_here",)}, order.threads, str(tmp_path), (str(tmp_path),)
+    )
     (told,) = RayWorker(there).greet()
     assert told["model"] == worker.identity["model"]
     assert Path.cwd() == tmp_path
@@ -135,7 +138,10 @@ def test_an_actor_without_the_plug_in_says_so(worker, at_home, tmp_path):
 @pytest.mark.parametrize("name", ["torch", "nharness", "model", "tokenizer", "plug-ins"])
 def test_an_actor_that_is_not_alike_is_named(worker, name):
     mine = introduction(worker)
-    assert difference(mine, {**mine, name: "0.1"}) == f"a worker has {name} 0.1, expected {mine[name]}: the same everywhere"
+    assert (
+        difference(mine, {**mine, name: "0.1"})
+        == f"a worker has {name} 0.1, expected {mine[name]}: the same everywhere"
+    )
 
 
 def test_a_cell_that_would_be_something_else_in_an_actor_fails(worker, at_home):
@@ -152,8 +158,11 @@ def test_a_cell_that_would_be_something_else_in_an_actor_fails(worker, at_home):
 def test_what_is_handed_on():
     names = ["HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM", "CUBLAS_WORKSPACE_CONFIG", "NHARNESS_X", "TRANSFORMERS_CACHE"]
     assert [name for name in names if HANDED_ON.match(name)] == names
-    assert [name for name in (*os.environ, "HF_TOKEN", "PATH", "HUGGING_FACE_HUB_TOKEN") if HANDED_ON.match(name) and "TOKEN" in name] \
-        == [name for name in os.environ if name.startswith("TOKENIZERS_")]  # fmt: skip
+    assert [
+        name
+        for name in (*os.environ, "HF_TOKEN", "PATH", "HUGGING_FACE_HUB_TOKEN")
+        if HANDED_ON.match(name) and "TOKEN" in name
+    ] == [name for name in os.environ if name.startswith("TOKENIZERS_")]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +171,12 @@ def test_what_is_handed_on():
         (RayExecutor, 0, {}, "--workers is 0; expected at least 1"),
         (RayExecutor, 1, {"gpu": 1}, "unknown executor option 'gpu'; did you mean 'gpus'"),
         (LocalExecutor, 0, {}, "--workers is 0"),
-        (LocalExecutor, 3, {}, "--workers 3 is nothing for executor local, which works in one process; try --executor ray"),
+        (
+            LocalExecutor,
+            3,
+            {},
+            "--workers 3 is nothing for executor local, which works in one process; try --executor ray",
+        ),
         (LocalExecutor, 1, {"address": "auto"}, "option 'address' is nothing for executor local"),
     ],
 )

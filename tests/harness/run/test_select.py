@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from nharness.errors import UsageError
 from nharness.run.select import DEEPEST, compile_expression
 
-IDS = ["lape[zh]/zero::ppl[fr]", "lape[en]/zero::ppl[zh]", "random[zh]~3/mean::xcopa[zh]", "baseline::ppl[fr]", "lape@0.002[de]/scale@0.5::ppl[de]"]
+IDS = [
+    "lape[zh]/zero::ppl[fr]",
+    "lape[en]/zero::ppl[zh]",
+    "random[zh]~3/mean::xcopa[zh]",
+    "baseline::ppl[fr]",
+    "lape@0.002[de]/scale@0.5::ppl[de]",
+]
 DOCUMENTED = {  # pytest's documentation, "how to invoke" and "examples of markers", with what it says of the names
     "MyClass and not method": (["TestMyClass.test_something"], ["TestMyClass.test_method_simple"]),
     "http": (["test_send_http"], ["test_something_quick", "test_another", "TestClass.test_method"]),
@@ -53,9 +59,22 @@ def test_grammar(expression, expected):
 
 @pytest.mark.parametrize(
     ("expression", "column"),
-    [("and", 1), ("lape and", 9), ("(lape", 6), ("lape)", 5), ("lape ppl", 6), ("not", 4), ("or lape", 1), ("()", 2), ("a, b", 2), ("a = 1", 3),
-     ("lape and 'x'", 10), ("a\nb", 2), ("lape(x=1)", 5)],
-)  # fmt: skip
+    [
+        ("and", 1),
+        ("lape and", 9),
+        ("(lape", 6),
+        ("lape)", 5),
+        ("lape ppl", 6),
+        ("not", 4),
+        ("or lape", 1),
+        ("()", 2),
+        ("a, b", 2),
+        ("a = 1", 3),
+        ("lape and 'x'", 10),
+        ("a\nb", 2),
+        ("lape(x=1)", 5),
+    ],
+)
 def test_what_is_out_of_place_is_named_with_its_column(expression, column):
     with pytest.raises(UsageError, match=re.escape(f"-k {expression!r}: at column {column}: expected ")):
         compile_expression(expression)
@@ -82,7 +101,11 @@ def pytest_says(expression):
         compiled = Expression.compile(expression)
     except SyntaxError as error:
         return error.offset
-    return [number for number, text in enumerate(IDS) if compiled.evaluate(lambda name, text=text: name.lower() in text.lower())]
+    return [
+        number
+        for number, text in enumerate(IDS)
+        if compiled.evaluate(lambda name, text=text: name.lower() in text.lower())
+    ]
 
 
 def we_say(expression):
@@ -92,16 +115,24 @@ def we_say(expression):
         return int(re.search(r"at column (\d+)", str(error))[1])
 
 
-NAMES = st.sampled_from(["lape", "LAPE", "lape[zh]/zero", "::ppl[fr]", "mean", "x", "Not", "AND", "or_", "\\", "é", "٣"])
+NAMES = st.sampled_from(
+    ["lape", "LAPE", "lape[zh]/zero", "::ppl[fr]", "mean", "x", "Not", "AND", "or_", "\\", "é", "٣"]
+)
 WELL_FORMED = st.recursive(
     NAMES,
     lambda inner: st.one_of(
-        inner.map("not {}".format), inner.map("({})".format), st.tuples(inner, st.sampled_from([" and ", " or ", "\tor  "]), inner).map("".join)
+        inner.map("not {}".format),
+        inner.map("({})".format),
+        st.tuples(inner, st.sampled_from([" and ", " or ", "\tor  "]), inner).map("".join),
     ),
     max_leaves=8,
 )
 ANYTHING = st.lists(
-    st.one_of(NAMES, st.sampled_from(["and", "or", "not", "(", ")", " ", "  ", "\t", "\n", "=", ",", "'", '"', "!", "\xa0", "&"])), max_size=9
+    st.one_of(
+        NAMES,
+        st.sampled_from(["and", "or", "not", "(", ")", " ", "  ", "\t", "\n", "=", ",", "'", '"', "!", "\xa0", "&"]),
+    ),
+    max_size=9,
 ).map("".join)
 
 
@@ -114,8 +145,12 @@ ANYTHING = st.lists(
 def test_agrees_with_pytest_on_any_text(expression):
     if not expression.strip():
         return  # chooses everything, which pytest's -k decides before it parses
-    called = any(found[1] not in {"and", "or", "not"} for found in re.finditer(r"([-\w:+.\[\]\\/]+)[ \t]*\(", expression))
-    if called or ("\\" in expression and re.search("['\"]", expression)):  # what pytest parses for its -m, and refuses in -k
+    called = any(
+        found[1] not in {"and", "or", "not"} for found in re.finditer(r"([-\w:+.\[\]\\/]+)[ \t]*\(", expression)
+    )
+    if called or (
+        "\\" in expression and re.search("['\"]", expression)
+    ):  # what pytest parses for its -m, and refuses in -k
         assert isinstance(we_say(expression), int)
     else:
         assert we_say(expression) == pytest_says(expression)

@@ -19,7 +19,9 @@ def job(name, cells):
     return Job(edition, (change,), made, tuple(f"{name}{n}" for n in range(cells)))
 
 
-@pytest.mark.parametrize(("jobs", "cells", "workers"), [(1, 14, 2), (5, 3, 2), (2, 1, 4), (4, 10, 4), (3, 7, 8), (0, 1, 3)])
+@pytest.mark.parametrize(
+    ("jobs", "cells", "workers"), [(1, 14, 2), (5, 3, 2), (2, 1, 4), (4, 10, 4), (3, 7, 8), (0, 1, 3)]
+)
 def test_every_cell_goes_out_once_with_its_key(jobs, cells, workers):
     whole = [job(f"t{n}", cells) for n in range(jobs)]
     parts = list(spread(iter(whole), workers))

@@ -17,9 +17,12 @@ LN2 = np.log(2)
 def make_text(clusters, per_cluster=2):
     rng = np.random.default_rng(1)
     documents = tuple(
-        EncodedDocument(f"d{n}-{part}", "en", f"c{n}", 0, np.arange(size := int(rng.integers(5, 30))), 0, size, 4 * size)
-        for n in range(clusters) for part in range(per_cluster)
-    )  # fmt: skip
+        EncodedDocument(
+            f"d{n}-{part}", "en", f"c{n}", 0, np.arange(size := int(rng.integers(5, 30))), 0, size, 4 * size
+        )
+        for n in range(clusters)
+        for part in range(per_cluster)
+    )
     return LanguageText("en", documents)
 
 
@@ -29,9 +32,13 @@ def scorer(changes, calls):
     def score(part):
         calls.append([document.id for document in part.documents])
         return [
-            Item(d.id, d.cluster, {"nll": (d.counted + changes[d.cluster] * d.bytes) * LN2, "tokens": d.counted, "bytes": d.bytes})
+            Item(
+                d.id,
+                d.cluster,
+                {"nll": (d.counted + changes[d.cluster] * d.bytes) * LN2, "tokens": d.counted, "bytes": d.bytes},
+            )
             for d in part.documents
-        ]  # fmt: skip
+        ]
 
     return score
 

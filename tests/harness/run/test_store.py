@@ -22,7 +22,9 @@ def test_keys_change_with_anything_and_not_with_order():
     assert len({content_key(a=1), content_key(a=2), content_key(b=1), content_key(a="1"), content_key(a=[1])}) == 5
 
 
-@pytest.mark.parametrize("damage", [lambda raw: raw[:-3], lambda raw: b"", lambda raw: raw.replace(b"7", b"8"), lambda raw: raw[80:]])
+@pytest.mark.parametrize(
+    "damage", [lambda raw: raw[:-3], lambda raw: b"", lambda raw: raw.replace(b"7", b"8"), lambda raw: raw[80:]]
+)
 def test_a_damaged_entry_is_absent_and_made_again(tmp_path, damage):
     store = Store(tmp_path)
     key = content_key(a=1)

@@ -31,14 +31,29 @@ statement = "a"
 statement = "b"
 last = true'''
 EXPECTED = {
-    ("study",): 2, ("study", "name"): 3, ("study", "quoted key"): 4, ("study", "models"): 5, ("study", "models", 0): 6,
-    ("study", "models", 1): 7, ("study", "models", 1, "args", "dtype"): 7, ("study", "models", 2): 8,
-    ("study", "models", 2, "args", "a", 1): 9, ("study", "models", 2, "device"): 9, ("study", "words"): 11, ("study", "when"): 14,
-    ("study", "dotted", "inner", "deep"): 15, ("study", "dotted", "inner", "deep", 1, 0): 15,
-    ("study", "dotted", "inner", "deep", 1, 1): 16, ("study", "controls"): 17, ("study", "controls", "draws"): 18,
-    ("study", "claims"): 19, ("study", "claims", 0, "statement"): 20, ("study", "claims", 1): 21,
-    ("study", "claims", 1, "statement"): 22, ("study", "claims", 1, "last"): 23,
-}  # fmt: skip
+    ("study",): 2,
+    ("study", "name"): 3,
+    ("study", "quoted key"): 4,
+    ("study", "models"): 5,
+    ("study", "models", 0): 6,
+    ("study", "models", 1): 7,
+    ("study", "models", 1, "args", "dtype"): 7,
+    ("study", "models", 2): 8,
+    ("study", "models", 2, "args", "a", 1): 9,
+    ("study", "models", 2, "device"): 9,
+    ("study", "words"): 11,
+    ("study", "when"): 14,
+    ("study", "dotted", "inner", "deep"): 15,
+    ("study", "dotted", "inner", "deep", 1, 0): 15,
+    ("study", "dotted", "inner", "deep", 1, 1): 16,
+    ("study", "controls"): 17,
+    ("study", "controls", "draws"): 18,
+    ("study", "claims"): 19,
+    ("study", "claims", 0, "statement"): 20,
+    ("study", "claims", 1): 21,
+    ("study", "claims", 1, "statement"): 22,
+    ("study", "claims", 1, "last"): 23,
+}
 
 
 def test_every_key_and_entry_has_its_line():
@@ -54,12 +69,29 @@ def paths(value, path=()):
 
 
 KEYS = st.sampled_from(["a", "b-c", '"d e"', "'f.g'", "h_1"])
-SCALARS = st.sampled_from(["1", "-2.5", "nan", '"x"', '"a\\"]"', "'\\'", '"""t\n]"""', "'''q''''", "true", "1979-05-27", "1979-05-27 07:32:00Z", '""'])
+SCALARS = st.sampled_from(
+    [
+        "1",
+        "-2.5",
+        "nan",
+        '"x"',
+        '"a\\"]"',
+        "'\\'",
+        '"""t\n]"""',
+        "'''q''''",
+        "true",
+        "1979-05-27",
+        "1979-05-27 07:32:00Z",
+        '""',
+    ]
+)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(
         st.lists(inner, max_size=3).map(lambda parts: "[\n" + " ,# x]\n".join(parts) + "\n]"),
-        st.dictionaries(KEYS, inner, max_size=3).map(lambda pairs: "{" + ", ".join(f"{k} = {v}" for k, v in pairs.items()) + "}"),
+        st.dictionaries(KEYS, inner, max_size=3).map(
+            lambda pairs: "{" + ", ".join(f"{k} = {v}" for k, v in pairs.items()) + "}"
+        ),
     ),
     max_leaves=6,
 )

@@ -41,12 +41,33 @@ def folders(tmp_path_factory):
 def judged(folders, tmp_path_factory):
     out = tmp_path_factory.mktemp("judged") / "out"
     argv = [
-        "run", "--detector", ",".join(DETECTORS), "--model", folders[0], "--corpus", folders[1], "--controls", "0",
-        "--eval-tokens", "80", "--bootstrap-draws", "100", "--ground-truth", "--folds", "3", "--null", "--out", out,
-        "--store", out / "store",
-    ]  # fmt: skip
+        "run",
+        "--detector",
+        ",".join(DETECTORS),
+        "--model",
+        folders[0],
+        "--corpus",
+        folders[1],
+        "--controls",
+        "0",
+        "--eval-tokens",
+        "80",
+        "--bootstrap-draws",
+        "100",
+        "--ground-truth",
+        "--folds",
+        "3",
+        "--null",
+        "--out",
+        out,
+        "--store",
+        out / "store",
+    ]
     code = main([str(part) for part in argv])
-    records = {path.parent.name.removesuffix("-zero"): Record.model_validate_json(path.read_text()) for path in out.glob("records/*/record.json")}
+    records = {
+        path.parent.name.removesuffix("-zero"): Record.model_validate_json(path.read_text())
+        for path in out.glob("records/*/record.json")
+    }
     return code, records, out
 
 
@@ -54,7 +75,9 @@ def test_the_record_holds_scores_against_the_planted_truth(judged):
     code, records, _ = judged
     assert code == 0
     assert set(records) == set(DETECTORS)
-    scores = {name: {found.truth: found for found in record.ground_truth}["planted"] for name, record in records.items()}
+    scores = {
+        name: {found.truth: found for found in record.ground_truth}["planted"] for name, record in records.items()
+    }
     assert scores["attribution"].auroc >= 0.99
     assert [language.language for language in scores["lape"].languages] == list(LANGUAGES)
     assert scores["lape"].precision_at_k < 0.6 < scores["attribution"].precision_at_k
@@ -98,7 +121,17 @@ def test_the_same_again_from_the_store_is_the_same(judged, folders):
 
 
 def test_too_many_folds_say_how_many_there_can_be(folders, tmp_path, capsys):
-    argv = ["run", "--detector", "lape", "--model", *map(str, folders[:1]), "--corpus", str(folders[1]), "--folds", "50"]
+    argv = [
+        "run",
+        "--detector",
+        "lape",
+        "--model",
+        *map(str, folders[:1]),
+        "--corpus",
+        str(folders[1]),
+        "--folds",
+        "50",
+    ]
     assert main([*argv, "--out", str(tmp_path / "o")]) == 4
     assert "into 50 parts, a document or more each; de has 24" in capsys.readouterr().err
 
@@ -127,11 +160,18 @@ def test_a_neuron_is_a_language_s_own_by_what_it_costs_beyond_the_others():
 def test_what_cannot_be_repeated_is_refused_where_nothing_else_is(tmp_path):
     exhaustive, lape = Named(name="exhaustive"), Named(name="lape")
     for asked in ({"folds": 3}, {"null": True}):
-        with pytest.raises(UsageError, match=r"nothing here can be repeated \(exhaustive: every neuron would be ablated"):
+        with pytest.raises(
+            UsageError, match=r"nothing here can be repeated \(exhaustive: every neuron would be ablated"
+        ):
             resolve(RunSpec(detectors=(exhaustive,), **asked), Plugins())
-        assert set(resolve(RunSpec(detectors=(exhaustive, lape), **asked), Plugins()).detectors) == {"exhaustive", "lape"}
+        assert set(resolve(RunSpec(detectors=(exhaustive, lape), **asked), Plugins()).detectors) == {
+            "exhaustive",
+            "lape",
+        }
     size = planted_model().truth.membership.shape[1]
-    found = Detection("made", ("en", "de"), (size,), np.ones((2, size), dtype=bool), np.ones(size, dtype=np.float32), "highest")
+    found = Detection(
+        "made", ("en", "de"), (size,), np.ones((2, size), dtype=bool), np.ones(size, dtype=np.float32), "highest"
+    )
     found.save(tmp_path / "n.safetensors")
     read = Named(name=f"file:{tmp_path / 'n.safetensors'}")
     with pytest.raises(UsageError, match=r"\(file:n.safetensors: its neurons are read from a file"):

@@ -12,8 +12,12 @@ from nharness.testing import Planting, planted_model
 from nharness.testing.tiny import tiny_model
 
 ARCHITECTURES = (
-    ("llama", Subtracted), ("gpt2", Subtracted), ("gpt_neox", Subtracted), ("gemma2", Replayed), ("mixtral", Replayed),
-)  # fmt: skip
+    ("llama", Subtracted),
+    ("gpt2", Subtracted),
+    ("gpt_neox", Subtracted),
+    ("gemma2", Replayed),
+    ("mixtral", Replayed),
+)
 
 
 def rows_of(vocabulary=99):

@@ -24,9 +24,12 @@ EDITION = Edition("lape", "fr", "zero")
 
 def made(**changes):
     spec = RunSpec(
-        languages=LANGUAGES, tasks=("output_language",), task_options=TaskOptions(limit=3),
-        corpus=CorpusSpec(eval_tokens=600), **changes,
-    )  # fmt: skip
+        languages=LANGUAGES,
+        tasks=("output_language",),
+        task_options=TaskOptions(limit=3),
+        corpus=CorpusSpec(eval_tokens=600),
+        **changes,
+    )
     return Worker(resolve(spec, Plugins()))
 
 
@@ -101,15 +104,18 @@ def test_an_edit_that_reaches_nothing_fails_its_cells(worker, changes):
 def test_baseline_and_edit_have_the_same_prompts_and_other_texts(worker, edited):
     intact = outcomes(worker, None, ())
     assert all(outcome.status == "passed" and outcome.edited_activations == 0 for outcome in intact.values())
-    assert [i.id for i in intact["output_language", "de"].items] == [i.id for i in edited["output_language", "de"].items]
+    assert [i.id for i in intact["output_language", "de"].items] == [
+        i.id for i in edited["output_language", "de"].items
+    ]
     assert intact["output_language.fluency", "de"].items != edited["output_language.fluency", "de"].items
 
 
 def test_with_a_source_language_every_column_judges_the_same_outputs(changes):
     steered = outcomes(made(source_language="de"), EDITION, changes)
     assert set(steered) == {(f"output_language{end}", tag) for end in ("", ".lines") for tag in LANGUAGES} | {
-        ("output_language.fluency", "de"), ("output_language.repetition", "de"),
-    }  # fmt: skip
+        ("output_language.fluency", "de"),
+        ("output_language.repetition", "de"),
+    }
     own, other = (steered["output_language", tag].items for tag in LANGUAGES)
     for first, second in zip(own, other, strict=True):
         assert {k: v for k, v in first.values.items() if k != "in_language"} == {

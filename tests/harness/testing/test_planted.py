@@ -37,7 +37,9 @@ def scores(planted):
 def tabled(planted):
     """What every row of the table in the documentation says, and what the code gives: AUROC, P@k, and what is selected."""
     rows = {}
-    for line in (Path(__file__).parents[3] / "docs/ground-truth.md").read_text().partition("## Truth 2")[0].splitlines():
+    for line in (
+        (Path(__file__).parents[3] / "docs/ground-truth.md").read_text().partition("## Truth 2")[0].splitlines()
+    ):
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 4 and cells[0].startswith("`"):
             rows[cells[0]] = (float(cells[1]), float(cells[2]), cells[3])
@@ -61,7 +63,9 @@ def measured(found, planted):
 
 def test_the_documentation_says_what_the_code_gives(tabled):
     rows, got = tabled
-    assert {named(row)[1] for row in rows} == {n for n, e in PLUGINS.entries("detectors").items() if e.plugin == "detectors"}
+    assert {named(row)[1] for row in rows} == {
+        n for n, e in PLUGINS.entries("detectors").items() if e.plugin == "detectors"
+    }
     for row, (auroc, precision, selected) in rows.items():
         assert got[row][0] == pytest.approx(auroc, abs=0.002), row
         assert got[row][1] == pytest.approx(precision, abs=0.011), row
