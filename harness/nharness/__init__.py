@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nharness.hookspecs import Entry, hookimpl
     from nharness.intervention import Change, Intervention, InterventionOptions, Target
     from nharness.neurons import Detection
-    from nharness.run.notebook import apply, locate
+    from nharness.notebook import apply, locate
     from nharness.statistics import Statistics
 
 _HOMES = {
@@ -30,9 +30,9 @@ _HOMES = {
     "NharnessError": "errors",
     "Statistics": "statistics",
     "Target": "intervention",
-    "apply": "run.notebook",
+    "apply": "notebook",
     "hookimpl": "hookspecs",
-    "locate": "run.notebook",
+    "locate": "notebook",
 }
 
 __all__ = [

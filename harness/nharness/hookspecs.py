@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from nharness.cells import Cell, CellOutcome
     from nharness.record.model import Record
-    from nharness.run.cells import Cell, CellOutcome
 
 hookspec = pluggy.HookspecMarker("nharness")
 hookimpl = pluggy.HookimplMarker("nharness")
@@ -95,7 +95,7 @@ def nharness_register_truths() -> Sequence[Entry]:  # type: ignore[empty-body]
 
     Called once. Each entry's target is a file of measured ablations (`pathlib.Path`, format `nharness-ablation/1`),
     which counts for the model it was measured on, or a callable without arguments that returns a
-    `nharness.run.truth.KnownModel`. `None` registers nothing.
+    `nharness.run.stages.truth.KnownModel`. `None` registers nothing.
     """
 
 
@@ -103,7 +103,7 @@ def nharness_register_truths() -> Sequence[Entry]:  # type: ignore[empty-body]
 def nharness_register_executors() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register executors, which decide where cells run.
 
-    Called once. Each entry's target is a `nharness.run.executor.Executor` subclass. `None` registers nothing.
+    Called once. Each entry's target is a `nharness.run.work.executor.Executor` subclass. `None` registers nothing.
     """
 
 

@@ -19,7 +19,7 @@ from nharness.analysis.measurements import Measurement, from_items, pair
 from nharness.record.items import read_items
 from nharness.record.validate import load_record
 from nharness.report.matrix import stands_out
-from nharness.run.sampling import spread_sample
+from nharness.run.work.sampling import spread_sample
 
 TASK = "ppl"
 

@@ -16,17 +16,17 @@ import time
 from pathlib import Path
 
 from nharness.analysis.measurements import Measurement, pair
+from nharness.cells import Cell, CellOutcome
 from nharness.evaluation.items import Item
+from nharness.events import StageFinished, StageStarted
 from nharness.plugins import Plugins
-from nharness.run.cells import Cell, CellOutcome
-from nharness.run.events import StageFinished, StageStarted
-from nharness.run.executor import LocalExecutor
-from nharness.run.jobs import Done, cell_key, stored
 from nharness.run.line import run
-from nharness.run.plan import make_plan, select
-from nharness.run.request import RunRequest
-from nharness.run.shards import Part, part_of
+from nharness.run.plan.plan import make_plan, select
+from nharness.run.plan.request import RunRequest
+from nharness.run.plan.shards import Part, part_of
 from nharness.run.store import Store
+from nharness.run.work.executor import LocalExecutor
+from nharness.run.work.jobs import Done, cell_key, stored
 from nharness.spec import ControlSpec, CorpusSpec, Named, RunSpec
 from nharness.task import TaskSpec
 

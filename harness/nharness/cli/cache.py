@@ -62,7 +62,7 @@ def stores_of(folders: list[Path]) -> list[Store]:
 
     Raises `UsageError` for a folder that is neither.
     """
-    from nharness.run.folder import RunFolder
+    from nharness.run.results.folder import RunFolder
     from nharness.run.store import KINDS, Store
 
     found: dict[Path, Store] = {}

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the sheet; 0 when everything passed, else 1."""
-    from nharness.run.resolve import load_detector
+    from nharness.run.plan.resolve import load_detector
     from nharness.spec import Named
     from nharness.testing.conformance import check_detector
 

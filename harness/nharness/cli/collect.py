@@ -6,9 +6,9 @@ import argparse
 import json
 
 from nharness.plugins import Plugins
-from nharness.run.collection import collected, estimated_tokens
-from nharness.run.plan import Plan
-from nharness.run.shards import part_of, read_part
+from nharness.run.plan.collect import collected, estimated_tokens
+from nharness.run.plan.plan import Plan
+from nharness.run.plan.shards import part_of, read_part
 from nharness.spec import RunSpec
 
 

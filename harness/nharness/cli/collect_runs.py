@@ -18,8 +18,8 @@ from nharness.cli import settings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
 from nharness.record.sources import Study
-from nharness.run.folder import RunFolder
-from nharness.run.shards import Part, read_part
+from nharness.run.plan.shards import Part, read_part
+from nharness.run.results.folder import RunFolder
 from nharness.spec import RunSpec
 
 RUN_DEFAULTS = {
@@ -31,7 +31,7 @@ RUN_DEFAULTS = {
     "log_json": None,
     "durations": None,
     "store": None,
-    "executor": "nharness.run.executor:StoredExecutor",
+    "executor": "nharness.run.work.executor:StoredExecutor",
 }
 
 

@@ -29,7 +29,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Detect, write the neurons file, print the count per language."""
     from nharness import neurons, statistics
     from nharness.detector import Evidence
-    from nharness.run.resolve import load_detector
+    from nharness.run.plan.resolve import load_detector
     from nharness.spec import Named
 
     options = {key: value for text in arguments.option for key, value in pairs(text).items()}

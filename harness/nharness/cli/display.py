@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import IO
 
+from nharness.cells import Cell
 from nharness.cli.pace import Pace
-from nharness.run.cells import Cell
-from nharness.run.events import (
+from nharness.events import (
     CellFinished,
     Collected,
     Event,

@@ -36,10 +36,10 @@ def execute(arguments: argparse.Namespace) -> int:
     from nharness.models import export_edited
     from nharness.neurons import load as load_neurons
     from nharness.neurons import same_model
-    from nharness.run.edits import to_edits
-    from nharness.run.notebook import locate
-    from nharness.run.resolve import load_intervention
+    from nharness.notebook import locate
+    from nharness.run.plan.resolve import load_intervention
     from nharness.run.single import changes_for, read_evidence, target_of
+    from nharness.run.work.edits import to_edits
     from nharness.spec import Named
 
     plugins = load_plugins(arguments)

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Load the model, locate its neurons, print the map."""
-    from nharness.run.notebook import locate
+    from nharness.notebook import locate
 
     plugins = load_plugins(arguments)
     loaded = load_from(arguments, plugins)

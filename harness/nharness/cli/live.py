@@ -10,10 +10,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from nharness.cells import Cell
 from nharness.cli.display import described, finished
 from nharness.cli.pace import Pace
-from nharness.run.cells import Cell
-from nharness.run.events import CellFinished, Collected, Event, Noted, StageAdvanced, StageFinished, StageStarted
+from nharness.events import CellFinished, Collected, Event, Noted, StageAdvanced, StageFinished, StageStarted
 
 CELL_WIDTHS = {3: 7, 2: 6, 1: 5}
 """Columns of a signed change with so many decimals, and one between it and the next."""

@@ -35,8 +35,8 @@ def execute(arguments: argparse.Namespace) -> int:
     if not given.keys() & set(WANTED):
         raise UsageError("nothing to fetch: expected --model, --tasks or --corpus")
     spec, plugins = settings.build_spec(given), load_plugins(arguments)
+    from nharness.run.plan.resolve import open_corpus, task_families
     from nharness.run.prefetch import fetch_corpus, fetch_folder, fetch_model, fetch_tasks
-    from nharness.run.resolve import open_corpus, task_families
 
     out, use = arguments.out, ["nharness", "run"]
     check_writable(out)

@@ -50,10 +50,10 @@ def execute(arguments: argparse.Namespace) -> int:
     spec = settings.build_spec({**settings.configured(Path.cwd())[0], **options.given(arguments)})
     plugins = load_plugins(arguments)
     from nharness.cli.display import PlainDisplay
-    from nharness.run.answers import answer_prompts
     from nharness.run.line import load_worker
-    from nharness.run.recorded import record_evidence
-    from nharness.run.resolve import resolve
+    from nharness.run.plan.resolve import resolve
+    from nharness.run.stages.answer import answer_prompts
+    from nharness.run.stages.record import record_evidence
     from nharness.run.store import Store
 
     needs = _needs(arguments.detector, arguments.statistics, plugins)
@@ -82,7 +82,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _needs(detectors: Sequence[str], statistics: Sequence[str], plugins: Plugins) -> list[Need]:
     from nharness.detector import Need
-    from nharness.run.resolve import load_detector
+    from nharness.run.plan.resolve import load_detector
     from nharness.spec import Named
 
     needs: list[Need] = []

@@ -84,8 +84,8 @@ def execute(arguments: argparse.Namespace) -> int:
         from nharness.cli.collect import collect
 
         return collect(spec, plugins, arguments)
-    from nharness.run.resolve import resolve
-    from nharness.run.shards import read_part
+    from nharness.run.plan.resolve import resolve
+    from nharness.run.plan.shards import read_part
 
     resolve(spec, plugins)  # a slip in a name is answered before a tensor library is imported
     if arguments.shard:

@@ -18,13 +18,13 @@ from nharness.cli.display import JsonDisplay, PlainDisplay, both
 from nharness.cli.live import LiveDisplay
 from nharness.cli.records_shown import show_judged, show_record
 from nharness.errors import InterruptedRun
+from nharness.events import Listener
 from nharness.plugins import Plugins
 from nharness.record.sources import Study
-from nharness.run.events import Listener
-from nharness.run.folder import file_stem
 from nharness.run.line import RunResult, run
-from nharness.run.request import RunRequest
-from nharness.run.shards import read_part
+from nharness.run.plan.request import RunRequest
+from nharness.run.plan.shards import read_part
+from nharness.run.results.folder import file_stem
 from nharness.run.versions import installed
 from nharness.spec import RunSpec
 

@@ -18,7 +18,7 @@ from nharness.cli.options import ALL, Option, pairs, refused
 from nharness.errors import OptionError, UnknownNameError, UsageError, nearest
 from nharness.languages import parse_languages
 from nharness.ranges import first_fault, unknown_key
-from nharness.run.toml_places import place_in
+from nharness.run.plan.toml_places import place_in
 from nharness.spec import RunSpec
 
 FIRST_TASKS, FIRST_ITEMS = ("ppl", "continuation"), 12

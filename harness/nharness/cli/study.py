@@ -8,8 +8,8 @@ from pathlib import Path
 from nharness.cli.collect import collect_runs
 from nharness.plugins import Plugins
 from nharness.record.sources import Study
-from nharness.run.folder import file_stem
-from nharness.run.study import StudyFile, load_study
+from nharness.run.plan.study import StudyFile, load_study
+from nharness.run.results.folder import file_stem
 from nharness.spec import RunSpec
 
 

@@ -8,33 +8,33 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nharness.cells import Cell, CellOutcome
+from nharness.claims import ClaimResult, check_claims
 from nharness.detector import Need
 from nharness.errors import InterruptedRun, NharnessError, PluginError
+from nharness.events import Event, Listener, Noted, StageAdvanced, StageFinished, StageStarted, ignore
 from nharness.plugins import Plugins
 from nharness.record.model import Record
-from nharness.run.answers import answer_prompts
-from nharness.run.cells import Cell, CellOutcome
-from nharness.run.claims import ClaimResult, check_claims
-from nharness.run.collection import check_text, collected, described_plan
-from nharness.run.controls import ControlSampler
-from nharness.run.detected import Detected, detect
-from nharness.run.evaluated import STAGE as EVALUATE
-from nharness.run.evaluated import Evaluation
-from nharness.run.events import Event, Listener, Noted, StageAdvanced, StageFinished, StageStarted, ignore
-from nharness.run.executor import Executor, LocalExecutor
-from nharness.run.folder import RunFolder
-from nharness.run.judged import Judged
-from nharness.run.losses import measure_losses
-from nharness.run.prepared import Prepared
-from nharness.run.recorded import Recorded, record_evidence
-from nharness.run.records import RecordWriter
-from nharness.run.repeats import repeat_detection
-from nharness.run.request import RunRequest
-from nharness.run.resolve import Resolved
-from nharness.run.shards import part_of
+from nharness.run.plan.collect import check_text, collected, described_plan
+from nharness.run.plan.request import RunRequest
+from nharness.run.plan.resolve import Resolved
+from nharness.run.plan.shards import part_of
+from nharness.run.results.folder import RunFolder
+from nharness.run.results.writer import RecordWriter
+from nharness.run.stages.ablate import measure_losses
+from nharness.run.stages.answer import answer_prompts
+from nharness.run.stages.assess import Judged
+from nharness.run.stages.controls import ControlSampler
+from nharness.run.stages.detect import Detected, detect
+from nharness.run.stages.editions import Prepared
+from nharness.run.stages.evaluate import STAGE as EVALUATE
+from nharness.run.stages.evaluate import Evaluation
+from nharness.run.stages.record import Recorded, record_evidence
+from nharness.run.stages.repeats import repeat_detection
+from nharness.run.stages.truth import score_detectors
 from nharness.run.store import Store
-from nharness.run.truth import score_detectors
-from nharness.run.worker import Worker
+from nharness.run.work.executor import Executor, LocalExecutor
+from nharness.run.work.worker import Worker
 
 
 @dataclass(frozen=True)

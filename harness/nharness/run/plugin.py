@@ -10,4 +10,4 @@ from nharness.hookspecs import Entry, hookimpl
 @hookimpl
 def nharness_register_executors() -> Sequence[Entry]:
     """Register Ray; its package is imported when it is used."""
-    return (Entry("ray", "actors on one machine or many (extra ray)", "nharness.run.ray_executor:RayExecutor"),)
+    return (Entry("ray", "actors on one machine or many (extra ray)", "nharness.run.ray.executor:RayExecutor"),)

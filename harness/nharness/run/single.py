@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from nharness.cells import GENERAL
 from nharness.detector import Evidence
 from nharness.errors import ModelError, UnknownNameError, UsageError
 from nharness.intervention import Change, Intervention, Target
 from nharness.languages import parse_language
 from nharness.models import SITES
 from nharness.neurons import Detection, same_model
-from nharness.run.cells import GENERAL
 from nharness.statistics import LanguageTotals, Statistics
 from nharness.statistics import load as load_statistics
 

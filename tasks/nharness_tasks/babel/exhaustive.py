@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
+from nharness.ablation.engine import Ablator
 from nharness.errors import during
 from nharness.plugins import Plugins
-from nharness.run.ablation import Ablator
-from nharness.run.losses import StoreKeeper, save_ablation
-from nharness.run.resolve import resolve
+from nharness.run.plan.resolve import resolve
+from nharness.run.stages.ablate import StoreKeeper, save_ablation
 from nharness.run.store import Store
-from nharness.run.worker import Worker
+from nharness.run.work.worker import Worker
 from nharness.spec import CorpusSpec, ModelSpec, RunSpec
 from nharness_tasks.babel.recipe import HERE
 

@@ -9,12 +9,12 @@ import threading
 import pytest
 from rich.console import Console
 
+from nharness.cells import Cell, CellOutcome, Edition
 from nharness.cli.display import PlainDisplay
 from nharness.cli.live import LiveDisplay
 from nharness.cli.main import main
 from nharness.cli.pace import Pace, duration
-from nharness.run.cells import Cell, CellOutcome, Edition
-from nharness.run.events import CellFinished, Collected, Noted, StageAdvanced, StageFinished, StageStarted
+from nharness.events import CellFinished, Collected, Noted, StageAdvanced, StageFinished, StageStarted
 
 
 class Clock:

@@ -14,7 +14,7 @@ from nharness.cli.main import COMMANDS, main
 from nharness.corpora import load_corpus
 from nharness.ranges import expected_at
 from nharness.record.model import Record
-from nharness.run.study import KEYS, load_study
+from nharness.run.plan.study import KEYS, load_study
 from nharness.spec import AnalysisSpec, Claim, ControlSpec, CorpusSpec, ModelSpec, Named, RunSpec, TaskOptions
 
 ROOT = Path(__file__).resolve().parents[3]

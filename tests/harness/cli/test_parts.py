@@ -12,7 +12,7 @@ import pytest
 from nharness.cli.collect_runs import common_parts
 from nharness.cli.main import main
 from nharness.errors import UsageError
-from nharness.run.executor import StoredExecutor
+from nharness.run.work.executor import StoredExecutor
 
 
 def record(out):

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-import nharness.run.measure
-import nharness.run.recipe
-import nharness.run.worker
+import nharness.run.work.measure
+import nharness.run.work.recipe
+import nharness.run.work.worker
+from nharness.cells import Cell, Edition
 from nharness.detector import Need
+from nharness.events import ignore
 from nharness.intervention import Change
 from nharness.plugins import Plugins
-from nharness.run.cells import Cell, Edition
-from nharness.run.events import ignore
-from nharness.run.executor import LocalExecutor
-from nharness.run.jobs import changes_digest
-from nharness.run.recorded import _Pass
-from nharness.run.repeats import Blocks
-from nharness.run.resolve import resolve
+from nharness.run.plan.resolve import resolve
+from nharness.run.stages.record import _Pass
+from nharness.run.stages.repeats import Blocks
 from nharness.run.store import Store, content_key
-from nharness.run.worker import Worker
+from nharness.run.work.executor import LocalExecutor
+from nharness.run.work.jobs import changes_digest
+from nharness.run.work.worker import Worker
 from nharness.spec import RunSpec
 from nharness.task import TaskSpec
 
@@ -139,7 +139,7 @@ def test_seed_of_steps(place):
     [("nharness", EVERYTHING), ("transformers", EVERYTHING), ("lm_eval", LM_EVAL)],
 )
 def test_versions(place, reference, monkeypatch, package, expected):
-    for module in (nharness.run.worker, nharness.run.measure):
+    for module in (nharness.run.work.worker, nharness.run.work.measure):
         genuine = module.installed
         monkeypatch.setattr(
             module, "installed", lambda name, genuine=genuine: "0.0.1" if name == package else genuine(name)
@@ -148,7 +148,7 @@ def test_versions(place, reference, monkeypatch, package, expected):
 
 
 def test_version_of_the_plugin_that_records(place, reference, monkeypatch):
-    monkeypatch.setattr(nharness.run.recipe, "plugin_of", lambda *_: ("theirs", "theirs 0.2"))
+    monkeypatch.setattr(nharness.run.work.recipe, "plugin_of", lambda *_: ("theirs", "theirs 0.2"))
     assert changed(place, reference) == TEXT
 
 

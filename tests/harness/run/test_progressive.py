@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
+from nharness.cells import part_target, whose
 from nharness.errors import UsageError
 from nharness.neurons import Detection
 from nharness.plugins import Plugins
-from nharness.run.cells import part_target, whose
-from nharness.run.plan import target_names
-from nharness.run.resolve import resolve
-from nharness.run.targets import best_share, choose_targets
+from nharness.run.plan.plan import target_names
+from nharness.run.plan.resolve import resolve
+from nharness.run.stages.targets import best_share, choose_targets
 from nharness.spec import RunSpec
 
 

@@ -1,0 +1,79 @@
+"""Collection: a specification's things and cells, and what they would cost; loads no model and no tensor library."""
+
+from __future__ import annotations
+
+from nharness.cells import Cell
+from nharness.claims import read_statement
+from nharness.corpora import SPLITS
+from nharness.errors import NothingCollectedError, PluginError
+from nharness.events import Collected
+from nharness.plugins import Plugins
+from nharness.run.plan.plan import Plan, make_plan, select
+from nharness.run.plan.resolve import Resolved, resolve
+from nharness.spec import RunSpec
+
+ITEM_TOKENS = 100
+ITEMS = 100
+
+
+def collected(spec: RunSpec, plugins: Plugins, expression: str = "") -> tuple[Resolved, Plan]:
+    """Return the things a specification names and the cells it comes to; loads no model."""
+    for claim in spec.claims:
+        read_statement(claim.statement)
+    resolved = resolve(spec, plugins)
+    plan = select(make_plan(resolved.spec, resolved.languages, resolved.tasks), expression)
+    return resolved, _modified(plan, plugins)
+
+
+def _modified(plan: Plan, plugins: Plugins) -> Plan:
+    """Return the plan as plug-ins leave it; raises `PluginError` for a cell that was not in it, or is there twice."""
+    cells = list(plan.cells)
+    plugins.hook.nharness_collection_modify(cells=cells)
+    if cells == list(plan.cells):
+        return plan
+    known = set(plan.cells)
+    stranger = next((cell for cell in cells if not isinstance(cell, Cell) or cell not in known), None)
+    if stranger is not None or len(set(cells)) < len(cells):
+        what = getattr(stranger, "id", stranger) if stranger is not None else "a cell twice"
+        raise PluginError(f"a plug-in's nharness_collection_modify added {what}; it may reorder and drop cells only")
+    if not cells:
+        raise NothingCollectedError(f"plug-ins dropped all {len(known)} cells (nharness_collection_modify)")
+    return plan.narrowed(cells)
+
+
+def check_text(resolved: Resolved) -> None:
+    """Raise `CorpusError` for a language without a document in one of the splits, before a model is loaded."""
+    for split in SPLITS:
+        for language in resolved.languages:
+            next(resolved.corpus.documents(language, split))
+
+
+def described_plan(resolved: Resolved, plan: Plan) -> Collected:
+    """Return what was collected, as listeners are told."""
+    controls = sum(cell.edition is not None and cell.edition.control is not None for cell in plan.cells)
+    return Collected(
+        len(plan.cells),
+        plan.whole,
+        sum(cell.edition is None for cell in plan.cells),
+        controls,
+        estimated_tokens(resolved.spec, plan),
+        tuple(resolved.detectors),
+        tuple(resolved.interventions),
+        tuple(dict.fromkeys(task.name for task in resolved.tasks)),
+        resolved.languages,
+    )
+
+
+def estimated_tokens(spec: RunSpec, plan: Plan) -> int:
+    """Return the most forward tokens a plan costs.
+
+    lm-eval items are counted as `ITEM_TOKENS` tokens each, `ITEMS` of them per task and language without a limit.
+    """
+    total = len(spec.languages) * spec.corpus.detect_tokens
+    for cell in plan.cells:
+        control = cell.edition is not None and cell.edition.control is not None
+        if plan.tasks[cell.task, cell.language].kind == "perplexity":
+            total += spec.controls.eval_tokens if control else spec.corpus.eval_tokens
+        else:
+            total += ITEM_TOKENS * (spec.task_options.limit or ITEMS)
+    return total

@@ -1,0 +1,104 @@
+"""The run folder: what was asked for, what failed last, where records and their files lie. Written by atomic rename."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nharness.atomic import check_writable, write_json
+from nharness.cells import Cell
+from nharness.errors import NothingCollectedError, UsageError
+from nharness.record.sources import Study
+from nharness.run.plan.plan import Plan
+from nharness.run.plan.request import RunRequest
+from nharness.run.plan.shards import read_part
+from nharness.spec import RunSpec
+
+
+class RunFolder:
+    """A folder that holds `run.json`, `records/`, and, unless it is shared, `store/`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def records(self) -> Path:
+        """Where records and the files beside them lie."""
+        return self.path / "records"
+
+    @property
+    def store(self) -> Path:
+        """Where the run's products lie: in the folder, or where the run was told to keep them."""
+        named = (self._read("run.json") or {}).get("store")
+        return Path(named) if named else self.path / "store"
+
+    def begin(self, request: RunRequest, spec: RunSpec) -> RunRequest:
+        """Write down what is run; raises `OutputError` for a folder that cannot be written, `UsageError` if taken.
+
+        A folder belongs to one specification, and to one part of it if it was begun with one: going on is free,
+        anything else needs another folder. Returns the request with the command, study and part the run was begun with,
+        and its store unless another one is named.
+        """
+        check_writable(self.path)
+        before = self._read("run.json")
+        document = {"spec": spec.model_dump(mode="json"), "command": request.command}
+        if before is None:
+            if request.study is not None:
+                document["study"] = request.study.model_dump(mode="json")
+            if request.store is not None:
+                document["store"] = str(request.store.absolute())
+            if request.shard is not None:
+                document["part"] = {"shard": str(request.shard), "expression": request.expression}
+            write_json(self.path / "run.json", document)
+            return request
+        if before.get("spec") != document["spec"]:
+            raise UsageError(f"{self.path} holds a run of another specification; choose another --out")
+        study, part, store = before.get("study"), before.get("part"), before.get("store")
+        begun = replace(
+            request,
+            command=str(before["command"]),
+            study=request.study or (Study(**study) if study else None),
+            store=request.store or (Path(store) if store else None),
+        )
+        if part is None:
+            return begun
+        asked = {"shard": str(request.shard or part["shard"]), "expression": request.expression}
+        if asked != part:
+            chosen = f" of -k {part['expression']!r}" if part["expression"] else ""
+            raise UsageError(f"{self.path} holds part {part['shard']}{chosen}; choose another --out for other cells")
+        return replace(begun, shard=read_part(part["shard"]))
+
+    def remember_identity(self, identity: Mapping[str, Any]) -> None:
+        """Keep what model and software the run's numbers are made by, for `nharness collect`."""
+        write_json(self.path / "identity.json", dict(identity))
+
+    def remember_failed(self, cells: Sequence[Cell]) -> None:
+        """Keep the ids of failed cells for `--lf`."""
+        write_json(self.path / "failed.json", sorted(cell.id for cell in cells))
+
+    def last_failed(self, plan: Plan) -> Plan:
+        """Return the plan cut to the cells that failed the last time, with their baselines; all when none did."""
+        failed = set(self._read("failed.json") or ())
+        if not failed:
+            return plan
+        chosen = [cell for cell in plan.cells if cell.id in failed]
+        if not chosen:
+            raise NothingCollectedError(f"none of the {len(failed)} cells that failed the last time is in this plan")
+        return plan.narrowed(chosen)
+
+    def _read(self, name: str) -> Any:
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{self.path / name} cannot be read ({error}); choose another --out") from error
+
+
+def file_stem(*parts: str) -> str:
+    """Return parts joined by `-`, in letters, digits, dots, dashes and underscores only."""
+    return "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-.") for part in parts if part) or "run"

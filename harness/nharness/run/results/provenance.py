@@ -1,0 +1,204 @@
+"""The parts of a record that describe what went in: model, text, detector, neurons, software.
+
+Legend: `G` languages, `L` layers, `M` neurons of the model.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nharness.intervention import Intervention as Method
+from nharness.neurons import KINDS, Detection, Kind
+from nharness.record.cells import Task
+from nharness.record.detection import KindCounts, LayerProfile, Neurons
+from nharness.record.sources import Corpus, Detector, Environment, Intervention, Model
+from nharness.run.plan.plan import Plan
+from nharness.run.plan.resolve import Resolved, plugin_of
+from nharness.run.stages.detect import Detected
+from nharness.run.stages.record import Recorded
+from nharness.run.versions import installed
+from nharness.run.work.texts import describe_split, find_overlap
+from nharness.run.work.worker import Worker
+from nharness.spec import RunSpec
+
+
+def describe_environment(device: torch.device, *, used: str, lm_eval: bool) -> Environment:
+    """Return the software and the machine that numbers came from; lm-eval is named only where a task needed it.
+
+    device: of this process. used: the kind that computed the numbers, maybe on other machines.
+    """
+    elsewhere = None if used in {"cpu", device.type} else f"{used} of another machine"
+    return Environment(
+        python=platform.python_version(),
+        nharness=installed("nharness"),
+        torch=torch.__version__,
+        transformers=installed("transformers"),
+        lm_eval=installed("lm_eval") if lm_eval else None,
+        platform=f"{platform.system()} {platform.machine()}",
+        cpu=_processor(),
+        gpu=torch.cuda.get_device_name(device) if device.type == used == "cuda" else elsewhere,
+        threads=torch.get_num_threads(),
+        deterministic=torch.are_deterministic_algorithms_enabled(),
+    )
+
+
+def describe_neurons(detection: Detection, *, file: str | None, sha256: str | None) -> Neurons:
+    """Return how many neurons there are, of which kind, where, and how languages share them."""
+    counts = {tag: int(row.sum()) for tag, row in zip(detection.languages, detection.membership, strict=True)}
+    kinds_all = None if detection.candidates is None else detection.kinds(over="all")
+    return Neurons(
+        file=file,
+        sha256=sha256,
+        total=detection.size,
+        selected=int(detection.membership.any(axis=0).sum()),
+        per_language=counts,
+        kinds_selected=_kind_counts(detection.kinds()),
+        kinds_all=None if kinds_all is None else _kind_counts(kinds_all),
+        layers=LayerProfile(
+            languages={
+                tag: _per_layer(row, detection.layer_widths)
+                for tag, row in zip(detection.languages, detection.membership, strict=True)
+            },
+            kinds_selected=_kind_layers(detection.kinds(), detection.layer_widths),
+            kinds_all=None if kinds_all is None else _kind_layers(kinds_all, detection.layer_widths),
+        ),
+        overlap=_jaccard(detection.membership),
+    )
+
+
+def _processor() -> str | None:
+    listed = Path("/proc/cpuinfo")
+    if listed.exists():
+        with listed.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip() or None
+    return platform.processor() or None
+
+
+def _kind_counts(kinds: NDArray[np.int8]) -> KindCounts:
+    counts = np.bincount(kinds, minlength=len(KINDS))
+    return KindCounts(**{kind: int(counts[place]) for place, kind in enumerate(KINDS)})
+
+
+def _kind_layers(kinds: NDArray[np.int8], widths: Sequence[int]) -> dict[Kind, tuple[int, ...]]:
+    return {kind: _per_layer(kinds == place, widths) for place, kind in enumerate(KINDS)}
+
+
+def _per_layer(marked: NDArray[np.bool_], widths: Sequence[int]) -> tuple[int, ...]:
+    starts = np.cumsum([0, *widths[:-1]])
+    return tuple(int(count) for count in np.add.reduceat(marked.astype(np.int64), starts))
+
+
+def _jaccard(membership: NDArray[np.bool_]) -> tuple[tuple[float | None, ...], ...]:
+    """Return shared / united neurons [G, G] of every two languages; None where both have none."""
+    numbers = membership.astype(np.int64)
+    shared = numbers @ numbers.T
+    own = np.diag(shared)
+    united = own[:, None] + own[None, :] - shared
+    return tuple(
+        tuple(float(s) / float(u) if u else None for s, u in zip(row, union, strict=True))
+        for row, union in zip(shared, united, strict=True)
+    )
+
+
+def describe_tasks(plan: Plan, spec: RunSpec) -> tuple[Task, ...]:
+    """Return the tasks of a plan, one per name, with the languages it is measured in, in order."""
+    languages: dict[str, list[str]] = {}
+    for name, language in plan.tasks:
+        languages.setdefault(name, []).append(language)
+    found = []
+    for name, tags in languages.items():
+        task = plan.tasks[name, tags[0]]
+        by_lm_eval = task.kind == "lm-eval"
+        found.append(
+            Task(
+                name=task.name,
+                family=task.family,
+                metric=task.metric,
+                unit=task.unit,
+                version=task.version,
+                direction="higher" if task.higher_is_better else "lower",
+                languages=tuple(tags),
+                dataset=None if by_lm_eval else f"{spec.corpus.name}, split eval",
+                few_shot=task.num_fewshot or 0,
+                limit=task.limit,
+                chance=task.chance,
+                chat_template=by_lm_eval and spec.task_options.chat_template,
+                lm_eval=installed("lm_eval") if by_lm_eval else None,
+            )
+        )
+    return tuple(found)
+
+
+def describe_model(worker: Worker, device: str) -> Model:
+    """Return the model as it was before any edit, and the kind of device that its numbers were computed on."""
+    spec, loaded = worker.resolved.spec.model, worker.loaded
+    return Model(
+        name=_public_name(spec.name),
+        revision=loaded.revision,
+        fingerprint=loaded.fingerprint,
+        tokenizer_fingerprint=loaded.tokenizer_fingerprint,
+        architecture=type(loaded.model).__name__,
+        parameters=loaded.model.num_parameters(),
+        layer_widths=worker.neuron_map.layer_widths,
+        dtype=worker.dtype,
+        device=device,
+        args=dict(spec.args),
+    )
+
+
+def _public_name(name: str) -> str:
+    """Return a folder's own name for a local folder, so that a record says nothing about the machine."""
+    return Path(name).expanduser().resolve().name if Path(name).expanduser().exists() else name
+
+
+def describe_corpus(worker: Worker, recorded: Recorded) -> Corpus:
+    """Return the text that was used, and which evaluation documents also stand in the detection text."""
+    corpus, languages = worker.resolved.corpus, worker.resolved.languages
+    texts = {tag: worker.text(tag) for tag in languages}
+    used = {(tag, "detect"): recorded.used[tag] for tag in languages}
+    used |= {(tag, "eval"): frozenset(document.id for document in texts[tag].documents) for tag in languages}
+    return Corpus(
+        name=corpus.name,
+        fingerprint=corpus.fingerprint,
+        licence=corpus.notes.get("licence"),
+        splits=(*recorded.splits, *(describe_split(text, "eval") for text in texts.values())),
+        overlap=tuple(find_overlap(corpus, languages, used)),
+    )
+
+
+def describe_detector(resolved: Resolved, name: str, detected: Detected, recorded: Recorded) -> Detector:
+    """Return the detector with its options and where it came from."""
+    plugin, distribution = plugin_of("detectors", name, resolved.plugins)
+    found = resolved.detectors[name]
+    return Detector(
+        name=name,
+        version=found.version,
+        plugin=plugin,
+        distribution=distribution,
+        seconds=detected.seconds,
+        options=found.options.model_dump(mode="json"),
+        tokens=sum(totals.tokens for totals in recorded.evidence.any.totals.values()),
+    )
+
+
+def describe_intervention(
+    found: Method, strength: float | None, site: Literal["gate", "hidden"], backend: str, scope: str
+) -> Intervention:
+    """Return the intervention with its options, and how it was applied."""
+    return Intervention(
+        name=found.name,
+        options=found.options.model_dump(mode="json"),
+        strength=strength,
+        site=site,
+        backend=backend,
+        scope=scope,
+    )

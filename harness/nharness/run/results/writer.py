@@ -1,0 +1,299 @@
+"""The last stage of a run: one record per detector, intervention, budget and strength, validated before it is written.
+
+A record has a folder of its own, with its items (JSON Lines) and its neurons file beside it, named with their SHA-256.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from nharness.analysis.analyse import Analysis, Known, analyse
+from nharness.analysis.measurements import Failure, Key, Measurement
+from nharness.atomic import write_json
+from nharness.cells import GENERAL, Cell, CellOutcome, Edition, whose
+from nharness.errors import NharnessError
+from nharness.neurons import Detection
+from nharness.record.cells import Controls, Target, Task
+from nharness.record.items import Item, write_items
+from nharness.record.model import Record
+from nharness.record.results import AnalysisSettings, Cost, CurvePoint
+from nharness.record.sources import Corpus, FileEntry, Identity, Selection
+from nharness.record.store import describe
+from nharness.record.validate import validate_bytes
+from nharness.run.plan.plan import target_names
+from nharness.run.plan.request import RunRequest
+from nharness.run.results import provenance
+from nharness.run.results.curve import dose_response
+from nharness.run.results.folder import RunFolder, file_stem
+from nharness.run.stages.assess import Judged
+from nharness.run.stages.detect import Detected
+from nharness.run.stages.editions import Prepared
+from nharness.run.stages.evaluate import Evaluation
+from nharness.run.versions import installed
+from nharness.run.work.jobs import neurons_digest
+
+KINDS_OF_A_LANGUAGE = ("specific", "related", "general")
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What one record is about."""
+
+    detector: str
+    intervention: str
+    budget: float | None
+    strength: float | None
+
+    @classmethod
+    def of(cls, edition: Edition) -> Combination:
+        """Return the combination that an edition belongs to."""
+        return cls(edition.detector, edition.intervention, edition.budget, edition.strength)
+
+    @property
+    def stem(self) -> str:
+        """The name of its folder."""
+        budget = "" if self.budget is None else f"budget{self.budget:g}"
+        strength = "" if self.strength is None else f"strength{self.strength:g}"
+        return file_stem(self.detector, self.intervention, budget, strength)
+
+
+@dataclass
+class RecordWriter:
+    """Makes the records of a finished evaluation."""
+
+    request: RunRequest
+    folder: RunFolder
+    evaluation: Evaluation
+    prepared: Prepared
+    detected: Mapping[str, Detected]
+    judged: Judged = field(default_factory=Judged)
+
+    def write(self) -> dict[Path, Record]:
+        """Write every record with the files beside it; return records by path, in the order of the plan."""
+        combinations = list(dict.fromkeys(Combination.of(cell.edition) for cell in self._outcomes if cell.edition))
+        analyses = {combination: self._analysis(combination) for combination in combinations}
+        curve = dose_response(self, combinations)
+        written = {}
+        for combination, analysis in analyses.items():
+            points = [point for other, point in curve if _same_curve(other, combination, point.axis)]
+            if points:
+                analysis = self._analysis(combination, points)  # noqa: PLW2901 - the area under the curve is part of it
+            record = self._record(combination, analysis, points)
+            written[self._write(combination, record)] = record
+        return written
+
+    @property
+    def _outcomes(self) -> Mapping[Cell, CellOutcome]:
+        return self.evaluation.outcomes
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks of the run as records describe them."""
+        return provenance.describe_tasks(self.evaluation.plan, self.prepared.spec)
+
+    @cached_property
+    def settings(self) -> AnalysisSettings:
+        """How intervals are made."""
+        spec = self.prepared.spec
+        return AnalysisSettings(
+            bootstrap_draws=spec.analysis.bootstrap_draws, seed=spec.seed, confidence=spec.analysis.confidence
+        )
+
+    def targets(self, combination: Combination) -> tuple[Target, ...]:
+        """Return the rows of the combination's matrix, in order."""
+        chosen = tuple(self.prepared.spec.kinds) or KINDS_OF_A_LANGUAGE
+        names = target_names(self.prepared.spec, self.evaluation.worker.resolved.languages)
+        flats = {name: self.prepared.neurons(combination.detector, combination.budget, name) for name in names}
+        return tuple(
+            Target(
+                name=name,
+                language=None if name == GENERAL else whose(name)[0],
+                kinds=chosen,
+                neurons=len(flat),
+                digest=neurons_digest(flat),
+            )
+            for name, flat in flats.items()
+        )
+
+    def cells(self, combination: Combination) -> dict[Cell, CellOutcome]:
+        """Return the combination's outcomes, baselines and controls included."""
+        return {
+            cell: outcome
+            for cell, outcome in self._outcomes.items()
+            if cell.edition is None or Combination.of(cell.edition) == combination
+        }
+
+    def measured(self, combination: Combination) -> tuple[list[Measurement], list[Failure]]:
+        """Return what the analysis reads: measurements, and the cells that gave none."""
+        measurements, failures = [], []
+        for cell, outcome in self.cells(combination).items():
+            target = cell.edition.target if cell.edition else None
+            control = cell.edition.control if cell.edition else None
+            if outcome.status == "passed":
+                key = (cell.task, target, control, cell.language)
+                measurements.append(_measurement(key, outcome))
+            elif outcome.status == "failed":
+                failures.append(Failure(cell.task, target, control, cell.language, outcome.reason))
+        return measurements, failures
+
+    def _analysis(self, combination: Combination, curve: Sequence[CurvePoint] = ()) -> Analysis:
+        measurements, failures = self.measured(combination)
+        floors = {
+            (cell.task, cell.language): outcome.noise_floor
+            for cell, outcome in self._outcomes.items()
+            if cell.edition is None and outcome.noise_floor is not None
+        }
+        measured_on_text = [task.name for task in self.tasks if task.lm_eval is None]
+        overlapping = {(name, found.language) for name in measured_on_text for found in self._corpus.overlap}
+        known = Known(failures, floors, overlapping, curve)
+        return analyse(
+            measurements, tasks=self.tasks, targets=self.targets(combination), settings=self.settings, known=known
+        )
+
+    @cached_property
+    def _corpus(self) -> Corpus:
+        return provenance.describe_corpus(self.evaluation.worker, self.prepared.recorded)
+
+    def _record(self, combination: Combination, analysis: Analysis, curve: Sequence[CurvePoint]) -> Record:
+        spec, worker = self.prepared.spec, self.evaluation.worker
+        device = str(self.evaluation.executor.identity["device"])
+        detected = self.detected[combination.detector]
+        chosen = detected.detection if combination.budget is None else detected.detection.cut(combination.budget)
+        files = self._write_files(combination, chosen)
+        neurons_file = next(entry for entry in files if entry.role == "neurons")
+        outcomes = self.cells(combination)
+        return Record(
+            identity=Identity(
+                id="0" * 64,
+                created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                nharness=installed("nharness"),
+                command=self.request.command[:2000],
+                study=self.request.study,
+            ),
+            model=provenance.describe_model(worker, device),
+            corpus=self._corpus,
+            detector=provenance.describe_detector(
+                worker.resolved, combination.detector, detected, self.prepared.recorded
+            ),
+            intervention=provenance.describe_intervention(
+                self.prepared.intervention(combination.intervention, combination.strength),
+                combination.strength,
+                self._site(combination),
+                self._backend(outcomes),
+                spec.scope,
+            ),
+            selection=Selection(kinds=tuple(spec.kinds) or KINDS_OF_A_LANGUAGE, budget=combination.budget),
+            languages=worker.resolved.languages,
+            neurons=provenance.describe_neurons(chosen, file=neurons_file.name, sha256=neurons_file.sha256),
+            tasks=self.tasks,
+            targets=self.targets(combination),
+            baseline=analysis.baseline,
+            cells=analysis.cells,
+            controls=self._controls(combination, analysis),
+            summary=analysis.summary,
+            curve=tuple(curve),
+            ground_truth=self.judged.truths.get(combination.detector) or None,
+            stability=self.judged.stability.get(combination.detector) or None,
+            cost=self._cost(outcomes, detected),
+            analysis=self.settings,
+            files=tuple(files),
+            environment=provenance.describe_environment(
+                worker.device, used=device, lm_eval=any(task.lm_eval is not None for task in self.tasks)
+            ),
+        ).with_id()
+
+    def _controls(self, combination: Combination, analysis: Analysis) -> Controls | None:
+        if not analysis.control_changes:
+            return None
+        spec = self.prepared.spec.controls
+        sets = {}
+        for target, draw in analysis.control_changes:
+            flat = self.prepared.neurons(combination.detector, combination.budget, target, draw)
+            sets[target, draw] = (len(flat), neurons_digest(flat))
+        return Controls(
+            kind=spec.match,
+            seed=self.prepared.spec.seed,
+            draws=analysis.draws(sets),
+            options=spec.model_dump(mode="json"),
+        )
+
+    def _cost(self, outcomes: Mapping[Cell, CellOutcome], detected: Detected) -> Cost:
+        passed = [outcome for outcome in outcomes.values() if outcome.status == "passed"]
+        reused = [outcome for outcome in passed if outcome.reused]
+        unasked = [cell for cell in self.evaluation.plan.cells if cell not in self._outcomes]
+        spared = sum(self.prepared.spec.controls.eval_tokens for _ in unasked) + sum(o.tokens for o in reused)
+        spared += sum(outcome.spared for outcome in outcomes.values())
+        return Cost(
+            forward_tokens={"record": self.prepared.recorded.tokens, "evaluate": sum(o.tokens for o in passed)},
+            seconds={
+                "record": self.prepared.recorded.seconds,
+                "detect": detected.seconds,
+                "evaluate": sum(outcome.seconds for outcome in passed),
+            },
+            cells_computed=len(passed) - len(reused),
+            cells_reused=len(reused),
+            tokens_saved=spared,
+        )
+
+    def _site(self, combination: Combination) -> Literal["gate", "hidden"]:
+        for cell, outcome in self.cells(combination).items():
+            if cell.edition is not None and cell.edition.control is None and outcome.status == "passed":
+                for change in self.prepared.changes(cell.edition):
+                    return change.site
+        return "hidden"
+
+    def _backend(self, outcomes: Mapping[Cell, CellOutcome]) -> str:
+        return "+".join(sorted({outcome.backend for outcome in outcomes.values() if outcome.backend})) or "none"
+
+    def _write_files(self, combination: Combination, detection: Detection) -> list[FileEntry]:
+        folder = self.folder.records / combination.stem
+        items = write_items(folder, self._items(combination))
+        neurons = folder / "neurons.safetensors"
+        detection.save(neurons)
+        return [describe(folder, items, "items"), describe(folder, neurons, "neurons")]
+
+    def _items(self, combination: Combination) -> list[Item]:
+        """Return every item of the record, cell by cell in the plan's order, so that equal runs write equal files."""
+        outcomes = self.cells(combination)
+        return [
+            Item(
+                cell.task,
+                cell.edition.target if cell.edition else None,
+                cell.edition.control if cell.edition else None,
+                cell.language,
+                item.id,
+                item.cluster,
+                item.values,
+            )
+            for cell in self.evaluation.plan.cells
+            if cell in outcomes
+            for item in outcomes[cell].items
+        ]
+
+    def _write(self, combination: Combination, record: Record) -> Path:
+        path = self.folder.records / combination.stem / "record.json"
+        write_json(path, record.document())
+        _, problems = validate_bytes(path.read_bytes())
+        if problems:
+            path.rename(path.with_name("record.invalid.json"))
+            raise NharnessError(f"the record of {combination.stem} is not valid: {problems[0]}")
+        self.evaluation.plugins.hook.nharness_record_written(record=record, path=str(path))
+        return path
+
+
+def _measurement(key: Key, outcome: CellOutcome) -> Measurement:
+    return Measurement.of(
+        key, outcome.items, edited_activations=outcome.edited_activations, available=outcome.available
+    )
+
+
+def _same_curve(a: Combination, b: Combination, axis: str) -> bool:
+    """Tell whether nothing but the dose differs: of two sweeps at once, each budget curve has one strength."""
+    if (a.detector, a.intervention) != (b.detector, b.intervention):
+        return False
+    return a.strength == b.strength if axis == "budget" else a.budget == b.budget

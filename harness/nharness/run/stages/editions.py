@@ -1,0 +1,82 @@
+"""Editions made concrete: the neurons of every target and control draw, and what an intervention does to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nharness.cells import GENERAL, Edition, whose
+from nharness.errors import during
+from nharness.intervention import Change, Intervention, Target
+from nharness.neurons import Detection
+from nharness.run.stages.controls import ControlSampler
+from nharness.run.stages.record import Recorded
+from nharness.run.stages.targets import best_share, choose_targets
+from nharness.spec import RunSpec
+
+
+@dataclass
+class Prepared:
+    """Which neurons each edition edits, worked out when first asked for."""
+
+    spec: RunSpec
+    recorded: Recorded
+    detections: Mapping[str, Detection]
+    interventions: Mapping[str, Intervention]
+    sampler: ControlSampler
+    _tables: dict[tuple[str, float | None, int | None, float], Detection] = field(default_factory=dict)
+
+    def table(
+        self, detector: str, budget: float | None, control: int | None = None, *, share: float = 1.0
+    ) -> Detection:
+        """Return the targets of a detection, one row a language, or the same of one control draw.
+
+        share: of each language's neurons, the best by the detector's scores; draws are matched to that many.
+        """
+        key = (detector, budget, control, share)
+        if key not in self._tables:
+            detection = self.detections[detector]
+            if control is None:
+                targets = choose_targets(detection, self.spec.kinds, budget)
+                self._tables[key] = targets if share == 1 else best_share(targets, detection, share)
+            else:
+                targets = self.table(detector, budget, share=share)
+                with during(detector=detector, control=control):
+                    self._tables[key] = self.sampler.draw(targets, self.recorded.evidence, control)
+        return self._tables[key]
+
+    def neurons(
+        self, detector: str, budget: float | None, target: str, control: int | None = None
+    ) -> NDArray[np.int64]:
+        """Return the neurons of a target or of one draw for it, ascending flat indices."""
+        name, share = whose(target)
+        return self.table(detector, budget, control, share=share).flat(name)
+
+    def changes(self, edition: Edition) -> tuple[Change, ...]:
+        """Return what the edition's intervention does to its neurons; empty when there are none."""
+        flat = self.neurons(edition.detector, edition.budget, edition.target, edition.control)
+        if not len(flat):
+            return ()
+        name, share = whose(edition.target)
+        table = self.table(edition.detector, edition.budget, edition.control, share=share)
+        source = self.spec.source_language
+        target = Target(
+            language=name,
+            flat=flat,
+            members=None if name == GENERAL else table.membership,
+            source=source,
+            source_flat=table.flat(source) if source else None,
+        )
+        with during(intervention=edition.intervention, target=edition.target):
+            return self.intervention(edition.intervention, edition.strength).changes(target, self.recorded.evidence)
+
+    def intervention(self, name: str, strength: float | None) -> Intervention:
+        """Return an intervention at one strength of its sweep, or as it was asked for."""
+        base = self.interventions[name]
+        if strength is None or base.strength_option is None:
+            return base
+        options = {**base.options.model_dump(), base.strength_option: strength}
+        return type(base)(**options)

@@ -1,0 +1,204 @@
+"""The recording stage of a run: one pass for every detector's needs, kept per language, so that a killed run goes on.
+
+A language's statistics are files in the store under a key over model, text, encoding and needs; a JSON entry written
+after them names them with their SHA-256, the documents used and what they cost.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nharness.detector import Evidence, Need
+from nharness.errors import FileFormatError
+from nharness.events import Listener, StageAdvanced, StageFinished, StageStarted
+from nharness.record.sources import CorpusSplit
+from nharness.record.store import sha256_of
+from nharness.recording import Fold, Text, encoded_documents, shards_of
+from nharness.recording.passes import SCOUTED_DOCUMENTS
+from nharness.recording.recorder import Parts
+from nharness.run.store import Store, content_key
+from nharness.run.work.executor import Executor, LocalExecutor, Shard
+from nharness.run.work.recipe import Recipe, encoding_policy, recipe_for, recorder_of, recording_key, settled
+from nharness.run.work.worker import Worker
+from nharness.statistics import Statistics, merge
+from nharness.statistics import load as load_statistics
+
+STAGE = "record"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Evidence, the ids of the documents it was recorded on by language, and its cost (forward tokens, seconds).
+
+    The cost is that of recording, whichever run it was that recorded.
+    """
+
+    evidence: Evidence
+    used: Mapping[str, frozenset[str]]
+    splits: tuple[CorpusSplit, ...]
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Language:
+    sites: Mapping[str, Statistics]
+    ids: tuple[str, ...]
+    bytes: int
+    seconds: float
+    reused: bool
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What is known of a shard on its way: its language, the ids of its documents, their bytes."""
+
+    tag: str
+    ids: tuple[str, ...]
+    bytes: int
+
+
+class _Sum:
+    """The shards of one language added up."""
+
+    def __init__(self) -> None:
+        self.ids: dict[str, None] = {}
+        self.bytes = 0
+        self._folds: dict[str, Fold] = {}
+
+    def add(self, part: _Sent, sites: Mapping[str, Statistics]) -> None:
+        self.ids.update(dict.fromkeys(part.ids))
+        self.bytes += part.bytes
+        for site, table in sites.items():
+            self._folds.setdefault(site, Fold()).add(table)
+
+    def result(self) -> dict[str, Statistics]:
+        return {site: fold.result() for site, fold in self._folds.items()}
+
+
+def record_evidence(
+    worker: Worker, needs: Iterable[Need], store: Store, listen: Listener, executor: Executor | None = None
+) -> Recorded:
+    """Return what the detectors of a run need, recorded on the detection split or taken from the store.
+
+    executor: where shards are recorded; in this process when there is none. The numbers do not depend on it.
+    """
+    started = time.perf_counter()
+    executor = executor or LocalExecutor(worker)
+    pass_ = _Pass(executor, tuple(sorted({(need.statistic, need.site) for need in needs})), store, listen)
+    languages = worker.resolved.languages
+    listen(StageStarted(STAGE, len(languages) * worker.resolved.spec.corpus.detect_tokens, "tokens"))
+    known = {tag: pass_.stored(tag) for tag in languages}
+    made = pass_.record([tag for tag in languages if known[tag] is None])
+    found = {tag: made[tag] if language is None else language for tag, language in known.items()}
+    first = found[languages[0]]
+    sites = {site: merge([language.sites[site] for language in found.values()]) for site in first.sites}
+    totals = next(iter(sites.values())).totals
+    splits = tuple(
+        CorpusSplit(
+            language=tag,
+            split="detect",
+            documents=totals[tag].documents,
+            tokens=totals[tag].tokens,
+            bytes=found[tag].bytes,
+        )
+        for tag in languages
+    )
+    tokens, seconds = sum(t.tokens for t in totals.values()), sum(language.seconds for language in found.values())
+    summary = f"{tokens:,} tokens in {len(languages)} languages at {', '.join(sites)}"
+    listen(StageFinished(STAGE, time.perf_counter() - started, not made, summary))
+    return Recorded(
+        Evidence(sites), {tag: frozenset(language.ids) for tag, language in found.items()}, splits, tokens, seconds
+    )
+
+
+class _Pass:
+    """The pass over all languages."""
+
+    def __init__(self, executor: Executor, needs: Sequence[tuple[str, str]], store: Store, listen: Listener) -> None:
+        worker = executor.worker
+        spec, corpus = worker.resolved.spec, worker.resolved.corpus
+        self._executor, self._worker, self._store, self._listen = executor, worker, store, listen
+        self._text = Text(
+            worker.loaded.tokenizer,
+            {tag: corpus.documents(tag, "detect") for tag in worker.resolved.languages},
+            encoding_policy(spec),
+            spec.corpus.detect_tokens,
+        )
+        self._recipe = recipe_for(worker, needs)
+        self._key = recording_key(worker, self._recipe, executor.identity)
+
+    def stored(self, tag: str) -> _Language | None:
+        """Return one language's statistics by site from the store, None when they are not there or damaged."""
+        key = self._key_of(tag)
+        entry = self._store.get("recorded", key)
+        if entry is None:
+            return None
+        files = {site: self._file(key, site) for site in entry["sites"]}
+        try:  # another run, or nharness cache prune, may take a file away at any moment
+            if any(sha256_of(path) != entry["sites"][site] for site, path in files.items()):
+                return None
+            sites = {site: load_statistics(path) for site, path in files.items()}
+        except FileFormatError:
+            return None
+        self._listen(StageAdvanced(STAGE, self._worker.resolved.spec.corpus.detect_tokens))
+        return _Language(sites, tuple(entry["ids"]), entry["bytes"], entry["seconds"], reused=True)
+
+    def record(self, tags: Sequence[str]) -> dict[str, _Language]:
+        """Return the statistics of languages from one pass over their text; each is kept as soon as it is complete."""
+        if not tags:
+            return {}
+        self._since = time.perf_counter()
+        recipe, streams = self._prepared()
+        sent: deque[_Sent] = deque()
+        done: dict[str, _Language] = {}
+        sums: dict[str, _Sum] = {}
+
+        def shards() -> Iterator[Shard]:
+            for tag in tags:
+                for shard in shards_of(streams[tag], recipe.options.shard_documents):
+                    size = sum(part.bytes for parts in shard for part in parts)
+                    sent.append(_Sent(tag, tuple(parts[0].id for parts in shard), size))
+                    yield tag, shard
+
+        for sites in self._executor.record(recipe, shards(), self._seen):
+            part = sent.popleft()
+            for tag in [tag for tag in sums if tag != part.tag]:
+                done[tag] = self._keep(tag, sums.pop(tag))
+            sums.setdefault(part.tag, _Sum()).add(part, sites)
+        return done | {tag: self._keep(tag, rest) for tag, rest in sums.items()}
+
+    def _prepared(self) -> tuple[Recipe, dict[str, Iterator[Parts]]]:
+        """Return the recipe, its settings made from the first documents of every language, and the documents."""
+        recorder = recorder_of(self._worker, self._recipe)
+        streams = {tag: encoded_documents(self._text, tag) for tag in self._text.documents}
+        if recorder.scouts():
+            first = {tag: list(itertools.islice(s, SCOUTED_DOCUMENTS)) for tag, s in streams.items()}
+            recorder.prepare(first)
+            streams = {tag: itertools.chain(first[tag], s) for tag, s in streams.items()}
+        return settled(self._recipe, recorder), streams
+
+    def _seen(self, tokens: int) -> None:
+        self._listen(StageAdvanced(STAGE, tokens, tokens))
+
+    def _key_of(self, tag: str) -> str:
+        return content_key(stage="record", language=tag, **self._key)
+
+    def _file(self, key: str, site: str) -> Path:
+        return self._store.path("statistics", f"{key}-{site}", "safetensors")
+
+    def _keep(self, tag: str, found: _Sum) -> _Language:
+        key, sites, digests = self._key_of(tag), found.result(), {}
+        for site, table in sites.items():
+            table.save(self._file(key, site))
+            digests[site] = sha256_of(self._file(key, site))
+        now = time.perf_counter()
+        seconds, self._since = now - self._since, now
+        entry = {"sites": digests, "ids": list(found.ids), "bytes": found.bytes, "seconds": seconds}
+        self._store.put("recorded", key, entry)
+        return _Language(sites, tuple(found.ids), found.bytes, seconds, reused=False)

@@ -1,0 +1,123 @@
+"""Ground truth: every detector of a run held against neurons whose role is known.
+
+Legend: `G` languages, `M` neurons of the model.
+
+1. A file of measured ablations is a truth for the model it was measured on: a neuron is a language's own by how much
+   more its loss rises than the other languages' do, and the largest 1 % above 0 are the true ones.
+2. A known model is a truth for detectors as such: they run on it, on its own text, with the options of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nharness.ablation.engine import Ablator
+from nharness.analysis.ground_truth import Truth, against_truth
+from nharness.corpora import Corpus, EncodingPolicy
+from nharness.detector import Detector, Evidence
+from nharness.errors import NharnessError, PluginError, UsageError
+from nharness.events import Listener, Noted
+from nharness.models import locate
+from nharness.neurons import Detection
+from nharness.plugins import Plugins
+from nharness.record.results import GroundTruth
+from nharness.recording import Text, record
+from nharness.run.stages.ablate import load_ablation
+from nharness.run.stages.detect import Detected
+from nharness.run.work.worker import Worker
+
+TRUE_SHARE = 0.01
+
+
+class KnownModel(Protocol):
+    """A model with its text, and what is known of its neurons."""
+
+    @property
+    def model(self) -> Any: ...  # noqa: D102
+    @property
+    def tokenizer(self) -> Any: ...  # noqa: D102
+    @property
+    def corpus(self) -> Corpus: ...  # noqa: D102
+    @property
+    def truth(self) -> Truth: ...  # noqa: D102
+
+
+def score_detectors(
+    worker: Worker, detected: Mapping[str, Detected], listen: Listener
+) -> dict[str, tuple[GroundTruth, ...]]:
+    """Return every detector's scores against every registered truth that can be applied; others are noted."""
+    plugins = worker.resolved.plugins
+    scores: dict[str, list[GroundTruth]] = {name: [] for name in detected}
+    for name, registered in plugins.entries("truths").items():
+        if isinstance(registered.entry.target, Path):
+            truth = _measured(name, registered.entry.target, worker, listen)
+            detections = {} if truth is None else {key: found.detection for key, found in detected.items()}
+        else:
+            known = plugins.resolve("truths", name)()
+            truth, detections = known.truth, detect_on(known, worker.resolved.detectors, plugins, listen)
+        for detector, detection in detections.items():
+            if truth is not None:
+                scores[detector].append(against_truth(detection, truth))
+    return {name: tuple(found) for name, found in scores.items()}
+
+
+def detect_on(
+    known: KnownModel, detectors: Mapping[str, Detector], plugins: Plugins, listen: Listener
+) -> dict[str, Detection]:
+    """Return what every detector finds in a known model; one that cannot run there is noted and left out."""
+    evidence = evidence_of(known, detectors, plugins)
+    found: dict[str, Detection] = {}
+    for name, detector in detectors.items():
+        try:
+            found[name] = detector(evidence)
+        except NharnessError as error:
+            listen(Noted("note", f"{name} is not held against the truth {known.truth.name}: {error}"))
+    return found
+
+
+def evidence_of(known: KnownModel, detectors: Mapping[str, Detector], plugins: Plugins) -> Evidence:
+    """Return what detectors need, recorded on a known model's detection text; ablations where one wants them."""
+    needs = list(dict.fromkeys(need for detector in detectors.values() for need in detector.needs()))
+    documents = {tag: list(known.corpus.documents(tag, "detect")) for tag in known.truth.languages}
+    neuron_map = locate(known.model)
+    if neuron_map.layer_widths != known.truth.layer_widths:
+        raise PluginError(f"the truth {known.truth.name} is of other layer widths than its model")
+    sites = {}
+    if needs:
+        sites = record(
+            known.model,
+            neuron_map,
+            Text(known.tokenizer, documents, EncodingPolicy()),
+            needs,
+            accumulators={name: plugins.resolve("statistics", name) for name in plugins.entries("statistics")},
+        )
+    tokens = max([0, *(detector.ablation_tokens() for detector in detectors.values())])
+    if not tokens:
+        return Evidence(sites)
+    return Evidence(sites, losses=Ablator(known.model, known.tokenizer, neuron_map).measure(documents, tokens).losses)
+
+
+def own_effect(delta: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how much more every neuron costs a language than the mean of the others, [G, M], of delta [G, M]."""
+    others = (delta.sum(axis=0) - delta) / (len(delta) - 1)
+    return np.asarray(delta - others)
+
+
+def _measured(name: str, path: Path, worker: Worker, listen: Listener) -> Truth | None:
+    if not path.is_file():
+        listen(Noted("note", f"the truth {name} was not measured: {path.name} is not there"))
+        return None
+    found = load_ablation(path)
+    languages: Sequence[str] = [tag for tag in worker.resolved.languages if tag in found.delta]
+    if not found.is_of(worker) or len(languages) < 2:
+        listen(Noted("note", f"the truth {name} is of another model or of other languages; it is left out"))
+        return None
+    if found.layer_widths != worker.neuron_map.layer_widths:
+        raise UsageError(f"{path}: the widths of its layers are not those of the model it names")
+    effect = own_effect(np.stack([found.delta[tag] for tag in languages]))
+    return Truth.from_effects(name, languages, found.layer_widths, effect, share=TRUE_SHARE)
