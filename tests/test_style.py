@@ -77,6 +77,22 @@ def test_no_assert_and_no_silent_catch(trees):
     assert found == []
 
 
+def test_kinds_of_task_are_asked_and_not_told_apart_by_name(trees):
+    kinds = {"perplexity", "generation", "lm-eval"}
+    found = []
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Compare):
+                sides = [node.left, *node.comparators]
+                named = any(
+                    isinstance(side, ast.Attribute | ast.Name) and ast.unparse(side).endswith("kind") for side in sides
+                )
+                said = {each.value for side in sides for each in ast.walk(side) if isinstance(each, ast.Constant)}
+                if named and kinds & said:
+                    found.append(f"{relative(path)}:{node.lineno}")
+    assert found == []
+
+
 def test_no_unsafe_load(trees):
     found = [
         f"{relative(path)}:{node.lineno}"

@@ -90,6 +90,15 @@ def nharness_register_tasks() -> Sequence[Entry]:  # type: ignore[empty-body]
 
 
 @hookspec
+def nharness_register_task_runners() -> Sequence[Entry]:  # type: ignore[empty-body]
+    """Register kinds of task: how the tasks of a kind are planned, measured and described.
+
+    Called once. Each entry's name is the `TaskSpec.kind` of its tasks, its target a `nharness.task.TaskRunner`
+    subclass. `None` registers nothing.
+    """
+
+
+@hookspec
 def nharness_register_truths() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register what is known of neurons, for `--ground-truth`.
 

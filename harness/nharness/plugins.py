@@ -28,6 +28,7 @@ KINDS = (
     "models",
     "architectures",
     "tasks",
+    "task_runners",
     "truths",
     "executors",
 )
@@ -105,7 +106,7 @@ class Plugins:
 
         Raises `UnknownNameError` with the nearest name, `PluginError` when the target cannot be imported.
         """
-        singular = {"corpora": "corpus"}.get(kind, kind.rstrip("s"))
+        singular = {"corpora": "corpus", "task_runners": "kind of task"}.get(kind, kind.rstrip("s"))
         registered = self._entries[kind].get(name)
         if registered is None and ":" not in name:
             raise UnknownNameError(singular, name, self._entries[kind])

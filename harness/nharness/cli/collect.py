@@ -24,7 +24,7 @@ def collect_runs(runs: dict[str, RunSpec], plugins: Plugins, arguments: argparse
     for heading, spec in runs.items():
         resolved, whole = collected(spec, plugins, arguments.expression)
         plan = part_of(whole, read_part(arguments.shard)) if arguments.shard else whole
-        tokens = estimated_tokens(resolved.spec, plan)
+        tokens = estimated_tokens(resolved, plan)
         found.append({"cells": [cell.id for cell in plan.cells], "forward_tokens": tokens})
         if not arguments.json:
             if heading:

@@ -54,7 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
         tasks, warnings = expand_tasks(spec.tasks, tags, task_families(plugins))
         for text in warnings:
             print(f"warning: {text}")
-        files = fetch_tasks(tasks, spec.task_options.include_path, out)
+        files = fetch_tasks(tasks, spec.task_options, plugins, out)
         use += ["--tasks", ",".join(spec.tasks), *(["--dataset-dir", str(out / "datasets")] if files else [])]
         folders = [str(fetch_folder(Path(place), out)) for place in spec.task_options.include_path]
         use += ["--include-path", ",".join(folders)] if folders else []

@@ -24,9 +24,10 @@ from nharness.atomic import make_folder
 from nharness.corpora import Corpus, Document
 from nharness.errors import ModelError, OutputError, UsageError
 from nharness.evaluation.local_files import kept_in
-from nharness.evaluation.task_loading import TaskLoader
 from nharness.models.source import Named, find_source, weight_files
-from nharness.spec import ModelSpec
+from nharness.plugins import Plugins
+from nharness.run.plan.resolve import task_runner
+from nharness.spec import ModelSpec, TaskOptions
 from nharness.task import TaskSpec
 
 BESIDE_WEIGHTS = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken", "*.py", "LICENSE*", "NOTICE*", "README*")
@@ -103,16 +104,14 @@ def _download(name: str, revision: object, folder: Path) -> None:
     raise ModelError(f"model {name!r} has no weights on the hub; expected {' or '.join(WEIGHTS)}")
 
 
-def fetch_tasks(tasks: Sequence[TaskSpec], include_path: Sequence[str], out: Path) -> list[Path]:
-    """Return the files that now hold the data of lm-eval's tasks; tasks that bring their own text need none.
+def fetch_tasks(tasks: Sequence[TaskSpec], options: TaskOptions, plugins: Plugins, out: Path) -> list[Path]:
+    """Return the files that now hold the data of tasks that bring some.
 
     Raises `CellError` for the first task that cannot be loaded.
     """
-    loader = TaskLoader(include_path=include_path)
     with kept_in(out / "datasets") as files:
         for task in tasks:
-            if task.kind == "lm-eval":
-                loader.load(task)
+            task_runner(task, plugins).fetch(task, options)
     return list(dict.fromkeys(files))
 
 

@@ -5,8 +5,9 @@ Nothing here imports lm-eval or a tensor library.
 
 from nharness.task.expansion import expand_tasks
 from nharness.task.families import CodedFamily, PerplexityFamily, TaskFamily
-from nharness.task.outputs import JUDGEMENTS, OutputLanguageFamily, prompted_in
-from nharness.task.spec import TaskKind, TaskSpec
+from nharness.task.outputs import JUDGEMENTS, OutputLanguageFamily, written_in
+from nharness.task.runner import TaskRunner
+from nharness.task.spec import TaskSpec
 
 __all__ = [
     "JUDGEMENTS",
@@ -14,8 +15,8 @@ __all__ = [
     "OutputLanguageFamily",
     "PerplexityFamily",
     "TaskFamily",
-    "TaskKind",
+    "TaskRunner",
     "TaskSpec",
     "expand_tasks",
-    "prompted_in",
+    "written_in",
 ]

@@ -6,7 +6,7 @@ One generation is judged in several ways, each a task of its own with intervals 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nharness.errors import UsageError
@@ -92,20 +92,15 @@ class OutputLanguageFamily(TaskFamily):
         )
 
 
-def prompted_in(source: str, tasks: Sequence[TaskSpec]) -> Iterator[TaskSpec]:
-    """Yield the tasks, all generation going on from prompts in `source`.
+def written_in(task: TaskSpec, source: str, tasks: Sequence[TaskSpec]) -> TaskSpec | None:
+    """Return the task going on from prompts in `source`; None for what is asked in the column of `source` already.
 
     The column of a language then says how much of what follows a prompt in `source` is in that language, which is how
     steering away from `source` is judged. What depends on the text alone is asked once, in the column of `source`.
-    Raises `UsageError` when a family has no prompts in `source`.
+    Raises `UsageError` when the tasks have no prompts in `source`.
     """
-    of_language = {how.metric for how in JUDGEMENTS if how.of_language}
-    for task in tasks:
-        if task.kind != "generation":
-            yield task
-            continue
-        own = next((t for t in tasks if (t.name, t.language) == (task.name, source)), None)
-        if own is None:
-            raise UsageError(f"task {task.name} has no prompts in --source-language {source!r}")
-        if task.metric in of_language or task.language == source:
-            yield replace(task, prompts=own.prompts, prompted_in=source)
+    own = next((t for t in tasks if (t.name, t.language) == (task.name, source)), None)
+    if own is None:
+        raise UsageError(f"task {task.name} has no prompts in --source-language {source!r}")
+    of_language = task.metric in {how.metric for how in JUDGEMENTS if how.of_language}
+    return replace(task, prompts=own.prompts, prompted_in=source) if of_language or task.language == source else None

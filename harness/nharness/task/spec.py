@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from nharness.errors import OptionError
-
-TaskKind = Literal["perplexity", "generation", "lm-eval"]
 
 
 @dataclass(frozen=True)
 class TaskSpec:
     """One task in one language: the evaluation half of a cell.
 
-    kind: "perplexity" and "generation" read the corpus's evaluation documents, "lm-eval" brings its own text.
+    kind: the name of the `TaskRunner` that plans, measures and describes it. Of those that come with nharness,
+        "perplexity" and "generation" read the corpus's evaluation documents, "lm-eval" brings its own text.
     metric: the item value that is compared: "bits_per_byte" for perplexity, one of `outputs.JUDGEMENTS` for generation,
         else lm-eval's own name ("acc"); empty means the first that the task reports.
     metric_filter: lm-eval's name of the answer filter, "none" where a task has no filter.
@@ -32,7 +30,7 @@ class TaskSpec:
     name: str
     family: str
     language: str
-    kind: TaskKind
+    kind: str
     metric: str
     unit: str
     chance: float | None = None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-import nharness.run.work.measure
+import nharness.run.work.measuring.lm_eval_tasks
 import nharness.run.work.recipe
 import nharness.run.work.worker
 from nharness.cells import Cell, Edition
@@ -139,7 +139,7 @@ def test_seed_of_steps(place):
     [("nharness", EVERYTHING), ("transformers", EVERYTHING), ("lm_eval", LM_EVAL)],
 )
 def test_versions(place, reference, monkeypatch, package, expected):
-    for module in (nharness.run.work.worker, nharness.run.work.measure):
+    for module in (nharness.run.work.worker, nharness.run.work.measuring.lm_eval_tasks):
         genuine = module.installed
         monkeypatch.setattr(
             module, "installed", lambda name, genuine=genuine: "0.0.1" if name == package else genuine(name)

@@ -15,7 +15,7 @@ from nharness.evaluation.task_loading import TaskLoader
 from nharness.models import load_model
 from nharness.plugins import Plugins
 from nharness.run.prefetch import fetch_corpus, fetch_model, fetch_tasks
-from nharness.spec import ModelSpec
+from nharness.spec import ModelSpec, TaskOptions
 from nharness.task import expand_tasks
 
 TASK = """task: quiz_en
@@ -49,7 +49,7 @@ def quiz(tmp_path, monkeypatch):
 def test_a_tasks_data_is_served_from_where_it_was_kept(quiz, tmp_path):
     include = [str(tmp_path / "tasks")]
     before = TaskLoader(include_path=include).load(quiz)["quiz_en"]
-    files = fetch_tasks([quiz], include, tmp_path / "out")
+    files = fetch_tasks([quiz], TaskOptions(include_path=include), Plugins(), tmp_path / "out")
     assert {path.relative_to(tmp_path / "out" / "datasets").as_posix() for path in files} >= {
         "source/train.parquet",
         "source/test.parquet",

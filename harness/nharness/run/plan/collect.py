@@ -12,9 +12,6 @@ from nharness.run.plan.plan import Plan, make_plan, select
 from nharness.run.plan.resolve import Resolved, resolve
 from nharness.spec import RunSpec
 
-ITEM_TOKENS = 100
-ITEMS = 100
-
 
 def collected(spec: RunSpec, plugins: Plugins, expression: str = "") -> tuple[Resolved, Plan]:
     """Return the things a specification names and the cells it comes to; loads no model."""
@@ -56,7 +53,7 @@ def described_plan(resolved: Resolved, plan: Plan) -> Collected:
         plan.whole,
         sum(cell.edition is None for cell in plan.cells),
         controls,
-        estimated_tokens(resolved.spec, plan),
+        estimated_tokens(resolved, plan),
         tuple(resolved.detectors),
         tuple(resolved.interventions),
         tuple(dict.fromkeys(task.name for task in resolved.tasks)),
@@ -64,16 +61,13 @@ def described_plan(resolved: Resolved, plan: Plan) -> Collected:
     )
 
 
-def estimated_tokens(spec: RunSpec, plan: Plan) -> int:
-    """Return the most forward tokens a plan costs.
-
-    lm-eval items are counted as `ITEM_TOKENS` tokens each, `ITEMS` of them per task and language without a limit.
-    """
+def estimated_tokens(resolved: Resolved, plan: Plan) -> int:
+    """Return the most forward tokens a plan costs, as the kinds of its tasks estimate them."""
+    spec = resolved.spec
     total = len(spec.languages) * spec.corpus.detect_tokens
+    runners = {place: resolved.runner(task) for place, task in plan.tasks.items()}
     for cell in plan.cells:
         control = cell.edition is not None and cell.edition.control is not None
-        if plan.tasks[cell.task, cell.language].kind == "perplexity":
-            total += spec.controls.eval_tokens if control else spec.corpus.eval_tokens
-        else:
-            total += ITEM_TOKENS * (spec.task_options.limit or ITEMS)
+        place = cell.task, cell.language
+        total += runners[place].tokens(plan.tasks[place], spec, control=control)
     return total

@@ -16,7 +16,7 @@ from nharness.neurons import Detection, same_model
 from nharness.neurons import load as load_neurons
 from nharness.plugins import Plugins
 from nharness.spec import CorpusSpec, Named, RunSpec
-from nharness.task import TaskFamily, TaskSpec, expand_tasks, prompted_in
+from nharness.task import TaskFamily, TaskRunner, TaskSpec, expand_tasks
 
 FILE = "file:"
 
@@ -70,6 +70,10 @@ class Resolved:
     tasks: tuple[TaskSpec, ...]
     warnings: tuple[str, ...]
 
+    def runner(self, task: TaskSpec) -> TaskRunner:
+        """Return the kind that a task is of."""
+        return task_runner(task, self.plugins)
+
 
 def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
     """Return the things behind the specification's names; raises `UsageError` in one sentence for the first fault.
@@ -94,18 +98,13 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
     if len(languages) < 2:
         raise UsageError(f"a run compares languages and needs at least 2; got {', '.join(languages) or 'none'}")
     tasks, warnings = expand_tasks(spec.tasks, languages, task_families(plugins))
-    _check_scope(spec, tasks)
-    tasks = _with_metrics(tasks, spec)
+    _check_scope(spec, tasks, plugins)
     warnings += _check_controls(spec, tasks, plugins)
-    options = spec.task_options
-    tasks = tuple(
-        task if task.kind == "perplexity" else task.with_options(num_fewshot=options.num_fewshot, limit=options.limit)
-        for task in tasks
-    )
+    tasks = _with_options(tasks, spec, plugins)
     source = spec.source_language
     if source is not None:
         (source,) = choose_languages((source,), languages, where="the run")
-        tasks = tuple(prompted_in(source, tasks))
+        tasks = _prompted_in(source, tasks, plugins)
     named = [Named(name=name, options=entry.options) for name, entry in zip(detectors, spec.detectors, strict=True)]
     settled = spec.model_copy(update={"detectors": tuple(named), "languages": languages, "source_language": source})
     return Resolved(settled, plugins, corpus, languages, detectors, interventions, tasks, warnings)
@@ -130,6 +129,14 @@ def load_intervention(named: Named, plugins: Plugins) -> Intervention:
 def task_families(plugins: Plugins) -> Mapping[str, TaskFamily]:
     """Return every registered task family by name."""
     return {name: plugins.resolve("tasks", name) for name in plugins.entries("tasks")}
+
+
+def task_runner(task: TaskSpec, plugins: Plugins) -> TaskRunner:
+    """Return the kind of a task; raises `UnknownNameError` for one that nobody registered."""
+    found = plugins.resolve("task_runners", task.kind)
+    if not (isinstance(found, type) and issubclass(found, TaskRunner)):
+        raise PluginError(f"kind of task {task.kind!r} is {found!r}, expected a subclass of nharness.task.TaskRunner")
+    return found()
 
 
 def open_corpus(spec: CorpusSpec, languages: Sequence[str], plugins: Plugins) -> Corpus:
@@ -165,14 +172,19 @@ def _instance(kind: str, base: type[Any], named: Named, plugins: Plugins) -> Any
         raise PluginError(f"{named.name!r} is no complete {base.__name__}: {error}") from error
 
 
-def _with_metrics(tasks: Sequence[TaskSpec], spec: RunSpec) -> tuple[TaskSpec, ...]:
-    """Return the tasks, those that were asked for by lm-eval's name with the metric that lm-eval says they have."""
-    if all(task.metric for task in tasks):
-        return tuple(tasks)
-    from nharness.evaluation.task_loading import TaskLoader  # noqa: PLC0415 - lm-eval takes seconds to import
+def _with_options(tasks: Sequence[TaskSpec], spec: RunSpec, plugins: Plugins) -> tuple[TaskSpec, ...]:
+    """Return the tasks with the user's options, each with a metric."""
+    found = []
+    for task in tasks:
+        runner = task_runner(task, plugins)
+        found.append(runner.with_options(runner.settled(task, spec.task_options), spec.task_options))
+    return tuple(found)
 
-    loader = TaskLoader(include_path=spec.task_options.include_path)
-    return tuple(task if task.metric else loader.settle(task) for task in tasks)
+
+def _prompted_in(source: str, tasks: Sequence[TaskSpec], plugins: Plugins) -> tuple[TaskSpec, ...]:
+    """Return the tasks, those with prompts going on from prompts in `source`."""
+    moved = (task_runner(task, plugins).prompted_in(task, source, tasks) for task in tasks)
+    return tuple(task for task in moved if task is not None)
 
 
 def _check_controls(spec: RunSpec, tasks: Sequence[TaskSpec], plugins: Plugins) -> tuple[str, ...]:
@@ -215,8 +227,8 @@ def _check_source(spec: RunSpec, interventions: Mapping[str, Intervention]) -> N
             raise UsageError(f"intervention {name} needs --source-language, whose neurons it switches off")
 
 
-def _check_scope(spec: RunSpec, tasks: Sequence[TaskSpec]) -> None:
-    reading = next((task.name for task in tasks if task.kind == "perplexity"), None)
+def _check_scope(spec: RunSpec, tasks: Sequence[TaskSpec], plugins: Plugins) -> None:
+    reading = next((task.name for task in tasks if task_runner(task, plugins).reads_only), None)
     if spec.scope == "generation" and reading is not None:
         raise UsageError(
             f"--scope generation edits nothing while the model reads, which is all that task {reading} is; "

@@ -26,7 +26,6 @@ from nharness.run.stages.record import Recorded
 from nharness.run.versions import installed
 from nharness.run.work.texts import describe_split, find_overlap
 from nharness.run.work.worker import Worker
-from nharness.spec import RunSpec
 
 
 def describe_environment(device: torch.device, *, used: str, lm_eval: bool) -> Environment:
@@ -109,7 +108,7 @@ def _jaccard(membership: NDArray[np.bool_]) -> tuple[tuple[float | None, ...], .
     )
 
 
-def describe_tasks(plan: Plan, spec: RunSpec) -> tuple[Task, ...]:
+def describe_tasks(plan: Plan, resolved: Resolved) -> tuple[Task, ...]:
     """Return the tasks of a plan, one per name, with the languages it is measured in, in order."""
     languages: dict[str, list[str]] = {}
     for name, language in plan.tasks:
@@ -117,24 +116,19 @@ def describe_tasks(plan: Plan, spec: RunSpec) -> tuple[Task, ...]:
     found = []
     for name, tags in languages.items():
         task = plan.tasks[name, tags[0]]
-        by_lm_eval = task.kind == "lm-eval"
-        found.append(
-            Task(
-                name=task.name,
-                family=task.family,
-                metric=task.metric,
-                unit=task.unit,
-                version=task.version,
-                direction="higher" if task.higher_is_better else "lower",
-                languages=tuple(tags),
-                dataset=None if by_lm_eval else f"{spec.corpus.name}, split eval",
-                few_shot=task.num_fewshot or 0,
-                limit=task.limit,
-                chance=task.chance,
-                chat_template=by_lm_eval and spec.task_options.chat_template,
-                lm_eval=installed("lm_eval") if by_lm_eval else None,
-            )
-        )
+        described = {
+            "name": task.name,
+            "family": task.family,
+            "metric": task.metric,
+            "unit": task.unit,
+            "version": task.version,
+            "direction": "higher" if task.higher_is_better else "lower",
+            "languages": tuple(tags),
+            "few_shot": task.num_fewshot or 0,
+            "limit": task.limit,
+            "chance": task.chance,
+        }
+        found.append(Task.model_validate({**described, **resolved.runner(task).described(task, resolved.spec)}))
     return tuple(found)
 
 

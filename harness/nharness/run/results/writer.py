@@ -94,7 +94,7 @@ class RecordWriter:
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks of the run as records describe them."""
-        return provenance.describe_tasks(self.evaluation.plan, self.prepared.spec)
+        return provenance.describe_tasks(self.evaluation.plan, self.evaluation.worker.resolved)
 
     @cached_property
     def settings(self) -> AnalysisSettings:

@@ -13,7 +13,6 @@ from nharness.analysis.controls import ControlPlan, ControlRules
 from nharness.analysis.measurements import Measurement, pair
 from nharness.cells import Cell, CellOutcome, Edition
 from nharness.run.plan.plan import Plan
-from nharness.run.work.texts import is_sampled
 from nharness.run.work.worker import Worker
 
 LIKELIHOODS = frozenset({"nll", "margin"})
@@ -105,7 +104,7 @@ class ControlRounds:
         if outcome is None or baseline is None or cell.edition is None:
             return None
         task, items = self.plan.tasks[cell.task, cell.language], outcome.items
-        if sample and is_sampled(task.kind):
+        if sample and self.worker.resolved.runner(task).by_document:
             wanted = {document.id for document in self.worker.text(cell.language, sample=True).documents}
             items = [item for item in items if item.id in wanted]
         if not items or not baseline.items:

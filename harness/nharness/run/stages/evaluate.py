@@ -128,11 +128,11 @@ class Evaluation:
 
     def _before(self, cells: Sequence[Cell]) -> Before:
         """Return the baseline's items for the cells that may stop early; empty when none may."""
-        spec, found = self.worker.resolved.spec, {}
+        resolved, found = self.worker.resolved, {}
         for cell in cells:
             intact = self.outcomes.get(Cell(None, cell.task, cell.language))
-            kind = self.plan.tasks[cell.task, cell.language].kind
-            if intact is not None and intact.status == "passed" and rule_for(cell, kind, spec) is not None:
+            by_document = resolved.runner(self.plan.tasks[cell.task, cell.language]).by_document
+            if intact is not None and intact.status == "passed" and by_document and rule_for(cell, resolved.spec):
                 found[cell.task, cell.language] = intact.items
         return found
 

@@ -22,10 +22,10 @@ from nharness.spec import RunSpec
 Score = Callable[[LanguageText], Sequence[Item]]
 
 
-def rule_for(cell: Cell, kind: str, spec: RunSpec) -> Precision | None:
-    """Return when a cell may stop; None for one that is evaluated whole. kind: of its task."""
+def rule_for(cell: Cell, spec: RunSpec) -> Precision | None:
+    """Return when a cell whose items are documents may stop; None for one that is evaluated whole."""
     half_width = spec.analysis.precision
-    if half_width is None or kind != "perplexity" or cell.edition is None or cell.edition.control is not None:
+    if half_width is None or cell.edition is None or cell.edition.control is not None:
         return None
     return Precision(half_width=half_width, level=spec.analysis.confidence)
 

@@ -41,11 +41,6 @@ class LanguageText:
         return LanguageText(self.language, tuple(self.documents[place] for place in chosen))
 
 
-def is_sampled(kind: str) -> bool:
-    """Return whether control draws see only a sample of the text of a task of that kind; of others they see all."""
-    return kind == "perplexity"
-
-
 def describe_split(text: LanguageText, split: str) -> CorpusSplit:
     """Return how much text was used."""
     return CorpusSplit(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,36 @@ import torch
 
 from nharness.cells import Cell, CellOutcome
 from nharness.errors import CellError, NharnessError
-from nharness.evaluation.items import Item
+from nharness.evaluation.perplexity import PerplexityEngine
+from nharness.evaluation.windows import default_policy
 from nharness.models import EditReport, apply_edits, load_model, locate
+from nharness.plugins import import_target
 from nharness.recording.batch_size import release_memory
 from nharness.run.plan.resolve import Resolved
 from nharness.run.versions import installed
 from nharness.run.work.donors import DonorText, drawn_edits
 from nharness.run.work.edits import to_edits
-from nharness.run.work.generation import Writer
 from nharness.run.work.jobs import Before, Done, Job, cell_key
-from nharness.run.work.measure import Measurer
-from nharness.run.work.stopping import described, rule_for, score_until
-from nharness.run.work.texts import LanguageText, is_sampled
+from nharness.run.work.measuring.protocol import Bench, Measuring, Product
+from nharness.run.work.texts import LanguageText
+from nharness.task import TaskSpec
 
 FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What models, tasks and plug-ins of others raise while a cell is evaluated; the cell fails, and the rest goes on."""
 WHICH_MODEL = ("dtype", "gguf_file", "revision", "subfolder", "tokenizer", "trust_remote_code")
 """Model arguments that say which weights, tokenizer or type; their fingerprints stand for them in a content key."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What some cells share: the product, or why there is none, and how many activations the edit reached meanwhile."""
+
+    cells: tuple[Cell, ...]
+    product: Product | None
+    edited: int
+    seconds: float
+    backend: str
+    reason: str = ""
 
 
 class Worker:
@@ -55,8 +68,14 @@ class Worker:
         self.neuron_map = locate(self.loaded.model, finders)
         self._tasks = {(task.name, task.language): task for task in resolved.tasks}
         self._texts: dict[tuple[str, str], LanguageText] = {}
-        self._measurer = Measurer(self.loaded, resolved.spec)
-        self._writer = Writer(self.loaded, self._measurer.engine, self.text, resolved.languages)
+        self._kinds: dict[str, Measuring] = {}
+        asked = model.batch_tokens
+        self.engine = PerplexityEngine(
+            self.loaded.model,
+            self.loaded.tokenizer,
+            policy=default_policy(self.loaded.model.config, self.loaded.tokenizer, window=model.max_length),
+            batch_tokens=None if asked == "auto" else asked,
+        )
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -101,21 +120,13 @@ class Worker:
         digest: of the changes. identity: of the model and software where the cell is evaluated.
         """
         task, spec = self.task(cell), self.resolved.spec
-        what = self._measurer.describe(task)
-        if task.kind == "generation":
-            what |= self._writer.describe(task)
-        elif task.kind != "lm-eval":
-            what["text"] = self.text(cell.language, sample=_sampled(cell, task.kind)).digest
+        what = {"task": {**asdict(task), "include_path": ""}}  # its content counts, as `Measuring.key` has it
+        what |= self._measuring(task.kind).key(cell, task)
         if cell.edition is not None:
             what["edit"] = {"backend": spec.edit_backend, "scope": spec.scope}
-        elif task.kind == "perplexity":
-            what["noise"] = self.text(cell.language, sample=True).digest  # what the noise floor is measured on
-        rule = rule_for(cell, task.kind, spec)
-        if rule is not None:
-            what["precision"] = described(rule, spec.seed)
         return cell_key(identity, digest, what)
 
-    def task(self, cell: Cell) -> Any:
+    def task(self, cell: Cell) -> TaskSpec:
         """Return what a cell measures."""
         return self._tasks[cell.task, cell.language]
 
@@ -125,75 +136,110 @@ class Worker:
         left = dict(zip(job.cells, job.keys, strict=True))
         try:
             edits = to_edits(job.changes, self.neuron_map)
-            text = DonorText(self._measurer.engine, self.resolved.corpus, lambda tag: self.text(tag).documents)
+            text = DonorText(self.engine, self.resolved.corpus, lambda tag: self.text(tag).documents)
             languages = dict.fromkeys(cell.language for cell in job.cells)
+            waiting = []
             with (
                 drawn_edits(job.changes, self.neuron_map, text, languages) as drawn,
                 apply_edits(
                     self.loaded.model, self.neuron_map, [*edits, *drawn], backend=spec.edit_backend, scope=spec.scope
                 ) as report,
             ):
-                writing = [(cell, self.task(cell)) for cell in job.cells if self.task(cell).kind == "generation"]
-                for cell in job.cells:
-                    if self.task(cell).kind != "generation":
-                        yield Done(cell, left.pop(cell), self._cell(cell, report, job.before))
-                written = self._writer.write([task for _, task in writing], report)
-            for cell, outcome in self._writer.judged(writing, written):
-                yield Done(cell, left.pop(cell), outcome)
+                for cells in self._sharing(job.cells):
+                    made = self._made(cells, report, job.before)
+                    if made.product is not None and self._measuring(self.task(cells[0]).kind).on_intact:
+                        waiting.append(made)
+                        continue
+                    for cell, outcome in self._outcomes(made):
+                        yield Done(cell, left.pop(cell), outcome)
+            for made in waiting:
+                for cell, outcome in self._outcomes(made):
+                    yield Done(cell, left.pop(cell), outcome)
         except (NharnessError, *FAILURES) as error:
             done = CellOutcome("failed", reason=failure(error))
             yield from (Done(cell, key, done) for cell, key in left.items())
 
-    def _cell(self, cell: Cell, report: EditReport, intact: Before) -> CellOutcome:
-        """Return a cell's outcome; where memory runs out it is begun again with half the batch."""
-        started, kind = time.perf_counter(), self.task(cell).kind
+    def _measuring(self, kind: str) -> Measuring:
+        """Return the working half of a kind of task, made when it is first asked for."""
+        if kind not in self._kinds:
+            task = next(task for task in self._tasks.values() if task.kind == kind)
+            target = self.resolved.runner(task).measuring
+            made = import_target(target, what=f"kind of task {kind!r}")
+            self._kinds[kind] = made(
+                Bench(
+                    self.loaded,
+                    self.engine,
+                    self.resolved.spec,
+                    self.resolved.languages,
+                    self.text,
+                    lambda tag: self.text(tag, sample=True),
+                )
+            )
+        return self._kinds[kind]
+
+    def _sharing(self, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+        """Return the cells, those that share a product together."""
+        groups: dict[Hashable, list[Cell]] = {}
+        for cell in cells:
+            task = self.task(cell)
+            groups.setdefault((task.kind, self._measuring(task.kind).shared(cell, task)), []).append(cell)
+        return [tuple(group) for group in groups.values()]
+
+    def _made(self, cells: tuple[Cell, ...], report: EditReport, intact: Before) -> _Made:
+        """Return the product of cells that share one; where memory runs out it is begun again with half the batch."""
+        started, cell = time.perf_counter(), cells[0]
+        task = self.task(cell)
+        measuring = self._measuring(task.kind)
         while True:
             before = report.edited_activations
             try:
-                items, tokens, floor = self._items(cell, intact.get((cell.task, cell.language)))
+                product = measuring.make(cell, task, intact.get((cell.task, cell.language)))
                 edited = report.edited_activations - before
                 if cell.edition is not None and not edited:
                     raise CellError("the edit reached no activation: nothing was deactivated while this was evaluated")
             except (NharnessError, *FAILURES) as error:
-                if not isinstance(error, torch.OutOfMemoryError) or not self._measurer.halve(kind):
-                    return CellOutcome("failed", reason=failure(error), seconds=time.perf_counter() - started)
+                if not isinstance(error, torch.OutOfMemoryError) or not measuring.halve():
+                    return _Made(cells, None, 0, time.perf_counter() - started, "", failure(error))
             else:
-                break
+                backend = report.backend if cell.edition is not None else ""
+                return _Made(cells, product, edited, time.perf_counter() - started, backend)
             release_memory()  # not before the error, which holds what did not fit, is gone
-        outcome = CellOutcome(
-            "passed",
-            items,
-            edited,
-            tokens,
-            time.perf_counter() - started,
-            noise_floor=floor,
-            note=self._measurer.note(kind),
-            backend=report.backend if cell.edition is not None else "",
-        )
-        if rule_for(cell, kind, self.resolved.spec) is None:
-            return outcome
-        whole = self.text(cell.language)
-        return replace(outcome, available=len(whole.documents), spared=whole.tokens - tokens)
 
-    def _items(self, cell: Cell, before: Sequence[Item] | None) -> tuple[Sequence[Item], int, float | None]:
-        """Return a cell's items, the tokens they cost, and of a baseline of perplexity its noise floor."""
-        task, spec = self.task(cell), self.resolved.spec
-        text = self.text(cell.language, sample=_sampled(cell, task.kind)) if task.kind != "lm-eval" else None
-        rule = rule_for(cell, task.kind, spec)
-        if rule is not None and text is not None and before is not None:
-            return *score_until(
-                lambda part: self._measurer.measure(task, part)[0], text, before, rule=rule, seed=spec.seed
-            ), None
-        items, tokens = self._measurer.measure(task, text)
-        judged = cell.edition is None and task.kind == "perplexity"
-        return items, tokens, self._measurer.noise_floor(self.text(cell.language, sample=True)) if judged else None
+    def _outcomes(self, made: _Made) -> Iterator[tuple[Cell, CellOutcome]]:
+        """Yield every cell of a product with its outcome; what the product cost is on the account of the first."""
+        seconds, tokens = made.seconds, 0 if made.product is None else made.product.tokens
+        for cell in made.cells:
+            if made.product is None:
+                yield cell, CellOutcome("failed", reason=made.reason, seconds=made.seconds)
+                continue
+            task, started = self.task(cell), time.perf_counter()
+            measuring = self._measuring(task.kind)
+            try:
+                found = measuring.measured(cell, task, made.product)
+            except (NharnessError, *FAILURES) as error:
+                yield cell, CellOutcome("failed", reason=failure(error), seconds=time.perf_counter() - started)
+                continue
+            outcome = CellOutcome(
+                "passed",
+                found.items,
+                made.edited,
+                tokens + found.tokens,
+                seconds + time.perf_counter() - started,
+                noise_floor=found.noise_floor,
+                available=found.available,
+                spared=found.spared,
+                note=measuring.note,
+                backend=made.backend,
+            )
+            seconds, tokens = 0.0, 0
+            yield cell, outcome
 
     def _encode(self, language: str, *, sample: bool) -> LanguageText:
         spec = self.resolved.spec
         if sample:
             return self.text(language).sample(spec.controls.eval_tokens)
         documents = self.resolved.corpus.documents(language, "eval")
-        encoded = self._measurer.engine.encode(documents, language=language, max_tokens=spec.corpus.eval_tokens)
+        encoded = self.engine.encode(documents, language=language, max_tokens=spec.corpus.eval_tokens)
         return LanguageText(language, encoded)
 
 
@@ -211,7 +257,3 @@ def failure(error: Exception) -> str:
 def _bit_sum(parameter: torch.Tensor) -> int:
     whole = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[parameter.element_size()]
     return 0 if parameter.is_meta else int(parameter.detach().contiguous().view(whole).sum(dtype=torch.int64))
-
-
-def _sampled(cell: Cell, kind: str) -> bool:
-    return cell.edition is not None and cell.edition.control is not None and is_sampled(kind)

@@ -86,18 +86,17 @@ def test_few_clusters_are_all_seen():
 
 
 @pytest.mark.parametrize(
-    ("edition", "kind", "precision", "stops"),
+    ("edition", "precision", "stops"),
     [
-        (Edition("lape", "en", "zero"), "perplexity", 0.01, True),
-        (Edition("lape", "en", "zero"), "perplexity", None, False),
-        (Edition("lape", "en", "zero", control=1), "perplexity", 0.01, False),
-        (Edition("lape", "en", "zero"), "lm-eval", 0.01, False),
-        (None, "perplexity", 0.01, False),
+        (Edition("lape", "en", "zero"), 0.01, True),
+        (Edition("lape", "en", "zero"), None, False),
+        (Edition("lape", "en", "zero", control=1), 0.01, False),
+        (None, 0.01, False),
     ],
 )
-def test_targets_on_text_may_stop_and_nothing_else(edition, kind, precision, stops):
+def test_targets_on_text_may_stop_and_nothing_else(edition, precision, stops):
     spec = RunSpec(analysis=AnalysisSpec(precision=precision, confidence=0.9))
-    rule = rule_for(Cell(edition, "ppl", "en"), kind, spec)
+    rule = rule_for(Cell(edition, "ppl", "en"), spec)
     assert (rule is not None) is stops
     if rule is not None:
         assert (rule.half_width, rule.level) == (0.01, 0.9)

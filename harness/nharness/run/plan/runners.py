@@ -1,0 +1,84 @@
+"""The planning halves of the kinds of task that come with nharness: perplexity, generation, lm-eval's tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nharness.run.versions import installed
+from nharness.spec import RunSpec, TaskOptions
+from nharness.task import TaskRunner, TaskSpec, written_in
+
+ITEM_TOKENS = 100
+ITEMS = 100
+
+
+class PerplexityRunner(TaskRunner):
+    """Perplexity of the corpus's evaluation documents."""
+
+    measuring = "nharness.run.work.measuring.perplexity:PerplexityMeasuring"
+    by_document = True
+    reads_only = True
+
+    def with_options(self, task: TaskSpec, options: TaskOptions) -> TaskSpec:
+        """Return the task as it is: how much text there is, is an option of the corpus."""
+        del options
+        return task
+
+    def tokens(self, task: TaskSpec, spec: RunSpec, *, control: bool) -> int:
+        """Return the tokens of the text, for a control draw of its sample."""
+        del task
+        return spec.controls.eval_tokens if control else spec.corpus.eval_tokens
+
+    def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
+        """Return the text it is measured on."""
+        del task
+        return {"dataset": f"{spec.corpus.name}, split eval"}
+
+
+class GenerationRunner(TaskRunner):
+    """What the model writes after prompts."""
+
+    measuring = "nharness.run.work.measuring.generation:GenerationMeasuring"
+
+    def prompted_in(self, task: TaskSpec, source: str, tasks: Sequence[TaskSpec]) -> TaskSpec | None:
+        """Return the task going on from prompts in `source`, as `nharness.task.written_in`."""
+        return written_in(task, source, tasks)
+
+    def tokens(self, task: TaskSpec, spec: RunSpec, *, control: bool) -> int:
+        """Return `ITEM_TOKENS` a prompt."""
+        del spec, control
+        return ITEM_TOKENS * (task.limit or ITEMS)
+
+    def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
+        """Return the text whose openings are the prompts; none where the task has questions of its own."""
+        return {"dataset": None if task.prompts else f"{spec.corpus.name}, split eval"}
+
+
+class LmEvalRunner(TaskRunner):
+    """A task of lm-eval's, or in its format."""
+
+    measuring = "nharness.run.work.measuring.lm_eval_tasks:LmEvalMeasuring"
+
+    def settled(self, task: TaskSpec, options: TaskOptions) -> TaskSpec:
+        """Return the task with the metric that its YAML says it has."""
+        return task if task.metric else self._loader(options).settle(task)
+
+    def tokens(self, task: TaskSpec, spec: RunSpec, *, control: bool) -> int:
+        """Return `ITEM_TOKENS` an item; without a limit, `ITEMS` items."""
+        del spec, control
+        return ITEM_TOKENS * (task.limit or ITEMS)
+
+    def fetch(self, task: TaskSpec, options: TaskOptions) -> None:
+        """Load the task's data; raises `CellError` when lm-eval cannot."""
+        self._loader(options).load(task)
+
+    def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
+        """Return the version of lm-eval, and whether prompts are in the chat template."""
+        del task
+        return {"chat_template": spec.task_options.chat_template, "lm_eval": installed("lm_eval")}
+
+    def _loader(self, options: TaskOptions) -> Any:
+        from nharness.evaluation.task_loading import TaskLoader  # noqa: PLC0415 - lm-eval takes seconds to import
+
+        return TaskLoader(include_path=options.include_path)

@@ -1,0 +1,1 @@
+"""How the tasks of a kind are measured on a model: the working half of every `nharness.task.TaskRunner`."""

@@ -1,0 +1,61 @@
+"""Cells of lm-eval's tasks: one item a question, the same questions for targets and control draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nharness.cells import Cell
+from nharness.evaluation.items import Item
+from nharness.evaluation.lm_eval_bridge import LmEvalBridge, LmEvalOptions
+from nharness.evaluation.task_loading import TaskLoader
+from nharness.run.store import folder_digest
+from nharness.run.versions import installed
+from nharness.run.work.measuring.protocol import Measured, Measuring, Product
+from nharness.task import TaskSpec
+
+
+class LmEvalMeasuring(Measuring):
+    """lm-eval's tasks on the loaded model."""
+
+    def key(self, cell: Cell, task: TaskSpec) -> dict[str, Any]:
+        """Return the options, the content of the folders that task and data come from, and lm-eval's version."""
+        del cell
+        options = self.bench.spec.task_options
+        folders = (task.include_path, *options.include_path, options.dataset_dir or "")
+        return {
+            "options": options.model_dump(mode="json", exclude={"include_path", "dataset_dir"}),
+            "files": [folder_digest(Path(place)) for place in folders if place],
+            "lm_eval": installed("lm_eval"),
+        }
+
+    def make(self, cell: Cell, task: TaskSpec, before: Sequence[Item] | None) -> Product:
+        """Return the items of the task."""
+        del cell, before
+        found = self._bridge.measure(task)
+        return Product(Measured(found.items), found.tokens)
+
+    def halve(self) -> bool:
+        """Halve the requests of a batch for the rest of the run."""
+        before = self._bridge.batch_size
+        after = self._bridge.batch_size = max(1, before // 2)
+        self.note = f"memory ran out, so lm-eval is measured in batches of {after} rows"
+        return after < before
+
+    @cached_property
+    def _bridge(self) -> LmEvalBridge:
+        loaded, spec = self.bench.loaded, self.bench.spec
+        options, asked = spec.task_options, spec.model.batch_tokens
+        return LmEvalBridge(
+            loaded.model,
+            loaded.tokenizer,
+            options=LmEvalOptions(
+                batch_size=None if asked == "auto" else max(1, asked // self.bench.engine.policy.window),
+                chat_template=options.chat_template,
+            ),
+            loader=TaskLoader(
+                include_path=options.include_path, dataset_dir=options.dataset_dir, columns=options.columns
+            ),
+        )

@@ -1,0 +1,69 @@
+"""Perplexity cells: one item a document, whole texts for targets, samples for control draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nharness.cells import Cell
+from nharness.evaluation.items import Item, bits_per_byte
+from nharness.run.work.measuring.protocol import Measured, Measuring, Product
+from nharness.run.work.stopping import described, rule_for, score_until
+from nharness.run.work.texts import LanguageText
+from nharness.task import TaskSpec
+
+
+class PerplexityMeasuring(Measuring):
+    """The NLL of the evaluation documents; of a baseline, also by how much it depends on how they are batched."""
+
+    def key(self, cell: Cell, task: TaskSpec) -> dict[str, Any]:
+        """Return the windows, the text, and what a cell stops by."""
+        del task
+        spec = self.bench.spec
+        policy = {name: value for name, value in self.bench.engine.provenance.items() if name != "batch_tokens"}
+        what = {"policy": policy, "text": self._text(cell).digest}
+        if cell.edition is None:
+            what["noise"] = self.bench.sample(cell.language).digest  # what the noise floor is measured on
+        rule = rule_for(cell, spec)
+        if rule is not None:
+            what["precision"] = described(rule, spec.seed)
+        return what
+
+    def make(self, cell: Cell, task: TaskSpec, before: Sequence[Item] | None) -> Product:
+        """Return the items, as many as decide where a cell may stop before the last."""
+        del task
+        spec, text, engine = self.bench.spec, self._text(cell), self.bench.engine
+        rule = rule_for(cell, spec)
+        if rule is None:
+            floor = self._noise_floor(self.bench.sample(cell.language)) if cell.edition is None else None
+            return Product(Measured(engine.score(text.documents), noise_floor=floor), text.tokens)
+        if before is None:
+            items, tokens = list(engine.score(text.documents)), text.tokens
+        else:
+            items, tokens = score_until(
+                lambda part: engine.score(part.documents), text, before, rule=rule, seed=spec.seed
+            )
+        found = Measured(items, available=len(text.documents), spared=text.tokens - tokens)
+        return Product(found, tokens)
+
+    def halve(self) -> bool:
+        """Halve the tokens of a batch for the rest of the run; a single window cannot be cut."""
+        before = self.bench.engine.batch_tokens
+        after = self.bench.engine.batch_tokens = before // 2 if before > self.bench.engine.policy.window else before
+        self.note = f"memory ran out, so perplexity is measured in batches of {after} tokens"
+        return after < before
+
+    def _text(self, cell: Cell) -> LanguageText:
+        control = cell.edition is not None and cell.edition.control is not None
+        return self.bench.sample(cell.language) if control else self.bench.text(cell.language)
+
+    def _noise_floor(self, text: LanguageText) -> float:
+        """Return by how much the bits per byte of a text change when it is batched otherwise."""
+        engine = self.bench.engine
+        usual = engine.score(text.documents)
+        tokens, engine.batch_tokens = engine.batch_tokens, max(1, engine.batch_tokens // 4)
+        try:
+            other = engine.score(text.documents)
+        finally:
+            engine.batch_tokens = tokens
+        return abs(bits_per_byte(usual) - bits_per_byte(other))
