@@ -59,7 +59,7 @@ class Random(Detector):
         if reference is None:
             languages, membership = evidence.languages, self._unmatched(evidence)
         else:
-            same_model(reference.layer_widths, evidence.layer_widths, what="the reference detection's neurons")
+            same_model(reference, evidence, what="the reference detection's neurons")
             languages, membership = reference.languages, self._matched(evidence, reference)
         score = np.stack([self._noise(tag, "score").random(membership.shape[1], np.float32) for tag in languages])
         notes = {"reference": reference.detector if reference else None}

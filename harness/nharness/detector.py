@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nharness.errors import NharnessError, OptionError, PluginError, UnknownNameError, UsageError
-from nharness.neurons import Best, Detection
+from nharness.neurons import Best, Component, Detection
 from nharness.ranges import first_fault
 from nharness.statistics import Statistics
 
@@ -83,6 +83,11 @@ class Evidence:
     def layer_widths(self) -> tuple[int, ...]:
         """Neurons per layer."""
         return self.any.layer_widths
+
+    @property
+    def component(self) -> Component:
+        """What kind of unit the neurons are."""
+        return self.any.component
 
 
 Options = TypeVar("Options", bound=BaseModel)
@@ -137,6 +142,7 @@ class Detector(ABC):
             options=self.options.model_dump(mode="json", by_alias=True),
             notes=notes or {},
             provenance={"detector_version": self.version, **evidence.any.provenance},
+            component=evidence.component,
         )
 
     def __call__(self, evidence: Evidence) -> Detection:
@@ -163,8 +169,10 @@ class Detector(ABC):
         if not isinstance(found, Detection):
             raise PluginError(f"detector {self.name} returned {found!r}, expected a nharness.Detection")
         rows = {evidence.languages} | ({evidence.reference.languages} if evidence.reference else set())
-        if found.languages not in rows or found.layer_widths != evidence.layer_widths:
-            raise PluginError(f"detector {self.name} returned other languages or layer widths than its evidence has")
+        if found.languages not in rows:
+            raise PluginError(f"detector {self.name} returned other languages than its evidence has")
+        if (found.layer_widths, found.component) != (evidence.layer_widths, evidence.component):
+            raise PluginError(f"detector {self.name} returned neurons of another model than its evidence is of")
         return found
 
 

@@ -3,7 +3,8 @@
 Legend: `G` languages, `M` neurons of the model (the sum of the layer widths), `n` neurons of one language.
 
 A neuron has a flat index in (layer, unit) order, so that layers of unequal width and mixture-of-experts models fit one
-format. File: safetensors with one JSON document under the metadata key `nharness`, format `nharness-neurons/1`:
+format. File: safetensors with one JSON document under the metadata key `nharness`, format `nharness-neurons/1`, which
+names the component ("mlp" where it does not):
 `neurons/<lang>` int64 [n, 2] of (layer, unit), sorted; `score` float32 [M] or `score/<lang>` float32 [M];
 `candidate/<lang>` uint8 [M] where a detector says which neurons it *could* have given to a language.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,25 @@ Kind = Literal["specific", "related", "general", "unassigned"]
 MOST_NEURONS = 1 << 31  # a file that claims a larger model is damaged; its masks would fill the memory
 KINDS: tuple[Kind, ...] = ("specific", "related", "general", "unassigned")
 Best = Literal["lowest", "highest"]
+Component = Literal["mlp", "attention", "head", "residual", "dictionary", "expert"]
+COMPONENTS: tuple[Component, ...] = get_args(Component)
+
+
+class OfModel(Protocol):
+    """What is of a model's units: neurons, statistics, a map of a model, what is known of one."""
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def component(self) -> Component: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of a model: how many each layer has, and of which component they are."""
+
+    layer_widths: tuple[int, ...]
+    component: Component = "mlp"
 
 
 @dataclass(frozen=True)
@@ -39,6 +59,7 @@ class Detection:
     score: float32 [M], or [G, M] where the detector scores every language apart; `best` says which end is strong.
     candidates: bool [G, M] or None; neurons that the detector would give to a language were its cut looser. Kinds over
         *all* neurons and budgets are read from it; None means every neuron may be given to every language.
+    component: what kind of unit the neurons are.
     """
 
     detector: str
@@ -51,6 +72,7 @@ class Detection:
     options: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    component: Component = "mlp"
 
     def __post_init__(self) -> None:
         size = (len(self.languages), sum(self.layer_widths))
@@ -137,6 +159,7 @@ class Detection:
             "score_best": self.best,
             "languages": list(self.languages),
             "layer_widths": list(self.layer_widths),
+            "component": self.component,
             "notes": dict(self.notes),
             "provenance": dict(self.provenance),
         }
@@ -170,6 +193,7 @@ def load(path: Path) -> Detection:
         score=_scores(path, tensors, languages, membership),
         best="lowest" if metadata.get("score_best") == "lowest" else "highest",
         candidates=_candidates(path, tensors, languages, membership.shape[1]),
+        component=component_of(path, metadata),
         **{
             name: metadata_field(path, {name: metadata.get(name) or {}}, name, dict)
             for name in ("options", "notes", "provenance")
@@ -217,10 +241,25 @@ def to_flat(pairs: NDArray[Any], layer_widths: Sequence[int], *, where: str = "n
     return starts[layers] + units if layers.size else layers
 
 
-def same_model(a: Sequence[int], b: Sequence[int], *, what: str) -> None:
-    """Raise `UsageError` unless both layer widths are equal."""
-    if tuple(a) != tuple(b):
-        raise UsageError(f"{what} belong to a model of {len(a)} layers x {max(a)} neurons, not {len(b)} x {max(b)}")
+def same_model(a: OfModel, b: OfModel, *, what: str) -> None:
+    """Raise `UsageError` unless both are of units of one component and equal layer widths."""
+    if a.component != b.component:
+        raise UsageError(f"{what} belong to component {a.component!r}, not {b.component!r}")
+    if a.layer_widths != b.layer_widths:
+        layers, widest = len(b.layer_widths), max(b.layer_widths, default=0)
+        raise UsageError(
+            f"{what} belong to a model of {len(a.layer_widths)} layers x {max(a.layer_widths, default=0)} neurons, "
+            f"not {layers} x {widest}"
+        )
+
+
+def component_of(path: Path, metadata: Mapping[str, Any]) -> Component:
+    """Return the component a file names, "mlp" where it names none; raises `FileFormatError` for an unknown one."""
+    named = metadata.get("component", "mlp")
+    found = next((each for each in COMPONENTS if each == named), None)
+    if found is None:
+        raise FileFormatError(f"{path}: component {named!r}; expected one of {', '.join(COMPONENTS)}")
+    return found
 
 
 def _scores(

@@ -93,15 +93,15 @@ def apply(
 def _asked(neurons: Neurons, language: str | None, neuron_map: NeuronMap, statistics: Files) -> tuple[Target, Evidence]:
     """Return the neurons meant, pairs or those of one language of a file, and what is known of the languages."""
     files = [statistics] if isinstance(statistics, str | Path) else statistics
-    paths, widths = [Path(file) for file in files], neuron_map.layer_widths
+    paths = [Path(file) for file in files]
     if isinstance(neurons, str | Path):
         if language is None:
             raise UsageError(f"which language of {neurons}? Give language=...")
         detection = load_neurons(Path(neurons))
-        same_model(detection.layer_widths, widths, what=f"the neurons of {neurons}")
-        evidence = read_evidence(paths, widths, detection.languages)
+        same_model(detection, neuron_map, what=f"the neurons of {neurons}")
+        evidence = read_evidence(paths, neuron_map, detection.languages)
         return target_of(detection, language, evidence), evidence
     pairs = np.array([tuple(pair) for pair in neurons], dtype=np.int64).reshape(-1, 2)
-    flat = np.unique(to_flat(pairs, widths))
+    flat = np.unique(to_flat(pairs, neuron_map.layer_widths))
     tag = GENERAL if language is None else parse_language(language)
-    return Target(tag, flat), read_evidence(paths, widths, ())
+    return Target(tag, flat), read_evidence(paths, neuron_map, ())

@@ -1,12 +1,14 @@
 """Neurons: addressing, kinds, budgets, the file, and files that lie."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import safetensors.numpy
 
 from nharness import neurons, tensorfile
 from nharness.errors import FileFormatError, OptionError, UnknownNameError, UsageError
-from nharness.neurons import KINDS, Detection, same_model, to_flat, to_pairs
+from nharness.neurons import KINDS, Detection, Units, same_model, to_flat, to_pairs
 
 WIDTHS = (3, 1, 4)
 
@@ -204,6 +206,21 @@ def test_absent_file_and_unknown_language(tmp_path):
 
 
 def test_two_models_are_told_apart():
-    same_model((3, 1), (3, 1), what="the neurons")
+    same_model(Units((3, 1)), Units((3, 1)), what="the neurons")
     with pytest.raises(UsageError, match="the neurons belong to a model of 2 layers x 3 neurons, not 1 x 4"):
-        same_model((3, 1), (4,), what="the neurons")
+        same_model(Units((3, 1)), Units((4,)), what="the neurons")
+    with pytest.raises(UsageError, match="the neurons belong to component 'head', not 'mlp'"):
+        same_model(Units((3, 1), "head"), Units((3, 1)), what="the neurons")
+
+
+def test_a_file_without_component_is_of_neurons_and_one_with_another_keeps_it(tmp_path):
+    heads = replace(detection(), component="head")
+    heads.save(tmp_path / "n.safetensors")
+    assert neurons.load(tmp_path / "n.safetensors").component == "head"
+    tensors, metadata = tensorfile.load(tmp_path / "n.safetensors", neurons.FORMAT)
+    del metadata["component"]
+    tensorfile.save(tmp_path / "old.safetensors", tensors, metadata)
+    assert neurons.load(tmp_path / "old.safetensors").component == "mlp"
+    tensorfile.save(tmp_path / "odd.safetensors", tensors, {**metadata, "component": "neuron"})
+    with pytest.raises(FileFormatError, match="component 'neuron'; expected one of mlp, attention"):
+        neurons.load(tmp_path / "odd.safetensors")

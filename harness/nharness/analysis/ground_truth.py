@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 
 from nharness.analysis.rounding import rounded
 from nharness.errors import UsageError
-from nharness.neurons import Detection, same_model
+from nharness.neurons import Component, Detection, same_model
 from nharness.record.results import GroundTruth, TruthScore
 
 Floats = NDArray[np.float64]
@@ -36,6 +36,7 @@ class Truth:
     layer_widths: tuple[int, ...]
     membership: NDArray[np.bool_]
     effect: Floats | None = None
+    component: Component = "mlp"
 
     def __post_init__(self) -> None:
         size = len(self.languages), sum(self.layer_widths)
@@ -63,7 +64,7 @@ def against_truth(detection: Detection, truth: Truth, *, digits: int = 12) -> Gr
 
     Raises `UsageError` when they are of different models or share no language.
     """
-    same_model(detection.layer_widths, truth.layer_widths, what=f"the {detection.detector} neurons")
+    same_model(detection, truth, what=f"the {detection.detector} neurons")
     common = [tag for tag in detection.languages if tag in truth.languages]
     if not common:
         raise UsageError(f"the truth {truth.name} has none of the languages {', '.join(detection.languages)}")

@@ -60,7 +60,7 @@ def compare_detections(first: Detection, second: Detection) -> DetectionOverlap:
 
     Raises `UsageError` when they are of models with different layer widths or have no language in common.
     """
-    same_model(first.layer_widths, second.layer_widths, what=f"the neurons of {first.detector} and {second.detector}")
+    same_model(first, second, what=f"the neurons of {first.detector} and {second.detector}")
     common = tuple(tag for tag in first.languages if tag in second.languages)
     if not common:
         raise UsageError(

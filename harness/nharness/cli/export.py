@@ -46,12 +46,12 @@ def execute(arguments: argparse.Namespace) -> int:
     options = pairs(arguments.intervention_option)
     intervention = load_intervention(Named(name=arguments.intervention, options=options), plugins)
     detection = load_neurons(arguments.neurons)
-    evidence = read_evidence(arguments.statistics, detection.layer_widths, detection.languages)
+    evidence = read_evidence(arguments.statistics, detection, detection.languages)
     target = target_of(detection, arguments.language, evidence)
     changes = changes_for(intervention, target, evidence)
     loaded = load_from(arguments, plugins)
     neuron_map = locate(loaded.model, plugins=plugins)
-    same_model(detection.layer_widths, neuron_map.layer_widths, what=f"the neurons of {arguments.neurons}")
+    same_model(detection, neuron_map, what=f"the neurons of {arguments.neurons}")
     export_edited(loaded.model, loaded.tokenizer, neuron_map, to_edits(changes, neuron_map), arguments.out)
     written = {
         "folder": str(arguments.out),

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nharness.neurons import Component
+
 SITES = ("gate", "hidden")
 UP = "up"
 
@@ -120,11 +122,13 @@ class LayerNeurons:
 class NeuronMap:
     """Every neuron of a model, in (layer, unit) order.
 
-    `selected` are units named by somebody, ascending, one tuple a layer; None where nobody named any.
+    `selected` are units named by somebody, ascending, one tuple a layer; None where nobody named any. `component` is
+    what kind of unit the neurons are.
     """
 
     layers: tuple[LayerNeurons, ...]
     selected: tuple[tuple[int, ...], ...] | None = None
+    component: Component = "mlp"
 
     @property
     def layer_widths(self) -> tuple[int, ...]:

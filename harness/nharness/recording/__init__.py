@@ -6,14 +6,12 @@ there are.
 
 from nharness.recording.accumulator import Accumulator, Piece, Scratch, Shard
 from nharness.recording.builtin import ACCUMULATORS
-from nharness.recording.fold import Fold
 from nharness.recording.passes import Progress, Text, encoded_documents, policy_provenance, record
 from nharness.recording.recorder import Recorder, RecordingOptions, shards_of
 
 __all__ = [
     "ACCUMULATORS",
     "Accumulator",
-    "Fold",
     "Piece",
     "Progress",
     "Recorder",

@@ -6,6 +6,7 @@ Legend: `M` neurons of the model, `D` documents of the shard, `r` rows (counted 
         '''largest: float32 [M], the largest activation of each neuron.'''
 
         name = "largest"
+        merge = {"largest": "max"}
 
         def __init__(self, shard):
             super().__init__(shard)
@@ -17,7 +18,9 @@ Legend: `M` neurons of the model, `D` documents of the shard, `r` rows (counted 
         def tensors(self):
             return {"largest": self.most.cpu().numpy()}
 
-A statistic that is not in the catalogue is merged by adding shards up.
+Every tensor has a merge rule (`nharness.statistics.StatisticFormat`), by which shards become one: "sum", "max", "min",
+"concatenate" (one row a document, in the shard's order) or "same". Whoever changes what a tensor holds changes the
+`version`; statistics of two versions are not merged, and none is taken from a store.
 """
 
 from __future__ import annotations
@@ -32,8 +35,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nharness.errors import PluginError
 from nharness.models import NeuronMap
-from nharness.statistics import Statistics
+from nharness.statistics import MergeRule, StatisticFormat, Statistics
 
 BLOCK = 256
 """Most rows of one piece on a CPU: it stays in the cache, and a float32 sum over it keeps five digits."""
@@ -132,19 +136,34 @@ class Shard:
 class Accumulator(ABC):
     """Sums up one statistic over one shard of one language; a new one is made for every shard.
 
-    name: the statistic. by_document: every piece must be of one document. gradient: pieces carry a gradient, "loss"
-    that of the summed next-token NLL in nats, "relevance" that of layer-wise relevance propagation (both:
-    `nharness.recording.gradients`); such a statistic costs a backward pass. scout: a statistic that is recorded over
-    the first documents of every language before anything else, and from which `prepare` makes the settings.
+    name: the statistic. version: of what its tensors hold. merge: each tensor's rule. by_document: every piece must be
+    of one document. gradient: pieces carry a gradient, "loss" that of the summed next-token NLL in nats, "relevance"
+    that of layer-wise relevance propagation (both: `nharness.recording.gradients`); such a statistic costs a backward
+    pass. scout: a statistic that is recorded over the first documents of every language before anything else, and from
+    which `prepare` makes the settings.
     """
 
     name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    merge: ClassVar[Mapping[str, MergeRule]]
     by_document: ClassVar[bool] = False
     gradient: ClassVar[Literal["", "loss", "relevance"]] = ""
     scout: ClassVar[str | None] = None
 
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
+
+    @classmethod
+    def format(cls) -> StatisticFormat:
+        """Return what the statistic declares of itself; raises `PluginError` when it declares no rule."""
+        rules = getattr(cls, "merge", None)
+        if not isinstance(rules, Mapping) or not rules:
+            raise PluginError(
+                f"statistic {cls.name} does not say how shards of it are merged; "
+                f'expected a rule for every tensor, such as merge = {{"largest": "max"}}'
+            )
+        summary = (cls.__doc__ or cls.name).strip().splitlines()[0]
+        return StatisticFormat(cls.name, summary, dict(rules), cls.version)
 
     @classmethod
     def observes(cls, site: str) -> str:
@@ -163,4 +182,4 @@ class Accumulator(ABC):
 
     @abstractmethod
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Return the shard's tensors by name, as `nharness.statistics.CATALOGUE` describes them."""
+        """Return the shard's tensors by name, those that `merge` names."""

@@ -17,12 +17,14 @@ from torch import Tensor
 
 from nharness.errors import ModelError
 from nharness.recording.accumulator import Accumulator, Piece, Shard
+from nharness.statistics import CATALOGUE
 
 
 class Attribution(Accumulator):
     """Sums over tokens of x = a * dLoss/da, of its square and of its absolute value; float64 [M]."""
 
     name = "attribution"
+    merge = CATALOGUE["attribution"].tensors
     gradient = "loss"
 
     def __init__(self, shard: Shard) -> None:
@@ -48,6 +50,7 @@ class Relevance(Accumulator):
     """Sum over tokens of the neuron's relevance; float64 [M]."""
 
     name = "relevance"
+    merge = CATALOGUE["relevance"].tensors
     gradient = "relevance"
 
     def __init__(self, shard: Shard) -> None:

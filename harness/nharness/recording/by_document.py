@@ -19,6 +19,7 @@ from nharness.errors import ModelError
 from nharness.models import NeuronMap
 from nharness.models.neuron_map import UP, Segment
 from nharness.recording.accumulator import Accumulator, Piece, Shard
+from nharness.statistics import CATALOGUE
 
 
 class _PerDocument(Accumulator):
@@ -53,6 +54,7 @@ class DocumentMean(_PerDocument):
     """Mean of a over each document's tokens."""
 
     name = "document_mean"
+    merge = CATALOGUE["document_mean"].tensors
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """`mean`: float32 [D, M]."""
@@ -63,6 +65,7 @@ class UpMagnitude(_PerDocument):
     """Sum of |u| over each document's tokens, u being the up-projection's output, whatever site it is asked for at."""
 
     name = "up_magnitude"
+    merge = CATALOGUE["up_magnitude"].tensors
 
     @classmethod
     def observes(cls, site: str) -> str:
@@ -86,6 +89,7 @@ class OutputChange(_PerDocument):
     """
 
     name = "output_change"
+    merge = CATALOGUE["output_change"].tensors
 
     @classmethod
     def observes(cls, site: str) -> str:

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from nharness.recording.accumulator import Accumulator, Piece, Shard
-from nharness.statistics import Statistics
+from nharness.statistics import CATALOGUE, Statistics
 
 BINS = 400
 LOWEST = -0.4
@@ -43,6 +43,7 @@ class Histogram(Accumulator):
     """Tokens per bin; int64 [M, S + 2] and the edges."""
 
     name = "histogram"
+    merge = CATALOGUE["histogram"].tensors
     scout = "moments"
 
     def __init__(self, shard: Shard) -> None:

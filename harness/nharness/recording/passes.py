@@ -14,9 +14,8 @@ from nharness.corpora import Document, EncodingPolicy, by_document, encode
 from nharness.errors import UsageError
 from nharness.models import NeuronMap
 from nharness.recording.accumulator import Accumulator
-from nharness.recording.fold import Fold
 from nharness.recording.recorder import Parts, Recorder, RecordingOptions, shards_of
-from nharness.statistics import Statistics
+from nharness.statistics import Fold, Statistics
 
 SCOUTED_DOCUMENTS = 8
 

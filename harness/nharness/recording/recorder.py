@@ -19,16 +19,17 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from nharness.corpora import Batch, EncodedDocument, batches, overhead_on
-from nharness.errors import ModelError, OptionError, UnknownNameError
-from nharness.models import NeuronMap, Observation, observe
+from nharness.errors import ModelError, OptionError, PluginError, UnknownNameError
+from nharness.models import NeuronMap, observe
 from nharness.models.trace import evaluating
-from nharness.recording.accumulator import Accumulator, Piece, Scratch, Shard
+from nharness.recording.accumulator import Accumulator, Scratch, Shard
 from nharness.recording.batch_size import batch_tokens_for, release_memory
 from nharness.recording.builtin import ACCUMULATORS
 from nharness.recording.by_document import layer_starts
+from nharness.recording.dispatch import Dispatch, Needed
 from nharness.recording.gradients import Quantity, require_conserved, with_gradients
 from nharness.recording.selection import Selection
 from nharness.recording.trunk import find_trunk, first_device, forward_of, is_causal
@@ -37,8 +38,6 @@ from nharness.statistics import LanguageTotals, Statistics
 Parts = tuple[EncodedDocument, ...]
 """One document: its parts, in order."""
 Seen = Callable[[int], None]
-Needed = tuple[str, str]
-"""A statistic and the site it is asked for at."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,8 @@ class Recorder:
 
     needs: statistics by name and site. accumulators: those of plug-ins, by name, beside the built-in ones.
     provenance: goes into every statistics value. settings: of each (statistic, site), from `prepare`, where a
-    statistic has any. Raises `UnknownNameError` for a statistic that nobody registered.
+    statistic has any. Raises `UnknownNameError` for a statistic that nobody registered, `PluginError` for one that does
+    not say how its shards are merged.
     """
 
     model: nn.Module
@@ -85,6 +85,7 @@ class Recorder:
                 raise UnknownNameError("statistic", statistic, known)
         _refuse_repeated_layers(self.neuron_map)
         self._kinds = {need: known[need[0]] for need in dict.fromkeys(self.needs)}
+        self._formats = {kind.name: kind.format() for kind in self._kinds.values()}
         self._gradients: list[Quantity] = sorted({kind.gradient for kind in self._kinds.values() if kind.gradient})
         self._device = first_device(self.model)
         # float64 sums are impossible on some accelerators, and layers may lie on several: then sums live on the CPU
@@ -123,7 +124,9 @@ class Recorder:
             site = need[1]
             totals = {tag: t for shard in shards for tag, t in shard[site].totals.items()}
             tensors = {name: tensor for shard in shards for name, tensor in shard[site].tensors.items()}
-            scouted = Statistics(site, self.neuron_map.layer_widths, totals, tensors)
+            scouted = Statistics(
+                site, self.neuron_map.layer_widths, totals, tensors, component=self.neuron_map.component
+            )
             self.settings[need] = self._kinds[need].prepare(scouted)
 
     def record_shard(
@@ -167,14 +170,37 @@ class Recorder:
         totals = {language: LanguageTotals(int(counted.sum()), len(documents))}
         result: dict[str, Statistics] = {}
         for site in dict.fromkeys(site for _, site in made):
-            tensors = {
-                f"{need[0]}/{name}/{language}": tensor
-                for need, accumulator in made.items()
-                if need[1] == site
-                for name, tensor in accumulator.tensors().items()
-            }
-            result[site] = Statistics(site, self.neuron_map.layer_widths, totals, tensors, dict(self.provenance))
+            here = {need[0]: accumulator for need, accumulator in made.items() if need[1] == site}
+            result[site] = Statistics(
+                site,
+                self.neuron_map.layer_widths,
+                totals,
+                {
+                    f"{statistic}/{name}/{language}": tensor
+                    for statistic, accumulator in here.items()
+                    for name, tensor in self._tensors(statistic, accumulator, len(documents)).items()
+                },
+                dict(self.provenance),
+                self.neuron_map.component,
+                {name: self._formats[name] for name in here},
+            )
         return result
+
+    def _tensors(self, statistic: str, accumulator: Accumulator, documents: int) -> dict[str, NDArray[Any]]:
+        """Return a shard's tensors; raises `PluginError` for one without rule, or without a row for every document."""
+        found, rules = accumulator.tensors(), self._formats[statistic].tensors
+        for name, tensor in found.items():
+            if name not in rules:
+                raise PluginError(
+                    f"statistic {statistic} gave a tensor {name!r} for which it declares no merge rule; "
+                    f"declared: {', '.join(rules)}"
+                )
+            if rules[name] == "concatenate" and tensor.shape[:1] != (documents,):
+                raise PluginError(
+                    f"statistic {statistic} gave {name!r} of shape {tensor.shape}, which is concatenated by document; "
+                    f"expected {documents} rows, one a document of the shard"
+                )
+        return found
 
     def _batches(self, parts: Sequence[EncodedDocument]) -> Iterator[Batch]:
         overhead = overhead_on(self._device.type)
@@ -219,54 +245,6 @@ class Recorder:
         if missed:
             site, layer = min(missed)
             raise ModelError(f"layer {layer} was not passed at site {site!r} in a forward pass and cannot be recorded")
-
-
-class Dispatch:
-    """Gives what is observed in one batch to the accumulators of its site."""
-
-    def __init__(
-        self,
-        selection: Selection,
-        made: Mapping[Needed, Accumulator],
-        starts: Sequence[int],
-        home: torch.device,
-        scratch: Scratch,
-    ) -> None:
-        self._selection, self._starts, self._home, self._scratch = selection, starts, home, scratch
-        self._groups: dict[str, list[tuple[bool, list[Accumulator]]]] = {}
-        by_site: dict[str, list[Accumulator]] = {}
-        for (_, site), accumulator in made.items():
-            by_site.setdefault(type(accumulator).observes(site), []).append(accumulator)
-        for site, found in by_site.items():
-            apart = [[a for a in found if a.by_document], [a for a in found if not a.by_document]]
-            together = selection.in_slices  # pieces are of one document anyway: cut once for all
-            self._groups[site] = [
-                (any(a.by_document for a in group), group) for group in ([found] if together else apart) if group
-            ]
-        self.sites = tuple(by_site)
-        self.passed: set[tuple[str, int]] = set()
-
-    def __call__(self, seen: Observation, gradient: Tensor | None = None) -> None:
-        """Cut one observation into pieces and add each to every accumulator of the site."""
-        self.passed.add((seen.site, seen.layer))
-        first = self._starts[seen.layer] + seen.first_unit
-        values, rows = seen.values.to(self._home), seen.rows
-        for by_document, group in self._groups[seen.site]:
-            pieces = self._selection.cut(values, rows, by_document=by_document)
-            slopes = None
-            if gradient is not None:
-                slopes = self._selection.cut(gradient.to(self._home), rows, by_document=by_document)
-            for document, part in pieces:
-                slope = next(slopes)[1] if slopes is not None else None
-                piece = Piece(self._widened(part), first, document, slope)
-                for accumulator in group:
-                    accumulator.add(piece)
-
-    def _widened(self, values: Tensor) -> Tensor:
-        """Return half precision values as float32 on a CPU, where sums are matrix products in the values' own type."""
-        if values.device.type != "cpu" or values.dtype in {torch.float32, torch.float64}:
-            return values
-        return self._scratch.like(values, slot=1, dtype=torch.float32).copy_(values)
 
 
 def _refuse_repeated_layers(neuron_map: NeuronMap) -> None:

@@ -15,12 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from nharness.recording.accumulator import Accumulator, Piece, Shard
+from nharness.statistics import CATALOGUE
 
 
 class ActivationCount(Accumulator):
     """Tokens with a > 0, and for mixture-of-experts models the tokens that reached each neuron."""
 
     name = "activation_count"
+    merge = CATALOGUE["activation_count"].tensors
 
     def __init__(self, shard: Shard) -> None:
         super().__init__(shard)
@@ -47,6 +49,7 @@ class Moments(Accumulator):
     """Sum and sum of squares of a; a NaN stays visible as NaN."""
 
     name = "moments"
+    merge = CATALOGUE["moments"].tensors
 
     def __init__(self, shard: Shard) -> None:
         super().__init__(shard)

@@ -53,7 +53,7 @@ def overlap_rows(detection: Detection) -> Rows:
 
 def kind_moves(before: Detection, after: Detection, over: Over) -> Rows:
     """Return how many neurons went from each kind (row) to each kind (column); raises `UsageError` for two models."""
-    same_model(after.layer_widths, before.layer_widths, what="the neurons after training")
+    same_model(after, before, what="the neurons after training")
     first, second = before.kinds(over=over), after.kinds(over=over)
     return [
         {"before": kind, **{other: int(((first == i) & (second == j)).sum()) for j, other in enumerate(KINDS)}}

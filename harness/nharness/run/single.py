@@ -17,7 +17,7 @@ from nharness.errors import ModelError, UnknownNameError, UsageError
 from nharness.intervention import Change, Intervention, Target
 from nharness.languages import parse_language
 from nharness.models import SITES
-from nharness.neurons import Detection, same_model
+from nharness.neurons import Detection, OfModel, same_model
 from nharness.statistics import LanguageTotals, Statistics
 from nharness.statistics import load as load_statistics
 
@@ -31,20 +31,21 @@ def target_of(detection: Detection, language: str, evidence: Evidence) -> Target
     return Target(tag, detection.flat(tag), members=members)
 
 
-def read_evidence(files: Sequence[Path], layer_widths: Sequence[int], languages: Sequence[str]) -> Evidence:
+def read_evidence(files: Sequence[Path], model: OfModel, languages: Sequence[str]) -> Evidence:
     """Return the statistics of `files`, one a site; without files nothing is known of `languages` but their names.
 
-    Raises `UsageError` for a file that is damaged or of a model of other widths, and for two files of one site.
+    Raises `UsageError` for a file that is damaged or of another model, and for two files of one site.
     """
     sites: dict[str, Statistics] = {}
     for path in files:
         table = load_statistics(path)
-        same_model(table.layer_widths, layer_widths, what=f"the statistics of {path}")
+        same_model(table, model, what=f"the statistics of {path}")
         if table.site in sites:
             raise UsageError(f"two statistics files are of site {table.site}; expected one a site")
         sites[table.site] = table
     totals = {tag: LanguageTotals(0, 0) for tag in languages}
-    return Evidence(sites or {"": Statistics("", tuple(layer_widths), totals, {})})
+    nothing = Statistics("", model.layer_widths, totals, {}, component=model.component)
+    return Evidence(sites or {"": nothing})
 
 
 def changes_for(

@@ -8,22 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-TensorRule = Literal["sum", "concatenate", "same"]
+from nharness.errors import PluginError
+
+MergeRule = Literal["sum", "max", "min", "concatenate", "same"]
+RULES: tuple[MergeRule, ...] = get_args(MergeRule)
 
 
 @dataclass(frozen=True)
 class StatisticFormat:
-    """One statistic's tensors and their merge rule.
+    """One statistic's tensors, each with its merge rule, and the version of what they hold.
 
-    "sum": added shard by shard, in shard order. "concatenate": one row a document, in document order.
-    "same": equal in every shard (bin edges); a difference is an error.
+    "sum", "max", "min": taken neuron by neuron over the shards; the first dimension counts neurons. "concatenate": one
+    row a document, in document order. "same": equal in every shard (bin edges); a difference is an error.
+    Statistics of another version are not merged. Raises `PluginError` for a rule that does not exist.
     """
 
     name: str
     summary: str
-    tensors: Mapping[str, TensorRule]
+    tensors: Mapping[str, MergeRule]
+    version: str = "1"
+
+    def __post_init__(self) -> None:
+        for tensor, rule in self.tensors.items():
+            if rule not in RULES:
+                known = ", ".join(RULES)
+                raise PluginError(f"statistic {self.name} merges {tensor!r} by {rule!r}; expected one of {known}")
+
+    def agrees_with(self, other: StatisticFormat) -> bool:
+        """Tell whether shards of both can be merged: the same version, and one rule for what both have."""
+        shared = self.tensors.keys() & other.tensors.keys()
+        return self.version == other.version and all(self.tensors[name] == other.tensors[name] for name in shared)
 
 
 CATALOGUE: Mapping[str, StatisticFormat] = {

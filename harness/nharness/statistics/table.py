@@ -1,24 +1,25 @@
-"""The statistics value: what was counted at one site, per language; its file; how shards merge.
+"""The statistics value: what was counted at one site, per language; and its file.
 
 Legend: `G` languages, `M` neurons of the model, `D` documents.
 File: safetensors, format `nharness-statistics/1` (tensors `<statistic>/<tensor>/<language>`; metadata `site`,
-`layer_widths`, `languages: {<lang>: {"tokens": n, "documents": n}}`, fingerprints of model, corpus and tokenizer).
+`component` ("mlp" where it is not named), `layer_widths`, `languages: {<lang>: {"tokens": n, "documents": n}}`,
+`statistics: {<statistic>: {"version": v, "merge": {<tensor>: rule}}}`, fingerprints of model, corpus and tokenizer).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness.errors import FileFormatError, UnknownNameError, UsageError
+from nharness.errors import FileFormatError, PluginError, UnknownNameError, UsageError
 from nharness.languages import parse_language
-from nharness.statistics.catalogue import CATALOGUE
+from nharness.neurons import Component, component_of
+from nharness.statistics.catalogue import CATALOGUE, MergeRule, StatisticFormat
 from nharness.tensorfile import field as metadata_field
 from nharness.tensorfile import load as load_tensors
 from nharness.tensorfile import save as save_tensors
@@ -39,10 +40,11 @@ class LanguageTotals:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Sums over tokens at one site ("gate" or "hidden"), per language and neuron.
+    """What was counted at one site ("gate" or "hidden"), per language and neuron.
 
     tensors: by full name `<statistic>/<tensor>/<language>`; provenance: fingerprints of model, tokenizer and corpus,
-    and the policies that can change a number (dtype, special tokens, tokens of interest).
+    and the policies that can change a number (dtype, special tokens, tokens of interest). component: what kind of unit
+    a neuron is. formats: the statistics' own declarations, by name; those of the catalogue need none.
     """
 
     site: str
@@ -50,6 +52,8 @@ class Statistics:
     totals: Mapping[str, LanguageTotals]
     tensors: Mapping[str, NDArray[Any]]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    component: Component = "mlp"
+    formats: Mapping[str, StatisticFormat] = field(default_factory=dict)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -60,6 +64,20 @@ class Statistics:
     def size(self) -> int:
         """Number of neurons of the model, M."""
         return sum(self.layer_widths)
+
+    def format(self, statistic: str) -> StatisticFormat | None:
+        """Return what a statistic declares of itself; None where neither the file nor the catalogue says."""
+        return self.formats.get(statistic) or CATALOGUE.get(statistic)
+
+    def rule(self, name: str) -> MergeRule:
+        """Return the rule by which the tensor of a full name is merged; raises `UsageError` where none is declared."""
+        statistic, tensor, _ = name.split("/", 2)
+        declared = self.format(statistic)
+        if declared is None or tensor not in declared.tensors:
+            raise UsageError(
+                f"nothing says how {statistic}/{tensor} is merged; its statistic declares a rule for every tensor"
+            )
+        return declared.tensors[tensor]
 
     def has(self, statistic: str) -> bool:
         """Tell whether the statistic was recorded for every language."""
@@ -114,12 +132,19 @@ class Statistics:
             {
                 "format": FORMAT,
                 "site": self.site,
+                "component": self.component,
                 "layer_widths": list(self.layer_widths),
                 **self.provenance,
+                "statistics": self._declared(),
                 "languages": {tag: {"tokens": t.tokens, "documents": t.documents} for tag, t in self.totals.items()},
                 "language_order": list(self.totals),
             },
         )
+
+    def _declared(self) -> dict[str, Any]:
+        names = dict.fromkeys(name.split("/", 1)[0] for name in self.tensors)
+        found = {name: self.format(name) for name in names}
+        return {n: {"version": f.version, "merge": dict(f.tensors)} for n, f in found.items() if f is not None}
 
 
 def load(path: Path) -> Statistics:
@@ -131,56 +156,34 @@ def load(path: Path) -> Statistics:
     described = metadata_field(path, metadata, "languages", dict)
     order = metadata.get("language_order")
     tags = order if isinstance(order, list) and sorted(order) == sorted(described) else sorted(described)
-    known = {"format", "site", "layer_widths", "languages", "language_order"}
+    known = {"format", "site", "component", "layer_widths", "statistics", "languages", "language_order"}
     statistics = Statistics(
         site=metadata_field(path, metadata, "site", str),
         layer_widths=tuple(metadata_field(path, metadata, "layer_widths", list)),
         totals={tag: _totals(path, tag, described[tag]) for tag in tags},
         tensors=tensors,
         provenance={name: value for name, value in metadata.items() if name not in known},
+        component=component_of(path, metadata),
+        formats=_formats(path, metadata.get("statistics", {})),
     )
     _check(path, statistics)
     return statistics
 
 
-def merge(shards: Sequence[Statistics]) -> Statistics:
-    """Add shards up in the order given: a left fold, so that the same shards always give the same bytes.
-
-    Raises `UsageError` when shards differ in site, widths or provenance, or when there is none.
-    """
-    if not shards:
-        raise UsageError("no statistics to merge; expected at least one shard")
-    return reduce(_add, shards)
-
-
-def _add(a: Statistics, b: Statistics) -> Statistics:
-    for what in ("site", "layer_widths", "provenance"):
-        if getattr(a, what) != getattr(b, what):
-            raise UsageError(
-                f"statistics that differ in {what} cannot be merged: {getattr(a, what)}, {getattr(b, what)}"
+def _formats(path: Path, declared: Any) -> dict[str, StatisticFormat]:
+    try:
+        return {
+            str(name): StatisticFormat(
+                str(name), "", {str(k): v for k, v in each["merge"].items()}, str(each["version"])
             )
-    totals = dict(a.totals)
-    for tag, more in b.totals.items():
-        totals[tag] = totals[tag] + more if tag in totals else more
-    tensors = dict(a.tensors)
-    for name, tensor in b.tensors.items():
-        tensors[name] = _join(name, tensors[name], tensor) if name in tensors else tensor
-    return Statistics(a.site, a.layer_widths, totals, tensors, a.provenance)
-
-
-def _join(name: str, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    statistic, tensor, _ = name.split("/", 2)
-    known = CATALOGUE.get(statistic)
-    rule = known.tensors.get(tensor, "sum") if known else "sum"
-    if rule == "concatenate":
-        joined: NDArray[Any] = np.concatenate([a, b])
-        return joined
-    if rule == "same":
-        if not np.array_equal(a, b):
-            raise UsageError(f"shards differ in {name}, which must be the same in all of them")
-        return a
-    total: NDArray[Any] = a + b
-    return total
+            for name, each in declared.items()
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FileFormatError(
+            f"{path}: 'statistics' should name a version and merge rules of each statistic"
+        ) from error
+    except PluginError as error:
+        raise FileFormatError(f"{path}: {error}") from error
 
 
 def _totals(path: Path, tag: str, described: Any) -> LanguageTotals:
@@ -203,16 +206,33 @@ def _check(path: Path, statistics: Statistics) -> None:
         parts = name.split("/")
         if len(parts) != 3 or parts[2] not in statistics.totals:
             raise FileFormatError(f"{path}: tensor {name!r} is not <statistic>/<tensor>/<language> of its languages")
-        if parts[1] == "edges":
-            continue
-        per_document = CATALOGUE.get(parts[0]) and CATALOGUE[parts[0]].tensors.get(parts[1]) == "concatenate"
-        neurons = tensor.shape[1] if per_document and tensor.ndim == 2 else (tensor.shape or (0,))[0]
-        if neurons != statistics.size:
-            raise FileFormatError(f"{path}: tensor {name!r} is {tensor.shape}, expected {statistics.size} neurons")
-        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
-            raise FileFormatError(f"{path}: tensor {name!r} holds NaN or infinity")
-        if parts[0] == "activation_count" and not _is_count(tensor, statistics, parts[2]):
-            raise FileFormatError(f"{path}: tensor {name!r} is no count per neuron of the language's tokens")
+        _check_tensor(path, statistics, name, tensor)
+
+
+def _check_tensor(path: Path, statistics: Statistics, name: str, tensor: NDArray[Any]) -> None:
+    statistic, part, language = name.split("/")
+    declared = statistics.format(statistic)
+    rule = declared.tensors.get(part) if declared else None
+    if rule == "same":
+        return
+    counted = tensor.shape[:1]
+    if rule == "concatenate":
+        documents = statistics.totals[language].documents
+        if counted != (documents,):
+            raise FileFormatError(f"{path}: tensor {name!r} is {tensor.shape}, expected {documents} documents")
+        counted = tensor.shape[1:2] if statistic in CATALOGUE else (statistics.size,)
+    if counted != (statistics.size,):
+        raise FileFormatError(f"{path}: tensor {name!r} is {tensor.shape}, expected {statistics.size} neurons")
+    if tensor.dtype.kind == "f" and not np.isfinite(tensor).all() and not _unreached(rule, tensor):
+        raise FileFormatError(f"{path}: tensor {name!r} holds NaN or infinity")
+    if statistic == "activation_count" and not _is_count(tensor, statistics, language):
+        raise FileFormatError(f"{path}: tensor {name!r} is no count per neuron of the language's tokens")
+
+
+def _unreached(rule: MergeRule | None, tensor: NDArray[Any]) -> bool:
+    """Tell whether what is not finite is the largest or smallest of nothing: of a neuron that no token reached."""
+    nothing = {"max": -np.inf, "min": np.inf}.get(rule or "")
+    return nothing is not None and bool((np.isfinite(tensor) | (tensor == nothing)).all())
 
 
 def _is_count(tensor: NDArray[Any], statistics: Statistics, language: str) -> bool:

@@ -2,19 +2,20 @@
 
 import dataclasses
 import weakref
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
 from nharness.corpora import EncodedDocument
-from nharness.errors import ModelError, OptionError, UnknownNameError
+from nharness.errors import ModelError, OptionError, PluginError, UnknownNameError
 from nharness.models import locate
-from nharness.recording import Accumulator, Fold, Recorder, RecordingOptions, shards_of
+from nharness.recording import Accumulator, Recorder, RecordingOptions, shards_of
 from nharness.recording import recorder as recorder_module
 from nharness.recording.accumulator import Piece, Scratch, Shard
 from nharness.recording.sums import ActivationCount
-from nharness.statistics import load, merge
+from nharness.statistics import Fold, load, merge
 from nharness.testing.tiny import tiny_model
 
 from .conftest import documents, saved_activations
@@ -315,6 +316,7 @@ def test_model_and_hooks_of_others_are_left_as_they_were(llama):
 
 class Largest(Accumulator):
     name = "largest"
+    merge: ClassVar = {"value": "max"}
 
     def __init__(self, shard):
         super().__init__(shard)
@@ -385,3 +387,56 @@ def test_layers_that_run_several_times_a_token_are_refused():
     model = tiny_model("hrm_text")
     with pytest.raises(ModelError, match=r"runs \d+ times a token"):
         Recorder(model, locate(model), [("activation_count", "gate")])
+
+
+class PerDocument(Accumulator):
+    name = "longest"
+    merge: ClassVar = {"most": "concatenate"}
+    by_document = True
+
+    def __init__(self, shard):
+        super().__init__(shard)
+        self.most = torch.full((shard.documents, shard.size), -torch.inf)
+
+    def add(self, piece):
+        row = self.most[piece.document, piece.columns]
+        torch.maximum(row, piece.values.amax(0), out=row)
+
+    def tensors(self):
+        return {"most": self.most.numpy()}
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_a_plug_in_statistic_with_a_row_a_document_is_concatenated(llama, size):
+    found = documents(LENGTHS)
+    kinds = {"longest": PerDocument, "largest": Largest}
+    recorder = Recorder(*llama, [("longest", "gate"), ("largest", "gate")], accumulators=kinds)
+    whole = recorder.record_shard("en", found)["gate"]
+    parts = merge([recorder.record_shard("en", part)["gate"] for part in shards_of(found, size)])
+    for statistic, tensor in (("longest", "most"), ("largest", "value")):
+        np.testing.assert_allclose(
+            parts.get(statistic, tensor, "en"), whole.get(statistic, tensor, "en"), rtol=1e-5, atol=1e-6
+        )
+    assert parts.formats["longest"].tensors == {"most": "concatenate"}
+
+
+def test_a_plug_in_statistic_without_rule_or_with_other_rows_is_named(llama):
+    class Silent(Largest):
+        name = "silent"
+        merge = None
+
+    class Other(Largest):
+        merge: ClassVar = {"most": "max"}
+
+    class Short(PerDocument):
+        merge: ClassVar = {"most": "concatenate"}
+
+        def tensors(self):
+            return {"most": self.most.numpy()[1:]}
+
+    with pytest.raises(PluginError, match="statistic silent does not say how shards of it are merged"):
+        Recorder(*llama, [("silent", "gate")], accumulators={"silent": Silent})
+    with pytest.raises(PluginError, match="gave a tensor 'value' for which it declares no merge rule; declared: most"):
+        Recorder(*llama, [("largest", "gate")], accumulators={"largest": Other}).record_shard("en", documents([3]))
+    with pytest.raises(PluginError, match="expected 2 rows, one a document of the shard"):
+        Recorder(*llama, [("longest", "gate")], accumulators={"longest": Short}).record_shard("en", documents([3, 4]))

@@ -45,7 +45,7 @@ class FromFile(Detector):
         Raises `UsageError` when the file is of a model of other widths or has no row for one of the languages.
         """
         found = self.detection_read
-        same_model(found.layer_widths, evidence.layer_widths, what=f"the neurons of {self.name}")
+        same_model(found, evidence, what=f"the neurons of {self.name}")
         rows = [found.row(tag) for tag in evidence.languages]
         return replace(
             found,

@@ -18,14 +18,14 @@ from nharness.errors import FileFormatError
 from nharness.events import Listener, StageAdvanced, StageFinished, StageStarted
 from nharness.record.sources import CorpusSplit
 from nharness.record.store import sha256_of
-from nharness.recording import Fold, Text, encoded_documents, shards_of
+from nharness.recording import Text, encoded_documents, shards_of
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Parts
 from nharness.run.store import Store, content_key
 from nharness.run.work.executor import Executor, LocalExecutor, Shard
 from nharness.run.work.recipe import Recipe, encoding_policy, recipe_for, recorder_of, recording_key, settled
 from nharness.run.work.worker import Worker
-from nharness.statistics import Statistics, merge
+from nharness.statistics import Fold, Statistics, merge
 from nharness.statistics import load as load_statistics
 
 STAGE = "record"

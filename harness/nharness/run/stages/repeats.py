@@ -14,7 +14,7 @@ is nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +26,7 @@ from nharness.errors import FileFormatError, UsageError, during
 from nharness.events import Listener, Noted, StageAdvanced, StageFinished, StageStarted
 from nharness.neurons import Detection
 from nharness.record.results import ShuffledCount, Stability
-from nharness.recording import Fold, Text, encoded_documents
+from nharness.recording import Text, encoded_documents
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Parts
 from nharness.run.plan.resolve import why_not_repeated
@@ -34,7 +34,7 @@ from nharness.run.stages.detect import Detected
 from nharness.run.store import Store, content_key
 from nharness.run.work.recipe import Recipe, encoding_policy, recipe_for, recorder_of, recording_key
 from nharness.run.work.worker import Worker
-from nharness.statistics import LanguageTotals, Statistics
+from nharness.statistics import Fold, LanguageTotals, Statistics
 from nharness.statistics import load as load_statistics
 
 STAGE = "repeat"
@@ -205,4 +205,4 @@ def relabelled(part: Statistics, tag: str, label: str) -> Statistics:
     """Return one language's statistics as another's."""
     totals: dict[str, LanguageTotals] = {label: part.totals[tag]}
     tensors = {f"{name.removesuffix(tag)}{label}": tensor for name, tensor in part.tensors.items()}
-    return Statistics(part.site, part.layer_widths, totals, tensors, part.provenance)
+    return replace(part, totals=totals, tensors=tensors)

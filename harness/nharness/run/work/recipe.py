@@ -8,7 +8,7 @@ from typing import Any
 
 from nharness.corpora import EncodingPolicy
 from nharness.recording import Recorder, RecordingOptions, policy_provenance
-from nharness.recording.recorder import Needed
+from nharness.recording.dispatch import Needed
 from nharness.run.plan.resolve import plugin_of
 from nharness.run.work.worker import Worker
 from nharness.spec import RunSpec
