@@ -39,6 +39,7 @@ def _asked(record: Record) -> tuple[object, ...]:
     detector = record.detector
     return (
         record.model.fingerprint,
+        record.neurons.component,
         record.corpus.fingerprint,
         detector.name,
         detector.version,

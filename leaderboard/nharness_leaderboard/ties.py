@@ -1,11 +1,11 @@
 """Which records may be compared, which may be ranked, and which of those cannot be told apart.
 
-Two records are *comparable* on a task when model, corpus, languages and the task itself are the same: their difference
-means something. They are *ranked* together when kinds of neurons, budget, shares of a language's neurons, intervention
-and the items measured are the same as well: only then does nothing but the detector differ. Within such a set, records
-are taken in order of selectivity; the first one leads tier 1, and every following one whose difference from the leader
-is not decided (its interval includes 0) shares the tier; the next one leads the next tier. Nothing is ranked within a
-tier.
+Two records are *comparable* on a task when model, component, corpus, languages and the task itself are the same: their
+difference means something. They are *ranked* together when kinds of neurons, budget, shares of a language's neurons,
+intervention and the items measured are the same as well: only then does nothing but the detector differ. Within such a
+set, records are taken in order of selectivity; the first one leads tier 1, and every following one whose difference
+from the leader is not decided (its interval includes 0) shares the tier; the next one leads the next tier. Nothing is
+ranked within a tier.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any
 from nharness.record.model import Record
 from nharness_leaderboard.paired import Difference, Influence, difference, unpaired
 from nharness_leaderboard.results import Entry
+
+_FROM = ("plugin", "distribution")
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,22 @@ def comparable_key(record: Record, task_name: str) -> str:
     return _key(
         record.model.fingerprint,
         record.model.name,
+        record.neurons.component,
         record.corpus.fingerprint,
         sorted(record.languages),
-        task.document() if task else None,
+        _without(task.document(), _FROM) if task else None,
     )
 
 
 def ranking_key(record: Record, task_name: str) -> str:
     """Return the key of the set of records that this one is ranked with on a task; by what means it edited is alike."""
-    edit = {name: value for name, value in record.intervention.document().items() if name != "backend"}
+    edit = _without(record.intervention.document(), ("backend", *_FROM))
     text = sorted((each.language, each.items, each.bytes or 0) for each in record.baseline if each.task == task_name)
     return _key(comparable_key(record, task_name), record.selection.document(), edit, record.shares, text)
+
+
+def _without(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in names}
 
 
 def _key(*parts: Any) -> str:

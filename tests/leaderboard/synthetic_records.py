@@ -132,6 +132,7 @@ def _task(name, languages):
             direction="lower",
             languages=languages,
             dataset="synthetic text, eval",
+            scorer="nharness",
         )
     return cells.Task(
         name="choice",
@@ -141,6 +142,7 @@ def _task(name, languages):
         direction="higher",
         languages=languages,
         chance=0.5,
+        scorer="lm-eval",
         lm_eval="0.4.13",
     )
 

@@ -85,7 +85,7 @@ WRONG = {
     "gzip": gzip.compress(b"{}"),
     "binary": bytes(range(256)),
     "deep": b"[" * 100_000,
-    "twice": b'{"format": "nharness-record/1", "format": "nharness-record/1"}',
+    "twice": b'{"format": "nharness-record/2", "format": "nharness-record/2"}',
     "NaN": b'{"format": NaN}',
     "huge whole number": b'{"format": 1' + b"0" * 5000 + b"}",
     "empty": b"",

@@ -1,9 +1,13 @@
-"""Bring records of older formats up to the newest: written beside the old file, or in its place with --in-place."""
+"""Bring records of older formats up to the newest: written beside the old file, or in its place with --in-place.
+
+In place, a folder that is named after the record's id, as in a results folder, is renamed after the new one.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from nharness.errors import FileFormatError
 
@@ -34,5 +38,19 @@ def execute(arguments: argparse.Namespace) -> int:
             continue
         target = path if arguments.in_place else path.with_suffix(".migrated.json")
         atomic.write_json(target, newest)
-        print(f"{path}: written to {target}")
+        print(f"{path}: written to {_renamed(target, document, newest) if arguments.in_place else target}")
     return 0
+
+
+def _renamed(path: Path, before: dict[str, Any], after: dict[str, Any]) -> Path:
+    """Name the record's folder after its new id where it was named after the old one; return where the record lies."""
+    from nharness.errors import OutputError
+
+    old, new = (str(document.get("identity", {}).get("id"))[:12] for document in (before, after))
+    folder = path.resolve().parent
+    if folder.name != old or folder.with_name(new).exists():
+        return path
+    try:
+        return folder.rename(folder.with_name(new)) / path.name
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be renamed to {new}: {error.strerror or error}") from error

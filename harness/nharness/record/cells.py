@@ -14,6 +14,7 @@ from pydantic import Field
 from nharness.record.types import (
     MAX_CELLS,
     MAX_LANGUAGES,
+    Asserted,
     Count,
     Digest,
     Flag,
@@ -37,6 +38,10 @@ CellFlag = Literal[
     "underpowered",
     "below_noise_floor",
     "few_items",
+    "few_clusters",
+    "unknown_tokens",
+    "truncated",
+    "low_confidence",
     "overlap",
     "empty_target",
 ]
@@ -51,20 +56,41 @@ class Task(Part):
     """One evaluation, in one or more languages."""
 
     name: Identifier = Field(description="Name of the task in this record, such as 'ppl' or 'xcopa'.")
-    family: Identifier = Field(description="Task family, such as 'perplexity', 'choice' or 'generation'.")
+    family: Asserted[Identifier] = Field(description="Task family, such as 'perplexity', 'choice' or 'generation'.")
     metric: Identifier = Field(description="What the values are, such as 'bits_per_byte' or 'acc'.")
-    unit: ShortText = Field(description="Unit of the values, such as 'bits per byte' or 'share of items'.")
-    direction: Literal["lower", "higher"] = Field(description="Which way is better for the model.")
-    version: Name | None = Field(None, description="Version of the task's definition.")
-    dataset: Name | None = Field(None, description="Corpus or dataset the items come from, with its split.")
+    unit: Asserted[ShortText] = Field(description="Unit of the values, such as 'bits per byte' or 'share of items'.")
+    direction: Asserted[Literal["lower", "higher"]] = Field(description="Which way is better for the model.")
+    version: Asserted[Name | None] = Field(None, description="Version of the task's definition.")
+    plugin: Asserted[Name | None] = Field(None, description="Module of the plug-in that registered it, or null.")
+    distribution: Asserted[Name | None] = Field(
+        None, description="Installed distribution and version the plug-in came from, or null."
+    )
+    dataset: Asserted[Name | None] = Field(None, description="Corpus or dataset the items come from, with its split.")
     languages: tuple[LanguageTag, ...] = Field(
         min_length=1, max_length=MAX_LANGUAGES, description="Languages it was evaluated in, in order."
     )
-    few_shot: Count = Field(0, description="Examples put in front of each item.")
-    limit: Count | None = Field(None, description="Most items taken per language; null: all of them.")
-    chat_template: Flag = Field(False, description="Whether the model's chat template was applied.")
-    lm_eval: Name | None = Field(None, description="Version of lm-eval that evaluated it; null: nharness itself.")
-    chance: Number | None = Field(None, description="Value that guessing gets, in the task's unit; null if none.")
+    few_shot: Asserted[Count] = Field(0, description="Examples put in front of each item, whoever asked for them.")
+    few_shot_seed: Asserted[Count | None] = Field(
+        None, description="Seed that chose the examples; null where there are none."
+    )
+    multiturn: Asserted[Flag | None] = Field(
+        None, description="Whether examples are turns of a conversation; null where there are none."
+    )
+    limit: Asserted[Count | None] = Field(None, description="Most items taken per language; null: all of them.")
+    chat_template: Asserted[Flag] = Field(False, description="Whether the model's chat template was applied.")
+    decoding: Asserted[Options | None] = Field(
+        None, description="How text was generated, every parameter that decides it; null where none is."
+    )
+    repeats: Asserted[Count | None] = Field(None, description="Answers generated for each item; null where none is.")
+    scorer: Asserted[Literal["nharness", "lm-eval"] | None] = Field(
+        None, description="Whose code judged the items; null where not stated."
+    )
+    lm_eval: Asserted[Name | None] = Field(
+        None, description="Version of lm-eval that evaluated it; null: nharness itself."
+    )
+    chance: Asserted[Number | None] = Field(
+        None, description="Value that guessing gets, in the task's unit; null if none."
+    )
 
 
 class Baseline(Part):
@@ -79,9 +105,26 @@ class Baseline(Part):
     perplexity: NonNegative | None = Field(
         None, description="exp(total NLL in nats / total tokens); comparable within this language and tokenizer only."
     )
-    noise_floor: NonNegative | None = Field(
-        None, description="Absolute difference of the value between two batch sizes, in the task's unit."
+    noise_floor: Asserted[NonNegative | None] = Field(
+        None, description="Absolute difference of the value between batches of other sizes, in the task's unit."
     )
+
+
+class Hinge(Part):
+    """The single unit of a target that carries most of its harm to the own language."""
+
+    unit: tuple[Count, Count] = Field(description="The unit, as (layer, unit).")
+    share: Asserted[Number] = Field(
+        description="Share of the target's own harm that goes when this unit is left alone; above 1 where it gains."
+    )
+    at_cut: Asserted[Flag] = Field(description="Whether the unit lies within the repeats' scatter of the cut.")
+
+
+class Shortfall(Part):
+    """A target that has fewer neurons than its budget asks for."""
+
+    asked: Count = Field(description="Neurons that the budget asks for.")
+    got: Count = Field(description="Neurons that the detector gave.")
 
 
 class Target(Part):
@@ -92,6 +135,8 @@ class Target(Part):
     kinds: tuple[KindName, ...] = Field(description="Kinds of neurons included.", max_length=4)
     neurons: Count = Field(description="Number of neurons edited.")
     digest: Digest | None = Field(None, description=NEURON_DIGEST)
+    hinge: Hinge | None = Field(None, description="Its strongest single unit; null where not looked for.")
+    short: Shortfall | None = Field(None, description="How many neurons it lacks at its budget; null where none.")
 
     @property
     def share(self) -> str:
@@ -140,7 +185,7 @@ class CellResult(Part):
     target: Identifier = Field(description="Name of the target.")
     language: LanguageTag = Field(description="Language evaluated.")
     status: Literal["ok", "failed"] = Field(description="'ok', or 'failed' with a reason and no values.")
-    reason: ShortText | None = Field(None, description="Why the cell failed; null when it did not.")
+    reason: Asserted[ShortText | None] = Field(None, description="Why the cell failed; null when it did not.")
     baseline: Number | None = Field(None, description="Intact model on the same items, in the task's unit.")
     edited: Number | None = Field(None, description="Edited model, in the task's unit.")
     change: Number | None = Field(None, description="Edited minus baseline, in the task's unit.")
@@ -154,9 +199,20 @@ class CellResult(Part):
         None, description="Edited / baseline perplexity on the same tokens; null where the task is not perplexity."
     )
     items: Count = Field(0, description="Items the numbers are computed from, paired with the baseline.")
-    items_available: Count = Field(0, description="Items the task has in this language.")
-    edited_activations: Count | None = Field(None, description="Activations that were edited while it was evaluated.")
-    flags: tuple[CellFlag, ...] = Field((), max_length=8, description="Reasons to read the number with care.")
+    items_available: Asserted[Count] = Field(0, description="Items the task has in this language.")
+    clusters: Count | None = Field(
+        None, description="Independent sources the items come from, the unit of resampling; null where not counted."
+    )
+    truncated: Asserted[Count | None] = Field(
+        None, description="Items whose prompt was longer than the model's context and was cut; null where not counted."
+    )
+    withheld: ShortText | None = Field(
+        None, description="Why there is no interval, p or q; null where there is one, or nothing to withhold."
+    )
+    edited_activations: Asserted[Count | None] = Field(
+        None, description="Activations that were edited while it was evaluated."
+    )
+    flags: tuple[CellFlag, ...] = Field((), max_length=12, description="Reasons to read the number with care.")
     minimum_detectable_effect: NonNegative | None = Field(
         None, description="Smallest true change found with 80 % power at 5 %, in the task's unit."
     )

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from nharness.record.types import MAX_LANGUAGES, Count, Digest, KindName, LanguageTag, Part, RelativeName, Share
+from nharness.record.types import (
+    MAX_LANGUAGES,
+    Count,
+    Digest,
+    Identifier,
+    KindName,
+    LanguageTag,
+    Part,
+    RelativeName,
+    Share,
+)
 
 LayerCounts = tuple[Count, ...]
 
@@ -40,6 +50,11 @@ class LayerProfile(Part):
 class Neurons(Part):
     """The detected neurons."""
 
+    component: Identifier = Field(
+        "mlp",
+        description="What a unit is a coordinate of: 'mlp' (the intermediate vector of a feed-forward layer), "
+        "'attention', 'head', 'residual', 'dictionary' or 'expert'. Records of different components are not compared.",
+    )
     file: RelativeName | None = Field(None, description="The neurons file beside the record, or null.")
     sha256: Digest | None = Field(None, description="SHA-256 of the neurons file, hexadecimal, or null.")
     total: Count = Field(description="Neurons of the model, the sum of its layer widths.")

@@ -2,7 +2,8 @@
 
 A line: `{"task", "target", "control", "language", "id", "cluster", "values"}`. target null: the intact model. control
 null: the detection's own neurons; a whole number: that random draw. Perplexity items have `nll` (nats), `tokens` and
-`bytes` (UTF-8); choice items have `acc` (0 or 1). Equal items give equal bytes.
+`bytes` (UTF-8); choice items have `acc` (0 or 1). Items of generation tasks have one more field, `text`: what the model
+wrote, so that anyone can read what was judged. Equal items give equal bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ _FIELDS = ("task", "target", "control", "language", "id", "cluster", "values")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One evaluated document or question inside one cell; `values` are finite numbers by name."""
+    """One evaluated document or question inside one cell; `values` are finite numbers by name.
+
+    text: what the model wrote, where the values judge a text; else None.
+    """
 
     task: str
     target: str | None
@@ -36,6 +40,7 @@ class Item:
     id: str
     cluster: str
     values: Mapping[str, float]
+    text: str | None = None
 
     @property
     def cell(self) -> tuple[str, str | None, int | None, str]:
@@ -46,6 +51,8 @@ class Item:
         """Return the JSON line, without the newline; NaN is refused with ValueError."""
         document = {name: getattr(self, name) for name in _FIELDS[:-1]}
         document["values"] = dict(sorted(self.values.items()))
+        if self.text is not None:
+            document["text"] = self.text
         return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -91,10 +98,10 @@ def parse_item(line: bytes, *, where: str) -> Item:
         document = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{where}: not JSON ({error})") from error
-    if not isinstance(document, dict) or set(document) != set(_FIELDS):
-        raise FileFormatError(f"{where}: expected an object with exactly the fields {', '.join(_FIELDS)}")
-    for name in ("task", "language", "id", "cluster"):
-        if not isinstance(document[name], str):
+    if not isinstance(document, dict) or set(document) - {"text"} != set(_FIELDS):
+        raise FileFormatError(f"{where}: expected an object with exactly the fields {', '.join(_FIELDS)}, maybe text")
+    for name in ("task", "language", "id", "cluster", "text"):
+        if not isinstance(document.get(name, ""), str):
             raise FileFormatError(f"{where}: field {name!r} should be text")
     if not isinstance(document["target"], str | None) or not _is_draw(document["control"]):
         raise FileFormatError(f"{where}: 'target' should be text or null, 'control' a whole number or null")

@@ -1,4 +1,4 @@
-"""`Record`: everything about one (model, detector, intervention), format `nharness-record/1`."""
+"""`Record`: everything about one (model, detector, intervention), format `nharness-record/2`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from nharness.record.cells import Baseline, CellResult, Controls, Target, Task
 from nharness.record.detection import Neurons
+from nharness.record.headline import Headline, Repeats
 from nharness.record.results import AnalysisSettings, Cost, CurvePoint, GroundTruth, Stability, TaskSummary
 from nharness.record.sources import (
     Corpus,
@@ -22,17 +23,19 @@ from nharness.record.sources import (
     Model,
     Selection,
 )
-from nharness.record.types import MAX_CELLS, MAX_LANGUAGES, LanguageTag, Part
+from nharness.record.structure import Structure
+from nharness.record.types import MAX_CELLS, MAX_LANGUAGES, Asserted, LanguageTag, Part, ShortText
 
-FORMAT: Literal["nharness-record/1"] = "nharness-record/1"
+FORMAT: Literal["nharness-record/2"] = "nharness-record/2"
 _NOT_CONTENT = ("cost", "environment")
-_NOT_IDENTITY = ("id", "created", "badge")
+_NOT_IDENTITY_1 = ("id", "created", "badge")
+_NOT_IDENTITY = ("id", "created", "command", "study", "badge")
 
 
 class Record(Part):
     """One measurement of one detector on one model with one intervention."""
 
-    format: Literal["nharness-record/1"] = Field(FORMAT, description="Format and version of this document.")
+    format: Literal["nharness-record/2"] = Field(FORMAT, description="Format and version of this document.")
     identity: Identity = Field(description="What this record is, and how to make it again.")
     model: Model = Field(description="The language model.")
     corpus: Corpus = Field(description="The text neurons were found in.")
@@ -50,16 +53,29 @@ class Record(Part):
         max_length=MAX_CELLS, description="One per task, target and language of the task, in that order."
     )
     controls: Controls | None = Field(None, description="Random controls, or null when none were asked for.")
+    headline: Headline | None = Field(
+        None,
+        description="How much of a language's harm stays in it, at one and the same harm; null where not measured.",
+    )
     summary: tuple[TaskSummary, ...] = Field(max_length=200, description="One per task, in order.")
     curve: tuple[CurvePoint, ...] = Field((), max_length=10_000, description="Dose-response points, if any.")
+    structure: Structure | None = Field(
+        None, description="Where in the model the kinds of neurons lie and languages meet; null where not analysed."
+    )
     ground_truth: tuple[GroundTruth, ...] | None = Field(
         None, max_length=20, description="Scores against known neurons; null where no truth is known."
     )
-    stability: tuple[Stability, ...] | None = Field(
+    stability: Asserted[tuple[Stability, ...] | None] = Field(
         None, max_length=20, description="Agreement between repeats; null when not repeated."
     )
-    cost: Cost = Field(description="What the record cost to make.")
-    environment: Environment = Field(description="The software and the machine.")
+    repeats: Repeats | None = Field(
+        None, description="Detections on other text whose neurons were evaluated too; null where there were none."
+    )
+    warnings: Asserted[tuple[ShortText, ...]] = Field(
+        (), max_length=200, description="What a reader should know before reading any number, a sentence each."
+    )
+    cost: Asserted[Cost] = Field(description="What the record cost to make.")
+    environment: Asserted[Environment] = Field(description="The software and the machine.")
     files: tuple[FileEntry, ...] = Field((), max_length=100, description="Files beside the record.")
     analysis: AnalysisSettings = Field(description="How the numbers were computed from the items.")
 
@@ -85,11 +101,13 @@ class Record(Part):
 def content_id(document: Mapping[str, Any]) -> str:
     """Return the content key of a record document: SHA-256 of canonical JSON without what may differ between runs.
 
-    Left out: `identity.id`, `identity.created`, `identity.badge`, `cost`, `environment`, `detector.seconds` and the
-    device, so that the same numbers measured the same way have the same key.
+    Left out: `identity.id`, `created`, `command`, `study` and `badge`, `cost`, `environment`, `detector.seconds` and
+    the device, so that the same numbers measured the same way have the same key. Documents of format 1 have the key
+    they were written with, which covers command and study.
     """
+    not_identity = _NOT_IDENTITY_1 if document.get("format") == "nharness-record/1" else _NOT_IDENTITY
     kept = {name: value for name, value in document.items() if name not in _NOT_CONTENT}
-    for part, dropped in (("identity", _NOT_IDENTITY), ("detector", ("seconds",)), ("model", ("device",))):
+    for part, dropped in (("identity", not_identity), ("detector", ("seconds",)), ("model", ("device",))):
         if isinstance(kept.get(part), Mapping):
             kept[part] = {name: value for name, value in kept[part].items() if name not in dropped}
     return _digest(kept)
@@ -103,7 +121,7 @@ def configuration_key(record: Record) -> str:
             "corpus": record.corpus.fingerprint,
             "detector": [record.detector.name, record.detector.version, record.detector.options],
             "intervention": record.intervention.document(),
-            "selection": [record.selection.document(), record.shares],
+            "selection": [record.selection.document(), record.shares, record.neurons.component],
             "languages": list(record.languages),
             "tasks": [task.document() for task in record.tasks],
         }

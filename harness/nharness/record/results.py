@@ -140,6 +140,15 @@ class Stability(Part):
     )
 
 
+class DetectorCost(Part):
+    """What a detector itself needed, also where it came from a store or a shipped file."""
+
+    tokens: Count = Field(description="Tokens passed through the model for its own statistics and ablations.")
+    seconds: NonNegative | None = Field(
+        None, description="Wall-clock time of the same, in seconds; null where unknown."
+    )
+
+
 class Cost(Part):
     """What the record cost to make, whichever run computed it; ablations that were measured before are not counted."""
 
@@ -148,6 +157,9 @@ class Cost(Part):
     )
     seconds: dict[Identifier, NonNegative] = Field(
         default_factory=dict, max_length=50, description="Wall-clock time in seconds, by stage."
+    )
+    detector: DetectorCost | None = Field(
+        None, description="What the detector itself needed; null where it was not told apart from the run."
     )
     cells_computed: Count = Field(0, description="Cells, controls included, that were evaluated for this record.")
     cells_reused: Count = Field(0, description="Cells that were taken from an earlier run or another record.")

@@ -9,6 +9,7 @@ from pydantic import Field
 from nharness.record.types import (
     MAX_LANGUAGES,
     MAX_LAYERS,
+    Asserted,
     Count,
     Digest,
     Fingerprint,
@@ -29,6 +30,7 @@ from nharness.record.types import (
 )
 
 Badge = Literal["self-reported", "reproduced"]
+Purpose = Literal["harm", "steer", "restore"]
 
 
 class Study(Part):
@@ -39,17 +41,47 @@ class Study(Part):
     digest: Digest = Field(description="SHA-256 of the text's UTF-8 bytes, hexadecimal.")
 
 
+class NharnessSource(Part):
+    """Which nharness made the record."""
+
+    version: Name = Field(description="Version of nharness.")
+    digest: Digest | None = Field(None, description="SHA-256 over its installed source files, or null.")
+    modified: Flag | None = Field(
+        None, description="Whether the digest is another one than that of the release; null where that is not known."
+    )
+
+
+class PluginSource(Part):
+    """A distribution whose plug-ins took part."""
+
+    distribution: Name = Field(description="Name of the distribution, or of the module where it comes from none.")
+    version: Name | None = Field(None, description="Version of the distribution, or null.")
+    digest: Digest | None = Field(None, description="SHA-256 over the source files of its plug-ins, or null.")
+
+
+class Source(Part):
+    """The source code that made the record."""
+
+    nharness: NharnessSource = Field(description="The harness.")
+    plugins: tuple[PluginSource, ...] = Field((), max_length=100, description="Every plug-in that took part.")
+
+
 class Identity(Part):
     """What this record is, and how to make it again."""
 
     id: Digest = Field(
-        description="Content key: SHA-256 of the record's canonical JSON without id, created, badge, cost and "
-        "environment, so that two runs that measured the same numbers the same way have the same id."
+        description="Content key: SHA-256 of the record's canonical JSON without id, created, command, study, badge, "
+        "cost and environment, so that two runs that measured the same numbers the same way have the same id."
     )
-    created: Instant = Field(description="When the record was written, UTC, as YYYY-MM-DDThh:mm:ssZ.")
-    nharness: Name = Field(description="Version of nharness that wrote the record.")
-    command: ShortText = Field(description="The command line that reproduces the record.")
-    study: Study | None = Field(None, description="The study file, or null when the run was given on the command line.")
+    created: Asserted[Instant] = Field(description="When the record was written, UTC, as YYYY-MM-DDThh:mm:ssZ.")
+    nharness: Asserted[Name] = Field(description="Version of nharness that wrote the record.")
+    command: Asserted[ShortText] = Field(description="The command line, as it was typed.")
+    study: Asserted[Study | None] = Field(
+        None, description="The study file, or null when the run was given on the command line."
+    )
+    source: Asserted[Source | None] = Field(
+        None, description="The source code that made the record; null in records that were migrated from format 1."
+    )
     badge: Badge = Field(
         "self-reported",
         description="'self-reported' by whoever submitted it, or 'reproduced' by a maintainer from the command line.",
@@ -59,18 +91,37 @@ class Identity(Part):
 class Model(Part):
     """The language model."""
 
-    name: Name = Field(description="Name or hub identifier of the model.")
-    revision: Name | None = Field(None, description="Revision of the checkpoint; null for a local or embedded one.")
-    fingerprint: Fingerprint = Field(description="Digest of all parameters before any edit.")
-    tokenizer_fingerprint: Fingerprint = Field(description="Digest of the tokenizer.")
-    architecture: Name = Field(description="Class name of the model.")
-    parameters: Count = Field(description="Number of parameters.")
+    name: Asserted[Name] = Field(description="Name or hub identifier of the model.")
+    revision: Asserted[Name | None] = Field(
+        None, description="Revision of the checkpoint; null for a local or embedded one."
+    )
+    checkpoint: Asserted[ShortText | None] = Field(
+        None, description="What the weights are, such as 'SmolLM2-135M-Instruct, GGUF Q4_1'; null where not stated."
+    )
+    adapters: Asserted[tuple[Name, ...] | None] = Field(
+        None, max_length=20, description="Adapters that were applied to the weights, in order; null where not known."
+    )
+    fingerprint: Asserted[Fingerprint] = Field(description="Digest of all parameters before any edit.")
+    tokenizer_fingerprint: Asserted[Fingerprint] = Field(description="Digest of the tokenizer.")
+    architecture: Asserted[Name] = Field(description="Class name of the model.")
+    parameters: Asserted[Count] = Field(description="Number of parameters.")
     layer_widths: tuple[Count, ...] = Field(
         min_length=1, max_length=MAX_LAYERS, description="Feed-forward neurons of each layer, first layer first."
     )
-    dtype: Name = Field(description="Number format of the weights during evaluation, such as float32 or bfloat16.")
-    device: Name = Field(description="Device of the evaluation, such as cpu or cuda.")
-    args: Options = Field(default_factory=dict, description="Model arguments as given, verbatim.")
+    dtype: Asserted[Name] = Field(
+        description="Number format of the weights during evaluation, such as float32 or bfloat16."
+    )
+    record_dtype: Asserted[Name | None] = Field(
+        None, description="Number format of the weights while statistics were recorded; null where not stated."
+    )
+    device: Asserted[Name] = Field(description="Device of the evaluation, such as cpu or cuda.")
+    batching: Asserted[Literal["batched", "one document at a time"] | None] = Field(
+        None, description="How documents go through the model; null where not stated."
+    )
+    noise_floor_on: Asserted[ShortText | None] = Field(
+        None, description="What the noise floors were measured on: batches of which sizes and compositions."
+    )
+    args: Asserted[Options] = Field(default_factory=dict, description="Model arguments as given, verbatim.")
 
 
 class CorpusSplit(Part):
@@ -78,9 +129,15 @@ class CorpusSplit(Part):
 
     language: LanguageTag = Field(description="Language of the text.")
     split: Identifier = Field(description="Split: 'detect' for finding neurons, 'eval' for measuring.")
-    documents: Count = Field(description="Number of documents.")
-    tokens: Count = Field(description="Number of tokens of this model's tokenizer that were used.")
-    bytes: Count = Field(description="Number of UTF-8 bytes of the text that was used.")
+    documents: Asserted[Count] = Field(description="Number of documents.")
+    tokens: Asserted[Count] = Field(description="Number of tokens of this model's tokenizer that were used.")
+    bytes: Asserted[Count] = Field(description="Number of UTF-8 bytes of the text that was used.")
+    sources: Asserted[Count | None] = Field(
+        None, description="Number of independent sources (clusters) the documents come from; null where not counted."
+    )
+    unknown_share: Asserted[Share | None] = Field(
+        None, description="Share of the tokens that are the tokenizer's unknown token, 0 to 1; null where not counted."
+    )
 
 
 class TextOverlap(Part):
@@ -95,11 +152,11 @@ class TextOverlap(Part):
 class Corpus(Part):
     """The text that neurons were found in and perplexity was measured on."""
 
-    name: Name = Field(description="Name of the corpus.")
-    fingerprint: Fingerprint = Field(description="Digest of all documents and their ids.")
-    licence: ShortText | None = Field(None, description="Licence of the text.")
+    name: Asserted[Name] = Field(description="Name of the corpus.")
+    fingerprint: Asserted[Fingerprint] = Field(description="Digest of all documents and their ids.")
+    licence: Asserted[ShortText | None] = Field(None, description="Licence of the text.")
     splits: tuple[CorpusSplit, ...] = Field(max_length=8 * MAX_LANGUAGES, description="Amount per language and split.")
-    overlap: tuple[TextOverlap, ...] = Field(
+    overlap: Asserted[tuple[TextOverlap, ...]] = Field(
         (), max_length=MAX_LANGUAGES, description="Languages whose splits share documents; empty when none do."
     )
 
@@ -108,23 +165,38 @@ class Detector(Part):
     """The method that found the neurons."""
 
     name: Identifier = Field(description="Name of the detector.")
-    version: Name = Field(description="Version of the detector's algorithm.")
-    plugin: Name = Field(description="Module of the plug-in that registered it.")
-    distribution: Name | None = Field(None, description="Installed distribution and version the plug-in came from.")
+    version: Asserted[Name] = Field(description="Version of the detector's algorithm.")
+    plugin: Asserted[Name] = Field(description="Module of the plug-in that registered it.")
+    distribution: Asserted[Name | None] = Field(
+        None, description="Installed distribution and version the plug-in came from."
+    )
     options: Options = Field(default_factory=dict, description="All options, defaults included, verbatim.")
-    seconds: NonNegative | None = Field(None, description="Time of detection without recording, in seconds.")
-    tokens: Count | None = Field(None, description="Tokens, over all languages, that its statistics were recorded on.")
+    seconds: Asserted[NonNegative | None] = Field(None, description="Time of detection without recording, in seconds.")
+    tokens: Asserted[Count | None] = Field(
+        None, description="Tokens, over all languages, that its statistics were recorded on."
+    )
 
 
 class Intervention(Part):
     """What was done to the neurons."""
 
-    name: Identifier = Field(description="Name of the intervention.")
-    options: Options = Field(default_factory=dict, description="All options, defaults included, verbatim.")
-    strength: Number | None = Field(None, description="Strength, unitless; null where the intervention has none.")
-    site: Literal["gate", "hidden"] = Field(description="Where the activation was edited.")
-    backend: Identifier = Field(description="How: by hooks on the running model, or folded into the weights.")
-    scope: Identifier = Field("all", description="Which tokens were edited; 'all' is every token.")
+    name: Asserted[Identifier] = Field(description="Name of the intervention.")
+    purpose: Asserted[Purpose] = Field(
+        "harm",
+        description="What it is for: to harm a language, to steer towards one, to restore one. Signs follow from it.",
+    )
+    version: Asserted[Name | None] = Field(None, description="Version of the intervention; null where not stated.")
+    plugin: Asserted[Name | None] = Field(None, description="Module of the plug-in that registered it, or null.")
+    distribution: Asserted[Name | None] = Field(
+        None, description="Installed distribution and version the plug-in came from, or null."
+    )
+    options: Asserted[Options] = Field(default_factory=dict, description="All options, defaults included, verbatim.")
+    strength: Asserted[Number | None] = Field(
+        None, description="Strength, unitless; null where the intervention has none."
+    )
+    site: Asserted[Literal["gate", "hidden"]] = Field(description="Where the activation was edited.")
+    backend: Asserted[Identifier] = Field(description="How: by hooks on the running model, or folded into the weights.")
+    scope: Asserted[Identifier] = Field("all", description="Which tokens were edited; 'all' is every token.")
 
 
 class Selection(Part):

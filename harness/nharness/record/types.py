@@ -5,7 +5,7 @@ No number in a record is NaN or infinite: what could not be computed is null, an
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -30,6 +30,10 @@ RelativeName: TypeAlias = Annotated[
 ]
 Instant: TypeAlias = Annotated[str, Field(strict=True, pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
 Options: TypeAlias = Annotated[dict[Name, JsonValue], Field(max_length=200)]
+
+T = TypeVar("T")
+Asserted = Annotated[T, Field(json_schema_extra={"x-asserted": True})]
+"""A field that no file beside the record gives: whoever wrote the record says so."""
 
 KindName: TypeAlias = Literal["specific", "related", "general", "unassigned"]
 Interval: TypeAlias = tuple[Number, Number]
@@ -58,3 +62,4 @@ class Estimate(Part):
         description="Lower and upper end of the paired cluster-bootstrap interval at the confidence named under "
         "analysis, in the unit of the value; null where too few items or rows were there to resample.",
     )
+    withheld: ShortText | None = Field(None, description="Why there is no interval; null where there is one.")

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from nharness.errors import FileFormatError
 from nharness.record.consistency import inconsistencies
 from nharness.record.loading import MAX_BYTES, parse
-from nharness.record.migrate import FORMATS, is_older
-from nharness.record.model import FORMAT, Record
+from nharness.record.migrate import FORMATS, is_older, migrate
+from nharness.record.model import FORMAT, Record, content_id
 from nharness.record.problems import Problem, pointer, shown, unique
 from nharness.record.schema import record_schema
 from nharness.record.store import inside, sha256_of
@@ -69,8 +69,14 @@ def validate_bytes(content: bytes, *, schema: bool = True) -> tuple[Record | Non
 
 
 def validate_document(document: Any, *, schema: bool = True) -> tuple[Record | None, list[Problem]]:
-    """Return the record (None when it is not valid against the schema) and all problems of a parsed document."""
+    """Return the record (None when it is not valid against the schema) and all problems of a parsed document.
+
+    A document of an older format is brought up to this one first, if it is as it was written.
+    """
     wrong = _format_problem(document)
+    if wrong is None and is_older(document["format"]):
+        wrong = _changed_problem(document)
+        document = document if wrong else migrate(document)
     if wrong is not None:
         return None, [wrong]
     record, problems = _build(document)
@@ -122,11 +128,21 @@ def _format_problem(document: Any) -> Problem | None:
     if not isinstance(document, dict):
         return Problem("", f"expected an object with the format {FORMAT!r}, got {shown(document)}")
     got = document.get("format")
-    if got == FORMAT:
+    if got == FORMAT or is_older(got):
         return None
-    if is_older(got):
-        return Problem("/format", f"format {shown(got)} is an older one; bring it up with: nharness migrate")
     return Problem("/format", f"format is {shown(got)}, expected {FORMAT!r} or an older one of {', '.join(FORMATS)}")
+
+
+def _changed_problem(document: dict[str, Any]) -> Problem | None:
+    """Return a problem for a document of an older format that has another content key than it names, or None."""
+    identity = document.get("identity")
+    try:
+        expected = content_id(document)
+    except (ValueError, RecursionError, OverflowError) as error:
+        return Problem("", f"cannot be read as a record: {shown(str(error))}")
+    if isinstance(identity, dict) and identity.get("id") == expected:
+        return None
+    return Problem("/identity/id", f"the content key of this record is {expected}: its content was changed")
 
 
 def _build(document: Any) -> tuple[Record | None, list[Problem]]:

@@ -127,7 +127,7 @@ def _overview(site: _Site, entries: Sequence[Entry], placed: Any) -> None:
     site.file("data/board.tex", to_latex(rows))
     labels = {entry.slug: _label(entry) for entry in entries}
     site.page("compare.html", "compare.html.j2", page="Compare", data=labels)
-    site.file("data/record-1.schema.json", schema_text())
+    site.file("data/record-2.schema.json", schema_text())
     site.page("methods.html", "methods.html.j2", page="Methods", parts=fields())
 
 

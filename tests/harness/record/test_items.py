@@ -20,6 +20,7 @@ items = st.builds(
     id=names,
     cluster=names,
     values=st.dictionaries(names, st.floats(allow_nan=False, allow_infinity=False), max_size=4),
+    text=st.none() | names,
 )
 
 

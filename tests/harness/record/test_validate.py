@@ -38,7 +38,7 @@ def test_valid_record_round_trips(document):
 
 
 WRONG = [
-    (("format",), "nharness-record/9", "/format", "expected 'nharness-record/1'"),
+    (("format",), "nharness-record/9", "/format", "expected 'nharness-record/2'"),
     (("languages",), ["en", "zh", "zh"], "/languages/2", "more than once"),
     (("languages", 1), "zho", "/languages/1", "should be written 'zh'"),
     (("identity", "created"), "2026-13-01T00:00:00Z", "/identity/created", "no date"),
@@ -119,7 +119,7 @@ TEXTS = [
     (b'{"a":' * 100_000, f"deeper than {MAX_DEPTH}"),
     (b'{"format": NaN}', "NaN"),
     (b'{"format": 1' + b"0" * 5000 + b"}", "not JSON that can be read"),
-    (b'{"format": "nharness-record/1", "format": 1}', "more than once"),
+    (b'{"format": "nharness-record/2", "format": 1}', "more than once"),
     (b'{"x": "' + b"\\" * 1_000_001, "not JSON"),
     (
         b"{" + b",".join(b'"%d":1' % i for i in range(200_000)) + b',"0":1}',

@@ -1,0 +1,59 @@
+"""The structure of a model as a record states it: where kinds of neurons lie, where languages meet."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from nharness.record.types import (
+    MAX_LAYERS,
+    Asserted,
+    Count,
+    Flag,
+    Identifier,
+    Interval,
+    KindName,
+    LanguageTag,
+    Number,
+    Part,
+    Share,
+    ShortText,
+)
+
+
+class StructureMeasure(Part):
+    """One number about a model, a layer, a kind of neuron or a pair of languages."""
+
+    name: Identifier = Field(description="Name of the measure, such as 'concentration-first', 'lrds' or 'retrieval'.")
+    unit: ShortText = Field(description="Unit of the value, such as 'share of neurons'.")
+    layer: Count | None = Field(None, description="The layer, from 0; null for the whole model.")
+    kind: KindName | None = Field(None, description="The kind of neuron; null where it is about none.")
+    languages: tuple[LanguageTag, ...] = Field((), max_length=2, description="One or two languages it is about.")
+    value: Number | None = Field(None, description="The number, in its unit; null where it is not defined.")
+    interval: Interval | None = Field(None, description="Its interval at the confidence named under analysis, or null.")
+    expected: Number | None = Field(None, description="What it is by chance, in its unit; null where there is none.")
+    p: Share | None = Field(None, description="p of no more than chance, 0 to 1, or null.")
+
+
+class Border(Part):
+    """Where one stage ends and the next begins."""
+
+    layer: Count = Field(description="First layer of the next stage.")
+    interval: tuple[Count, Count] | None = Field(None, description="Layers between which the border lies, or null.")
+
+
+class Stages(Part):
+    """The stages that a model's layers fall into, if they do."""
+
+    found: Flag = Field(description="Whether this number of stages explains the layers better than fewer do.")
+    names: tuple[ShortText, ...] = Field((), max_length=12, description="Names of the stages, first to last.")
+    borders: tuple[Border, ...] = Field((), max_length=11, description="Borders between them, first to last.")
+    rule: ShortText = Field(description="The rule by which they were located.")
+
+
+class Structure(Part):
+    """Where in the depth of a model the kinds of neurons lie, and where languages meet."""
+
+    measures: Asserted[tuple[StructureMeasure, ...]] = Field(
+        (), max_length=64 * MAX_LAYERS, description="Every number, in the order of the analysis."
+    )
+    stages: Asserted[Stages | None] = Field(None, description="Stages by depth; null where not looked for.")
