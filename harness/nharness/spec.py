@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -17,7 +18,8 @@ from nharness.errors import UsageError, nearest
 
 Scalar = bool | int | float | str
 TargetKind = Literal["specific", "related", "general"]
-
+FIRST_TASKS, FIRST_ITEMS = ("ppl", "continuation"), 12
+"""What a run on the sample text measures unless it is told otherwise."""
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 
@@ -52,6 +54,23 @@ Dtype = Annotated[str, AfterValidator(_known_dtype)]
 Distinct = AfterValidator(_distinct)
 
 
+@dataclass(frozen=True)
+class Flag:
+    """How the command line and configuration files name a field; nothing but this makes an option of it.
+
+    name: without the dashes in front; the field's own name where it is left out. metavar: what stands for the value in
+    the help; by the field's type where it is left out. default: what is said of the default, where that is more than a
+    value. group: the heading that the option, or every option of a table, stands under. whole: a text is one entry of
+    the list, commas and all.
+    """
+
+    name: str = ""
+    metavar: str = ""
+    default: str = ""
+    group: str = ""
+    whole: bool = False
+
+
 class Value(BaseModel):
     """Base of the specification's parts: frozen, unknown names refused."""
 
@@ -68,37 +87,50 @@ class Named(Value):
 class ModelSpec(Value):
     """The model: a registered name, a folder, or a hub name, with lm-eval's `--model-args`."""
 
-    name: str = Field("babel", description="registered name, folder, GGUF file, or name on the hub")
-    args: Annotated[Mapping[str, Scalar], AfterValidator(_with_known_dtype)] = Field(
+    name: Annotated[str, Flag("model", "NAME")] = Field(
+        "babel", description="registered name, folder, GGUF file, or name on the hub"
+    )
+    args: Annotated[Mapping[str, Scalar], AfterValidator(_with_known_dtype), Flag("model-args")] = Field(
         {}, description="as lm-eval's --model-args: revision, subfolder, gguf_file, ..."
     )
-    device: Device = Field("auto", description='"auto", "cpu", "cuda", "cuda:1", ...')
-    dtype: Dtype = Field("auto", description='"auto" is the checkpoint\'s own; else "float32", "bfloat16", "float16"')
-    device_map: str | None = Field(None, description="spread over devices, as in transformers")
-    trust_remote_code: bool = Field(False, description="run code that a checkpoint brings along")
-    batch_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    device: Annotated[Device, Flag(metavar="DEVICE")] = Field("auto", description="auto, cpu, cuda, cuda:1, ...")
+    dtype: Annotated[Dtype, Flag(metavar="DTYPE")] = Field(
+        "auto", description="auto (the checkpoint's own), float32, bfloat16, float16, float64"
+    )
+    device_map: Annotated[str | None, Flag(metavar="MAP")] = Field(
+        None, description="spread over devices, as in transformers"
+    )
+    trust_remote_code: Annotated[bool, Flag()] = Field(False, description="run code that a checkpoint brings along")
+    batch_tokens: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], Flag(metavar="N")] = Field(
         "auto", description="tokens per forward pass, padding included"
     )
-    max_length: int = Field(512, ge=8, description="longest window, in tokens")
+    max_length: Annotated[int, Flag()] = Field(512, ge=8, description="longest window, in tokens")
 
 
 class CorpusSpec(Value):
-    """The text: a registered name, a folder or file, or a hub dataset."""
+    """The text: a registered name, a folder or file, or a hub dataset. What has no flag is set by `--corpus-args`."""
 
-    name: str = Field("sample", description="registered name, folder or file, or dataset on the hub")
+    name: Annotated[str, Flag("corpus", "NAME")] = Field(
+        "sample", description="registered name, folder or file, or dataset on the hub"
+    )
     config: str | None = Field(None, description="configuration of a hub dataset; {language} stands for each language")
     text_column: str = Field("text", description="column with the text")
     id_column: str | None = Field(None, description="column with the ids; none: id if there is one, else numbered rows")
     language_column: str | None = Field(None, description="column with the language, where the file name says none")
-    detect_split: str | None = Field(None, description="the source's split to detect on; null finds one by name")
+    detect_split: str | None = Field(None, description="the source's split to detect on; none: found by its name")
     eval_split: str | None = Field(None, description="the source's split to evaluate on; likewise")
     streaming: bool = Field(False, description="read a hub dataset without downloading all of it")
-    detect_tokens: int = Field(30_000, ge=1, le=2**53, description="most tokens per language that detection records")
-    eval_tokens: int = Field(
+    detect_tokens: Annotated[int, Flag()] = Field(
+        30_000, ge=1, le=2**53, description="most tokens per language that detection records"
+    )
+    eval_tokens: Annotated[int, Flag()] = Field(
         4_000, ge=1, le=2**53, description="most tokens per language that perplexity is measured on"
     )
-    tokens_of_interest: Literal["all", "response"] = Field("all", description="response: the prompt's are not counted")
-    response_tokens: int = Field(
+    tokens_of_interest: Annotated[Literal["all", "response"], Flag("tokens", "WHICH")] = Field(
+        "all",
+        description="which tokens count; response: not the prompt's, and the model answers open prompts",
+    )
+    response_tokens: Annotated[int, Flag()] = Field(
         64, ge=1, le=100_000, description="most tokens of an answer that the model writes to a prompt without one"
     )
 
@@ -106,32 +138,56 @@ class CorpusSpec(Value):
 class TaskOptions(Value):
     """What lm-eval is asked for."""
 
-    include_path: tuple[str, ...] = Field((), description="folders with lm-eval's YAML tasks")
-    dataset_dir: str | None = Field(None, description="folder of local files that serve tasks' data")
-    num_fewshot: int | None = Field(None, ge=0, description="few-shot examples; none: as the task says")
-    limit: int | None = Field(None, ge=1, description="items per task and language")
-    chat_template: bool = Field(False, description="wrap prompts in the chat template")
-    columns: Mapping[str, str] = Field({}, description="what a task's fields are made of, in local files")
+    include_path: Annotated[tuple[str, ...], Flag(metavar="DIR,...")] = Field(
+        (), description="folders with lm-eval's YAML tasks"
+    )
+    dataset_dir: Annotated[str | None, Flag(metavar="DIR")] = Field(
+        None, description="folder of local files that serve tasks' data"
+    )
+    num_fewshot: Annotated[int | None, Flag()] = Field(
+        None, ge=0, description="few-shot examples; none: as the task says"
+    )
+    limit: Annotated[int | None, Flag()] = Field(
+        None, ge=1, description="items per task and language, but for perplexity"
+    )
+    chat_template: Annotated[bool, Flag("apply-chat-template")] = Field(
+        False, description="wrap prompts in the chat template"
+    )
+    columns: Annotated[Mapping[str, str], Flag("task-columns")] = Field(
+        {}, description="what a task's fields are made of, in local files"
+    )
 
 
 class ControlSpec(Value):
     """Matched random neurons: the detector that draws them, how often, and what they are judged on."""
 
-    detector: str = Field("random", description="a registered detector that takes a reference")
-    tasks: Annotated[tuple[str, ...], Distinct] = Field(("ppl",), description="tasks that controls are measured on")
-    match: Literal["layer", "frequency", "uniform"] = Field("layer", description="what draws share with their target")
-    draws: int = Field(20, ge=0, le=1000, description="most draws per target; as many as decisions need")
-    least: int = Field(5, ge=0, description="fewest draws before a decision may stop them")
-    eval_tokens: int = Field(1_000, ge=1, description="tokens per language of the sample that controls are judged on")
+    detector: Annotated[str, Flag("control-detector", "NAME")] = Field(
+        "random", description="a registered detector that takes a reference"
+    )
+    tasks: Annotated[tuple[str, ...], Distinct, Flag("control-tasks")] = Field(
+        ("ppl",), description="tasks that controls are measured on"
+    )
+    match: Annotated[Literal["layer", "frequency", "uniform"], Flag("control-match", "HOW")] = Field(
+        "layer", description="what draws share with their target"
+    )
+    draws: Annotated[int, Flag("controls")] = Field(
+        20, ge=0, le=1000, description="most random draws per target; fewer where the decision is clear"
+    )
+    least: Annotated[int, Flag("least-controls")] = Field(
+        5, ge=0, description="fewest random draws before a clear decision may stop them"
+    )
+    eval_tokens: Annotated[int, Flag("control-tokens")] = Field(
+        1_000, ge=1, description="tokens per language of the sample that controls are judged on"
+    )
 
 
 class AnalysisSpec(Value):
     """How intervals are made."""
 
-    bootstrap_draws: int = Field(2_000, ge=100, le=1_000_000, description="draws of every interval")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="share of draws inside an interval")
-    precision: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="stop a cell at this half-width (bits per byte)"
+    bootstrap_draws: Annotated[int, Flag()] = Field(2_000, ge=100, le=1_000_000, description="draws of every interval")
+    confidence: Annotated[float, Flag()] = Field(0.95, gt=0.5, lt=1, description="share of draws inside an interval")
+    precision: Annotated[float | None, Flag()] = Field(
+        None, gt=0, allow_inf_nan=False, description="stop a cell at this half-width of its interval, in bits per byte"
     )
 
 
@@ -155,32 +211,74 @@ Rates = Annotated[tuple[Share, ...], Distinct, AfterValidator(lambda rates: tupl
 
 
 class RunSpec(Value):
-    """Everything a run does."""
+    """Everything a run does.
 
-    model: ModelSpec = Field(ModelSpec(), description="the model")
-    corpus: CorpusSpec = Field(CorpusSpec(), description="the text")
-    languages: tuple[str, ...] = Field((), description="canonical tags; empty means all that the corpus has")
-    detectors: tuple[Named, ...] = Field((Named(name="lape"),), description="which find neurons")
-    interventions: tuple[Named, ...] = Field((Named(name="zero"),), description="what is done to them")
-    strengths: Annotated[tuple[Finite, ...], Distinct] = Field((), description="sweep of the intervention's strength")
-    kinds: Annotated[tuple[TargetKind, ...], Distinct] = Field(
-        (), description="kinds deactivated; empty means all of a language's neurons"
+    This is the one place where an option is written: help, configuration files, `--show-config` and the tables of
+    docs/configuration.md and docs/studies.md are made of it.
+    """
+
+    model: Annotated[ModelSpec, Flag(group="model")] = Field(ModelSpec(), description="the model")
+    corpus: Annotated[CorpusSpec, Flag(group="text")] = Field(CorpusSpec(), description="the text")
+    languages: Annotated[tuple[str, ...], Flag(group="text", default="all that the corpus has")] = Field(
+        (), description="tags, FLORES codes or English names"
     )
-    budget: float | None = Field(None, gt=0, le=1, description="neurons per language as a share of all neurons")
-    budget_curve: Rates = Field((), description="several budgets: the dose-response")
-    progressive: Rates = Field((), description="targets are these shares of each language's neurons, the best first")
-    tasks: Annotated[tuple[str, ...], Distinct] = Field(("ppl",), description="families, or tasks of lm-eval")
-    task_options: TaskOptions = Field(TaskOptions(), description="what lm-eval is asked for")
-    controls: ControlSpec = Field(ControlSpec(), description="random neurons to compare with")
-    analysis: AnalysisSpec = Field(AnalysisSpec(), description="how intervals are made")
-    edit_backend: Literal["auto", "hook", "fold"] = Field("auto", description="how edits are applied")
-    scope: Literal["all", "generation"] = Field("all", description="generation: prompts are read by the intact model")
-    source_language: str | None = Field(None, description="whose neurons `steer` switches off")
-    folds: Folds = Field(0, ge=0, le=50, description="disjoint corpus parts that detection is repeated on; 0 is none")
-    null: bool = Field(False, description="repeat detection with shuffled language labels")
-    ground_truth: bool = Field(False, description="score detectors against known neurons")
-    claims: tuple[Claim, ...] = Field((), description="statements that must hold; one that fails is exit code 1")
-    seed: int = Field(0, ge=0, le=2**53, description="of every random choice; JSON holds no larger one exactly")
+    detectors: Annotated[tuple[Named, ...], Flag("detector", group="what is run")] = Field(
+        (Named(name="lape"),), description="detectors to run: names, module:attribute, file:NEURONS.safetensors"
+    )
+    interventions: Annotated[tuple[Named, ...], Flag("intervention", group="what is run")] = Field(
+        (Named(name="zero"),), description="what is done to the neurons: names, module:attribute"
+    )
+    strengths: Annotated[tuple[Finite, ...], Distinct, Flag("strength", group="what is run")] = Field(
+        (), description="sweep of the intervention's strength"
+    )
+    kinds: Annotated[tuple[TargetKind, ...], Distinct, Flag(group="what is run", default="all of a language's")] = (
+        Field((), description="kinds of neurons that are deactivated")
+    )
+    budget: Annotated[float | None, Flag(metavar="SHARE", group="what is run")] = Field(
+        None, gt=0, le=1, description="cut every detection to this share of all neurons per language"
+    )
+    budget_curve: Annotated[Rates, Flag(group="what is run")] = Field(
+        (), description="several budgets: the dose-response"
+    )
+    progressive: Annotated[Rates, Flag(group="what is run")] = Field(
+        (), description="switch off these shares of each language's neurons, the best first"
+    )
+    tasks: Annotated[
+        tuple[str, ...],
+        Distinct,
+        Flag(group="tasks", default=f"ppl, and {FIRST_ITEMS} items of continuation unless a corpus is named"),
+    ] = Field(("ppl",), description="ppl, families, and tasks of lm-eval")
+    task_options: Annotated[TaskOptions, Flag(group="tasks")] = Field(
+        TaskOptions(), description="what lm-eval is asked for"
+    )
+    controls: Annotated[ControlSpec, Flag(group="rigour")] = Field(
+        ControlSpec(), description="random neurons to compare with"
+    )
+    analysis: Annotated[AnalysisSpec, Flag(group="rigour")] = Field(
+        AnalysisSpec(), description="how intervals are made"
+    )
+    edit_backend: Annotated[Literal["auto", "hook", "fold"], Flag(metavar="HOW", group="edits")] = Field(
+        "auto", description="how edits are applied"
+    )
+    scope: Annotated[Literal["all", "generation"], Flag(metavar="WHICH", group="edits")] = Field(
+        "all", description="which tokens are edited; with generation the intact model reads the prompt"
+    )
+    source_language: Annotated[str | None, Flag(metavar="LANG", group="what is run")] = Field(
+        None, description="for steer: whose neurons are switched off"
+    )
+    folds: Annotated[Folds, Flag(group="rigour")] = Field(
+        0, ge=0, le=50, description="repeat detection on so many disjoint parts of the corpus; 0 does not"
+    )
+    null: Annotated[bool, Flag(group="rigour")] = Field(
+        False, description="repeat detection with shuffled language labels"
+    )
+    ground_truth: Annotated[bool, Flag(group="rigour")] = Field(
+        False, description="score detectors against known neurons"
+    )
+    claims: Annotated[tuple[Claim, ...], Flag("claim", "TEXT", group="rigour", whole=True)] = Field(
+        (), description="statements that must hold, such as 'selectivity > 0.01'; one that fails is exit code 1"
+    )
+    seed: Annotated[int, Flag(group="rigour")] = Field(0, ge=0, le=2**53, description="seed of every random choice")
 
     def digest(self) -> str:
         """Return 16 hexadecimal digits that change with anything in the specification."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nharness.cli.model_options import add_model_options, load_from
+from nharness.cli.model_options import add_model_options, load_from, model_of
 from nharness.cli.output import print_table
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 
@@ -36,7 +36,7 @@ def execute(arguments: argparse.Namespace) -> int:
         print(json.dumps(describe(neuron_map, shared, fingerprint=loaded.fingerprint), indent=1))
         return 0
     print(
-        f"{arguments.model}: {type(loaded.model).__name__}, {len(neuron_map.layers)} layers with neurons, "
+        f"{model_of(arguments).name}: {type(loaded.model).__name__}, {len(neuron_map.layers)} layers with neurons, "
         f"{sum(neuron_map.layer_widths)} neurons, fingerprint {loaded.fingerprint}"
     )
     print_table([_row(layer, shared) for layer in neuron_map.layers])

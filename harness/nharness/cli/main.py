@@ -114,10 +114,25 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
         epilog=None if "Exit codes:" in (command.__doc__ or "") else CODES,
     )
     command.add_arguments(parser)
+    parser.usage = _usage(parser)
     arguments = parser.parse_intermixed_args(rest)  # options may stand between the files
     arguments.command_line = shlex.join(["nharness", name, *rest])
     code = command.execute(arguments)
     return int(code)
+
+
+def _usage(parser: argparse.ArgumentParser) -> str:
+    """Return the command with what it must be given; all else is listed below it."""
+    needed = [action for action in parser._actions if action.required or not action.option_strings]  # noqa: SLF001 - nothing public lists them
+    named = [f"{action.option_strings[-1]} {action.metavar}" for action in needed if action.option_strings]
+    shown = argparse.ArgumentParser(prog="", add_help=False)
+    for action in needed:
+        if not action.option_strings:
+            shown._add_action(action)  # noqa: SLF001 - the same arguments, without the options
+    places = shown.format_usage().removeprefix("usage:").split()
+    width = shutil.get_terminal_size().columns - len("usage: ")
+    line = " ".join([parser.prog, "[OPTIONS]", *places, *named])
+    return textwrap.fill(line, width, subsequent_indent=" " * len("usage: nharness "), break_on_hyphens=False)
 
 
 def _overview() -> str:

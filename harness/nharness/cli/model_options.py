@@ -5,38 +5,39 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from nharness.cli.options import MODEL, pairs
+from nharness.cli.options import add_options, given
+from nharness.cli.settings import build_spec
+from nharness.spec import ModelSpec
 
 if TYPE_CHECKING:
     from nharness.models import LoadedModel
     from nharness.plugins import Plugins
 
-NEEDED = ("--model", "--model-args", "--device", "--dtype", "--device-map", "--trust-remote-code")
+BATCHED = ("--batch-tokens", "--max-length")
+"""Options of the model that only matter where text is read."""
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add `--model` and what says how to load it."""
-    group = parser.add_argument_group("model")
-    for option in MODEL:
-        if option.flag not in NEEDED:
-            continue
-        if option.switch:
-            group.add_argument(option.flag, action="store_true", help=option.summary)
-        else:
-            default = {"--model": "babel", "--device": "auto", "--dtype": "auto"}.get(option.flag)
-            group.add_argument(option.flag, metavar=option.metavar, default=default, help=option.summary)
+    add_options(parser, ("model",), without=BATCHED)
+
+
+def model_of(arguments: argparse.Namespace) -> ModelSpec:
+    """Return the model that the options name; raises `OptionError` for a value that cannot be."""
+    return build_spec(given(arguments)).model
 
 
 def load_from(arguments: argparse.Namespace, plugins: Plugins) -> LoadedModel:
     """Load the model that the options name."""
     from nharness.models import load_model
 
+    model = model_of(arguments)
     return load_model(
-        arguments.model,
-        pairs(arguments.model_args or ""),
-        device=arguments.device,
-        dtype=arguments.dtype,
-        device_map=arguments.device_map,
-        trust_remote_code=arguments.trust_remote_code,
+        model.name,
+        model.args,
+        device=model.device,
+        dtype=model.dtype,
+        device_map=model.device_map,
+        trust_remote_code=model.trust_remote_code,
         named={name: plugins.resolve("models", name) for name in plugins.entries("models")},
     )

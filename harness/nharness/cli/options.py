@@ -1,4 +1,4 @@
-"""The options that make a run specification: one table for the command line, the configuration file and its origin.
+"""The options that make a run specification, read off `RunSpec`: what is written there is written nowhere else.
 
 Every option knows the place in `RunSpec` that it sets, so that a value from `nharness.toml` and the same value from the
 command line cannot mean different things.
@@ -7,24 +7,34 @@ command line cannot mean different things.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
 from nharness.errors import OptionError, UsageError
-from nharness.ranges import expected_at
-from nharness.spec import RunSpec
+from nharness.ranges import bounds_at, expected_at, schema_at
+from nharness.spec import CorpusSpec, Flag, RunSpec
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option: flag, dotted place in the specification, how its text is read, and what it says of itself."""
+    """One option: flag, dotted place in the specification, how its text is read, and what it says of itself.
+
+    default: what holds without it, in words. meaning: what it is, without range and default. switch: it takes no value.
+    """
 
     flag: str
     place: str
     read: Callable[[str], Any]
-    summary: str
+    meaning: str
     metavar: str = ""
+    group: str = ""
+    default: str = ""
     switch: bool = False
 
     @property
@@ -34,8 +44,20 @@ class Option:
 
     @property
     def dest(self) -> str:
-        """The attribute of the parsed command line."""
-        return self.name.replace("-", "_")
+        """The attribute of the parsed command line; apart from those that commands add for themselves."""
+        return f"set_{self.name.replace('-', '_')}"
+
+    @property
+    def accepts(self) -> str:
+        """What it takes, in words."""
+        return expected_at(RunSpec, self.place) or "a table"
+
+    @property
+    def summary(self) -> str:
+        """The line of `--help`: meaning, range, default."""
+        ends = [bounds_at(RunSpec, self.place), f"default {self.default}" if self.default else ""]
+        told = "; ".join(filter(None, ends))
+        return f"{self.meaning} ({told})" if told else self.meaning
 
 
 def whole(least: int = 0) -> Callable[[str], int]:
@@ -97,106 +119,109 @@ def scalar(text: str) -> Any:
     return text
 
 
-def auto_or_int(text: str) -> Any:
-    """Read `auto` or a whole number."""
-    return text if text == "auto" else int(text)
+def scalar_or_text(text: str, *, kinds: frozenset[str]) -> Any:
+    """Read `none`, a number or a text, whichever the field takes; raises `ValueError` for a number that is none."""
+    if "null" in kinds and text.lower() == "none":
+        return None
+    if "integer" in kinds and ("string" not in kinds or text.lstrip("-").isdigit()):
+        return int(text)
+    if "number" in kinds:
+        return float(text)
+    return text
 
 
-def number_or_none(text: str) -> float | None:
-    """Read a number or `none`."""
-    return None if text.lower() == "none" else float(text)
+def entry(text: str, *, key: str) -> list[dict[str, str]]:
+    """Read one table of a list, such as a claim, from the text of its first field."""
+    return [{key: text}]
 
 
-def claims(text: str) -> list[dict[str, str]]:
-    """Read one claim."""
-    return [{"statement": text}]
+def _options(model: type[BaseModel], above: str = "", group: str = "") -> Iterator[Option]:
+    """Yield the options of a specification's fields, those of its tables where they stand."""
+    for name, field in model.model_fields.items():
+        flag = next((each for each in field.metadata if isinstance(each, Flag)), None)
+        if flag is None:
+            continue
+        place, kind = f"{above}{name}", field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _options(kind, f"{place}.", flag.group or group)
+        else:
+            yield _option(place, field, flag, flag.group or group)
 
 
-WHAT = (
-    Option(
-        "--detector", "detectors", names, "detectors to run: names, module:attr paths, file:NEURONS.safetensors", "A,B"
-    ),
+def _option(place: str, field: FieldInfo, flag: Flag, group: str) -> Option:
+    schema = schema_at(RunSpec, place)
+    kinds = frozenset(each.get("type", "string") for each in schema.get("anyOf", [schema]))
+    read, metavar = _reader(place, kinds, whole_text=flag.whole)
+    return Option(
+        flag=f"--{(flag.name or place.rpartition('.')[2]).replace('_', '-')}",
+        place=place,
+        read=read,
+        meaning=field.description or "",
+        metavar=flag.metavar or metavar,
+        group=group,
+        default=flag.default or _told_default(field),
+        switch="boolean" in kinds,
+    )
+
+
+def _reader(place: str, kinds: frozenset[str], *, whole_text: bool) -> tuple[Callable[[str], Any], str]:
+    """Return what reads the text of a field with these JSON types, and what stands for the text in the help."""
+    if "object" in kinds:
+        return pairs, "K=V,..."
+    if "array" in kinds:
+        items = schema_at(RunSpec, f"{place}.0")
+        if whole_text:
+            return partial(entry, key=items["required"][0]), "TEXT"
+        if items.get("type") == "object":
+            return names, "A,B"
+        return (numbers if items.get("type") == "number" else words), "A,B"
+    metavar = "N" if "integer" in kinds else "X" if "number" in kinds else "TEXT"
+    return partial(scalar_or_text, kinds=kinds), metavar
+
+
+def _told_default(field: FieldInfo) -> str:
+    """Return a default in words; empty where a field without a value says all."""
+    value = field.get_default(call_default_factory=True)
+    if value is None or value is False or value in ((), {}):
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(str(getattr(each, "name", each)) for each in value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _columns(model: type[BaseModel]) -> str:
+    """Return the fields of a table that have no option of their own."""
+    return ", ".join(n for n, f in model.model_fields.items() if not any(isinstance(m, Flag) for m in f.metadata))
+
+
+OWN_OPTIONS, TABLE_OF_TEXT = ("detector_options", "intervention_options"), "corpus"
+_BESIDE = (
     Option(
         "--option",
-        "detector_options",
+        OWN_OPTIONS[0],
         pairs,
         "detector options, for every detector that has them or as DETECTOR.key",
         "K=V,...",
+        "what is run",
     ),
-    Option("--intervention", "interventions", names, "what is done to the neurons (default zero)", "A,B"),
-    Option("--intervention-option", "intervention_options", pairs, "intervention options", "K=V,..."),
-    Option("--strength", "strengths", numbers, "sweep of the intervention's strength", "A,B"),
-    Option("--kinds", "kinds", words, "deactivate only neurons of these kinds: specific,related,general", "A,B"),
-    Option("--budget", "budget", float, "cut every detection to this share of all neurons per language", "SHARE"),
-    Option("--budget-curve", "budget_curve", numbers, "run at several budgets: the dose-response", "A,B"),
-    Option("--progressive", "progressive", numbers, "switch off these shares of each language's neurons", "A,B"),
-    Option("--source-language", "source_language", str, "for steer: whose neurons are switched off", "LANG"),
-)
-MODEL = (
-    Option("--model", "model.name", str, "registered name, folder, or hub name (default babel)", "NAME"),
-    Option("--model-args", "model.args", pairs, "as in lm-eval: revision=..., gguf_file=..., ...", "K=V,..."),
-    Option("--device", "model.device", str, "auto, cpu, cuda, cuda:1 (default auto)", "DEVICE"),
-    Option("--dtype", "model.dtype", str, "auto (the checkpoint's), float32, bfloat16, float16", "DTYPE"),
-    Option("--device-map", "model.device_map", str, "spread a model over devices, as in transformers", "MAP"),
     Option(
-        "--trust-remote-code", "model.trust_remote_code", bool, "run code that a checkpoint brings along", switch=True
+        "--intervention-option",
+        OWN_OPTIONS[1],
+        pairs,
+        "intervention options, for every intervention that has them or as INTERVENTION.key",
+        "K=V,...",
+        "what is run",
     ),
-    Option("--batch-tokens", "model.batch_tokens", auto_or_int, "tokens per forward pass (default auto)", "N"),
-    Option("--max-length", "model.max_length", int, "longest window in tokens (default 512)", "N"),
+    Option("--corpus-args", TABLE_OF_TEXT, pairs, f"the rest of the corpus: {_columns(CorpusSpec)}", "K=V,...", "text"),
 )
-TEXT = (
-    Option("--languages", "languages", words, "language tags (default all that the corpus has)", "A,B"),
-    Option("--corpus", "corpus.name", str, "registered name, folder, file, or hub dataset (default sample)", "NAME"),
-    Option("--corpus-args", "corpus", pairs, "text_column=..., id_column=..., config=..., ...", "K=V,..."),
-    Option(
-        "--detect-tokens", "corpus.detect_tokens", int, "most tokens per language for detection (default 30000)", "N"
-    ),
-    Option("--eval-tokens", "corpus.eval_tokens", int, "most tokens per language for perplexity (default 4000)", "N"),
-    Option(
-        "--tokens",
-        "corpus.tokens_of_interest",
-        str,
-        "all, or response: not the prompt's; prompts without an answer are answered by the model",
-        "WHICH",
-    ),
-    Option("--response-tokens", "corpus.response_tokens", int, "most tokens of such an answer (default 64)", "N"),
-)
-TASKS = (
-    Option("--tasks", "tasks", words, "ppl, families, lm-eval tasks (default ppl, continuation)", "A,B"),
-    Option("--limit", "task_options.limit", int, "items per lm-eval task and language", "N"),
-    Option("--num-fewshot", "task_options.num_fewshot", int, "few-shot examples", "N"),
-    Option("--include-path", "task_options.include_path", words, "folders with lm-eval YAML tasks", "DIR,..."),
-    Option("--dataset-dir", "task_options.dataset_dir", str, "serve tasks' data from local files", "DIR"),
-    Option(
-        "--apply-chat-template", "task_options.chat_template", bool, "wrap prompts in the chat template", switch=True
-    ),
-)
-RIGOUR = (
-    Option("--controls", "controls.draws", int, "most matched random draws per target (default 20)", "N"),
-    Option("--control-match", "controls.match", str, "layer, frequency, uniform (default layer)", "HOW"),
-    Option("--control-tasks", "controls.tasks", words, "tasks that controls are measured on (default ppl)", "A,B"),
-    Option("--control-tokens", "controls.eval_tokens", int, "tokens per language for controls (default 1000)", "N"),
-    Option("--bootstrap-draws", "analysis.bootstrap_draws", int, "bootstrap draws (default 2000)", "N"),
-    Option("--precision", "analysis.precision", number_or_none, "stop a cell at this half-width in bits per byte", "X"),
-    Option("--folds", "folds", int, "re-detect on N disjoint corpus parts", "N"),
-    Option("--null", "null", bool, "re-detect with shuffled language labels", switch=True),
-    Option("--ground-truth", "ground_truth", bool, "score detectors against known causal truth", switch=True),
-    Option("--claim", "claims", claims, "a statement that must hold, such as 'selectivity > 0.01'", "TEXT"),
-    Option("--seed", "seed", int, "seed of every random choice (default 0)", "N"),
-)
-EDITS = (
-    Option("--edit-backend", "edit_backend", str, "auto, hook, fold (default auto)", "HOW"),
-    Option("--scope", "scope", str, "all tokens, or generation only", "WHICH"),
-)
+"""What sets more than one field."""
+
+ALL: tuple[Option, ...] = (*_options(RunSpec), *_BESIDE)
+BY_NAME: Mapping[str, Option] = {option.name: option for option in ALL}
 GROUPS: Mapping[str, tuple[Option, ...]] = {
-    "what is run": WHAT,
-    "model": MODEL,
-    "text": TEXT,
-    "tasks": TASKS,
-    "rigour": RIGOUR,
-    "edits": EDITS,
+    title: tuple(option for option in ALL if option.group == title)
+    for title in ("what is run", "model", "text", "tasks", "rigour", "edits")
 }
-ALL: tuple[Option, ...] = tuple(option for group in GROUPS.values() for option in group)
 
 
 def add_options(
@@ -204,23 +229,22 @@ def add_options(
 ) -> None:
     """Add the named groups of options, but for some flags; what is not given is absent from the parsed command line."""
     for title in groups:
-        group = parser.add_argument_group(title)
-        for option in GROUPS[title]:
-            if option.flag in without:
-                continue
-            if option.switch:
-                group.add_argument(
-                    option.flag, dest=option.dest, action="store_true", default=argparse.SUPPRESS, help=option.summary
-                )
-            else:
-                group.add_argument(
-                    option.flag,
-                    dest=option.dest,
-                    action="append",
-                    metavar=option.metavar,
-                    default=argparse.SUPPRESS,
-                    help=option.summary,
-                )
+        _add_group(parser, title, [option for option in GROUPS[title] if option.flag not in without])
+
+
+def add_some(parser: argparse.ArgumentParser, title: str, flags: Sequence[str]) -> None:
+    """Add the options of these flags under a heading of their own."""
+    _add_group(parser, title, [option for option in ALL if option.flag in flags])
+
+
+def _add_group(parser: argparse.ArgumentParser, title: str, options: Sequence[Option]) -> None:
+    group = parser.add_argument_group(title)
+    for option in options:
+        how: dict[str, Any] = {"action": "append", "metavar": option.metavar}
+        if option.switch:
+            how = {"action": argparse.BooleanOptionalAction}
+        told = option.summary.replace("%", "%%")
+        group.add_argument(option.flag, dest=option.dest, default=argparse.SUPPRESS, help=told, **how)
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -229,7 +253,7 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
     for option in ALL:
         if hasattr(arguments, option.dest):
             raw = getattr(arguments, option.dest)
-            found[option.name] = True if option.switch else _read_all(option, raw)
+            found[option.name] = raw if option.switch else _read_all(option, raw)
     return found
 
 
@@ -251,4 +275,4 @@ def _read(option: Option, text: str) -> Any:
 
 def refused(option: Option, got: Any) -> OptionError:
     """Return the error for a value that the option's place in the specification cannot hold."""
-    return OptionError(f"{option.flag} is {got!r}; expected {expected_at(RunSpec, option.place) or option.summary}")
+    return OptionError(f"{option.flag} is {got!r}; expected {expected_at(RunSpec, option.place) or option.meaning}")

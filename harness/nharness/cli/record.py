@@ -1,4 +1,7 @@
-"""Record statistics of a model on text, for `nharness detect`; no edit, no evaluation."""
+"""Record statistics of a model on text, for `nharness detect`; no edit, no evaluation.
+
+Without --detector and --statistics these are activation counts and moments at the gate.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +20,19 @@ from nharness.errors import UsageError
 if TYPE_CHECKING:
     from nharness.detector import Need
     from nharness.plugins import Plugins
+    from nharness.spec import Named
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is recorded (for which detectors, or by name) and where it is written."""
     options.add_options(parser, ("model", "text"))
-    parser.add_argument(
-        "--detector", action="append", default=[], metavar="A,B", help="record what these detectors need"
-    )
+    options.add_some(parser, "what is recorded", ("--detector", "--option"))
     parser.add_argument(
         "--statistics",
         action="append",
         default=[],
         metavar="NAME[@SITE]",
-        help="record these statistics (default activation_count and moments at gate)",
+        help="record these statistics too; SITE is gate (default) or hidden",
     )
     parser.add_argument(
         "--out",
@@ -47,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Record and write one statistics file per site."""
-    spec = settings.build_spec({**settings.configured(Path.cwd())[0], **options.given(arguments)})
+    given = {**settings.configured(Path.cwd())[0], **options.given(arguments)}
+    spec = settings.build_spec(given)
     plugins = load_plugins(arguments)
     from nharness.cli.display import PlainDisplay
     from nharness.run.line import load_worker
@@ -56,7 +59,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from nharness.run.stages.record import record_evidence
     from nharness.run.store import Store
 
-    needs = _needs(arguments.detector, arguments.statistics, plugins)
+    needs = _needs(spec.detectors if "detector" in given else (), arguments.statistics, plugins)
     with closing(PlainDisplay(verbosity=-arguments.quiet)) as display, tempfile.TemporaryDirectory() as scratch:
         store = Store(arguments.store or Path(scratch))
         worker = load_worker(resolve(spec, plugins), display)
@@ -80,17 +83,16 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _needs(detectors: Sequence[str], statistics: Sequence[str], plugins: Plugins) -> list[Need]:
+def _needs(detectors: Sequence[Named], statistics: Sequence[str], plugins: Plugins) -> list[Need]:
     from nharness.detector import Need
     from nharness.run.plan.resolve import load_detector
-    from nharness.spec import Named
 
     needs: list[Need] = []
-    for name in (name for text in detectors for name in options.words(text)):
-        needs += load_detector(Named(name=name), plugins).needs()
+    for named in detectors:
+        needs += load_detector(named, plugins).needs()
     for text in (text for given in statistics for text in options.words(given)):
         name, _, site = text.partition("@")
         if site not in {"", "gate", "hidden"}:
             raise UsageError(f"site {site!r} in --statistics {text!r}; expected gate or hidden")
         needs.append(Need(name, site or "gate"))
-    return list(dict.fromkeys(needs)) or [Need("activation_count"), Need("moments")]
+    return list(dict.fromkeys(needs)) or [Need("activation_count", "gate"), Need("moments", "gate")]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +65,18 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_plugin_options(parser)
 
 
-def execute(arguments: argparse.Namespace) -> int:
-    """Run and return the exit code."""
+def execute(arguments: argparse.Namespace, *, aside: Sequence[str] = ()) -> int:
+    """Run and return the exit code; aside: flags whose settings in a configuration file do not count."""
     from_file, source = settings.configured(Path.cwd())
+    from_file = {name: value for name, value in from_file.items() if f"--{name}" not in aside}
     from_line = options.given(arguments)
+    for given_by in ("--study" if arguments.study else "", "--resume" if arguments.resume else ""):
+        if given_by and (from_line or arguments.show_config):
+            stray = next(iter(from_line), "show-config")
+            raise UsageError(f"{given_by} says everything that is run; leave out --{stray}")
     if arguments.show_config:
         _show_config(from_file, source, from_line)
         return 0
-    for given_by in ("--study" if arguments.study else "", "--resume" if arguments.resume else ""):
-        if given_by and from_line:
-            raise UsageError(f"{given_by} says everything that is run; leave out --{next(iter(from_line))}")
     plugins = load_plugins(arguments)
     if arguments.study is not None:
         from nharness.cli.study import run_study
@@ -114,16 +117,5 @@ def _resumed(arguments: argparse.Namespace) -> RunSpec:
 def _show_config(from_file: dict[str, Any], source: str, from_line: dict[str, Any]) -> None:
     from nharness.cli.output import print_table
 
-    defaults = RunSpec().model_dump(mode="json")
-    rows = []
-    for option in options.ALL:
-        value: Any = defaults
-        for part in option.place.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        origin = "default"
-        if option.name in from_file:
-            value, origin = from_file[option.name], source
-        if option.name in from_line:
-            value, origin = from_line[option.name], "command line"
-        rows.append({"setting": option.name, "value": json.dumps(value, default=str), "from": origin})
-    print_table(rows)
+    origins = {**dict.fromkeys(from_file, source), **dict.fromkeys(from_line, "command line")}
+    print_table(settings.shown({**from_file, **from_line}, origins))

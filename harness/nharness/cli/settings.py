@@ -6,6 +6,7 @@ keys are the options' names without dashes in front. Faults in it are told with 
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -14,15 +15,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nharness.cli.options import ALL, Option, pairs, refused
+from nharness.cli.options import ALL, BY_NAME, OWN_OPTIONS, TABLE_OF_TEXT, Option, pairs, refused
 from nharness.errors import OptionError, UnknownNameError, UsageError, nearest
 from nharness.languages import parse_languages
 from nharness.ranges import first_fault, unknown_key
 from nharness.run.plan.toml_places import place_in
-from nharness.spec import RunSpec
-
-FIRST_TASKS, FIRST_ITEMS = ("ppl", "continuation"), 12
-BY_NAME: Mapping[str, Option] = {option.name: option for option in ALL}
+from nharness.spec import FIRST_ITEMS, FIRST_TASKS, CorpusSpec, RunSpec
 
 
 def configured(folder: Path) -> tuple[dict[str, Any], str]:
@@ -50,16 +48,34 @@ def build_spec(settings: Mapping[str, Any]) -> RunSpec:
     document: dict[str, Any] = {}
     for name, value in {**_first_look(settings), **settings}.items():
         _put(document, BY_NAME[name].place, value)
-    per_detector = document.pop("detector_options", {})
-    per_intervention = document.pop("intervention_options", {})
-    for key, options in (("detectors", per_detector), ("interventions", per_intervention)):
+    for key, own in zip(("detectors", "interventions"), OWN_OPTIONS, strict=True):
+        options = document.pop(own, {})
         if options:
-            document.setdefault(key, [{"name": "lape" if key == "detectors" else "zero"}])
+            document.setdefault(key, [entry.model_dump() for entry in getattr(RunSpec(), key)])
             document[key] = [_with_options(entry, options) for entry in document[key]]
             _refuse_strays(options, [entry["name"] for entry in document[key]])
     if document.get("languages"):
         document["languages"] = list(parse_languages(document["languages"]))
     return checked(document)
+
+
+def shown(settings: Mapping[str, Any], origins: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return a row for every option: its name, the value that a run has, and where that comes from.
+
+    origins: by option name; what is absent is a default.
+    """
+    document = build_spec(settings).model_dump(mode="json")
+    rows = []
+    for option in ALL:
+        value: Any = settings.get(option.name, {}) if option.place in OWN_OPTIONS else document
+        for part in option.place.split(".") if option.place not in OWN_OPTIONS else ():
+            value = value[part]
+        if option.place == TABLE_OF_TEXT:
+            single = {place.rpartition(".")[2] for place in (each.place for each in ALL) if "corpus." in place}
+            value = {name: value[name] for name in CorpusSpec.model_fields if name not in single}
+        origin = origins.get(option.name, "default")
+        rows.append({"setting": option.name, "value": json.dumps(value, ensure_ascii=False), "from": origin})
+    return rows
 
 
 def _first_look(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +119,7 @@ def _setting(key: str, value: Any, place: str) -> Any:
     option = BY_NAME[key]
     try:
         found = _value(option, value)
-        if option.place not in {"detector_options", "intervention_options"}:
+        if option.place not in OWN_OPTIONS:
             single: dict[str, Any] = {}
             _put(single, option.place, parse_languages(found) if key == "languages" else found)
             checked(single)

@@ -71,7 +71,13 @@ def row(model, name):
 def tables(name):
     """Return the rows that a page must have, and no others, table by table."""
     if name == "configuration":
-        return [[f"| `{option.name}` | {option.summary} | `{option.place}` |" for option in options.ALL]]
+        return [
+            [
+                f"| `{o.name}` | {o.default or 'none'} | {o.accepts} | {o.meaning} | `{o.place}` |"
+                for group in options.GROUPS.values()
+                for o in group
+            ]
+        ]
     top = [f"| `{key}` | {' | '.join(OWN_KEYS[key])} |" if key in OWN_KEYS else row(RunSpec, key) for key in KEYS]
     return [top, *([row(model, field) for field in model.model_fields] for model in dict.fromkeys(TABLES.values()))]
 

@@ -5,10 +5,12 @@ import re
 import sys
 
 import pytest
+from pydantic import BaseModel
 
 from nharness.cli.main import main
-from nharness.cli.options import ALL, numbers
-from nharness.cli.settings import BY_NAME, build_spec, configured
+from nharness.cli.options import ALL, BY_NAME, OWN_OPTIONS, numbers
+from nharness.cli.settings import build_spec, configured
+from nharness.cli.settings import shown as rows
 from nharness.errors import UsageError
 from nharness.spec import RunSpec
 
@@ -31,9 +33,46 @@ def test_every_value_says_where_it_came_from(here, capsys):
     found = shown(capsys, "--seed", "8", "--languages", "en,de")
     assert found["seed"] == (8, "command line")
     assert found["controls"] == (3, "nharness.toml")
-    assert found["detector"] == ([{"name": "lape"}, {"name": "ternary"}], "nharness.toml")
+    assert found["detector"] == ([{"name": n, "options": {}} for n in ("lape", "ternary")], "nharness.toml")
     assert found["languages"] == (["en", "de"], "command line")
-    assert found["confidence" if "confidence" in found else "budget"][1] == "default"
+    assert found["confidence"] == (0.95, "default")
+
+
+@pytest.mark.parametrize("argv", [[], ["--corpus", "sample"], ["--tasks", "ppl,xcopa"]])
+def test_what_is_shown_is_what_is_run(here, capsys, argv):
+    found = shown(capsys, *argv, "--languages", "en,zh")
+    assert main(["plan", "--json", *argv, "--languages", "en,zh"]) == 0
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert {cell.partition("::")[2].partition("[")[0] for cell in cells} == set(found["tasks"][0])
+    assert found["tasks"][1] == ("command line" if "--tasks" in argv else "default")
+    assert found["limit"][0] == (None if argv else 12)
+
+
+def test_the_command_line_says_all_that_a_study_says():
+    """Every value of a specification has one option; only a table's own fields may share `--corpus-args`."""
+
+    def places(model, above=""):
+        for name, field in model.model_fields.items():
+            kind = field.annotation
+            inner = isinstance(kind, type) and issubclass(kind, BaseModel)
+            yield from places(kind, f"{above}{name}.") if inner else [f"{above}{name}"]
+
+    single = [option.place for option in ALL if option.place not in OWN_OPTIONS]
+    assert len(set(single)) == len(single)
+    shared = set(json.loads(next(row for row in rows({}, {}) if row["setting"] == "corpus-args")["value"]))
+    assert {*single, *(f"corpus.{name}" for name in shared)} - {"corpus"} == set(places(RunSpec))
+
+
+def test_a_switch_of_the_file_can_be_switched_off(here, capsys):
+    (here / "nharness.toml").write_text("ground-truth = true\n")
+    assert shown(capsys)["ground-truth"] == (True, "nharness.toml")
+    assert shown(capsys, "--no-ground-truth")["ground-truth"] == (False, "command line")
+
+
+def test_a_file_for_detectors_is_no_trouble_when_neurons_are_given(here, capsys):
+    (here / "nharness.toml").write_text('detector = "dln"\noption = {"dln.top_rate" = 0.1}\nfolds = 2\n')
+    assert main(["evaluate", "--neurons", "nowhere.safetensors", "--collect-only"]) == 4
+    assert capsys.readouterr().err.startswith("nharness: nowhere.safetensors: no such file")
 
 
 def test_the_table_in_pyproject_counts_where_there_is_no_file_of_our_own(here, capsys):
