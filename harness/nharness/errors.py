@@ -39,12 +39,13 @@ class UsageError(NharnessError):
 class UnknownNameError(UsageError):
     """A name that nobody registered.
 
-    Built from what was got and what exists, so that every such message has the same shape.
+    Built from what was got and what exists, so that every such message has the same shape. hint: the end of the
+    message where it is another than the nearest of `known`.
     """
 
-    def __init__(self, kind: str, got: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, got: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.got, self.known = kind, got, tuple(known)
-        super().__init__(f"unknown {kind} {got!r}{nearest(got, self.known)}")
+        super().__init__(f"unknown {kind} {got!r}{hint or nearest(got, self.known)}")
 
 
 class OptionError(UsageError):

@@ -32,6 +32,13 @@ def test_brackets_go_before_languages_and_take_several_spellings():
     assert expanded("xcopa[zh,sw],reading[fr]")[0][-1] == ("reading[fr]", "other_fr")
 
 
+def test_a_region_that_the_family_leaves_out_is_met_and_kept_in_the_cells_name():
+    assert expanded("xcopa", ["zh-CN", "sw"]) == ([("xcopa[zh-CN]", "xcopa_zh"), ("xcopa[sw]", "xcopa_sw")], [])
+    assert expanded("all", ["zh-CN"])[1] == []
+    assert expanded("xcopa[zh-CN]", ["zh"])[0] == [("xcopa[zh]", "xcopa_zh")]
+    assert expanded("xcopa", ["zh-TW"])[1] == ["task family xcopa has no task for zh-TW"]
+
+
 def test_without_languages_a_family_has_all_of_its_own():
     assert [spec for spec, _ in expanded("xcopa")[0]] == ["xcopa[zh]", "xcopa[sw]"]
 

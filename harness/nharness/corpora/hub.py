@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nharness.corpora.tables import Table, rows_of
+from nharness.corpora.rows import rows_of
+from nharness.corpora.tables import Table
 from nharness.errors import CorpusError, UsageError
 from nharness.languages import parse_language
 

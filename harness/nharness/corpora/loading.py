@@ -13,7 +13,7 @@ from nharness.corpora.corpus import Corpus
 from nharness.corpora.files import find_tables
 from nharness.corpora.hub import hub_tables, is_saved_dataset, saved_tables
 from nharness.corpora.tables import Columns, assemble
-from nharness.errors import FileFormatError, UnknownNameError, UsageError
+from nharness.errors import CorpusError, FileFormatError, UnknownNameError, UsageError
 from nharness.languages import parse_languages
 
 Place = Path | Callable[[], Corpus]
@@ -47,6 +47,8 @@ def load_corpus(
         return place()
     path = place if place is not None else Path(name_or_path)
     chosen = columns or Columns()
+    if path.exists() and not (path.is_dir() or path.is_file()):
+        raise CorpusError(f"{path}: neither a folder nor a file")
     if path.exists():
         return _local(path, str(name_or_path) if place is not None else path.stem, chosen, splits)
     if place is not None or path.suffix or str(name_or_path).startswith((".", "/", "~")) or _is_near(str(path), places):

@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from nharness.corpora.corpus import Corpus, Document, Reader
-from nharness.errors import CorpusError, UnknownNameError, during, nearest
-from nharness.languages import parse_language
+from nharness.corpora.rows import Row
+from nharness.errors import CorpusError, UnknownNameError, UsageError, during, nearest
+from nharness.languages import parse_language, primary
 
 DETECT = ("detect", "train", "validation", "valid", "val", "dev", "test", "eval")
 EVAL = ("eval", "test", "validation", "valid", "val", "dev", "train", "detect")
 WHOLE = "all"
 LANGUAGE_COLUMNS = ("language", "lang", "locale")
-
-Row = tuple[str, Mapping[str, Any]]
-"""Where the row is ("file.jsonl line 3"), and its columns."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,16 @@ class Columns:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one file or dataset split; `split` and `language` are None where its name does not say them."""
+    """Rows of one file or dataset split; `split` and `language` are None where its name does not say them.
+
+    doubt: why the name says no language though it seems to; told when no column says it either.
+    """
 
     where: str
     split: str | None
     language: str | None
     rows: Callable[[], Iterator[Row]]
+    doubt: str = ""
 
 
 def assemble(
@@ -62,9 +65,12 @@ def assemble(
     table whose language cannot be told, `UnknownNameError` for a split that is not there.
     """
     by_name: dict[str, dict[str, list[Table]]] = {}
+    spelled: dict[tuple[str, str], str] = {}
     for table in tables:
-        for tag in _languages_of(table, columns):
-            by_name.setdefault(table.split or WHOLE, {}).setdefault(tag, []).append(table)
+        split = table.split or WHOLE
+        for written, tag in _languages_of(table, columns).items():
+            _refuse_two_spellings(table.where, written, tag, spelled.setdefault((split, tag), written))
+            by_name.setdefault(split, {}).setdefault(tag, []).append(table)
     if not by_name:
         raise CorpusError(f"corpus {name!r} is empty: no row in {', '.join(table.where for table in tables) or 'it'}")
     chosen = _choose_splits(name, tuple(by_name), splits or {})
@@ -94,31 +100,76 @@ def _choose_splits(name: str, known: Sequence[str], wanted: Mapping[str, str]) -
     return {"detect": detect, "eval": wanted.get("eval") or (rest or [detect])[0]}
 
 
-def _languages_of(table: Table, columns: Columns) -> tuple[str, ...]:
-    if table.language is not None:
-        return (table.language,)
-    found: dict[str, None] = {}
+def _languages_of(table: Table, columns: Columns) -> dict[str, str]:
+    """Return the canonical tags of a table's languages by how they are written, each once."""
+    if table.language is not None and columns.language is None:
+        return {table.language: table.language}
+    found: dict[str, str] = {}
     for where, row in table.rows():
-        column = _language_column(where, row, columns)
-        found[_tag(where, row, column)] = None
-    return tuple(found)
+        written = _written(where, row, _language_column(table, where, row, columns))
+        if written not in found:
+            tag = _tag(where, written)
+            other = next((w for w, t in found.items() if t == tag), written)
+            _refuse_two_spellings(where, written, tag, other)
+            if other == written:
+                found[written] = tag
+    return found
 
 
-def _language_column(where: str, row: Mapping[str, Any], columns: Columns) -> str:
+def _refuse_two_spellings(where: str, written: str, tag: str, before: str) -> None:
+    """Raise `CorpusError` where two ways to write one language may be two languages to whoever wrote them."""
+    if written.casefold().replace("_", "-") != before.casefold().replace("_", "-"):
+        raise CorpusError(
+            f"{where}: {written!r} and {before!r} are both language {tag}; expected one spelling of it, or tags that "
+            "tell them apart"
+        )
+
+
+def _language_column(table: Table, where: str, row: Mapping[str, Any], columns: Columns) -> str:
     if columns.language is not None:
         return _required(where, row, columns.language)
     usual = [name for name in LANGUAGE_COLUMNS if name in row]
     if not usual:
         raise CorpusError(
-            f"{where}: neither the name nor a column says the language; expected a file such as en.jsonl, or a column "
-            f"named by language_column; columns: {', '.join(map(str, row))}"
+            f"{where}: {table.doubt or 'neither the name nor a column says the language'}; expected a file such as "
+            f"en.jsonl, or a column named by language_column; columns: {', '.join(map(str, row))}"
         )
     return usual[0]
 
 
-def _tag(where: str, row: Mapping[str, Any], column: str) -> str:
+def _written(where: str, row: Mapping[str, Any], column: str) -> str:
+    if row[column] is None or not str(row[column]).strip():
+        raise CorpusError(f"{where}: no language in column {column!r}")
+    return str(row[column]).strip()
+
+
+def _tag(where: str, written: str) -> str:
     with during(row=where):
-        return parse_language(str(row[column]))
+        return parse_language(written)
+
+
+def _is_of(language: str, table: Table, where: str, row: Mapping[str, Any], columns: Columns) -> bool:
+    """Tell whether a row is of the language; `CorpusError` where file name and column say different ones."""
+    if columns.language is not None or table.language is None:
+        return _tag(where, _written(where, row, _language_column(table, where, row, columns))) == language
+    for column in LANGUAGE_COLUMNS:
+        value = row.get(column)
+        other = _spoken(value) if isinstance(value, str) else None
+        if other is not None and primary(other) != primary(language):
+            raise CorpusError(
+                f"{where}: column {column!r} says {row[column]!r}, the file's name {language}; expected one language, "
+                f"or --corpus-args language_column={column}, which goes before the name"
+            )
+    return True
+
+
+@cache
+def _spoken(value: str) -> str | None:
+    """Return the tag that a value of a language column is; None where it is none."""
+    try:
+        return parse_language(value)
+    except UsageError:
+        return None
 
 
 def _reader(language: str, tables: Sequence[Table], columns: Columns, half: str | None) -> Reader:
@@ -126,7 +177,7 @@ def _reader(language: str, tables: Sequence[Table], columns: Columns, half: str 
         number, seen = 0, set[str]()
         for table in tables:
             for where, row in table.rows():
-                if table.language is None and _tag(where, row, _language_column(where, row, columns)) != language:
+                if not _is_of(language, table, where, row, columns):
                     continue
                 document = _document(where, row, columns, number)
                 number += 1
@@ -173,9 +224,3 @@ def _required(where: str, row: Mapping[str, Any], column: str) -> str:
     if column not in row:
         raise CorpusError(f"{where}: no column {column!r}{nearest(column, map(str, row))}")
     return column
-
-
-def rows_of(where: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
-    """Number rows of anything but a text file: "<where> row <n>", from 1."""
-    for number, row in enumerate(rows, start=1):
-        yield f"{where} row {number}", row

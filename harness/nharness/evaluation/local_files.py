@@ -14,9 +14,6 @@ empty name is a field that is null in every row. Without a mapping, columns keep
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,9 +22,10 @@ from typing import Any
 
 import datasets
 
+from nharness.corpora.rows import read_rows, suffix_of
 from nharness.errors import UsageError, nearest
 
-SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 ALIASES = (("train", "training"), ("validation", "val", "valid", "dev"), ("test", "devtest", "eval"))
 BUILDERS = frozenset({"json", "csv", "parquet", "text"})
 Rows = list[dict[str, Any]]
@@ -122,8 +120,11 @@ def _splits(files: list[tuple[Path, set[str]]], columns: Mapping[str, str]) -> S
     A split of no usual name is the stem of its file.
     """
     found: dict[str, Rows] = {}
-    for path, words in files:
-        rows = [_mapped(row, columns, path) for row in _READERS[_kind(path)](path)]
+    for place, (path, words) in enumerate(files):
+        twin = next((other for other, said in files[:place] if said == words), None)
+        if twin is not None:
+            raise UsageError(f"{twin} and {path} have one name, so that their rows would count twice; remove one")
+        rows = [_mapped(dict(row), columns, path) for _, row in read_rows(path, header=False)]
         usual = [name for alias in ALIASES for name in alias if name in words]
         for name in {usual[0] if usual else "test", _stem(path.name)}:
             found.setdefault(name, []).extend(rows)
@@ -154,7 +155,7 @@ def _words(path: Path) -> set[str]:
 
 
 def _stem(name: str) -> str:
-    return re.sub(r"\.(gz|jsonl|json|csv|tsv|parquet)", "", name.lower())
+    return re.sub(r"\.(gz|jsonl|ndjson|json|csv|tsv|parquet)", "", name.lower())
 
 
 def _files(folder: Path) -> list[Path]:
@@ -166,41 +167,5 @@ def _joined(name: str) -> str:
 
 
 def _kind(path: Path) -> str:
-    suffix = Path(path.name.removesuffix(".gz")).suffix
+    suffix = suffix_of(path.name)
     return suffix if suffix in SUFFIXES and path.is_file() else ""
-
-
-def _text(path: Path) -> str:
-    raw = path.read_bytes()
-    return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
-
-
-def _json_lines(path: Path) -> Rows:
-    return [json.loads(line) for line in _text(path).splitlines() if line.strip()]
-
-
-def _json(path: Path) -> Rows:
-    found = json.loads(_text(path))
-    return list(found["data"] if isinstance(found, dict) else found)
-
-
-def _csv(path: Path) -> Rows:
-    return list(csv.DictReader(_text(path).splitlines()))
-
-
-def _tsv(path: Path) -> Rows:
-    rows = csv.reader(_text(path).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
-    return [{str(column): value for column, value in enumerate(row)} for row in rows]
-
-
-def _parquet(path: Path) -> Rows:
-    return list(datasets.Dataset.from_parquet(str(path), keep_in_memory=True))
-
-
-_READERS: Mapping[str, Callable[[Path], Rows]] = {
-    ".jsonl": _json_lines,
-    ".json": _json,
-    ".csv": _csv,
-    ".tsv": _tsv,
-    ".parquet": _parquet,
-}

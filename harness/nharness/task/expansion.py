@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from nharness.errors import UnknownNameError, UsageError
-from nharness.languages import parse_language, parse_languages
+from nharness.languages import match, parse_language, parse_languages
 from nharness.task.families import TaskFamily
 from nharness.task.spec import TaskSpec
 
@@ -20,6 +21,7 @@ def expand_tasks(
     A request is `family`, `family[zh]`, `family[zh,sw]`, `all`, `all[zh]` (every family that has the language),
     lm-eval's own name of a task in some family's table, or `lm-eval:NAME[zh]` for any other task of lm-eval's or of an
     include path. Without brackets it is expanded over `languages`; with none of those, over all of the family's.
+    A language whose region only one side names is met: of `zh-CN` a family has the task that it has of `zh`.
     Raises `UnknownNameError` with the nearest name for an unknown family or language and for a language in brackets
     that the family lacks, `UsageError` for unbalanced brackets and for a task whose language cannot be told.
     """
@@ -28,7 +30,7 @@ def expand_tasks(
     warnings: list[str] = []
     for text in _split(requested):
         name, inside = _brackets(text)
-        chosen = parse_languages(inside) if inside else tags
+        chosen = [match(tag, tags) or tag for tag in parse_languages(inside)] if inside else tags
         found, missing = _expand_one(name, chosen, families, explicit=bool(inside))
         specs.update((f"{spec.id} {spec.lm_eval_task}", spec) for spec in found)
         warnings += missing
@@ -51,20 +53,26 @@ def _expand_one(
     wanted = tags or family.languages()
     if not wanted:
         raise UsageError(f"task family {name} takes its languages from the corpus; name some, as in '{name}[en,zh]'")
-    lacking = [tag for tag in wanted if not family.has(tag)]
+    lacking = [tag for tag in wanted if not _tasks(family, tag)]
     if lacking and explicit:
         raise UnknownNameError(f"language of task family {name}", lacking[0], family.languages())
     warnings = [f"task family {name} has no task for {', '.join(lacking)}"] if lacking else []
-    return [spec for tag in wanted for spec in family.tasks_for(tag)], warnings
+    return [spec for tag in wanted for spec in _tasks(family, tag)], warnings
+
+
+def _tasks(family: TaskFamily, tag: str) -> tuple[TaskSpec, ...]:
+    """Return a family's tasks of a language, under the run's own tag."""
+    met = None if family.has(tag) else match(tag, family.languages())
+    return family.tasks_for(tag) if met is None else tuple(replace(s, language=tag) for s in family.tasks_for(met))
 
 
 def _expand_all(tags: Sequence[str], families: Mapping[str, TaskFamily]) -> tuple[list[TaskSpec], list[str]]:
     specs: list[TaskSpec] = []
     lacking: dict[str, list[str]] = {tag: [] for tag in tags}
     for name, family in families.items():
-        specs += [spec for tag in tags or family.languages() for spec in family.tasks_for(tag)]
+        specs += [spec for tag in tags or family.languages() for spec in _tasks(family, tag)]
         for tag in tags:
-            if not family.has(tag):
+            if not _tasks(family, tag):
                 lacking[tag].append(name)
     return specs, [f"no task for {tag} in: {', '.join(names)}" for tag, names in lacking.items() if names]
 

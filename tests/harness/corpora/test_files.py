@@ -275,7 +275,7 @@ GOOD = "\n".join(json.dumps({"id": f"d{number}", "text": f"hello {number}"}) for
         ("en.txt", b"one\n\ntw\0o\n", "en.txt line 3: a NUL character, so it is no text"),
         ("en.jsonl.gz", b"no archive", "en.jsonl.gz: damaged or truncated gzip file"),
         ("part.jsonl", GOOD.encode(), "part.jsonl line 1: neither the name nor a column says the language"),
-        ("all.jsonl", b'{"text": "a", "lang": null}', "row "),
+        ("all.jsonl", b'{"text": "a", "lang": null}', "all.jsonl line 1: no language in column 'lang'"),
         (
             "corpus.json",
             b'{"languages": "xx"}',

@@ -124,6 +124,40 @@ def test_another_datasets_files_are_not_taken(tmp_path):
         find(tmp_path, "cambridgeltl/xcopa", "sw", {})
 
 
+def test_two_files_of_one_name_are_not_added_up(tmp_path):
+    for kind in ("jsonl", "jsonl.gz"):
+        _write(tmp_path / "some-set" / f"test.zh.{kind}", kind)
+    with pytest.raises(UsageError, match=r"test.zh.jsonl and .*test.zh.jsonl.gz have one name"):
+        find(tmp_path, "org/some-set", "zh", {})
+
+
+def test_lines_end_where_files_say_and_not_at_other_separators(tmp_path):
+    (tmp_path / "some-set").mkdir()
+    text = "one\u2028two\x85three\x0cfour"
+    (tmp_path / "some-set" / "test.zh.jsonl").write_text(json.dumps({"q": text}, ensure_ascii=False), "utf-8")
+    (tmp_path / "some-set" / "val.zh.csv").write_text(f'q\n"{text}\nfive"\n', "utf-8")
+    found = find(tmp_path, "org/some-set", "zh", {})
+    assert found["test"][0]["q"] == text
+    assert found["validation"][0]["q"] == text + "\nfive"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("test.zh.csv", "q,label\none, two,0\n", "test.zh.csv line 2: 3 cells under 2 columns"),
+        ("test.zh.tsv", "one\t0\ntwo\n", "test.zh.tsv line 2: 1 cell under 2 columns"),
+        ("test.zh.jsonl", '{"q": "a"}\n{"q": \n', "test.zh.jsonl line 2: damaged JSON"),
+        ("test.zh.json", '[{"q": "a", "q": "b"}]', "'q' stands twice in one object"),
+    ],
+)
+def test_damage_is_told_with_file_and_line(tmp_path, name, content, message):
+    (tmp_path / "some-set").mkdir()
+    (tmp_path / "some-set" / name).write_text(content)
+    with pytest.raises(UsageError) as caught:
+        find(tmp_path, "org/some-set", "zh", {})
+    assert message in str(caught.value)
+
+
 def test_the_hub_is_asked_again_afterwards(tmp_path):
     original = datasets.load_dataset
     with served_from(tmp_path, {}):

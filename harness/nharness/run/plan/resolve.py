@@ -98,6 +98,8 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
     if len(languages) < 2:
         raise UsageError(f"a run compares languages and needs at least 2; got {', '.join(languages) or 'none'}")
     tasks, warnings = expand_tasks(spec.tasks, languages, task_families(plugins))
+    if not tasks:
+        raise NothingCollectedError(f"nothing to run: {'; '.join(warnings)}")
     _check_scope(spec, tasks, plugins)
     warnings += _check_controls(spec, tasks, plugins)
     tasks = _with_options(tasks, spec, plugins)
