@@ -1,23 +1,35 @@
-"""Writing that is all or nothing: a temporary file beside the target, then renamed."""
+"""Writing that is all or nothing: a temporary file beside the target, then renamed.
+
+The temporary file is locked for as long as its writer lives, so that what a killed writer left behind can be told from
+what somebody is still writing, and is removed.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import json
 import os
+import secrets
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from nharness.errors import OutputError
 
+FRESH = 2.0
+"""Seconds within which a temporary file may not have been locked yet."""
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Put `content` at `path`, or leave what was there; raises `OutputError` when the place cannot be written.
 
-    Once it returns, the content outlasts a power failure.
+    Once it returns, the content outlasts a power failure, and nothing is left of writers of `path` that were killed.
     """
     _write(path, content, os.fsync)
+    remove_abandoned(path.parent, f".{glob.escape(path.name)}.*.part")
 
 
 def write_unflushed(path: Path, content: bytes) -> None:
@@ -25,21 +37,32 @@ def write_unflushed(path: Path, content: bytes) -> None:
     _write(path, content, lambda _: None)
 
 
+def remove_abandoned(folder: Path, pattern: str = "**/.*.part") -> None:
+    """Remove the temporary files of writers that are no more; one that cannot be removed stays."""
+    for part in folder.glob(pattern):
+        try:
+            with part.open("rb") as handle:
+                if time.time() - os.fstat(handle.fileno()).st_mtime > FRESH:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    part.unlink()
+        except OSError:  # somebody writes it, or has just renamed it
+            continue
+
+
 def _write(path: Path, content: bytes, settle: Callable[[int], None]) -> None:
     make_folder(path.parent)
-    name = ""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(descriptor, "wb") as handle:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
             handle.write(content)
             handle.flush()
             settle(handle.fileno())
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
+        part.replace(path)
     except OSError as error:
-        if name:
-            Path(name).unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -64,9 +87,3 @@ def check_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise OutputError(f"cannot write into {path}: {error.strerror or error}") from error
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -1,9 +1,15 @@
 """Writing that is all or nothing: killed before any of its lines, it leaves the old content or the new one."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
+import time
+
+import pytest
+
+from nharness import atomic
 
 SCRIPT = """
     import json
@@ -57,3 +63,43 @@ def test_killed_before_any_line_the_file_is_whole(tmp_path):
     assert found == sorted(found, reverse=True)  # old until it is new, and never torn
     assert set(found) == {"old", "new"}
     assert len(list(tmp_path.glob(".file.json.*.part"))) < len(found)  # what a killed writer leaves is no entry
+
+
+def test_the_mode_is_the_processes_own_and_its_mask_is_never_touched(tmp_path, monkeypatch):
+    before = os.umask(0o027)
+    monkeypatch.setattr(os, "umask", None)  # for a moment every thread would make files for everybody
+    try:
+        atomic.write_bytes(tmp_path / "file", b"x")
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def old(path):
+    os.utime(path, (time.time() - 60, time.time() - 60))
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_is_being_written_stays(tmp_path):
+    abandoned, other = tmp_path / ".file.json.0a1b2c3d.part", tmp_path / ".other.json.0a1b2c3d.part"
+    written, fresh = tmp_path / ".file.json.aaaaaaaa.part", tmp_path / ".file.json.bbbbbbbb.part"
+    for path in (abandoned, other, written, fresh):
+        path.write_bytes(b"half")
+    for path in (abandoned, other, written):
+        old(path)
+    with written.open("rb") as handle:
+        atomic.fcntl.flock(handle, atomic.fcntl.LOCK_EX)
+        atomic.write_bytes(tmp_path / "file.json", b"whole")
+        assert sorted(tmp_path.iterdir()) == sorted([other, written, fresh, tmp_path / "file.json"])
+        atomic.remove_abandoned(tmp_path)
+        assert sorted(tmp_path.iterdir()) == sorted([written, fresh, tmp_path / "file.json"])
+
+
+def test_an_interrupted_writer_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        atomic.write_bytes(tmp_path / "file", b"x")
+    assert not list(tmp_path.iterdir())

@@ -94,10 +94,8 @@ def run(
         before = worker.checksum()
         evaluation = Evaluation(plan, worker, executor, store, plugins, listen, stop, request.maxfail)
         evaluation.every_draw = request.shard is not None
-        try:
+        with folder.remembering(lambda: evaluation.failed):
             evaluation.run(prepared)
-        finally:
-            folder.remember_failed(evaluation.failed)
         altered = worker.checksum() != before or executor.altered()
     if altered:
         raise NharnessError("the model's parameters are not what they were before the edits; no record was written")

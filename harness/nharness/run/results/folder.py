@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nharness.atomic import check_writable, write_json
+from nharness.atomic import check_writable, remove_abandoned, write_json
 from nharness.cells import Cell
-from nharness.errors import NothingCollectedError, UsageError
+from nharness.errors import NothingCollectedError, OutputError, UsageError
 from nharness.record.sources import Study
 from nharness.run.plan.plan import Plan
 from nharness.run.plan.request import RunRequest
@@ -44,6 +45,7 @@ class RunFolder:
         and its store unless another one is named.
         """
         check_writable(self.path)
+        remove_abandoned(self.path)
         before = self._read("run.json")
         document = {"spec": spec.model_dump(mode="json"), "command": request.command}
         if before is None:
@@ -76,9 +78,19 @@ class RunFolder:
         """Keep what model and software the run's numbers are made by, for `nharness collect`."""
         write_json(self.path / "identity.json", dict(identity))
 
-    def remember_failed(self, cells: Sequence[Cell]) -> None:
-        """Keep the ids of failed cells for `--lf`."""
-        write_json(self.path / "failed.json", sorted(cell.id for cell in cells))
+    @contextmanager
+    def remembering(self, failed: Callable[[], Sequence[Cell]]) -> Iterator[None]:
+        """Keep the ids of failed cells for `--lf`, however the work inside ends; its error comes first."""
+        try:
+            yield
+        except BaseException:  # a boundary for nobody: it goes on, whether or not the list can be written
+            with suppress(OutputError):
+                self._remember(failed())
+            raise
+        self._remember(failed())
+
+    def _remember(self, failed: Sequence[Cell]) -> None:
+        write_json(self.path / "failed.json", sorted(cell.id for cell in failed))
 
     def last_failed(self, plan: Plan) -> Plan:
         """Return the plan cut to the cells that failed the last time, with their baselines; all when none did."""
