@@ -1,10 +1,10 @@
 """Activation probability above the 90th percentile (Mondal et al., Insights 2025, arXiv 2503.17456).
 
-Legend: `G` languages, `M` neurons, `B` neurons of one block, `S` histogram bins. Site gate.
+Legend: `G` languages, `M` neurons, `B` neurons of one block, `S` columns of the sketch. Site gate.
 
 1. t[j] = the neuron's `percentile`-th percentile of g_j over the tokens of all languages, every language with equal
-   weight, from the histogram: linear within the bin in which it falls.
-2. r[k, j] = share of language k's tokens with g_j > t[j].
+   weight, from the quantile sketch.
+2. r[k, j] = share of language k's tokens with g_j > t[j]; within the column of t[j] values are taken to lie evenly.
 3. A language's neurons are its round(top_rate * M) largest r (the released code: 0.00125). There is no other
    contrast.
 
@@ -21,10 +21,10 @@ from pydantic import Field
 
 from nharness.detector import Detector, DetectorOptions, Evidence, Need
 from nharness.neurons import Detection
-from nharness.statistics import Statistics
+from nharness.statistics import Statistics, sketch
 from nharness_detectors.selection import blocks, highest_of_each
 
-HISTOGRAM_BLOCK = 64
+SKETCH_BLOCK = 64
 
 
 class ActProb90pOptions(DetectorOptions):
@@ -40,12 +40,13 @@ class ActProb90p(Detector):
     """Neurons most often above their usual range in the language."""
 
     name = "act-prob-90p"
+    version = "2"
     Options = ActProb90pOptions
     options: ActProb90pOptions
 
     def needs(self) -> tuple[Need, ...]:
-        """Return histograms at the gate."""
-        return (Need("histogram", "gate"),)
+        """Return quantile sketches at the gate."""
+        return (Need(sketch.NAME, "gate"),)
 
     def detect(self, evidence: Evidence) -> Detection:
         """Return each language's neurons; score = share of tokens above the pooled percentile [G, M]."""
@@ -55,10 +56,10 @@ class ActProb90p(Detector):
 
 
 def _exceedance(recorded: Statistics, quantile: float) -> NDArray[np.float64]:
-    counts = [recorded.get("histogram", "count", tag) for tag in recorded.languages]
+    counts = [recorded.get(sketch.NAME, "count", tag) for tag in recorded.languages]
     score = np.empty((len(counts), recorded.size))
-    buffer = np.empty((len(counts), HISTOGRAM_BLOCK, counts[0].shape[1]), dtype=np.float32)  # [G, B, S + 2]
-    for block in blocks(recorded.size, HISTOGRAM_BLOCK):
+    buffer = np.empty((len(counts), SKETCH_BLOCK, counts[0].shape[1]), dtype=np.float32)  # [G, B, S]
+    for block in blocks(recorded.size, SKETCH_BLOCK):
         tokens = buffer[:, : block.stop - block.start]
         for row, count in zip(tokens, counts, strict=True):
             row[:] = count[block]
@@ -70,14 +71,14 @@ def _exceedance(recorded: Statistics, quantile: float) -> NDArray[np.float64]:
 
 
 def tokens_above(tokens: NDArray[np.float32], pooled: NDArray[np.float64], quantile: float) -> NDArray[np.float32]:
-    """Return the part of every histogram [G, B, S] that lies above the quantile of the pooled one [B, S], [G, B]."""
+    """Return the part of every sketch [G, B, S] that lies above the quantile of the pooled one [B, S], [G, B]."""
     cumulative = np.cumsum(pooled, axis=1)
     wanted = quantile * cumulative[:, -1]
-    hit = np.minimum((cumulative < wanted[:, None]).sum(axis=1), pooled.shape[1] - 1)  # bin of the quantile
+    hit = np.minimum((cumulative < wanted[:, None]).sum(axis=1), pooled.shape[1] - 1)  # column of the quantile
     row = np.arange(len(hit))
     inside = pooled[row, hit]
     below = cumulative[row, hit] - inside
     fraction = np.divide(wanted - below, inside, out=np.ones_like(inside), where=inside > 0)
     above = (np.arange(pooled.shape[1]) > hit[:, None]).astype(np.float32)
-    rest = (1 - np.clip(fraction, 0, 1)).astype(np.float32)
+    rest = np.where(hit == sketch.ZERO, 0, 1 - np.clip(fraction, 0, 1)).astype(np.float32)  # no zero is above zero
     return np.asarray(np.einsum("gbs,bs->gb", tokens, above) + tokens[:, row, hit] * rest)

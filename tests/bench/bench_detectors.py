@@ -14,13 +14,14 @@ import numpy as np
 
 from nharness.detector import Evidence
 from nharness.plugins import Plugins
-from nharness.statistics import LanguageTotals, Statistics
+from nharness.statistics import LanguageTotals, Statistics, sketch
 
 LAYERS, WIDTH, BINS = 32, 14_336, 400
 TAGS = ("ar", "de", "en", "es", "fr", "ja", "ru", "th", "vi", "zh")
 LIMITS = {"lape": 2.0}
 SKIPPED = ("probe", "exhaustive", "crane")
 TOKENS = 100_000
+DISTRIBUTIONS = frozenset({"histogram", "quantile_sketch"})
 
 
 def main():
@@ -37,7 +38,7 @@ def main():
 
 
 def measure(detector, arguments):
-    share = arguments.histogram_share if any(need.statistic == "histogram" for need in detector.needs()) else 1
+    share = arguments.histogram_share if any(need.statistic in DISTRIBUTIONS for need in detector.needs()) else 1
     layers = max(1, round(LAYERS * share))
     evidence, size = make_evidence(detector, layers, arguments.documents)
     begun = time.perf_counter(), time.process_time()
@@ -79,8 +80,12 @@ def make(statistic, size, documents, random):
     if statistic in {"attribution", "relevance"}:
         return {name: random.standard_normal(size) for name in ("sum", "sumsq", "abssum")}
     if statistic == "histogram":
-        counts = random.integers(0, 500, (1024, BINS + 2))
+        counts = random.integers(0, 500, (1024, BINS + 2), dtype=np.int32)
         return {"count": np.concatenate([counts] * (size // 1024)), "edges": np.linspace(-0.4, 2, BINS + 1, dtype="f4")}
+    if statistic == "quantile_sketch":
+        counts = random.integers(0, 500, (1024, sketch.SIZE), dtype=np.int32)
+        ends = np.full(size, 100, dtype=np.float32)
+        return {"count": np.concatenate([counts] * (size // 1024)), "least": -ends, "most": ends}
     tensor = "sum" if statistic == "up_magnitude" else "mean"
     return {tensor: random.standard_normal((documents, size), dtype=np.float32)}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nharness.detector import Evidence
-from nharness.statistics import LanguageTotals, Statistics
+from nharness.statistics import LanguageTotals, Statistics, sketch
 
 TAGS = ("en", "de", "zh", "sw", "th", "hi", "ru", "ja", "ko", "vi", "id", "tr")
 BINS = 20
@@ -48,6 +48,7 @@ def tensors_of(tag, random, dead, *, tokens, documents, ties, routed):
         "moments/sumsq": (mean**2 + random.random(size) * ~dead) * reached,
         "histogram/count": count.astype(np.int64),
         "histogram/edges": np.linspace(-1, 1, BINS + 1, dtype=np.float32),
+        **sketch_of(count),
         "document_mean/mean": response.astype(np.float32),
         "up_magnitude/sum": np.abs(response * 3).astype(np.float32),
         "output_change/mean": np.abs(response).astype(np.float32),
@@ -59,6 +60,22 @@ def tensors_of(tag, random, dead, *, tokens, documents, ties, routed):
     if routed:
         tensors["activation_count/routed"] = reached.astype(np.int64)
     return {f"{name}/{tag}": value for name, value in tensors.items()}
+
+
+def sketch_of(count):
+    """The bins of a histogram as columns around the one of zeros."""
+    first = sketch.ZERO - count.shape[1] // 2
+    columns = np.zeros((len(count), sketch.SIZE), dtype=np.int32)
+    columns[:, first : first + count.shape[1]] = count
+    lower, upper = sketch.edges()
+    used = columns > 0
+    least = np.where(used.any(axis=1), lower[used.argmax(axis=1)], np.inf)
+    most = np.where(used.any(axis=1), upper[::-1][used[:, ::-1].argmax(axis=1)], -np.inf)
+    return {
+        "quantile_sketch/count": columns,
+        "quantile_sketch/least": least.astype(np.float32),
+        "quantile_sketch/most": most.astype(np.float32),
+    }
 
 
 def select_languages(evidence, tags):
@@ -94,7 +111,7 @@ def statistics_evidence(site, statistic, tensors_by_language, tokens=100, widths
         for name, value in group.items()
     }
     size = next(iter(tensors.values())).shape[-1]
-    if statistic == "histogram":
+    if statistic in {"histogram", "quantile_sketch"}:
         size = next(value for name, value in tensors.items() if "/count/" in name).shape[0]
     totals = {tag: LanguageTotals(tokens, 1) for tag in tags}
     return Evidence({site: Statistics(site, tuple(widths or (size,)), totals, tensors)}, **more)

@@ -26,7 +26,7 @@ def bench():
 @pytest.mark.parametrize("name", sorted(set(NAMES) - UNBOUNDED))
 def test_peak_memory(name, bench, monkeypatch):
     detector = PLUGINS.resolve("detectors", name)()
-    histograms = any(need.statistic == "histogram" for need in detector.needs())
+    histograms = any(need.statistic in {"histogram", "quantile_sketch"} for need in detector.needs())
     monkeypatch.setattr(bench, "WIDTH", 512 if histograms else 8192)
     evidence, size = bench.make_evidence(detector, 4, 8)
     size += sum(losses.nbytes for losses in evidence.losses.values()) if detector.ablation_tokens() else 0

@@ -1,6 +1,6 @@
 """Affine changes a -> scale * a + shift, and the recorded values that shifts are made of.
 
-Legend: `G` languages, `M` neurons of the model, `n` neurons of the target, `S` histogram bins. A language that never
+Legend: `G` languages, `M` neurons of the model, `n` neurons of the target. A language that never
 reached a neuron (mixtures of experts) has no mean there and is left out of averages over languages.
 """
 
@@ -82,22 +82,3 @@ def require_language(name: str, recorded: Statistics, target: Target) -> int:
             f"{', '.join(recorded.languages)}; got {target.language!r}"
         )
     return recorded.languages.index(target.language)
-
-
-def histogram_quantile(count: NDArray[np.int64], edges: NDArray[np.float32], quantile: float) -> NDArray[np.float64]:
-    """Return the quantile [n] of histograms [n, S + 2] with outer bins, linear within a bin.
-
-    Below the first edge counts as the first edge, above the last as the last; 1 is the upper edge of the last filled
-    bin; an empty histogram gives 0.
-    """
-    total = count.sum(axis=1)
-    cumulative = np.cumsum(count, axis=1)
-    wanted = quantile * total
-    row = np.arange(len(count))
-    hit = np.minimum((cumulative < wanted[:, None]).sum(axis=1), count.shape[1] - 1)
-    inside = count[row, hit]
-    part = np.divide(wanted - (cumulative[row, hit] - inside), inside, out=np.ones(len(count)), where=inside > 0)
-    lower = np.concatenate([edges[:1], edges]).astype(np.float64)  # of every bin, the outer ones of width 0
-    upper = np.concatenate([edges, edges[-1:]]).astype(np.float64)
-    value = lower[hit] + part * (upper[hit] - lower[hit])
-    return np.where(total > 0, value, 0.0)

@@ -2,19 +2,18 @@
 
 `scale`    a -> factor * a
 `amplify`  a -> alpha * the `quantile` of the target language's activation over its tokens (1: the largest seen), from
-           the recorded histogram, linear within a bin; all languages together for the target of general neurons
+           the recorded sketch (`nharness.statistics.sketch` has its error); all languages together for the target of
+           general neurons
 """
 
 from __future__ import annotations
 
-from functools import reduce
-
-import numpy as np
 from pydantic import Field
 
 from nharness.detector import Evidence, Need
 from nharness.intervention import Change, Intervention, Target
-from nharness_detectors.interventions.affine import GateOptions, affine, histogram_quantile
+from nharness.statistics import sketch
+from nharness_detectors.interventions.affine import GateOptions, affine
 
 
 class ScaleOptions(GateOptions):
@@ -49,19 +48,19 @@ class Amplify(Intervention):
     """Activation held at a high quantile of what it is in the language."""
 
     name = "amplify"
+    version = "2"
     strength_option = "alpha"
     Options = AmplifyOptions
     options: AmplifyOptions
 
     def needs(self) -> tuple[Need, ...]:
-        """Return histograms at the site."""
-        return (Need("histogram", self.options.site),)
+        """Return quantile sketches at the site."""
+        return (Need(sketch.NAME, self.options.site),)
 
     def changes(self, target: Target, evidence: Evidence) -> tuple[Change, ...]:
         """Return one change with scale 0 and the quantile as shift."""
         recorded = evidence.statistics(self.options.site)
         tags = (target.language,) if target.language in recorded.languages else recorded.languages
-        count = reduce(np.add, (recorded.get("histogram", "count", tag)[target.flat] for tag in tags))
-        edges = recorded.get("histogram", "edges", tags[0])
-        shift = self.options.alpha * histogram_quantile(count, edges, self.options.quantile)
+        found = sketch.sketch_of(recorded, tags, target.flat)
+        shift = self.options.alpha * found.quantile(self.options.quantile)
         return affine(self.options.site, target.flat, shift=shift)

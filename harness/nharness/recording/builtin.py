@@ -8,9 +8,20 @@ from nharness.recording.accumulator import Accumulator
 from nharness.recording.attribution import Attribution, Relevance
 from nharness.recording.by_document import DocumentMean, OutputChange, UpMagnitude
 from nharness.recording.histogram import Histogram
+from nharness.recording.quantiles import QuantileSketch
 from nharness.recording.sums import ActivationCount, Moments
 
 ACCUMULATORS: Mapping[str, type[Accumulator]] = {
     kind.name: kind
-    for kind in (ActivationCount, Moments, Histogram, DocumentMean, UpMagnitude, OutputChange, Attribution, Relevance)
+    for kind in (
+        ActivationCount,
+        Moments,
+        Histogram,
+        QuantileSketch,
+        DocumentMean,
+        UpMagnitude,
+        OutputChange,
+        Attribution,
+        Relevance,
+    )
 }

@@ -8,6 +8,9 @@ Legend: `M` neurons, `S` bins (400), edges e_0 < ... < e_S.
    the corpus.
 3. Column 0 counts a < e_0 and NaN, column i counts e_{i-1} <= a < e_i, column S + 1 counts a >= e_S. Bins are
    computed in float32, so a value within rounding of an edge may fall on either side of it.
+
+One range serves all neurons, so that what a loud neuron does lies in the last column: enough to tell distributions
+apart, and no ground for quantiles (`quantile_sketch`).
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ def bin_edges(scouted: Statistics) -> NDArray[np.float32]:
 
 
 class Histogram(Accumulator):
-    """Tokens per bin; int64 [M, S + 2] and the edges."""
+    """Tokens per bin; int32 [M, S + 2] and the edges."""
 
     name = "histogram"
     merge = CATALOGUE["histogram"].tensors
@@ -77,5 +80,4 @@ class Histogram(Accumulator):
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """`count` and `edges`."""
-        count = self.count.view(self.shard.size, self.bins + 2).cpu().numpy().astype(np.int64)
-        return {"count": count, "edges": self.edges}
+        return {"count": self.count.view(self.shard.size, self.bins + 2).cpu().numpy(), "edges": self.edges}

@@ -58,9 +58,15 @@ CATALOGUE: Mapping[str, StatisticFormat] = {
         ),
         StatisticFormat(
             "histogram",
-            "count: int64 [M, S + 2], tokens per bin, under- and overflow first and last; edges: float32 [S + 1], "
-            "the same for every neuron and language",
+            "count: int32 [M, S + 2], tokens per bin, under- and overflow first and last; edges: float32 [S + 1], "
+            "the same for every neuron and language: how distributions differ, not for quantiles",
             {"count": "sum", "edges": "same"},
+        ),
+        StatisticFormat(
+            "quantile_sketch",
+            "count: int32 [M, S], tokens per column of `nharness.statistics.sketch`; least, most: float32 [M], the "
+            "extremes, infinite where no token reached the neuron",
+            {"count": "sum", "least": "min", "most": "max"},
         ),
         StatisticFormat(
             "document_mean",

@@ -88,9 +88,18 @@ class Fold:
             if not np.array_equal(so_far, tensor):
                 raise UsageError(f"shards differ in {name}, which must be the same in all of them")
         else:
+            so_far = self._wide_enough(so_far, name)
             out = so_far if name in self._own else None
             self._whole[name] = _TAKEN[rule](so_far, tensor, out=out)
             self._own.add(name)
+
+    def _wide_enough(self, so_far: NDArray[Any], name: str) -> NDArray[Any]:
+        """Return counts of 32 bits as they are, or wider where the language has more tokens than they can count."""
+        narrow = so_far.dtype.kind in "iu" and so_far.dtype.itemsize < 8
+        if not narrow or self._totals[name.rsplit("/", 1)[1]].tokens <= np.iinfo(so_far.dtype).max:
+            return so_far
+        self._own.add(name)
+        return so_far.astype(np.int64)
 
 
 def merge(shards: Iterable[Statistics]) -> Statistics:

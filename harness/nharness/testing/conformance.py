@@ -26,7 +26,7 @@ from nharness.detector import Detector, Evidence
 from nharness.errors import NharnessError, UsageError
 from nharness.neurons import Detection
 from nharness.neurons import load as load_neurons
-from nharness.statistics import LanguageTotals, Statistics
+from nharness.statistics import LanguageTotals, Statistics, sketch
 
 WIDTHS = (23, 40, 17)
 LANGUAGES = ("en", "de", "zh")
@@ -129,6 +129,12 @@ def _difference(first: Detection, second: Detection, what: str) -> str:
     return "" if same else what
 
 
+def _sketched(values: NDArray[np.float64]) -> NDArray[np.int32]:
+    keys = (values.astype(np.float32).view(np.int32) >> 20) + (1 << 11)
+    columns = sketch.columns_of_keys()[keys]
+    return np.stack([np.bincount(column, minlength=sketch.SIZE) for column in columns.T]).astype(np.int32)
+
+
 def _noise(tag: str, what: str, seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, *f"{what}/{tag}".encode()])
 
@@ -148,6 +154,9 @@ def _statistics(site: str, languages: Sequence[str], seed: int) -> Statistics:
             f"moments/sumsq/{tag}": (values**2).sum(axis=0),
             f"histogram/count/{tag}": counts.astype(np.int64),
             f"histogram/edges/{tag}": edges,
+            f"quantile_sketch/count/{tag}": _sketched(values),
+            f"quantile_sketch/least/{tag}": values.min(axis=0).astype(np.float32),
+            f"quantile_sketch/most/{tag}": values.max(axis=0).astype(np.float32),
             f"document_mean/mean/{tag}": by_document.mean(axis=1).astype(np.float32),
             f"up_magnitude/sum/{tag}": np.abs(by_document).sum(axis=1).astype(np.float32),
             f"output_change/mean/{tag}": np.abs(by_document).mean(axis=1).astype(np.float32),

@@ -15,7 +15,7 @@ from nharness.recording import Accumulator, Recorder, RecordingOptions, shards_o
 from nharness.recording import recorder as recorder_module
 from nharness.recording.accumulator import Piece, Scratch, Shard
 from nharness.recording.sums import ActivationCount
-from nharness.statistics import Fold, load, merge
+from nharness.statistics import Fold, load, merge, sketch
 from nharness.testing.tiny import tiny_model
 
 from .conftest import documents, saved_activations
@@ -440,3 +440,24 @@ def test_a_plug_in_statistic_without_rule_or_with_other_rows_is_named(llama):
         Recorder(*llama, [("largest", "gate")], accumulators={"largest": Other}).record_shard("en", documents([3]))
     with pytest.raises(PluginError, match="expected 2 rows, one a document of the shard"):
         Recorder(*llama, [("longest", "gate")], accumulators={"longest": Short}).record_shard("en", documents([3, 4]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_sketches_equal_brute_force(llama, dtype):
+    model, found = tiny_model("llama").to(dtype), documents(LENGTHS)
+    neuron_map = locate(model)
+    everything = np.concatenate(saved_activations(model, neuron_map, found, "gate")).astype(np.float32)
+    recorder = Recorder(model, neuron_map, [("quantile_sketch", "gate")], RecordingOptions(batch_tokens=10**6))
+    parts = [recorder.record_shard("en", part)["gate"] for part in shards_of(found, 3)]
+    got = merge(parts)
+    lower, upper = sketch.edges()
+    for neuron in range(0, got.size, 7):
+        values = np.sort(everything[:, neuron])
+        count = got.get("quantile_sketch", "count", "en")[neuron]
+        held = np.repeat(np.arange(sketch.SIZE), count)
+        assert len(held) == len(values)
+        if dtype == torch.float32:
+            assert ((lower[held] <= values + 1e-6) & (values - 1e-6 <= upper[held])).all()
+    if dtype == torch.float32:
+        np.testing.assert_allclose(got.get("quantile_sketch", "most", "en"), everything.max(0), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(got.get("quantile_sketch", "least", "en"), everything.min(0), rtol=1e-4, atol=1e-6)
