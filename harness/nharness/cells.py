@@ -95,6 +95,7 @@ class CellOutcome:
             "ids": [item.id for item in self.items],
             "clusters": [item.cluster for item in self.items],
             "values": {name: [item.values.get(name) for item in self.items] for name in names},
+            "texts": [item.text for item in self.items] if any(item.text is not None for item in self.items) else None,
             "edited_activations": self.edited_activations,
             "tokens": self.tokens,
             "seconds": self.seconds,
@@ -110,11 +111,13 @@ class CellOutcome:
         """Return the passed outcome that `document` describes."""
         columns = document["values"]
         rows = range(len(document["ids"]))
+        texts = document["texts"] or [None] * len(rows)
         items = tuple(
             Item(
                 document["ids"][row],
                 document["clusters"][row],
                 {name: column[row] for name, column in columns.items() if column[row] is not None},
+                texts[row],
             )
             for row in rows
         )

@@ -18,9 +18,9 @@ MODEL = OWN.parent / "babel" / "model"
 FAMILIES = {family.name: family for family in own_families()}
 
 
-def items(task, language):
+def items(task, language, split="test"):
     with gzip.open(ITEMS / f"{task}_{language}.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+        return [item for item in map(json.loads, lines) if item.get("split", "test") == split]
 
 
 def test_the_recipe_makes_the_items_again_byte_for_byte(tmp_path, monkeypatch):
@@ -66,6 +66,27 @@ def test_choices_are_evaluation_text_and_never_detection_text(language):
             right = item["choices"][item["label"]]
             assert passages[name][int(place)] == right
             assert not set(passages[name]) & (set(item["choices"]) - {right})
+
+
+@pytest.mark.parametrize("task", FAMILIES)
+def test_few_shot_examples_are_of_other_pages_and_of_detection_text(task):
+    detected = {
+        content_hash(line) for doc in load_corpus(SAMPLE).documents("de", "detect") for line in doc.text.split("\n")
+    }
+    shots, questions = items(task, "de", "fewshot"), items(task, "de")
+    assert len(shots) == build_items.EXAMPLES == len({item["cluster"] for item in shots})
+    assert [item["label"] for item in shots] == [item["label"] for item in items(task, "zh", "fewshot")]
+    assert {content_hash(choice) for item in shots for choice in item["choices"]} <= detected
+    assert not {item["cluster"] for item in shots} & {item["cluster"] for item in questions}
+
+
+def test_they_are_what_lm_eval_draws_from():
+    from nharness.evaluation.task_loading import TaskLoader
+
+    (spec,), _ = expand_tasks("continuation[de]", [], FAMILIES)
+    task = TaskLoader().load(spec)["continuation_de"]
+    assert len(task.eval_docs) == len(items("continuation", "de"))
+    assert [row["id"] for row in task.fewshot_docs()] == [item["id"] for item in items("continuation", "de", "fewshot")]
 
 
 def test_a_continuation_follows_its_context():

@@ -4,6 +4,7 @@ Flags: `few_items` fewer than 20 clusters, below which intervals were not simula
 `near_ceiling`, `near_floor` a baseline nearer to an end than a change that could be detected (significance.py);
 `underpowered` a change that is not significant while one of a tenth of the baseline would not have been either;
 `below_noise_floor` a change smaller than what another batch size does; `overlap` detection text in the evaluation;
+`truncated` some prompt was longer than the context; `low_confidence` a tenth of the hits or more was hardly recognised;
 `empty_target` no neuron to deactivate, so that nothing changes.
 """
 
@@ -25,6 +26,7 @@ from nharness.record.cells import NOT_MEASURED, Baseline, CellFlag, CellResult, 
 FEWEST_CLUSTERS = 20
 DETECTABLE_SHARE = 0.1
 UNBOUNDED = (BITS_PER_BYTE,)
+LOW_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def _computed(effects: Effects, place: Place, q: float, controls: ControlEffects
         perplexity_ratio=rounded(_perplexity_ratio(effects.task, cell), digits),
         items=len(cell.ids),
         items_available=max(len(cell.ids), measured.available or len(measured.ids)),
+        truncated=_count(measured, "truncated") or None,
         edited_activations=measured.edited_activations,
         flags=_flags(effects, place, q, detectable, context),
         minimum_detectable_effect=rounded(detectable, digits),
@@ -169,7 +172,17 @@ def _flags(
         flags.append("below_noise_floor")
     if place[1] in context.overlapping:
         flags.append("overlap")
+    measured = context.table[task.name, place[0], None, place[1]]
+    if _count(measured, "truncated"):
+        flags.append("truncated")
+    if _count(measured, "low_confidence") > LOW_SHARE * _count(measured, task.metric):
+        flags.append("low_confidence")
     return tuple(flags)  # type: ignore[arg-type]
+
+
+def _count(measured: Measurement, name: str) -> int:
+    """Return how many items have a value of that name above 0."""
+    return int((measured.values[name] > 0).sum()) if name in measured.values else 0
 
 
 def _perplexity_ratio(task: Task, cell: Paired) -> float | None:

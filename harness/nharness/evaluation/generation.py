@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from nharness.errors import CellError, OptionError
+from nharness.errors import CellError
+from nharness.evaluation.decoding import Decoding
 from nharness.models.trace import evaluating
 
 CPU_BATCH, DEVICE_BATCH = 8, 64
@@ -42,20 +43,6 @@ class Prompt:
     id: str
     cluster: str
     tokens: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How tokens are chosen: greedily, or at a temperature above 0 from the top share `top_p`, with a seed."""
-
-    max_new_tokens: int = 48
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.max_new_tokens < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise OptionError(f"decoding wants max_new_tokens >= 1, temperature >= 0 and 0 < top_p <= 1; got {self}")
 
 
 def batch_size_for(model: Any) -> int:

@@ -14,12 +14,14 @@ class Item:
 
     id: stable across cells, so that items of two cells pair. cluster: what intervals cluster by (items of one page).
     values: of a document nll (nats, float), tokens (int) and bytes (int, UTF-8); of a choice acc (0 or 1) and whatever
-    else the task gives.
+    else the task gives; `truncated` 1 where the prompt was longer than the model's context and lost its beginning.
+    text: what the model wrote, where the values judge that; else None.
     """
 
     id: str
     cluster: str
     values: Mapping[str, Any]
+    text: str | None = None
 
 
 def total(items: Iterable[Item], value: str) -> float:

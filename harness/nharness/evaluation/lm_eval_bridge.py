@@ -7,26 +7,25 @@ belongs to the model's state while it was made and to no other.
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
 import torch
 from lm_eval import evaluator
-from lm_eval.models.huggingface import HFLM
 
 from nharness.errors import CellError, NharnessError, UnknownNameError, UsageError
+from nharness.evaluation.decoding import greedy, samples
+from nharness.evaluation.few_shot import draw_by_item
 from nharness.evaluation.items import Item, mean
+from nharness.evaluation.lm_eval_items import item_of
+from nharness.evaluation.lm_eval_model import ObservedModel
 from nharness.evaluation.quiet import quiet
-from nharness.evaluation.sentence_scores import SENTENCE_SCORES
 from nharness.evaluation.task_loading import TaskLoader
-from nharness.task import TaskSpec
+from nharness.task import FEWSHOT_SEED, TaskSpec
 
-CLUSTER_FIELDS = ("cluster", "link")  # what tells that two questions share a passage
 CPU_BATCH, DEVICE_BATCH = 8, 32
-FEWSHOT_SEED = 1234
 SOFTMAX_DTYPE = "float32"  # lm-eval's default is the model's own, in which bfloat16 likelihoods are good to a tenth
 
 
@@ -35,7 +34,8 @@ class LmEvalOptions:
     """How lm-eval runs a task; all of it is recorded.
 
     batch_size: requests of one forward pass; None takes 8 on a CPU, 32 elsewhere. max_length: tokens of context, None
-    for the model's. chat_template: wrap prompts in the tokenizer's template. seed: of the choice of few-shot examples.
+    for the model's. chat_template: wrap prompts in the tokenizer's template, few-shot examples as turns of their own.
+    seed: of the choice of few-shot examples.
     """
 
     batch_size: int | None = None
@@ -49,7 +49,7 @@ class TaskResult:
     """A task's items and how they came about.
 
     score: mean of the metric over items. tokens: forward tokens that it took, padding included. settings: everything
-    that can change the numbers, as JSON values.
+    that can change the numbers, as JSON values. notes: what lm-eval warned of, and what else bears on the numbers.
     """
 
     items: tuple[Item, ...]
@@ -57,6 +57,7 @@ class TaskResult:
     score: float
     tokens: int
     settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 class LmEvalBridge:
@@ -71,7 +72,7 @@ class LmEvalBridge:
             raise UsageError("a chat template was asked for, but the tokenizer has none")
         size = self.options.batch_size or (CPU_BATCH if model.device.type == "cpu" else DEVICE_BATCH)
         with quiet():
-            self._lm = _ObservedModel(
+            self._lm = ObservedModel(
                 pretrained=model,
                 tokenizer=copy.deepcopy(tokenizer),
                 batch_size=size,
@@ -95,20 +96,22 @@ class LmEvalBridge:
         the model's likelihoods are not finite.
         """
         tasks = self.loader.load(spec)
-        self._prepare(spec, tasks)
+        notes = self._prepare(spec, tasks)
         samples = None if ids is None else _positions(spec, tasks, ids)
-        self._lm.tokens = 0
+        chosen = tasks if samples is None else {name: tasks[name] for name in samples}
+        self._lm.start()
         try:
-            with quiet():
+            with quiet() as heard:
                 found = evaluator.evaluate(
                     self._lm,
-                    {"tasks": tasks, "groups": {}, "group_map": {}},
+                    {"tasks": chosen, "groups": {}, "group_map": {}},
                     bootstrap_iters=0,
                     log_samples=True,
                     limit=None if samples else spec.limit,
                     samples=samples,
                     cache_requests=False,
                     apply_chat_template=self.options.chat_template,
+                    fewshot_as_multiturn=self.options.chat_template,
                 )
         except NharnessError:
             raise
@@ -117,21 +120,41 @@ class LmEvalBridge:
                 raise
             reason = " ".join(str(error).split())[:200]
             raise CellError(f"task {spec.id}: lm-eval failed ({type(error).__name__}: {reason})") from error
-        return self._result(spec, tasks, found["samples"])
+        cut = {(name, samples[name][place] if samples else place) for name, place in self._lm.cut}
+        return self._result(
+            spec, tasks, found["samples"], cut=cut, notes=[*notes, *(f"lm-eval: {text}" for text in heard)]
+        )
 
-    def _prepare(self, spec: TaskSpec, tasks: Mapping[str, Any]) -> None:
-        """Set what must be the same at every evaluation: the number of examples, and which."""
-        for task in tasks.values():
+    def _prepare(self, spec: TaskSpec, tasks: Mapping[str, Any]) -> list[str]:
+        """Set what must be the same at every evaluation, few-shot examples and decoding; return what is to be said."""
+        notes = []
+        for name, task in tasks.items():
             if spec.num_fewshot is not None:
                 task.set_config(key="num_fewshot", value=spec.num_fewshot)
-            if task.config.num_fewshot and not len(task.fewshot_docs() or ()):
-                raise CellError(f"task {spec.id}: no split to take {task.config.num_fewshot} few-shot examples from")
-            task.set_fewshot_seed(seed=self.options.seed)
+            draw_by_item(task, self.options.seed)
+            shots, pool = task.config.num_fewshot or 0, getattr(getattr(task, "sampler", None), "pool", None)
+            if shots and pool is not None and len(pool) < shots:
+                have = f"and there are {len(pool)}" if pool else "and no split has any"
+                raise CellError(f"task {spec.id}: {shots} few-shot examples were asked for, {have}")
+            asked = task.config.generation_kwargs
+            if asked and samples(asked):
+                notes.append(f"{name} asks for sampled text; it is decoded greedily, like everything here")
+            if asked:
+                task.set_config(key="generation_kwargs", value=greedy(asked))
+        return notes
 
-    def _result(self, spec: TaskSpec, tasks: Mapping[str, Any], samples: Mapping[str, Any]) -> TaskResult:
+    def _result(
+        self,
+        spec: TaskSpec,
+        tasks: Mapping[str, Any],
+        samples: Mapping[str, Any],
+        *,
+        cut: Collection[tuple[str, int]],
+        notes: Sequence[str],
+    ) -> TaskResult:
         answer_filter = _filter(spec, samples)
         items = tuple(
-            _item(name if len(tasks) > 1 else "", sample)
+            item_of(name if len(tasks) > 1 else "", sample, truncated=(name, sample["doc_id"]) in cut)
             for name, rows in samples.items()
             for sample in rows
             if sample["filter"] == answer_filter
@@ -139,6 +162,9 @@ class LmEvalBridge:
         metric = spec.metric or str(next(row for rows in samples.values() for row in rows)["metrics"][0])
         if not any(metric in item.values for item in items):
             raise UnknownNameError(f"metric of task {spec.id}", metric, {key for item in items for key in item.values})
+        if cut:
+            long = f"longer than the context of {self._lm.max_length} tokens"
+            notes = [*notes, f"{len(cut)} of {len(items)} prompts of {spec.id} are {long} and lost their beginning"]
         first = next(iter(tasks.values()))
         settings = {
             **asdict(self.options),
@@ -151,39 +177,11 @@ class LmEvalBridge:
             "limit": spec.limit,
             "filter": answer_filter,
         }
-        return TaskResult(items, metric, mean(items, metric), self._lm.tokens, settings)
-
-
-class _ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
-    """HFLM without progress bars, counting the tokens it reads; a likelihood that is not finite stops it."""
-
-    tokens = 0
-
-    def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        self.tokens += inps.numel()
-        return super()._model_call(inps, *args, **kwargs)
-
-    def _model_generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        written = super()._model_generate(context, *args, **kwargs)
-        self.tokens += written.numel()
-        return written
-
-    def loglikelihood(self, requests: Any, disable_tqdm: bool = True) -> Any:  # noqa: FBT001, FBT002, ARG002 - lm-eval's signature
-        found = super().loglikelihood(requests, disable_tqdm=True)
-        for likelihood, _ in found:
-            if not math.isfinite(likelihood):
-                raise CellError(
-                    f"a log-likelihood is {likelihood}, expected a finite number; the model's logits overflow: try "
-                    "dtype=float32 or a weaker intervention"
-                )
-        return found
-
-    def generate_until(self, requests: Any, disable_tqdm: bool = True) -> Any:  # noqa: FBT001, FBT002, ARG002 - lm-eval's signature
-        return super().generate_until(requests, disable_tqdm=True)
+        return TaskResult(items, metric, mean(items, metric), self._lm.tokens, settings, tuple(notes))
 
 
 def _positions(spec: TaskSpec, tasks: Mapping[str, Any], ids: Sequence[str]) -> dict[str, list[int]]:
-    """Return item ids as ascending positions by task; `UnknownNameError` for an id that is no item's."""
+    """Return item ids as ascending positions, by the tasks that have any; `UnknownNameError` for what is no item's."""
     chosen: dict[str, list[int]] = {name: [] for name in tasks}
     for text in ids:
         task, _, place = text.rpartition("/")
@@ -191,7 +189,7 @@ def _positions(spec: TaskSpec, tasks: Mapping[str, Any], ids: Sequence[str]) -> 
         if name not in chosen or not place.isdigit() or int(place) >= len(tasks[name].eval_docs):
             raise UnknownNameError(f"item of task {spec.id}", text, ())
         chosen[name].append(int(place))
-    return {name: sorted(set(places)) for name, places in chosen.items()}
+    return {name: sorted(set(places)) for name, places in chosen.items() if places}
 
 
 def _filter(spec: TaskSpec, samples: Mapping[str, Any]) -> str:
@@ -201,35 +199,3 @@ def _filter(spec: TaskSpec, samples: Mapping[str, Any]) -> str:
     if len(filters) == 1:
         return str(filters.pop())
     raise UnknownNameError(f"answer filter of task {spec.id}", spec.metric_filter, filters)
-
-
-def _item(task: str, sample: Mapping[str, Any]) -> Item:
-    name = f"{task}/{sample['doc_id']}" if task else str(sample["doc_id"])
-    document = sample["doc"]
-    cluster = next((str(document[field]) for field in CLUSTER_FIELDS if document.get(field)), name)
-    values: dict[str, Any] = {}
-    for metric in sample["metrics"]:
-        value = sample[metric]
-        if isinstance(value, bool | int | float) or hasattr(value, "item"):
-            values[metric] = float(value)
-        elif metric in SENTENCE_SCORES:
-            values[metric] = SENTENCE_SCORES[metric](value)
-    return Item(name, cluster, values | _choice_values(sample))
-
-
-def _choice_values(sample: Mapping[str, Any]) -> dict[str, Any]:
-    """Return, for a multiple choice, the number of choices and the right one's lead over the best other, in nats.
-
-    Where a task scores mutual information, the second half of the answers are the choices without their context.
-    """
-    answers, target = sample["filtered_resps"], sample["target"]
-    if len(answers) < 2 or not isinstance(target, int) or not all(isinstance(a, list | tuple) for a in answers):
-        return {}
-    likelihoods = [float(answer[0]) for answer in answers]
-    if "acc_mutual_info" in sample["metrics"]:
-        half = len(likelihoods) // 2
-        likelihoods = [given - alone for given, alone in zip(likelihoods[:half], likelihoods[half:], strict=True)]
-    if not 0 <= target < len(likelihoods):
-        return {}
-    others = [value for place, value in enumerate(likelihoods) if place != target]
-    return {"choices": len(likelihoods), "margin": likelihoods[target] - max(others)}

@@ -1,8 +1,9 @@
-"""Run lm-eval and datasets without their progress bars, warnings and log lines."""
+"""Run lm-eval and datasets without their progress bars and log lines, and hear what they warn of."""
 
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,31 +13,67 @@ import datasets
 import lm_eval.api.task
 
 LOGGERS = ("lm_eval", "lm-eval", "datasets", "transformers", "huggingface_hub", "absl", "evaluate")
+LONGEST = 200
+SEEN_TO = (
+    "using preconfigured rule",  # where examples come from: `few_shot`
+    "using test_docs as fewshot_docs",
+    "Truncating",  # prompts that are cut are counted item by item
+    "Left truncation applied",
+    "Overwriting default num_fewshot",
+    "generation_kwargs",  # decoding is ours, and said
+    "do_sample",
+)
+"""What lm-eval warns of and nharness sees to itself."""
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the named loggers below ERROR, progress bars and all warnings; put everything back after.
+def quiet() -> Iterator[list[str]]:
+    """Silence the named loggers, progress bars and all warnings; put everything back after.
 
-    Exceptions pass through unchanged.
+    Gives the warnings of lm-eval that nharness does not see to itself, one of a kind, as they come. Exceptions pass
+    through unchanged.
     """
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
     bars, requests_bar = datasets.are_progress_bars_disabled(), lm_eval.api.task.tqdm
+    heard = _Heard()
+    spoken = logging.getLogger("lm_eval")
+    passed_on = spoken.propagate
     for logger in loggers:
         logger.setLevel(max(logging.ERROR, logger.level))
+    spoken.setLevel(logging.WARNING)
+    spoken.addHandler(heard)
+    spoken.propagate = False
     datasets.disable_progress_bars()
     lm_eval.api.task.tqdm = _no_bar
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield
+            yield heard.texts
     finally:
         lm_eval.api.task.tqdm = requests_bar
+        spoken.removeHandler(heard)
+        spoken.propagate = passed_on
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         if not bars:
             datasets.enable_progress_bars()
+
+
+class _Heard(logging.Handler):
+    """Keeps one warning of a kind: those that differ in numbers or in what they quote are one."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+        self._kinds: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = " ".join(record.getMessage().split())[:LONGEST]
+        kind = re.sub(r"\d+", "#", text.partition("{")[0])
+        if kind not in self._kinds and not any(known in text for known in SEEN_TO):
+            self._kinds.add(kind)
+            self.texts.append(text)
 
 
 def _no_bar(items: Iterable[Any], **_options: Any) -> Iterable[Any]:

@@ -13,16 +13,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from lm_eval import tasks as lm_eval_tasks
-from lm_eval.api import metrics, registry
 from lm_eval.tasks import TaskManager
 
 from nharness.errors import CellError, UnknownNameError, UsageError
 from nharness.evaluation.local_files import served_from
 from nharness.evaluation.quiet import quiet
-from nharness.evaluation.sentence_scores import SENTENCE_SCORES
+from nharness.evaluation.task_definitions import Definition, definition_of, metric_of
 from nharness.task import TaskSpec
 
+FAILURES = (OSError, ValueError, LookupError, TypeError, AttributeError, ImportError, TemplateError)
+"""What lm-eval raises over a task whose data, template or code is not what it should be."""
 SHIPPED = Path(lm_eval_tasks.__file__).parent
 
 
@@ -43,13 +45,13 @@ class TaskLoader:
         self._include = tuple(include_path)
         self._folder = None if dataset_dir is None else Path(dataset_dir)
         self._columns = columns or {}
-        self._loaded: dict[tuple[str, str], dict[str, Any]] = {}
+        self._loaded: dict[tuple[str, str], tuple[dict[str, Any], Mapping[str, Any]]] = {}
 
     def load(self, spec: TaskSpec) -> dict[str, Any]:
         """Return lm-eval's tasks by name: one, or the leaves of a group or tag.
 
         Raises `UnknownNameError` for a name that lm-eval and the include paths lack, `CellError` when the task or its
-        data cannot be loaded.
+        data cannot be loaded, `UsageError` for a group whose score is no mean over the items of its tasks.
         """
         key = (spec.include_path, spec.lm_eval_task)
         if key not in self._loaded:
@@ -58,7 +60,9 @@ class TaskLoader:
             served = served_from(self._folder, columns) if own and self._folder is not None else nullcontext()
             with quiet(), served:
                 self._loaded[key] = self._build(spec)
-        return self._loaded[key]
+        tasks, groups = self._loaded[key]
+        _refuse_other_means(spec, tasks, groups)
+        return tasks
 
     def settle(self, spec: TaskSpec) -> TaskSpec:
         """Return a task that was asked for by name with what its YAML says: the metric, its direction, the filter.
@@ -67,32 +71,30 @@ class TaskLoader:
         `UnknownNameError` as `load` does.
         """
         with quiet():
-            config = _first_config(spec.lm_eval_task, self._manager(spec))
-        listed = config.get("metric_list") or [
-            {"metric": name} for name in registry.DEFAULT_METRIC_REGISTRY.get(str(config.get("output_type")), ())
-        ]
-        for entry in listed:
-            name = str(entry["metric"])
-            if name in SENTENCE_SCORES or entry.get("aggregation", _default_aggregation(name)) == "mean":
-                higher = bool(entry.get("higher_is_better", registry.HIGHER_IS_BETTER_REGISTRY.get(name, True)))
-                answer_filter = str((config.get("filter_list") or [{"name": "none"}])[0]["name"])
-                return replace(spec, metric=name, higher_is_better=higher, metric_filter=answer_filter)
-        names = ", ".join(str(entry["metric"]) for entry in listed) or "none that its YAML tells of"
-        raise UsageError(
-            f"task {spec.lm_eval_task!r} has no metric that is a mean over items, which effects are paired by; its "
-            f"metrics are: {names}"
+            found = metric_of(spec.lm_eval_task, self._manager(spec))
+        return replace(
+            spec,
+            metric=found.name,
+            higher_is_better=found.higher_is_better,
+            metric_filter=found.answer_filter,
         )
 
-    def _build(self, spec: TaskSpec) -> dict[str, Any]:
+    def definition(self, spec: TaskSpec) -> Definition:
+        """Return what the task's YAML says; raises `UnknownNameError` as `load` does."""
+        with quiet():
+            return definition_of(spec.lm_eval_task, self._manager(spec))
+
+    def _build(self, spec: TaskSpec) -> tuple[dict[str, Any], dict[str, Any]]:
         manager = self._manager(spec)
         try:
-            return dict(manager.load(spec.lm_eval_task)["tasks"])
-        except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+            found = manager.load(spec.lm_eval_task)
+        except FAILURES as error:
             reason = " ".join(str(error).split())[:200]
             raise CellError(
                 f"task {spec.id}: lm-eval cannot load {spec.lm_eval_task!r} ({type(error).__name__}: {reason}); "
                 "without a network, give its files with --dataset-dir"
             ) from error
+        return dict(found["tasks"]), dict(found.get("groups", {}))
 
     def _manager(self, spec: TaskSpec) -> TaskManager:
         if spec.include_path:
@@ -105,23 +107,22 @@ class TaskLoader:
         return _having(spec.lm_eval_task, _index(self._include, whole=True))
 
 
-def _first_config(name: str, manager: TaskManager) -> Mapping[str, Any]:
-    """Return the YAML of a task, or of the first task of a group or tag, includes merged."""
-    entry = manager.task_index[name]
-    if entry.kind.name == "TAG":
-        return _first_config(min(entry.tags), manager)
-    config: Mapping[str, Any] = entry.cfg or {}
-    if entry.kind.name != "GROUP" or not config.get("task"):
-        return config
-    first = config["task"] if isinstance(config["task"], str) else config["task"][0]
-    if isinstance(first, str):
-        return _first_config(first, manager)
-    return {**_first_config(str(first["task"]), manager), **first} if first.get("task") in manager.task_index else first
-
-
-def _default_aggregation(metric: str) -> str:
-    found = registry.METRIC_AGGREGATION_REGISTRY.get(metric)
-    return "mean" if found in {None, metrics.mean} else "another"
+def _refuse_other_means(spec: TaskSpec, tasks: Mapping[str, Any], groups: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for a group whose score is no mean over the items of its tasks."""
+    if not groups:
+        return
+    counts = [len(getattr(task, "task_docs", task.eval_docs)) for task in tasks.values()]
+    sizes = {count if spec.limit is None else min(spec.limit, count) for count in counts}
+    for group in groups.values():
+        for how in group.aggregate_metric_list or ():
+            alike = not how.weight_by_size and len(sizes) > 1
+            if how.metric == spec.metric and (alike or callable(how.aggregation)):
+                why = "counts its tasks alike, however many items each has" if alike else "has a mean of its own"
+                some = ", ".join(list(tasks)[:5])
+                raise UsageError(
+                    f"group {group.name!r} {why} (aggregate_metric_list), and effects are paired over items; name its "
+                    f"tasks instead, such as {some}"
+                )
 
 
 def _having(name: str, manager: TaskManager) -> TaskManager:

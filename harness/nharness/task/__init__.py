@@ -7,9 +7,10 @@ from nharness.task.expansion import expand_tasks
 from nharness.task.families import CodedFamily, PerplexityFamily, TaskFamily
 from nharness.task.outputs import JUDGEMENTS, OutputLanguageFamily, written_in
 from nharness.task.runner import TaskRunner
-from nharness.task.spec import TaskSpec
+from nharness.task.spec import FEWSHOT_SEED, TaskSpec
 
 __all__ = [
+    "FEWSHOT_SEED",
     "JUDGEMENTS",
     "CodedFamily",
     "OutputLanguageFamily",

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 
 from nharness.errors import OptionError
 
+FEWSHOT_SEED = 1234
+"""The seed that few-shot examples are chosen with, lm-eval's own; recorded with every task that has some."""
+
 
 @dataclass(frozen=True)
 class TaskSpec:

@@ -1,4 +1,4 @@
-"""Make the items of `continuation` and `translation_choice` from the evaluation split of the sample corpus.
+"""Make the items of `continuation` and `translation_choice` from the sample corpus.
 
     python -m nharness_tasks.lm_eval.build_items [--sample FOLDER] [--out FOLDER]
 
@@ -11,6 +11,8 @@
 4. The three wrong choices are eligible lines of other pages whose length in bytes is nearest to the right one's in the
    mean over languages, drawn from the nearest twelve with a seed that is the item's id; the same in every language.
 5. The place of the right choice is drawn likewise. Files are written byte for byte the same every time.
+6. The questions, split `test`, are evaluation text. `EXAMPLES` items made in the same way from detection text, one a
+   page, are the split `fewshot`: no example is a question.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ HERE = Path(__file__).parent
 SHORTEST, LONGEST = 30, 400
 NEAREST = 12
 CONTEXT = 2
+EXAMPLES = 16
 Lines = Mapping[str, tuple[str, ...]]
 """The paragraphs of one document by language."""
 
@@ -53,9 +56,9 @@ class Line:
         return self.document.rpartition("#")[0]
 
 
-def documents(corpus: Corpus) -> dict[str, Lines]:
-    """Return the evaluation documents that have the same number of paragraphs in every language, by id."""
-    texts = {tag: {doc.id: doc.text for doc in corpus.documents(tag, "eval")} for tag in LANGUAGES}
+def documents(corpus: Corpus, split: str) -> dict[str, Lines]:
+    """Return a split's documents that have the same number of paragraphs in every language, by id."""
+    texts = {tag: {doc.id: doc.text for doc in corpus.documents(tag, split)} for tag in LANGUAGES}
     found: dict[str, Lines] = {}
     for name in sorted(set.intersection(*(set(by_id) for by_id in texts.values()))):
         lines = {tag: tuple(texts[tag][name].split("\n")) for tag in LANGUAGES}
@@ -127,6 +130,17 @@ def _is_prose(text: str) -> bool:
     return SHORTEST <= len(text.encode()) <= LONGEST and not (len(half) > 5 and half in text[len(text) // 2 :])
 
 
+def examples(items: Sequence[dict[str, dict[str, object]]]) -> list[dict[str, dict[str, object]]]:
+    """Return `EXAMPLES` items for the split `fewshot`, spread over pages; all when there are fewer."""
+    pages: dict[object, dict[str, dict[str, object]]] = {}
+    for item in items:
+        pages.setdefault(item["en"]["cluster"], item)
+    first = list(pages.values())
+    step = max(1, len(first) // EXAMPLES)
+    chosen = first[::step][:EXAMPLES]
+    return [{tag: {**item, "split": "fewshot"} for tag, item in each.items()} for each in chosen]
+
+
 def write(items: Sequence[Mapping[str, Mapping[str, object]]], task: str, folder: Path) -> None:
     """Write `<task>_<language>.jsonl.gz` for every language."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -152,10 +166,13 @@ def main() -> None:
     parser.add_argument("--sample", type=Path, default=HERE.parent / "corpora" / "sample")
     parser.add_argument("--out", type=Path, default=HERE / "items")
     chosen = parser.parse_args()
-    parallel = documents(load_corpus(chosen.sample))
-    lines = eligible(parallel)
-    write(list(continuation(parallel, lines)), "continuation", chosen.out)
-    write(list(translation_choice(lines)), "translation_choice", chosen.out)
+    corpus = load_corpus(chosen.sample)
+    parallel, seen = documents(corpus, "eval"), documents(corpus, "detect")
+    lines, lines_seen = eligible(parallel), eligible(seen)
+    questions, shots = continuation(parallel, lines), continuation(seen, lines_seen)
+    write([*questions, *examples(list(shots))], "continuation", chosen.out)
+    questions, shots = translation_choice(lines), translation_choice(lines_seen)
+    write([*questions, *examples(list(shots))], "translation_choice", chosen.out)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,10 @@ ITEMS = Path(__file__).parent / "items"
 
 
 def rows(file: str, **_metadata: Any) -> dict[str, datasets.Dataset]:
-    """Return the items of one gzipped JSON Lines file as the only split, `test`."""
+    """Return the items of one gzipped JSON Lines file: the questions, `test`, and the examples for them, `fewshot`."""
+    found: dict[str, list[dict[str, Any]]] = {"test": [], "fewshot": []}
     with gzip.open(ITEMS / file, "rt", encoding="utf-8") as lines:
-        return {"test": datasets.Dataset.from_list([json.loads(line) for line in lines])}
+        for line in lines:
+            item = json.loads(line)
+            found[item.pop("split", "test")].append(item)
+    return {split: datasets.Dataset.from_list(items) for split, items in found.items()}

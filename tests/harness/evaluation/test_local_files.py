@@ -63,7 +63,7 @@ def test_mgsm_with_its_column_mapping(tokenizer, shared_text):
     result = LmEvalBridge(model, tokenizer, loader=loader).measure(spec("mgsm[zh]", limit=1))
     assert result.settings["filter"] == "flexible-extract"
     assert result.score == 0
-    with pytest.raises(CellError, match="no split to take 2 few-shot examples from"):
+    with pytest.raises(CellError, match="2 few-shot examples were asked for, and no split has any"):
         LmEvalBridge(model, tokenizer, loader=loader).measure(spec("mgsm[zh]").with_options(num_fewshot=2))
 
 

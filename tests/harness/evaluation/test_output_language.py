@@ -13,7 +13,8 @@ from tokenizers import processors
 
 from nharness.corpora import Document
 from nharness.errors import CellError, OptionError, UsageError
-from nharness.evaluation.generation import Decoding, Prompt, Written, generate
+from nharness.evaluation.decoding import Decoding
+from nharness.evaluation.generation import Prompt, Written, generate
 from nharness.evaluation.identification import FastTextIdentifier, LinguaIdentifier
 from nharness.evaluation.output_language import Outputs, fluency, openings, questions, repetition
 from nharness.evaluation.perplexity import PerplexityEngine

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from nharness.evaluation.decoding import Decoding
 from nharness.run.versions import installed
 from nharness.spec import RunSpec, TaskOptions
-from nharness.task import TaskRunner, TaskSpec, written_in
+from nharness.task import FEWSHOT_SEED, TaskRunner, TaskSpec, written_in
 
 ITEM_TOKENS = 100
 ITEMS = 100
@@ -33,7 +35,7 @@ class PerplexityRunner(TaskRunner):
     def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
         """Return the text it is measured on."""
         del task
-        return {"dataset": f"{spec.corpus.name}, split eval"}
+        return {"dataset": f"{spec.corpus.name}, split eval", "scorer": "nharness"}
 
 
 class GenerationRunner(TaskRunner):
@@ -51,8 +53,9 @@ class GenerationRunner(TaskRunner):
         return ITEM_TOKENS * (task.limit or ITEMS)
 
     def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
-        """Return the text whose openings are the prompts; none where the task has questions of its own."""
-        return {"dataset": None if task.prompts else f"{spec.corpus.name}, split eval"}
+        """Return how is decoded, and the text whose openings are the prompts, if the task has no questions."""
+        text = None if task.prompts else f"{spec.corpus.name}, split eval"
+        return {"dataset": text, "decoding": asdict(Decoding()), "repeats": 1, "scorer": "nharness"}
 
 
 class LmEvalRunner(TaskRunner):
@@ -74,9 +77,20 @@ class LmEvalRunner(TaskRunner):
         self._loader(options).load(task)
 
     def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
-        """Return the version of lm-eval, and whether prompts are in the chat template."""
-        del task
-        return {"chat_template": spec.task_options.chat_template, "lm_eval": installed("lm_eval")}
+        """Return lm-eval's version and what the prompts and the decoding really are, whoever asked for it."""
+        options = spec.task_options
+        found = self._loader(options).definition(task)
+        shots = found.shots if task.num_fewshot is None else task.num_fewshot
+        return {
+            "chat_template": options.chat_template,
+            "few_shot": shots,
+            "few_shot_seed": FEWSHOT_SEED if shots else None,
+            "multiturn": options.chat_template if shots else None,
+            "decoding": found.decoding,
+            "repeats": found.repeats,
+            "scorer": "lm-eval",
+            "lm_eval": installed("lm_eval"),
+        }
 
     def _loader(self, options: TaskOptions) -> Any:
         from nharness.evaluation.task_loading import TaskLoader  # noqa: PLC0415 - lm-eval takes seconds to import

@@ -116,9 +116,12 @@ def describe_tasks(plan: Plan, resolved: Resolved) -> tuple[Task, ...]:
     found = []
     for name, tags in languages.items():
         task = plan.tasks[name, tags[0]]
+        plugin, distribution = plugin_of("tasks", task.family, resolved.plugins)
         described = {
             "name": task.name,
             "family": task.family,
+            "plugin": None if plugin == "-" else plugin,
+            "distribution": distribution,
             "metric": task.metric,
             "unit": task.unit,
             "version": task.version,

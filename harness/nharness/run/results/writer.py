@@ -269,6 +269,7 @@ class RecordWriter:
                 item.id,
                 item.cluster,
                 item.values,
+                item.text,
             )
             for cell in self.evaluation.plan.cells
             if cell in outcomes

@@ -18,7 +18,8 @@ from itertools import islice
 
 from nharness.corpora import Corpus, Document
 from nharness.corpora.corpus import Reader, fingerprint
-from nharness.evaluation.generation import Decoding, Prompt, Written, generate, prompt_tokens
+from nharness.evaluation.decoding import Decoding
+from nharness.evaluation.generation import Prompt, Written, generate, prompt_tokens
 from nharness.events import Listener, Noted, StageAdvanced, StageFinished, StageStarted
 from nharness.run.store import Store, content_key
 from nharness.run.work.worker import Worker

@@ -228,7 +228,7 @@ class Worker:
                 noise_floor=found.noise_floor,
                 available=found.available,
                 spared=found.spared,
-                note=measuring.note,
+                note="; ".join(text for text in (measuring.note, found.note) if text),
                 backend=made.backend,
             )
             seconds, tokens = 0.0, 0

@@ -144,3 +144,40 @@ def test_what_is_no_runner_is_refused(plugins, monkeypatch):
 
 def _other(genuine):
     return lambda self, kind, name: 5 if kind == "task_runners" else genuine(self, kind, name)
+
+
+ASKING = """task: asking
+dataset_path: json
+dataset_kwargs: {data_files: {test: nowhere.jsonl}}
+output_type: generate_until
+test_split: test
+num_fewshot: 3
+repeats: 2
+doc_to_text: "{{q}}"
+doc_to_target: "{{a}}"
+generation_kwargs: {until: ["."], max_gen_toks: 5, do_sample: true, temperature: 0.7}
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+metadata: {version: 1.0}
+"""
+
+
+@pytest.mark.parametrize(("asked", "chat", "shots"), [(None, False, 3), (1, True, 1), (0, True, 0)])
+def test_the_record_says_what_prompts_and_decoding_really_are(tmp_path, asked, chat, shots):
+    (tmp_path / "asking.yaml").write_text(ASKING, encoding="utf-8")
+    options = TaskOptions(include_path=(str(tmp_path),), num_fewshot=asked, chat_template=chat)
+    spec = RunSpec(languages=("de", "fr"), tasks=("lm-eval:asking[de]", "ppl", "output_language"), task_options=options)
+    resolved, plan = collected(spec, Plugins())
+    found = {task.name: task for task in describe_tasks(plan, resolved)}
+    task = found["asking"]
+    assert (task.few_shot, task.few_shot_seed, task.multiturn) == (
+        shots,
+        1234 if shots else None,
+        chat if shots else None,
+    )
+    assert task.decoding == {"until": ["."], "max_gen_toks": 5, "do_sample": False}
+    assert (task.repeats, task.scorer, task.plugin, task.distribution) == (2, "lm-eval", None, None)
+    assert (found["ppl"].scorer, found["ppl"].decoding, found["ppl"].few_shot_seed) == ("nharness", None, None)
+    assert found["ppl"].plugin == "nharness_tasks.plugin"
+    assert found["ppl"].distribution.startswith("nharness ")
+    assert found["output_language"].decoding["temperature"] == 0.0
+    assert (found["output_language"].repeats, found["output_language"].dataset) == (1, "sample, split eval")

@@ -13,7 +13,8 @@ from typing import Any
 
 from nharness.cells import Cell
 from nharness.errors import CellError, UsageError
-from nharness.evaluation.generation import Decoding, Prompt, batch_size_for, generate
+from nharness.evaluation.decoding import Decoding
+from nharness.evaluation.generation import Prompt, batch_size_for, generate
 from nharness.evaluation.identification import FastTextIdentifier, LinguaIdentifier
 from nharness.evaluation.items import Item
 from nharness.evaluation.output_language import Outputs, fluency, openings, questions

@@ -14,7 +14,7 @@ from nharness.evaluation.task_loading import TaskLoader
 from nharness.run.store import folder_digest
 from nharness.run.versions import installed
 from nharness.run.work.measuring.protocol import Measured, Measuring, Product
-from nharness.task import TaskSpec
+from nharness.task import FEWSHOT_SEED, TaskSpec
 
 
 class LmEvalMeasuring(Measuring):
@@ -28,6 +28,7 @@ class LmEvalMeasuring(Measuring):
         return {
             "options": options.model_dump(mode="json", exclude={"include_path", "dataset_dir"}),
             "files": [folder_digest(Path(place)) for place in folders if place],
+            "few_shot_seed": FEWSHOT_SEED,
             "lm_eval": installed("lm_eval"),
         }
 
@@ -35,7 +36,7 @@ class LmEvalMeasuring(Measuring):
         """Return the items of the task."""
         del cell, before
         found = self._bridge.measure(task)
-        return Product(Measured(found.items), found.tokens)
+        return Product(Measured(found.items, note="; ".join(found.notes)), found.tokens)
 
     def halve(self) -> bool:
         """Halve the requests of a batch for the rest of the run."""

@@ -47,13 +47,17 @@ class Product:
 
 @dataclass(frozen=True)
 class Measured:
-    """A cell's items; fields as of `nharness.cells.CellOutcome`. tokens: beside those of the product."""
+    """A cell's items; fields as of `nharness.cells.CellOutcome`. tokens: beside those of the product.
+
+    note: what a user should know of these items, beside `Measuring.note`.
+    """
 
     items: Sequence[Item]
     tokens: int = 0
     noise_floor: float | None = None
     available: int | None = None
     spared: int = 0
+    note: str = ""
 
 
 class Measuring(ABC):

@@ -1,0 +1,91 @@
+"""lm-eval's own model class over a loaded model, with what nharness wants to know of every request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lm_eval.models.huggingface import HFLM
+
+from nharness.errors import CellError
+from nharness.evaluation.checkpoint_decoding import own_decoding
+
+Request = Any
+Item = tuple[str, int]
+"""A task's name and the place of an item in it."""
+
+
+class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
+    """HFLM without progress bars: counts the tokens it reads, and knows whose prompts it cut.
+
+    tokens: forward tokens, padding included. cut: items whose prompt was longer than the context, so that its beginning
+    was left out. A likelihood that is not finite stops it.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.tokens = 0
+        self.cut: set[Item] = set()
+        self._asked: Sequence[Request] = ()
+        self._long: set[str] = set()
+
+    def start(self) -> None:
+        """Begin to count anew."""
+        self.tokens, self.cut = 0, set()
+
+    def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        self.tokens += inps.numel()
+        return super()._model_call(inps, *args, **kwargs)
+
+    def _model_generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        with own_decoding(self.model):
+            written = super()._model_generate(context, *args, **kwargs)
+        self.tokens += written.numel()
+        return written
+
+    def loglikelihood(self, requests: Sequence[Request], disable_tqdm: bool = True) -> Any:  # noqa: FBT001, FBT002, ARG002 - lm-eval's signature
+        """Return (log-likelihood in nats, whether greedy decoding gives it) of every request."""
+        self._asked = requests
+        found = super().loglikelihood(requests, disable_tqdm=True)
+        for likelihood, _ in found:
+            if not math.isfinite(likelihood):
+                raise CellError(
+                    f"a log-likelihood is {likelihood}, expected a finite number; the model's logits overflow: try "
+                    "dtype=float32 or a weaker intervention"
+                )
+        return found
+
+    def _loglikelihood_tokens(self, requests: Sequence[Any], *args: Any, **kwargs: Any) -> Any:
+        if len(self._asked) == len(requests):  # not the windows of a rolling likelihood, of which none is cut
+            for asked, (_, context, continuation) in zip(self._asked, requests, strict=True):
+                if len(context) + len(continuation) > self.max_length + 1:
+                    self.cut.add((str(asked.task_name), int(asked.doc_id)))
+            self._asked = ()
+        return super()._loglikelihood_tokens(requests, *args, **kwargs)
+
+    def loglikelihood_rolling(self, requests: Sequence[Request], disable_tqdm: bool = True) -> Any:  # noqa: FBT001, FBT002, ARG002 - lm-eval's signature
+        """Return the log-likelihood of every text, in nats; long ones are read in windows and none is cut."""
+        self._asked = ()
+        return super().loglikelihood_rolling(requests, disable_tqdm=True)
+
+    def generate_until(self, requests: Sequence[Request], disable_tqdm: bool = True) -> Any:  # noqa: FBT001, FBT002, ARG002 - lm-eval's signature
+        """Return what is written after every request; one that is repeated is answered once, greedily as it is."""
+        distinct = list({id(request): request for request in requests}.values())
+        self._long = set()
+        written = super().generate_until(distinct, disable_tqdm=True)
+        answers = {id(request): text for request, text in zip(distinct, written, strict=True)}
+        self.cut |= {(str(each.task_name), int(each.doc_id)) for each in distinct if each.args[0] in self._long}
+        return [answers[id(request)] for request in requests]
+
+    def tok_batch_encode(
+        self, strings: list[str], padding_side: str = "left", left_truncate_len: int | None = None, **options: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ids and mask [rows, tokens] of prompts, their last `left_truncate_len` tokens at most."""
+        ids, mask = super().tok_batch_encode(strings, padding_side, None, **options)
+        if left_truncate_len:
+            lengths = mask.sum(1).tolist()
+            self._long |= {text for text, n in zip(strings, lengths, strict=True) if n > left_truncate_len}
+            ids, mask = ids[:, -left_truncate_len:], mask[:, -left_truncate_len:]
+        return ids, mask
