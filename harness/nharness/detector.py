@@ -160,9 +160,9 @@ class Detector(ABC):
             raise UsageError(f"no token was recorded for language {empty[0]!r}; detector {self.name} needs some")
         try:
             found = self.detect(evidence)
-        except NharnessError:
+        except (NharnessError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:  # a detector is anyone's code, exit() in it too
+        except BaseException as error:  # the plug-in boundary: a detector is anyone's code, exit() in it too
             last = traceback.extract_tb(error.__traceback__)[-1]
             what = " ".join(f"{type(error).__name__}: {error}".split())
             raise PluginError(f"detector {self.name} failed: {what} (at {last.filename}:{last.lineno})") from error

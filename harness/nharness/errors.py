@@ -107,6 +107,7 @@ def during(**context: object) -> Iterator[None]:
     try:
         yield
     except NharnessError as error:
-        where = ", ".join(f"{key} {value}" for key, value in context.items())
-        error.args = (f"{where}: {error.args[0] if error.args else ''}", *error.args[1:])
+        message = str(error.args[0]) if error.args else ""
+        where = ", ".join(told for key, value in context.items() if (told := f"{key} {value}") not in message)
+        error.args = (f"{where}: {message}" if where else message, *error.args[1:])
         raise

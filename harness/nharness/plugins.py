@@ -1,22 +1,24 @@
 """Finding plug-ins: the installed ones, the named ones, and why one of them is missing.
 
 `Plugins` is a value: constructed, passed on, tested without the installed ones. A plug-in that fails to import or to
-register is listed with its error and left out (`strict=True` stops instead). Nothing here imports a tensor library.
+register is listed with its error and left out (`strict=True` stops instead); of two entries of one name the first
+stands, and what comes with nharness is first. A life-cycle hook that fails is told, and the others are called. Nothing
+here imports a tensor library.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
 
-from nharness.errors import NharnessError, PluginError, UnknownNameError
+from nharness.errors import PluginError, UnknownNameError
 from nharness.hookspecs import Entry
 
 GROUP = "nharness"
@@ -36,7 +38,10 @@ KINDS = (
 
 @dataclass(frozen=True)
 class PluginStatus:
-    """One plug-in as `nharness list plugins` shows it; status is "active", "blocked" or "failed"."""
+    """One plug-in as `nharness list plugins` shows it; status is "active", "blocked" or "failed".
+
+    error: why it failed, or which of its entries are left out because their names are taken.
+    """
 
     name: str
     module: str
@@ -59,17 +64,23 @@ class Plugins:
     """The plug-ins of one run and everything they registered.
 
     block: names that are not even imported. extra: modules to load beside the installed ones (`-p NAME`), or names of
-    installed ones. autoload: False loads no installed entry point unless it is named. Raises `PluginError` for an
-    unimportable `extra`, for two entries of one kind and name, and, when strict, for any plug-in that fails. A hook
-    that raises anything but a `NharnessError` becomes a `PluginError` with the plug-in's name.
+    installed ones. autoload: False loads no installed entry point unless it is named. tell: is called with one
+    sentence whenever a life-cycle hook fails; `failures` keeps them. Raises `PluginError` for an `extra` that cannot be
+    imported or whose names are taken, and, when strict, for any plug-in of which that is so.
     """
 
     def __init__(
-        self, *, extra: Sequence[str] = (), block: Iterable[str] = (), autoload: bool = True, strict: bool = False
+        self,
+        *,
+        extra: Sequence[str] = (),
+        block: Iterable[str] = (),
+        autoload: bool = True,
+        strict: bool = False,
+        tell: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.pm = pluggy.PluginManager("nharness")
         self.pm.add_hookspecs(importlib.import_module("nharness.hookspecs"))
-        self.pm.add_hookcall_monitoring(lambda *_: None, _blame)
+        self.hook = _Hooks(self.pm, tell)
         self._strict = strict
         self._block = frozenset(block)
         self.arguments: Mapping[str, Any] = {  # what makes the same plug-ins in another process
@@ -80,7 +91,7 @@ class Plugins:
         }
         self.statuses: list[PluginStatus] = []
         self._entries: dict[str, dict[str, Registered]] = {kind: {} for kind in KINDS}
-        installed = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+        installed = sorted(entry_points(group=GROUP), key=lambda point: (not _built_in(point), point.name))
         for point in installed if autoload else ():
             self._load(point)
         for name in extra:
@@ -93,9 +104,9 @@ class Plugins:
             self._stop_on_failure(name)
 
     @property
-    def hook(self) -> Any:
-        """Callers of the life-cycle hooks."""
-        return self.pm.hook
+    def failures(self) -> Sequence[str]:
+        """What went wrong in life-cycle hooks, a sentence for each plug-in and hook."""
+        return tuple(self.hook.failures.values())
 
     def entries(self, kind: str) -> Mapping[str, Registered]:
         """Return what was registered of one kind, by name."""
@@ -106,42 +117,45 @@ class Plugins:
 
         Raises `UnknownNameError` with the nearest name, `PluginError` when the target cannot be imported.
         """
-        singular = {"corpora": "corpus", "task_runners": "kind of task"}.get(kind, kind.rstrip("s"))
         registered = self._entries[kind].get(name)
         if registered is None and ":" not in name:
-            raise UnknownNameError(singular, name, self._entries[kind])
+            raise UnknownNameError(singular(kind), name, self._entries[kind])
         target = registered.entry.target if registered else name
-        return import_target(target, what=f"{singular} {name!r}") if isinstance(target, str) else target
+        return import_target(target, what=f"{singular(kind)} {name!r}") if isinstance(target, str) else target
 
     def _load(self, point: EntryPoint) -> None:
         distribution = point.dist.name if point.dist else ""
         version = point.dist.version if point.dist else ""
+        free = not self.pm.has_plugin(point.name)
+        name = point.name if free else f"{distribution or point.value}.{point.name}"
 
         def status(state: str, *, hooks: tuple[str, ...] = (), error: str = "") -> None:
-            self.statuses.append(PluginStatus(point.name, point.value, distribution, version, hooks, state, error))
+            self.statuses.append(PluginStatus(name, point.value, distribution, version, hooks, state, error))
 
-        if point.name in self._block or point.value in self._block:
+        if {name, point.name, point.value} & self._block:
             status("blocked")
             return
         try:
             module = point.load()
             self._refuse_unknown_hooks(module)
-            self.pm.register(module, name=point.name)
-            self._register(point.name, module)
+            self.pm.register(module, name=name)
+            refused = self._register(name, module)
         except KeyboardInterrupt:  # somebody's Ctrl-C
             raise
         except BaseException as error:  # the plug-in boundary: anybody's code, exit() in it too, named and reported
-            if self.pm.has_plugin(point.name):
-                self.pm.unregister(name=point.name)
+            if self.pm.has_plugin(name):
+                self.pm.unregister(name=name)
             for entries in self._entries.values():
-                for name in [n for n, r in entries.items() if r.plugin == point.name]:
-                    del entries[name]
-            status("failed", error=_told(error))
+                for entry in [n for n, r in entries.items() if r.plugin == name]:
+                    del entries[entry]
+            status("failed", error=told(error))
             if self._strict:
-                raise PluginError(f"plug-in {point.name!r} ({point.value}) failed: {_told(error)}") from error
+                raise PluginError(f"plug-in {name!r} ({point.value}) failed: {told(error)}") from error
             return
         hooks = tuple(sorted(caller.name for caller in self.pm.get_hookcallers(module) or ()))
-        status("active", hooks=hooks)
+        status("active", hooks=hooks, error="; ".join(refused))
+        if refused and self._strict:
+            raise PluginError(f"plug-in {name!r} ({point.value}): {'; '.join(refused)}")
 
     def _refuse_unknown_hooks(self, module: object) -> None:
         """Raise `UnknownNameError` for an implementation of a hook that does not exist, which pluggy would ignore."""
@@ -151,28 +165,34 @@ class Plugins:
             if marked and not marked.get("optionalhook") and (marked.get("specname") or name) not in known:
                 raise UnknownNameError("hook", name, known)
 
-    def _register(self, plugin: str, module: object) -> None:
+    def _register(self, plugin: str, module: object) -> list[str]:
+        """Register a module's entries; return a sentence for each whose name is taken, which is left out."""
         callers: dict[str, Callable[[], Any]] = {}
         for kind in KINDS:
             implementation = getattr(module, f"nharness_register_{kind}", None)
             if implementation is not None:
                 callers[kind] = implementation
-        for kind, call in callers.items():
-            for entry in call() or ():
-                self._add(kind, plugin, entry)
+        return [
+            problem
+            for kind, call in callers.items()
+            for entry in call() or ()
+            if (problem := self._add(kind, plugin, entry))
+        ]
 
-    def _add(self, kind: str, plugin: str, entry: object) -> None:
+    def _add(self, kind: str, plugin: str, entry: object) -> str:
         if not isinstance(entry, Entry):
             raise PluginError(f"nharness_register_{kind} returned {entry!r}, expected nharness.Entry values")
         other = self._entries[kind].get(entry.name)
         if other is not None:
-            raise PluginError(f"{kind} {entry.name!r} is already registered by plug-in {other.plugin!r}")
+            return f"its {singular(kind)} {entry.name!r} is left out, plug-in {other.plugin!r} has one of that name"
         self._entries[kind][entry.name] = Registered(entry, plugin)
+        return ""
 
     def _stop_on_failure(self, name: str) -> None:
-        status = next(status for status in self.statuses if status.name == name)
-        if status.status == "failed":
-            raise PluginError(f"plug-in {name!r} given with -p failed: {status.error}")
+        status = self.statuses[-1]
+        if status.error:
+            what = " failed" if status.status == "failed" else ""
+            raise PluginError(f"plug-in {name!r} given with -p{what}: {status.error}")
 
 
 def import_target(path: str, *, what: str) -> Any:
@@ -187,21 +207,56 @@ def import_target(path: str, *, what: str) -> Any:
     except KeyboardInterrupt:  # somebody's Ctrl-C
         raise
     except BaseException as error:  # the plug-in boundary: anybody's module
-        raise PluginError(f"{what}: cannot import {path!r} ({_told(error)})") from error
+        raise PluginError(f"{what}: cannot import {path!r} ({told(error)})") from error
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
     """Return an error's kind and text in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
 
 
-def _blame(outcome: pluggy.Result[Any], hook: str, implementations: Sequence[pluggy.HookImpl], _: Any) -> None:
-    """Turn what a hook raised into an error that names the plug-in."""
-    error = outcome.exception
-    if not isinstance(error, Exception) or isinstance(error, NharnessError):
-        return
-    run = {frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)}
-    found = [one.plugin_name for one in implementations if getattr(one.function, "__code__", None) in run]
-    named = PluginError(f"plug-in {found[0] if found else 'unknown'!r} failed in {hook}: {_told(error)}")
-    named.__cause__ = error
-    outcome.force_exception(named)
+def singular(kind: str) -> str:
+    """Return what one thing of a kind is called."""
+    return {"corpora": "corpus", "task_runners": "kind of task"}.get(kind, kind.rstrip("s"))
+
+
+def _built_in(point: EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == GROUP
+
+
+class _Hooks:
+    """Callers of the life-cycle hooks, by name; every plug-in is called apart from the others.
+
+    What one of them raises is kept and told, the first time; a list that it was to modify is as before, and the next is
+    called.
+    """
+
+    def __init__(self, pm: pluggy.PluginManager, tell: Callable[[str], object]) -> None:
+        self._pm, self._tell = pm, tell
+        self.failures: dict[tuple[str, str], str] = {}
+
+    def __getattr__(self, hook: str) -> Callable[..., list[Any]]:
+        if not hook.startswith(f"{GROUP}_"):
+            raise AttributeError(hook)
+        return partial(self._call, hook)
+
+    def _call(self, hook: str, **arguments: Any) -> list[Any]:
+        answers: list[Any] = []
+        caller = getattr(self._pm.hook, hook)
+        for plugin in dict.fromkeys(one.plugin_name for one in reversed(caller.get_hookimpls())):
+            others = [module for name, module in self._pm.list_name_plugin() if name != plugin]
+            lists = {name: list(value) for name, value in arguments.items() if isinstance(value, list)}
+            try:
+                answers += self._pm.subset_hook_caller(hook, others)(**arguments)
+            except KeyboardInterrupt:  # somebody's Ctrl-C
+                raise
+            except BaseException as error:  # noqa: BLE001 - the plug-in boundary: anybody's code, exit() in it too
+                for name, before in lists.items():
+                    arguments[name][:] = before
+                self._failed(plugin, hook, error)
+        return answers
+
+    def _failed(self, plugin: str, hook: str, error: BaseException) -> None:
+        if (plugin, hook) not in self.failures:
+            self.failures[plugin, hook] = f"plug-in {plugin!r} failed in {hook}: {told(error)}"
+            self._tell(self.failures[plugin, hook])

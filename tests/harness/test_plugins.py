@@ -110,13 +110,50 @@ def test_an_installed_plugin_can_be_named_where_none_is_loaded_by_itself():
     assert set(plugins.entries("detectors")) == {"top-mean"}
 
 
-def test_a_hook_that_fails_names_its_plugin(module):
-    body = "from nharness import hookimpl\n@hookimpl\ndef nharness_summary(records): return 1 / 0"
-    plugins = Plugins(autoload=False, extra=[module("dividing_plugin", body), "nharness_top_mean"])
-    with pytest.raises(
-        PluginError, match="plug-in 'dividing_plugin' failed in nharness_summary: ZeroDivisionError: division by zero"
-    ):
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("return 1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("raise NharnessError('on\\npurpose')", "NharnessError: on purpose"),
+    ],
+)
+def test_a_hook_that_fails_is_told_once_and_the_others_are_called(module, does, told):
+    body = "from nharness import NharnessError, hookimpl\n@hookimpl\ndef nharness_summary(records): "
+    named = [module("fine_plugin", body + "return 'first'"), module("failing_plugin", body + does)]
+    heard = []
+    plugins = Plugins(autoload=False, extra=[*named, module("fine_plugin2", body + "return 'last'")], tell=heard.append)
+    assert plugins.hook.nharness_summary(records=[]) == ["last", "first"]
+    assert plugins.hook.nharness_summary(records=[]) == ["last", "first"]
+    assert heard == list(plugins.failures) == [f"plug-in 'failing_plugin' failed in nharness_summary: {told}"]
+
+
+def test_ctrl_c_in_a_hook_is_nobodys_fault(module):
+    body = "from nharness import hookimpl\n@hookimpl\ndef nharness_summary(records): raise KeyboardInterrupt"
+    plugins = Plugins(autoload=False, extra=[module("interrupted_plugin2", body)])
+    with pytest.raises(KeyboardInterrupt):
         plugins.hook.nharness_summary(records=[])
+
+
+def test_what_comes_with_nharness_is_first_and_one_name_that_is_taken_costs_no_other(module, monkeypatch):
+    import nharness.plugins as under_test
+
+    body = GOOD.replace('[Entry("mine"', '[Entry("lape", "theirs", "no:Such"), Entry("mine"')
+    ours = list(under_test.entry_points(group="nharness"))
+    theirs = [EntryPoint(name, module(f"grabbing_{name}", body), "nharness") for name in ("aaa", "detectors")]
+    monkeypatch.setattr(under_test, "entry_points", lambda group: [*theirs, *ours])
+    plugins = Plugins()
+    assert plugins.entries("detectors")["lape"].plugin == "detectors"
+    assert plugins.resolve("detectors", "lape").__name__ == "Lape"
+    assert {"dln", "ternary", "mine"} <= set(plugins.entries("detectors"))
+    status = {s.name: s for s in plugins.statuses}
+    assert (status["detectors"].module, status["detectors"].error) == ("nharness_detectors.plugin", "")
+    assert status["aaa"].status == "active"
+    assert status["aaa"].error == "its detector 'lape' is left out, plug-in 'detectors' has one of that name"
+    assert status["grabbing_detectors.detectors"].error.count("left out") == 2  # `mine` is taken by then, too
+    with pytest.raises(PluginError, match="its detector 'lape' is left out"):
+        Plugins(strict=True)
 
 
 def test_a_modules_own_trouble_is_told(module):
@@ -142,7 +179,7 @@ def test_an_installed_plugin_that_fails_is_listed_and_the_rest_goes_on(module, m
 
 
 def test_two_of_a_name_are_refused_and_the_second_leaves_nothing(module):
-    with pytest.raises(PluginError, match="already registered by plug-in 'good_plugin3'"):
+    with pytest.raises(PluginError, match="'mine' is left out, plug-in 'good_plugin3' has"):
         Plugins(autoload=False, extra=[module("good_plugin3", GOOD), module("good_plugin4", GOOD)])
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from nharness.cli.output import print_table
+from nharness.cli.output import print_table, say, say_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +32,9 @@ def execute(arguments: argparse.Namespace) -> int:
             detection, neurons.load(arguments.after), arguments.over
         )
     if arguments.json:
-        print(json.dumps(tables, indent=1, ensure_ascii=False))
+        say_json(tables)
         return 0
     for title, rows in tables.items():
-        print(f"\n{title}")
+        say(f"\n{title}")
         print_table(rows)
     return 0

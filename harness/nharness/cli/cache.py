@@ -6,11 +6,11 @@ A store is the folder `store` of a run, or the one given with --store. What was 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nharness.cli.output import print_table, say_json
 from nharness.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -49,10 +49,8 @@ def execute(arguments: argparse.Namespace) -> int:
         number, size = store.prune(older_than=time.time() - DAY * arguments.older_than, kinds=frozenset(arguments.kind))
         rows.append({"store": str(store.folder), "removed": number, "bytes": size})
     if arguments.json:
-        print(json.dumps(rows, indent=1))
+        say_json(rows)
         return 0
-    from nharness.cli.output import print_table
-
     print_table(rows)
     return 0
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 
-from nharness.cli.output import print_table
+from nharness.cli.output import print_table, say_json
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 
 
@@ -30,7 +29,7 @@ def execute(arguments: argparse.Namespace) -> int:
         for point in sheet
     ]
     if arguments.json:
-        print(json.dumps(rows, indent=1))
+        say_json(rows)
     else:
         print_table(rows)
     return int(any(point.problem for point in sheet))

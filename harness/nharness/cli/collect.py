@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 
+from nharness.cli.output import say, say_json
 from nharness.plugins import Plugins
 from nharness.run.plan.collect import collected, estimated_tokens
 from nharness.run.plan.plan import Plan
@@ -28,24 +28,24 @@ def collect_runs(runs: dict[str, RunSpec], plugins: Plugins, arguments: argparse
         found.append({"cells": [cell.id for cell in plan.cells], "forward_tokens": tokens})
         if not arguments.json:
             if heading:
-                print(f"\n{heading}")
+                say(f"\n{heading}")
             _print_tree(plan, arguments)
             part = f"part {arguments.shard} of {len(whole.cells)} cells: " if arguments.shard else ""
-            print(f"{part}{_size(plan)}, at most {tokens:,} forward tokens")
+            say(f"{part}{_size(plan)}, at most {tokens:,} forward tokens")
     if arguments.json:
         several = [{"run": heading, **each} for heading, each in zip(runs, found, strict=True)]
-        print(json.dumps(several if all(runs) else found[0], indent=1))
+        say_json(several if all(runs) else found[0])
 
 
 def _print_tree(plan: Plan, arguments: argparse.Namespace) -> None:
     for edition, cells in plan.by_edition().items():
         if arguments.quiet == 0 and (edition is None or edition.control is None or arguments.verbose):
-            print(f"{edition.id if edition else 'baseline'}")
+            say(f"{edition.id if edition else 'baseline'}")
             by_task: dict[str, list[str]] = {}
             for cell in cells:
                 by_task.setdefault(cell.task, []).append(cell.language)
             for task, languages in by_task.items():
-                print(f"  {task}[{','.join(languages)}]")
+                say(f"  {task}[{','.join(languages)}]")
 
 
 def _size(plan: Plan) -> str:

@@ -8,7 +8,6 @@ it, and the records say which cells they lack.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
 from nharness.record.sources import Study
 from nharness.run.plan.shards import Part, read_part
-from nharness.run.results.folder import RunFolder
+from nharness.run.results.folder import RunFolder, read_json, read_run
 from nharness.spec import RunSpec
 
 RUN_DEFAULTS = {
@@ -117,8 +116,7 @@ def _cut(begun: Mapping[str, Any]) -> tuple[int, str]:
 
 
 def _read(path: Path) -> Any:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return {**document, "spec": document["spec"]} if path.name == "run.json" else document
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{path}: damaged ({error})") from error
+    found = read_run(path) if path.name == "run.json" else read_json(path)
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: damaged (it says nothing of a run)")
+    return found

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nharness.cli.output import print_table
+from nharness.cli.output import print_table, say, say_json
 from nharness.errors import FileFormatError, UsageError
 
 if TYPE_CHECKING:
@@ -30,10 +29,10 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UsageError("compare takes two neurons files or two records; got one of each")
     document, rows = (_neurons if neurons[0] else _records)(arguments.first, arguments.second)
     if arguments.json:
-        print(json.dumps(document, indent=1, ensure_ascii=False))
+        say_json(document)
     else:
         for title, table in rows.items():
-            print(f"\n{title}")
+            say(f"\n{title}")
             print_table(table)
     return 0
 

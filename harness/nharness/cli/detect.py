@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from nharness.cli.options import pairs
-from nharness.cli.output import print_table, told_warnings
+from nharness.cli.output import print_table, say, say_json, told_warnings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 
 
@@ -45,8 +44,8 @@ def execute(arguments: argparse.Namespace) -> int:
         {"language": tag, "neurons": int(detection.membership[detection.row(tag)].sum())} for tag in detection.languages
     ]
     if arguments.json:
-        print(json.dumps({"file": str(arguments.out), "neurons": {row["language"]: row["neurons"] for row in rows}}))
+        say_json({"file": str(arguments.out), "neurons": {row["language"]: row["neurons"] for row in rows}})
     else:
         print_table(rows)
-        print(f"written: {arguments.out}")
+        say(f"written: {arguments.out}")
     return 0

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import IO
 
 from nharness.cells import Cell
+from nharness.cli.output import plain
 from nharness.cli.pace import Pace
 from nharness.events import (
     CellFinished,
@@ -97,7 +98,7 @@ class PlainDisplay:
     def _lines(self, lines: list[str], *, least: int) -> None:
         if self.verbosity >= least:
             self.close()
-            self.stream.write("".join(f"{line}\n" for line in lines))
+            self.stream.write("".join(f"{plain(line)}\n" for line in lines))
             self.stream.flush()
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from nharness.cli.model_options import add_model_options, load_from
 from nharness.cli.options import pairs
+from nharness.cli.output import say, say_json
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 
 
@@ -61,8 +61,8 @@ def execute(arguments: argparse.Namespace) -> int:
         "model": loaded.fingerprint,
     }
     if arguments.json:
-        print(json.dumps(written))
+        say_json(written)
     else:
         what = f"{written['neurons']} neurons of {target.language}, {arguments.intervention}"
-        print(f"written: {arguments.out} ({what})")
+        say(f"written: {arguments.out} ({what})")
     return 0

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from nharness.cli.output import told_warnings
+from nharness.cli.output import say, told_warnings
 from nharness.errors import UsageError
 from nharness.languages import parse_languages
 
@@ -38,7 +38,7 @@ def execute(arguments: argparse.Namespace) -> int:
             raise UsageError("import counts needs --count LANG=FILE, once a language")
         table = import_counts(_files(arguments.count), prefix=_files(arguments.prefix) or None)
         table.save(arguments.out)
-        print(f"written: {arguments.out} ({', '.join(f'{tag} {t.tokens} tokens' for tag, t in table.totals.items())})")
+        say(f"written: {arguments.out} ({', '.join(f'{tag} {t.tokens} tokens' for tag, t in table.totals.items())})")
         return 0
     if arguments.file is None or not arguments.languages or not arguments.layer_widths:
         raise UsageError("import masks needs a file, --languages and --layer-widths")
@@ -46,7 +46,7 @@ def execute(arguments: argparse.Namespace) -> int:
         detection = import_masks(arguments.file, parse_languages(arguments.languages), _widths(arguments.layer_widths))
     detection.save(arguments.out)
     counts = zip(detection.languages, detection.membership.sum(axis=1).tolist(), strict=True)
-    print(f"written: {arguments.out} ({', '.join(f'{tag} {count} neurons' for tag, count in counts)})")
+    say(f"written: {arguments.out} ({', '.join(f'{tag} {count} neurons' for tag, count in counts)})")
     return 0
 
 

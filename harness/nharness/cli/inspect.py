@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nharness.cli.model_options import add_model_options, load_from, model_of
-from nharness.cli.output import print_table
+from nharness.cli.output import print_table, say, say_json
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 
 if TYPE_CHECKING:
@@ -33,9 +32,9 @@ def execute(arguments: argparse.Namespace) -> int:
     neuron_map = locate(loaded.model, plugins=plugins)
     shared = _shared(loaded.model, neuron_map)
     if arguments.json:
-        print(json.dumps(describe(neuron_map, shared, fingerprint=loaded.fingerprint), indent=1))
+        say_json(describe(neuron_map, shared, fingerprint=loaded.fingerprint))
         return 0
-    print(
+    say(
         f"{model_of(arguments).name}: {type(loaded.model).__name__}, {len(neuron_map.layers)} layers with neurons, "
         f"{sum(neuron_map.layer_widths)} neurons, fingerprint {loaded.fingerprint}"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nharness.cli.output import say
 from nharness.errors import UsageError
 
 ACTIONS = ("build", "add", "check")
@@ -47,8 +48,8 @@ def _build(arguments: argparse.Namespace) -> int:
     built = build_site(arguments.results, arguments.out, title=arguments.title)
     for path, problems in built.refused.items():
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        print(f"refused {shown(str(path), limit=300)[1:-1]}: {problems[0]}{more}")
-    print(f"{built.pages} pages from {built.records} records in {built.seconds:.1f} s: {arguments.out / 'index.html'}")
+        say(f"refused {shown(str(path), limit=300)[1:-1]}: {problems[0]}{more}")
+    say(f"{built.pages} pages from {built.records} records in {built.seconds:.1f} s: {arguments.out / 'index.html'}")
     return int(bool(built.refused))
 
 
@@ -58,7 +59,7 @@ def _add(arguments: argparse.Namespace) -> int:
     if not arguments.records:
         raise UsageError("leaderboard add needs the record files, or their folders, to add")
     for path in arguments.records:
-        print(f"added {add(path, arguments.results, reproduced=arguments.reproduced)}")
+        say(f"added {add(path, arguments.results, reproduced=arguments.reproduced)}")
     return 0
 
 
@@ -72,5 +73,5 @@ def _check(arguments: argparse.Namespace) -> int:
         from nharness import atomic
 
         atomic.write_bytes(arguments.comment, text.encode())
-    print(text, end="")
+    say(text, end="")
     return int(not verdict.passed)

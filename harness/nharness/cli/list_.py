@@ -6,13 +6,11 @@ With --json everything stands in one document, for scripts.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nharness.cli.output import print_table
+from nharness.cli.output import print_table, say, say_json, tell
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UnknownNameError, UsageError
 from nharness.plugins import KINDS, Plugins, Registered
@@ -49,14 +47,14 @@ def execute(arguments: argparse.Namespace) -> int:
     plugins = load_plugins(arguments)
     rows = _rows(arguments.what, plugins) if arguments.name is None else _options(arguments, plugins)
     if arguments.json:
-        print(json.dumps(rows, indent=1, ensure_ascii=False, default=str))
+        say_json(rows)
         return 0
     if not rows and arguments.name is not None:
-        print(f"{arguments.name} has no options")
+        say(f"{arguments.name} has no options")
         return 0
     print_table(rows)
     if arguments.name is None and arguments.what in ALSO:
-        print(ALSO[arguments.what], file=sys.stderr)
+        tell(ALSO[arguments.what])
     return 0
 
 

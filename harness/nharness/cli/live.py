@@ -12,6 +12,7 @@ from rich.text import Text
 
 from nharness.cells import Cell
 from nharness.cli.display import described, finished
+from nharness.cli.output import plain
 from nharness.cli.pace import Pace
 from nharness.events import CellFinished, Collected, Event, Noted, StageAdvanced, StageFinished, StageStarted
 
@@ -62,7 +63,7 @@ class LiveDisplay:
         self._live.stop()
 
     def _print(self, text: str, style: str = "") -> None:
-        self._live.console.print(Text(text, style=style))
+        self._live.console.print(Text(plain(text), style=style))
 
     def _advance(self, stage: str, amount: int, tokens: int) -> None:
         if stage not in self._bars:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import re
 import shlex
@@ -16,10 +17,12 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
-from nharness.errors import NharnessError, UnknownNameError
+from nharness.cli.output import only_the_result, say, tell
+from nharness.errors import InterruptedRun, NharnessError, PluginError, UnknownNameError, UsageError
 
 COMMANDS = {
     "run": ("nharness.cli.run", "the main job: detect, deactivate, evaluate, compare, record"),
@@ -69,37 +72,84 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in {"-h", "--help", "help"}:
-        print(_overview())
-        return 0 if arguments else 4
-    if arguments[0] in {"-V", "--version"}:
-        from importlib.metadata import version
-
-        print(f"nharness {version('nharness')}")
-        return 0
+    _have_streams()
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of the libraries below are for people only
     try:
-        return _dispatch(arguments[0], arguments[1:])
-    except NharnessError as error:
-        print(f"nharness: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("nharness: interrupted", file=sys.stderr)
-        return 2
+        code = _answer(arguments)
+        sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (NharnessError, OSError, RecursionError, MemoryError) as error:
+        tell(f"nharness: {_told(error)}")
+        return error.exit_code if isinstance(error, NharnessError) else UsageError.exit_code
+    except KeyboardInterrupt:
+        tell("nharness: interrupted")
+        return InterruptedRun.exit_code
     except Exception as error:  # noqa: BLE001 - the last boundary: an internal error has an exit code of its own
         if os.environ.get("NHARNESS_TRACEBACK"):
             traceback.print_exc()
         where = traceback.extract_tb(error.__traceback__)[-1]
-        print(
+        tell(
             f"nharness: internal error: {type(error).__name__}: {error} "
-            f"(at {Path(where.filename).name}:{where.lineno}; set NHARNESS_TRACEBACK=1 to see the whole way)",
-            file=sys.stderr,
+            f"(at {Path(where.filename).name}:{where.lineno}; set NHARNESS_TRACEBACK=1 to see the whole way)"
         )
-        return 3
+        return NharnessError.exit_code
+    return code
+
+
+def _answer(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        say(_overview())
+        return 0 if arguments else UsageError.exit_code
+    if arguments[0] in {"-V", "--version"}:
+        from importlib.metadata import version
+
+        say(f"nharness {version('nharness')}")
+        return 0
+    strange = next((text for text in arguments if not text.isprintable() and _is_no_text(text)), None)
+    if strange is not None:
+        raise UsageError(f"{strange!a} is no UTF-8 text, which every name and folder must be")
+    _have_folder()
+    return _dispatch(arguments[0], arguments[1:])
+
+
+def _have_streams() -> None:
+    """Make sure that there is something to print on, and that every text can be printed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed by whoever started us
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open for as long as we are
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _have_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the working directory is no more; change into another one") from error
+
+
+def _is_no_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _told(error: BaseException) -> str:
+    """Return what went wrong in a sentence: an error of ours as it is, one of the machine with the file it is about."""
+    if isinstance(error, RecursionError):
+        return "an input is nested too deeply to be read"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this"
+    if isinstance(error, OSError):
+        file = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return f"{file}{error.strerror or error}"
+    return str(error)
 
 
 def _dispatch(name: str, rest: Sequence[str]) -> int:
@@ -117,8 +167,11 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
     parser.usage = _usage(parser)
     arguments = parser.parse_intermixed_args(rest)  # options may stand between the files
     arguments.command_line = shlex.join(["nharness", name, *rest])
-    code = command.execute(arguments)
-    return int(code)
+    try:
+        with only_the_result() if getattr(arguments, "json", False) else nullcontext():
+            return int(command.execute(arguments))
+    except SystemExit as error:  # nobody of ours leaves like this
+        raise PluginError(f"a plug-in called exit({error.code!r}); it may raise an error, not end the run") from error
 
 
 def _usage(parser: argparse.ArgumentParser) -> str:

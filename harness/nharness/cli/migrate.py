@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from nharness.cli.output import say
 from nharness.errors import FileFormatError
 
 
@@ -34,11 +35,11 @@ def execute(arguments: argparse.Namespace) -> int:
             raise FileFormatError(f"{path}: {problems[0].message if problems else 'no JSON object'}")
         newest = migrate(document)
         if newest == document:
-            print(f"{path}: already the newest format")
+            say(f"{path}: already the newest format")
             continue
         target = path if arguments.in_place else path.with_suffix(".migrated.json")
         atomic.write_json(target, newest)
-        print(f"{path}: written to {_renamed(target, document, newest) if arguments.in_place else target}")
+        say(f"{path}: written to {_renamed(target, document, newest) if arguments.in_place else target}")
     return 0
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from nharness.cli.output import warn
 from nharness.plugins import Plugins
 
 
@@ -33,9 +34,15 @@ def load_plugins(arguments: argparse.Namespace) -> Plugins:
     if not {"", here} & set(sys.path):
         sys.path.append(here)
     blocked = [name.removeprefix("no:") for name in arguments.plugins if name.startswith("no:")]
-    return Plugins(
+    found = Plugins(
         extra=[name for name in arguments.plugins if not name.startswith("no:")],
         block=blocked,
         autoload=not os.environ.get("NHARNESS_DISABLE_PLUGIN_AUTOLOAD"),
         strict=arguments.strict_plugins,
+        tell=warn,
     )
+    for status in found.statuses:
+        if status.error:
+            failed = " failed and is left out" if status.status == "failed" else ""
+            warn(f"plug-in {status.name}{failed}: {status.error}")
+    return found

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nharness.atomic import check_writable
 from nharness.cli import options, settings
+from nharness.cli.output import say, warn
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
 from nharness.languages import choose_languages
@@ -53,11 +54,11 @@ def execute(arguments: argparse.Namespace) -> int:
     if "tasks" in given:
         tasks, warnings = expand_tasks(spec.tasks, tags, task_families(plugins))
         for text in warnings:
-            print(f"warning: {text}")
+            warn(text)
         files = fetch_tasks(tasks, spec.task_options, plugins, out)
         use += ["--tasks", ",".join(spec.tasks), *(["--dataset-dir", str(out / "datasets")] if files else [])]
         folders = [str(fetch_folder(Path(place), out)) for place in spec.task_options.include_path]
         use += ["--include-path", ",".join(folders)] if folders else []
     use += ["--languages", ",".join(tags)] if tags else []
-    print(f"fetched into {out}; to use it: {shlex.join(use)}")
+    say(f"fetched into {out}; to use it: {shlex.join(use)}")
     return 0

@@ -6,7 +6,6 @@ Without --detector and --statistics these are activation counts and moments at t
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nharness.cli import options, settings
+from nharness.cli.output import say, say_json
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
 
@@ -75,11 +75,10 @@ def execute(arguments: argparse.Namespace) -> int:
         table.save(path)
         files[site] = str(path)
     totals: dict[str, Any] = {tag: t.tokens for tag, t in recorded.evidence.any.totals.items()}
-    print(
-        json.dumps({"files": files, "tokens": totals})
-        if arguments.json
-        else "\n".join(f"written: {p}" for p in files.values())
-    )
+    if arguments.json:
+        say_json({"files": files, "tokens": totals})
+    else:
+        say("\n".join(f"written: {path}" for path in files.values()))
     return 0
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
-from nharness.cli.output import print_table
+from nharness.cli.output import print_table, say
+from nharness.cli.terminal import console
 from nharness.record.items import read_items
 from nharness.record.model import Record
 from nharness.record.store import find, inside
@@ -24,15 +23,15 @@ COLOURS = "; orange is harm, blue is benefit"
 
 def show_judged(records: Sequence[Record]) -> None:
     """Print detectors against known neurons, and how well they repeat, where that was asked for."""
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    on = console()
     table = truth_table(records)
     if table is not None:
-        console.print()
-        console.print(table)
-        console.print(Text(TRUTH_LEGEND, style="dim"))
+        on.print()
+        on.print(table)
+        on.print(Text(TRUTH_LEGEND, style="dim"))
     rows = stability_rows(records)
     if rows:
-        console.print()
+        on.print()
         print_table(rows)
 
 
@@ -41,17 +40,17 @@ def show_record(record: Record, path: Path) -> None:
 
     path: of the record's file; where outputs were judged, the items beside it tell the languages they were in.
     """
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    on = console()
     for task in record.tasks:
-        console.print()
-        console.print(Text(matrix_title(record, task.name), style="bold"))
-        console.print(matrix_table(record, task.name))
-    coloured = console.color_system is not None and not console.no_color
-    console.print(Text(LEGEND + COLOURS * coloured, style="dim"))
-    console.print()
+        on.print()
+        on.print(Text(matrix_title(record, task.name), style="bold"))
+        on.print(matrix_table(record, task.name))
+    coloured = on.color_system is not None and not on.no_color
+    on.print(Text(LEGEND + COLOURS * coloured, style="dim"))
+    on.print()
     print_table(summary_rows(record))
-    console.print(Text(summary_units(record), style="dim"))
+    on.print(Text(summary_units(record), style="dim"))
     items = find(record.files, "items")
     if items is not None and any(task.metric == METRIC for task in record.tasks):
-        print()
+        say()
         print_table(output_rows(record, read_items(inside(path.parent, items.name))))

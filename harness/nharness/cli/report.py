@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nharness.cli.output import say
 from nharness.cli.records_exported import STYLES, TABLES, export
 from nharness.errors import FileFormatError
 
@@ -26,7 +27,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     found, shown = record_files(arguments.run), []
     if arguments.format:
-        print(export([load_record(path, files=True) for path in found], arguments.format, arguments.table), end="")
+        say(export([load_record(path, files=True) for path in found], arguments.format, arguments.table), end="")
         return 0
     for number, path in enumerate(found):
         record = load_record(path, files=True)
@@ -36,15 +37,15 @@ def execute(arguments: argparse.Namespace) -> int:
             name = path.parent.name
             if arguments.html:
                 file = arguments.html if len(found) == 1 else arguments.html.with_name(f"{name}-{arguments.html.name}")
-                print(f"written: {write_html(record, file)}")
+                say(f"written: {write_html(record, file)}")
             kinds: tuple[Kind, ...] = ("png", "svg")
             for folder, kind in zip((arguments.png, arguments.svg), kinds, strict=True):
                 if folder is not None:
                     images = write_images(record, folder / name if len(found) > 1 else folder, kind)
-                    print("\n".join(f"written: {image}" for image in images))
+                    say("\n".join(f"written: {image}" for image in images))
         else:
             show_record(record, path)
-            print(f"record {number + 1} of {len(found)}: {path}")
+            say(f"record {number + 1} of {len(found)}: {path}")
             shown.append(record)
     show_judged(shown)
     return 0

@@ -6,7 +6,6 @@ With no other argument than --detector it runs on the embedded model and sample 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -105,13 +104,11 @@ def _resumed(arguments: argparse.Namespace) -> RunSpec:
     if arguments.out is None:
         raise UsageError("--resume needs --out, the folder of the run to go on with")
     path = arguments.out / "run.json"
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{arguments.out} holds no run to resume ({path.name}: {error.strerror})") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: damaged ({error})") from error
-    return settings.checked(document["spec"])
+    if not path.is_file():
+        raise UsageError(f"{arguments.out} holds no run to resume (there is no {path.name})")
+    from nharness.run.results.folder import read_run
+
+    return settings.checked(read_run(path)["spec"])
 
 
 def _show_config(from_file: dict[str, Any], source: str, from_line: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import signal
 import sys
@@ -11,13 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
-from rich.console import Console
-
+from nharness.atomic import make_folder
+from nharness.cells import Cell
 from nharness.cli.display import JsonDisplay, PlainDisplay, both
 from nharness.cli.live import LiveDisplay
+from nharness.cli.output import say, say_json, tell
 from nharness.cli.records_shown import show_judged, show_record
-from nharness.errors import InterruptedRun
+from nharness.cli.terminal import console
+from nharness.errors import InterruptedRun, OutputError
 from nharness.events import Listener
 from nharness.plugins import Plugins
 from nharness.record.sources import Study
@@ -29,6 +31,7 @@ from nharness.run.versions import installed
 from nharness.spec import RunSpec
 
 DEFAULT_OUT = Path("nharness-runs")
+FAILURES_NAMED = 4  # cells that failed for one reason; of more, the first is named
 NAMED_IN_FOLDER = 3  # detectors; the names of more make no folder name
 
 
@@ -68,10 +71,10 @@ def run_and_report(
             again = shlex.join(_going_on(arguments, out))
             raise InterruptedRun(f"interrupted; what was done is kept, go on with: {again}") from error
     if arguments.json:
-        print(json.dumps(_as_json(result), indent=1))
+        say_json(_as_json(result, plugins))
     else:
         _print_result(result, plugins, arguments.durations)
-    return result.exit_code
+    return result.exit_code or int(bool(plugins.failures))
 
 
 def _going_on(arguments: argparse.Namespace, out: Path) -> list[str]:
@@ -122,31 +125,35 @@ def _header(request: RunRequest, plugins: Plugins) -> None:
 
     spec = request.spec
     versions = ", ".join(f"{name} {installed(name)}" for name in ("torch", "transformers", "lm_eval"))
-    print(f"nharness {installed('nharness')} -- Python {platform.python_version()}, {versions}", file=sys.stderr)
+    tell(f"nharness {installed('nharness')} -- Python {platform.python_version()}, {versions}")
     names = [f"{s.name}-{s.version}" if s.version else s.name for s in plugins.statuses if s.status == "active"]
-    print(f"plug-ins: {', '.join(names)}", file=sys.stderr)
-    for status in plugins.statuses:
-        if status.status == "failed":
-            print(f"warning: plug-in {status.name} failed and is left out: {status.error}", file=sys.stderr)
+    tell(f"plug-ins: {', '.join(names)}")
     model, where = spec.model, f", on {request.executor} x {request.workers}" if request.executor != "local" else ""
-    print(
+    tell(
         f"model: {model.name}, device {model.device}, dtype {model.dtype}{where}; corpus: {spec.corpus.name}; "
-        f"out: {request.out}",
-        file=sys.stderr,
+        f"out: {request.out}"
     )
 
 
 @contextmanager
 def _display(arguments: argparse.Namespace, verbosity: int) -> Iterator[Listener]:
-    console = Console(stderr=True)
-    live = sys.stderr.isatty() and not console.is_dumb_terminal and verbosity == 0
-    shown = LiveDisplay(console) if live else PlainDisplay(verbosity=verbosity)
+    on = console(errors=True)
+    live = sys.stderr.isatty() and not on.is_dumb_terminal and verbosity == 0
+    shown = LiveDisplay(on) if live else PlainDisplay(verbosity=verbosity)
     with ExitStack() as stack:
         stack.callback(shown.close)
         if arguments.log_json is None:
             yield shown
         else:
-            yield both(shown, JsonDisplay(stack.enter_context(arguments.log_json.open("w", encoding="utf-8"))))
+            yield both(shown, JsonDisplay(stack.enter_context(_opened(arguments.log_json))))
+
+
+def _opened(path: Path) -> IO[str]:
+    make_folder(path.parent)
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
 @contextmanager
@@ -161,7 +168,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        print("\nfinishing the cell that is running; Ctrl-C again stops at once", file=sys.stderr)
+        tell("\nfinishing the cell that is running; Ctrl-C again stops at once")
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -176,35 +183,48 @@ def _print_result(result: RunResult, plugins: Plugins, durations: int | None) ->
         show_record(record, path)
     show_judged(list(result.records.values()))
     if result.failed:
-        print("\nFailures")
-        for cell in result.failed:
-            print(f"  {cell.id}: {result.outcomes[cell].reason}")
+        say("\nFailures")
+        _print_failures(result)
     if durations is not None:
-        print("\nSlowest cells")
+        say("\nSlowest cells")
         slowest = sorted(result.outcomes.items(), key=lambda pair: -pair[1].seconds)[: durations or None]
-        print("\n".join(f"  {outcome.seconds:8.2f} s  {cell.id}" for cell, outcome in slowest))
+        say("\n".join(f"  {outcome.seconds:8.2f} s  {cell.id}" for cell, outcome in slowest))
     for claim in result.claims:
         value = "no value" if claim.value is None else f"{claim.value:.4g}"
         verdict = "holds" if claim.holds else "DOES NOT HOLD"
-        print(f"claim {verdict}: {claim.record} {claim.task}: {claim.statement} ({value})")
+        say(f"claim {verdict}: {claim.record} {claim.task}: {claim.statement} ({value})")
     for text in plugins.hook.nharness_summary(records=list(result.records.values())):
-        print(text)
+        say(str(text))
     counts = {
         status: sum(o.status == status for o in result.outcomes.values()) for status in ("passed", "failed", "skipped")
     }
     reused = sum(outcome.reused for outcome in result.outcomes.values())
-    print(f"\n{', '.join(f'{n} {s}' for s, n in counts.items() if n)} ({reused} reused) in {result.seconds:.1f} s")
+    say(f"\n{', '.join(f'{n} {s}' for s, n in counts.items() if n)} ({reused} reused) in {result.seconds:.1f} s")
     for path in result.records:
-        print(f"record: {path}")
+        say(f"record: {path}")
 
 
-def _as_json(result: RunResult) -> dict[str, object]:
+def _print_failures(result: RunResult) -> None:
+    """Print why cells failed; what many cells of a detector have in common once, with the number of them."""
+    alike: dict[tuple[str, str], list[Cell]] = {}
+    for cell in result.failed:
+        detector = cell.edition.detector if cell.edition else ""
+        alike.setdefault((detector, result.outcomes[cell].reason), []).append(cell)
+    for (_, reason), cells in alike.items():
+        if len(cells) > FAILURES_NAMED:
+            say(f"  {cells[0].id} and {len(cells) - 1} more: {reason}")
+        else:
+            say("\n".join(f"  {cell.id}: {reason}" for cell in cells))
+
+
+def _as_json(result: RunResult, plugins: Plugins) -> dict[str, object]:
     return {
         "records": [
             {"path": str(path), "detector": record.detector.name, "summary": [s.document() for s in record.summary]}
             for path, record in result.records.items()
         ],
         "cells": {cell.id: outcome.status for cell, outcome in result.outcomes.items()},
+        "plugin_failures": list(plugins.failures),
         "claims": [asdict(claim) for claim in result.claims],
         "exit_code": result.exit_code,
     }

@@ -110,6 +110,8 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
         raise UsageError(f"{path.name}{f':{line[1]}' if line else ''}: no TOML ({error})") from error
     except (UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path.name}: cannot be read ({error})") from error
+    except RecursionError as error:
+        raise UsageError(f"{path.name}: nested too deeply to be read") from error
 
 
 def _setting(key: str, value: Any, place: str) -> Any:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from nharness.cli.collect import collect_runs
+from nharness.cli.output import say
 from nharness.plugins import Plugins
 from nharness.record.sources import Study
 from nharness.run.plan.study import StudyFile, load_study
@@ -26,7 +27,7 @@ def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> in
     described = Study(name=study.name, text=study.text, digest=study.digest)
     codes = []
     for place, spec in enumerate(study.runs):
-        print(f"\n{_heading(study, place)}")
+        say(f"\n{_heading(study, place)}")
         codes.append(run_and_report(spec, plugins, arguments, out=base / run_name(place, spec), study=described))
     return max(codes)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from nharness.cli.output import say, say_commands
 from nharness.errors import UsageError
 from nharness.record.problems import Problem
 from nharness.record.validate import validate_file
@@ -41,7 +42,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
             problems = deep_problems(record, path.parent)
         found[str(path)] = problems
-    print(render(found, arguments.format))
+    (say_commands if arguments.format == "github" else say)(render(found, arguments.format))
     return UsageError.exit_code if unreadable else int(any(found.values()))
 
 

@@ -25,7 +25,7 @@ from nharness.run.stages.ablate import measure_losses
 from nharness.run.stages.answer import answer_prompts
 from nharness.run.stages.assess import Judged
 from nharness.run.stages.controls import ControlSampler
-from nharness.run.stages.detect import Detected, detect
+from nharness.run.stages.detect import Detected, Detections, detect
 from nharness.run.stages.editions import Prepared
 from nharness.run.stages.evaluate import STAGE as EVALUATE
 from nharness.run.stages.evaluate import Evaluation
@@ -89,7 +89,7 @@ def run(
         recorded = record_evidence(worker, needs_of(resolved), store, listen, executor)
         recorded = measure_losses(worker, resolved.detectors, recorded, store, listen)
         detected = detect(resolved.detectors, recorded, listen)
-        judged = _judge(worker, detected, store, listen)
+        judged = _judge(worker, detected.found, store, listen)
         prepared = _prepare(resolved, recorded, detected)
         before = worker.checksum()
         evaluation = Evaluation(plan, worker, executor, store, plugins, listen, stop, request.maxfail)
@@ -103,7 +103,7 @@ def run(
         listen(Noted("note", "records are left as they are; run again without --lf to write them whole"))
     if request.shard is not None or request.last_failed:
         return RunResult({}, evaluation.outcomes, (), time.perf_counter() - started, resolved.warnings)
-    records = RecordWriter(request, folder, evaluation, prepared, detected, judged).write()
+    records = RecordWriter(request, folder, evaluation, prepared, detected.found, judged).write()
     claims = check_claims(resolved.spec.claims, list(records.values()))
     return RunResult(records, evaluation.outcomes, claims, time.perf_counter() - started, resolved.warnings)
 
@@ -138,10 +138,10 @@ def _judge(worker: Worker, detected: Mapping[str, Detected], store: Store, liste
     return Judged(truths, repeat_detection(worker, detected, store, listen))
 
 
-def _prepare(resolved: Resolved, recorded: Recorded, detected: Mapping[str, Detected]) -> Prepared:
+def _prepare(resolved: Resolved, recorded: Recorded, detected: Detections) -> Prepared:
     sampler = ControlSampler(resolved.spec.controls, resolved.spec.seed, resolved.plugins)
-    detections = {name: found.detection for name, found in detected.items()}
-    return Prepared(resolved.spec, recorded, detections, resolved.interventions, sampler)
+    detections = {name: found.detection for name, found in detected.found.items()}
+    return Prepared(resolved.spec, recorded, detections, resolved.interventions, sampler, detected.failed)
 
 
 def _executor(request: RunRequest, plugins: Plugins) -> type[Executor]:

@@ -18,6 +18,8 @@ def collected(spec: RunSpec, plugins: Plugins, expression: str = "") -> tuple[Re
     for claim in spec.claims:
         read_statement(claim.statement)
     resolved = resolve(spec, plugins)
+    if not resolved.tasks:
+        raise NothingCollectedError(f"nothing to run: {'; '.join(resolved.warnings) or 'no task'}")
     plan = select(make_plan(resolved.spec, resolved.languages, resolved.tasks), expression)
     return resolved, _modified(plan, plugins)
 

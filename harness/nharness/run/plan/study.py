@@ -37,6 +37,7 @@ from nharness.spec import RunSpec
 
 LISTS = {"models": "model", "corpora": "corpus"}
 NAMED = ("models", "corpora", "detectors", "interventions")
+LONGEST = 200_000
 OWN = ("name", "models", "corpora", "kinds")
 KEYS = tuple(sorted({*RunSpec.model_fields, *OWN} - set(LISTS.values())))
 """Every key of a study."""
@@ -56,6 +57,10 @@ def load_study(path: Path) -> StudyFile:
     """Read a study; raises `UsageError` naming file, line and key for the first fault."""
     try:
         text = path.read_text(encoding="utf-8")
+        if len(text) > LONGEST:
+            raise UsageError(
+                f"{path}: {len(text):,} characters; every record keeps its study, so {LONGEST:,} are the most"
+            )
         document = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"cannot read study {path}: {error.strerror}") from error
@@ -64,6 +69,8 @@ def load_study(path: Path) -> StudyFile:
         raise UsageError(f"{path}{f':{line[1]}' if line else ''}: no TOML ({error})") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 text ({error.reason})") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: nested too deeply to be read") from error
     return _Reader(path, text).read(document)
 
 

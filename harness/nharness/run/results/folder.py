@@ -19,6 +19,8 @@ from nharness.run.plan.request import RunRequest
 from nharness.run.plan.shards import read_part
 from nharness.spec import RunSpec
 
+FAILED = "failed.json"
+
 
 class RunFolder:
     """A folder that holds `run.json`, `records/`, and, unless it is shared, `store/`."""
@@ -90,11 +92,11 @@ class RunFolder:
         self._remember(failed())
 
     def _remember(self, failed: Sequence[Cell]) -> None:
-        write_json(self.path / "failed.json", sorted(cell.id for cell in failed))
+        write_json(self.path / FAILED, sorted(cell.id for cell in failed))
 
     def last_failed(self, plan: Plan) -> Plan:
         """Return the plan cut to the cells that failed the last time, with their baselines; all when none did."""
-        failed = set(self._read("failed.json") or ())
+        failed = set(self._read(FAILED) or ())
         if not failed:
             return plan
         chosen = [cell for cell in plan.cells if cell.id in failed]
@@ -103,12 +105,31 @@ class RunFolder:
         return plan.narrowed(chosen)
 
     def _read(self, name: str) -> Any:
-        try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        path, expected = self.path / name, list if name == FAILED else dict
+        if not path.exists():
             return None
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{self.path / name} cannot be read ({error}); choose another --out") from error
+        found = read_json(path)
+        if not isinstance(found, expected):
+            raise UsageError(f"{path} is not what a run writes there; choose another --out")
+        return found
+
+
+def read_run(path: Path) -> Mapping[str, Any]:
+    """Return the `run.json` at `path`; raises `UsageError` for one that is damaged or says nothing of a run."""
+    found = read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("spec"), dict):
+        raise UsageError(f"{path}: damaged (it holds no specification of a run)")
+    return found
+
+
+def read_json(path: Path) -> Any:
+    """Return a file's JSON document; raises `UsageError` for what cannot be read as one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: damaged ({getattr(error, 'strerror', None) or error})") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: nested too deeply to be read") from error
 
 
 def file_stem(*parts: str) -> str:

@@ -75,7 +75,8 @@ class RecordWriter:
 
     def write(self) -> dict[Path, Record]:
         """Write every record with the files beside it; return records by path, in the order of the plan."""
-        combinations = list(dict.fromkeys(Combination.of(cell.edition) for cell in self._outcomes if cell.edition))
+        editions = [cell.edition for cell in self._outcomes if cell.edition and cell.edition.detector in self.detected]
+        combinations = list(dict.fromkeys(map(Combination.of, editions)))
         analyses = {combination: self._analysis(combination) for combination in combinations}
         curve = dose_response(self, combinations)
         written = {}

@@ -1,4 +1,4 @@
-"""The detection stage of a run: every detector on the evidence; kept by statistics, detector and options."""
+"""The detection stage of a run: every detector on the evidence, each apart from the others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nharness.detector import Detector
-from nharness.errors import during
+from nharness.errors import NharnessError, during
 from nharness.events import Listener, Noted, StageFinished
 from nharness.neurons import KINDS, Detection
 from nharness.run.stages.record import Recorded
@@ -22,23 +22,46 @@ class Detected:
     seconds: float
 
 
-def detect(detectors: Mapping[str, Detector], recorded: Recorded, listen: Listener) -> dict[str, Detected]:
-    """Return every detector's result by name; an error names its detector, and so does what it warns of."""
-    found = {}
+@dataclass(frozen=True)
+class Detections:
+    """What the detectors found, by name, and in a sentence why there is nothing of those that failed."""
+
+    found: Mapping[str, Detected]
+    failed: Mapping[str, str]
+
+
+def detect(detectors: Mapping[str, Detector], recorded: Recorded, listen: Listener) -> Detections:
+    """Return every detector's result; one that fails is told and left out, as is what a detector warns of.
+
+    Raises the first detector's error when all of them fail.
+    """
+    found: dict[str, Detected] = {}
+    failed: dict[str, NharnessError] = {}
     for name, detector in detectors.items():
-        started = time.perf_counter()
-        with during(detector=name), warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            detection = detector(recorded.evidence)
-        for each in caught:
-            listen(Noted("warning", f"{name}: {each.message}"))
-        seconds = time.perf_counter() - started
-        found[name] = Detected(detection, seconds)
-        counts = detection.membership.sum(axis=1)
-        shared = KINDS.index("specific")
-        summary = (
-            f"{int(detection.membership.any(axis=0).sum())} of {detection.size} neurons, {counts.min()} to "
-            f"{counts.max()} a language, {int((detection.kinds() == shared).sum())} specific"
-        )
-        listen(StageFinished(f"detect {name}", seconds, reused=False, summary=summary))
-    return found
+        try:
+            found[name] = _timed(name, detector, recorded, listen)
+        except NharnessError as error:
+            failed[name] = error
+    if not found:
+        raise next(iter(failed.values()))
+    for reason in failed.values():
+        listen(Noted("warning", f"{reason}; its cells fail, the rest goes on"))
+    return Detections(found, {name: str(error) for name, error in failed.items()})
+
+
+def _timed(name: str, detector: Detector, recorded: Recorded, listen: Listener) -> Detected:
+    started = time.perf_counter()
+    with during(detector=name), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        detection = detector(recorded.evidence)
+    for each in caught:
+        listen(Noted("warning", f"{name}: {each.message}"))
+    seconds = time.perf_counter() - started
+    counts = detection.membership.sum(axis=1)
+    shared = KINDS.index("specific")
+    summary = (
+        f"{int(detection.membership.any(axis=0).sum())} of {detection.size} neurons, {counts.min()} to "
+        f"{counts.max()} a language, {int((detection.kinds() == shared).sum())} specific"
+    )
+    listen(StageFinished(f"detect {name}", seconds, reused=False, summary=summary))
+    return Detected(detection, seconds)

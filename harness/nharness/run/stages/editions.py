@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nharness.cells import GENERAL, Edition, whose
-from nharness.errors import during
+from nharness.errors import CellError, during
 from nharness.intervention import Change, Intervention, Target
 from nharness.neurons import Detection
 from nharness.run.stages.controls import ControlSampler
@@ -20,13 +20,14 @@ from nharness.spec import RunSpec
 
 @dataclass
 class Prepared:
-    """Which neurons each edition edits, worked out when first asked for."""
+    """Which neurons each edition edits, worked out when first asked for; failed: detectors without any, and why."""
 
     spec: RunSpec
     recorded: Recorded
     detections: Mapping[str, Detection]
     interventions: Mapping[str, Intervention]
     sampler: ControlSampler
+    failed: Mapping[str, str] = field(default_factory=dict)
     _tables: dict[tuple[str, float | None, int | None, float], Detection] = field(default_factory=dict)
 
     def table(
@@ -56,7 +57,12 @@ class Prepared:
         return self.table(detector, budget, control, share=share).flat(name)
 
     def changes(self, edition: Edition) -> tuple[Change, ...]:
-        """Return what the edition's intervention does to its neurons; empty when there are none."""
+        """Return what the edition's intervention does to its neurons; empty when there are none.
+
+        Raises `CellError` when its detector failed.
+        """
+        if edition.detector in self.failed:
+            raise CellError(self.failed[edition.detector])
         flat = self.neurons(edition.detector, edition.budget, edition.target, edition.control)
         if not len(flat):
             return ()

@@ -13,7 +13,7 @@ is nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 
 from nharness.analysis.stability import LabelShuffle, label_shuffle, stability
 from nharness.detector import Detector, Evidence, Need
-from nharness.errors import FileFormatError, UsageError, during
+from nharness.errors import FileFormatError, NharnessError, UsageError, during
 from nharness.events import Listener, Noted, StageAdvanced, StageFinished, StageStarted
 from nharness.neurons import Detection
 from nharness.record.results import ShuffledCount, Stability
@@ -34,6 +34,7 @@ from nharness.run.stages.detect import Detected
 from nharness.run.store import Store, content_key
 from nharness.run.work.recipe import Recipe, encoding_policy, recipe_for, recorder_of, recording_key
 from nharness.run.work.worker import Worker
+from nharness.spec import RunSpec
 from nharness.statistics import Fold, LanguageTotals, Statistics
 from nharness.statistics import load as load_statistics
 
@@ -52,7 +53,8 @@ def repeat_detection(
     if not (spec.folds or spec.null):
         return {}
     detectors = {}
-    for name, detector in worker.resolved.detectors.items():
+    for name in detected:
+        detector = worker.resolved.detectors[name]
         reason = why_not_repeated(detector)
         if reason:
             listen(Noted("note", f"{name} is not repeated: {reason}"))
@@ -61,16 +63,11 @@ def repeat_detection(
     blocks = Blocks(worker, detectors, store, listen, _count(spec.folds, null=spec.null))
     found: dict[str, list[Stability]] = {name: [] for name in detectors}
     if spec.folds:
-        repeats = [blocks.evidence(fold) for fold in blocks.folds(spec.folds)]
-        for name, detector in detectors.items():
-            found[name].append(stability([_cut(detector, each, name, spec.budget) for each in repeats], kind="folds"))
+        for name, repeats in _repeated(detectors, map(blocks.evidence, blocks.folds(spec.folds)), spec, listen).items():
+            found[name].append(stability(repeats, kind="folds"))
     if spec.null:
-        shuffled: dict[str, list[Detection]] = {name: [] for name in detectors}
-        for dealt in blocks.shuffles(SHUFFLES, spec.seed):
-            evidence = blocks.evidence(dealt)
-            for name, detector in detectors.items():
-                shuffled[name].append(_cut(detector, evidence, name, spec.budget))
-        for name, others in shuffled.items():
+        dealt = map(blocks.evidence, blocks.shuffles(SHUFFLES, spec.seed))
+        for name, others in _repeated(detectors, dealt, spec, listen).items():
             whole = detected[name].detection
             observed = whole if spec.budget is None else whole.cut(spec.budget)
             found[name].append(_as_part(label_shuffle(observed, others), stability([observed, *others])))
@@ -85,10 +82,22 @@ def _count(folds: int, *, null: bool) -> int:
     return folds if not null else folds * -(-LEAST_BLOCKS // folds)
 
 
-def _cut(detector: Detector, evidence: Evidence, name: str, budget: float | None) -> Detection:
-    with during(detector=name):
-        found = detector(evidence)
-    return found if budget is None else found.cut(budget)
+def _repeated(
+    detectors: Mapping[str, Detector], evidence: Iterable[Evidence], spec: RunSpec, listen: Listener
+) -> dict[str, list[Detection]]:
+    """Return every detector's result on each evidence; one that fails on any of them is told and left out."""
+    found: dict[str, list[Detection]] = {name: [] for name in detectors}
+    for each in evidence:
+        for name in tuple(found):
+            try:
+                with during(detector=name):
+                    detection = detectors[name](each)
+            except NharnessError as error:
+                del found[name]
+                listen(Noted("warning", f"{error}; it is not repeated"))
+            else:
+                found[name].append(detection if spec.budget is None else detection.cut(spec.budget))
+    return found
 
 
 def _as_part(shuffle: LabelShuffle, agreement: Stability) -> Stability:

@@ -31,7 +31,17 @@ from nharness.run.work.measuring.protocol import Bench, Measuring, Product
 from nharness.run.work.texts import LanguageText
 from nharness.task import TaskSpec
 
-FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SystemExit,
+    TypeError,
+    ValueError,
+)
 """What models, tasks and plug-ins of others raise while a cell is evaluated; the cell fails, and the rest goes on."""
 WHICH_MODEL = ("dtype", "gguf_file", "revision", "subfolder", "tokenizer", "trust_remote_code")
 """Model arguments that say which weights, tokenizer or type; their fingerprints stand for them in a content key."""
@@ -243,7 +253,7 @@ class Worker:
         return LanguageText(language, encoded)
 
 
-def failure(error: Exception) -> str:
+def failure(error: BaseException) -> str:
     """Return why a cell failed, in one line."""
     what = " ".join(str(error).split())[:500]
     if isinstance(error, NharnessError):
