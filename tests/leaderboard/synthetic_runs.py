@@ -7,14 +7,21 @@ import gzip
 import json
 
 import numpy as np
-from synthetic_records import LANGUAGES, digest, synthetic_record
+from synthetic_records import LANGUAGES, synthetic_record
 
 from nharness.analysis.analyse import analyse
 from nharness.analysis.measurements import from_items
+from nharness.detector import Evidence
 from nharness.neurons import KINDS, Detection
+from nharness.plugins import Plugins
 from nharness.record import cells, detection, results
 from nharness.record.items import Item, write_items
 from nharness.record.store import describe
+from nharness.run.stages.controls import ControlSampler
+from nharness.run.stages.targets import choose_targets
+from nharness.run.work.jobs import neurons_digest
+from nharness.spec import ControlSpec
+from nharness.statistics import LanguageTotals, Statistics
 
 SETTINGS = results.AnalysisSettings(bootstrap_draws=199, seed=7, confidence=0.95)
 
@@ -23,17 +30,27 @@ def synthetic_run(folder, *, languages=LANGUAGES[:3], seed=0, strength=0.2, draw
     """Write record.json, items and neurons into the folder; return the record."""
     folder.mkdir(parents=True, exist_ok=True)
     plain = synthetic_record(languages=languages, seed=seed, draws=0, curve=False, accuracy=False, **changes)
-    detected = _detection(np.random.default_rng(seed), languages, plain.model.layer_widths)
+    detected = _detection(np.random.default_rng(seed), languages, plain)
     neurons_path = folder / "neurons.safetensors"
     detected.save(neurons_path)
+    chosen = choose_targets(detected, plain.selection.kinds, None)
+    flats = [chosen.flat(tag) for tag in languages]
     targets = tuple(
-        target.model_copy(update={"neurons": int(detected.membership[row].sum())})
-        for row, target in enumerate(plain.targets)
+        target.model_copy(update={"neurons": len(flat), "digest": neurons_digest(flat)})
+        for target, flat in zip(plain.targets, flats, strict=True)
     )
     items = list(_items(seed, languages, strength, draws, documents))
     items_path = unpacked(write_items(folder, items))
     found = analyse(from_items(items), tasks=plain.tasks, targets=targets, settings=SETTINGS)
-    sizes = {(t.name, draw): (t.neurons, digest(seed, t.name, draw)) for t in targets for draw in range(draws)}
+    drawn = [_draw(chosen, seed, draw) for draw in range(draws)]
+    sizes = {
+        (tag, draw): (len(found.flat(tag)), neurons_digest(found.flat(tag)))
+        for draw, found in enumerate(drawn)
+        for tag in languages
+    }
+    tokens = 20 * documents
+    neurons = {target.name: target.neurons for target in targets}
+    activations = [{"edited_activations": neurons[cell.target] * tokens} for cell in found.cells]
     files = (describe(folder, items_path, "items"), describe(folder, neurons_path, "neurons"))
     record = plain.model_copy(
         update={
@@ -42,8 +59,14 @@ def synthetic_run(folder, *, languages=LANGUAGES[:3], seed=0, strength=0.2, draw
             "summary": found.summary,
             "analysis": SETTINGS,
             "files": files,
-            "cells": tuple(cell.model_copy(update={"edited_activations": 100}) for cell in found.cells),
-            "controls": cells.Controls(kind="layer", seed=seed, draws=found.draws(sizes)),
+            "cells": tuple(cell.model_copy(update=more) for cell, more in zip(found.cells, activations, strict=True)),
+            "corpus": _corpus(plain.corpus, {each.language: each for each in found.baseline}),
+            "controls": cells.Controls(
+                kind="layer",
+                seed=seed,
+                draws=found.draws(sizes),
+                options=ControlSpec(draws=draws).model_dump(mode="json"),
+            ),
             "neurons": _neurons(detected, files[1]),
         }
     ).with_id()
@@ -61,11 +84,30 @@ def unpacked(path):
     return plain
 
 
-def _detection(rng, languages, widths):
+def _draw(chosen, seed, number):
+    nothing = LanguageTotals(tokens=0, documents=0)
+    recorded = Statistics("gate", chosen.layer_widths, dict.fromkeys(chosen.languages, nothing), {})
+    sampler = ControlSampler(ControlSpec(), seed, Plugins())
+    return sampler.detector(number).detect(Evidence({"gate": recorded}, reference=chosen))
+
+
+def _corpus(corpus, intact):
+    splits = [
+        split.model_copy(update={"documents": found.items, "tokens": found.tokens, "bytes": found.bytes})
+        if split.split == "eval" and (found := intact[split.language])
+        else split
+        for split in corpus.splits
+    ]
+    return corpus.model_copy(update={"splits": tuple(splits)})
+
+
+def _detection(rng, languages, plain):
+    widths = plain.model.layer_widths
     size = sum(widths)
     score = rng.random((len(languages), size)).astype(np.float32)
-    return Detection(
-        detector="synthetic",
+    found = Detection(
+        detector=plain.detector.name,
+        options=plain.detector.options,
         languages=tuple(languages),
         layer_widths=tuple(widths),
         membership=score > 0.95,
@@ -73,6 +115,7 @@ def _detection(rng, languages, widths):
         best="highest",
         candidates=score > 0.9,
     )
+    return found if plain.selection.budget is None else found.cut(plain.selection.budget)
 
 
 def _neurons(detected, entry):

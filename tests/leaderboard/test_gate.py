@@ -63,6 +63,16 @@ def test_added_records_pass_and_the_badge_is_ours(runs, results, tmp_path):
         add(runs[0][0], results)
 
 
+def test_the_same_measurement_under_another_command_is_the_same_record(runs, results, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(runs[0][0], again)
+    document = json.loads((again / "record.json").read_text())
+    document["identity"] |= {"command": "nharness run --out elsewhere", "created": "2026-11-21T00:00:00Z"}
+    (again / "record.json").write_text(json.dumps(document))
+    with pytest.raises(OutputError, match="published already"):
+        add(again, results)
+
+
 def test_only_valid_records_are_added(runs, tmp_path):
     bad = tmp_path / "bad"
     shutil.copytree(runs[0][0], bad)

@@ -21,6 +21,7 @@ from nharness.neurons import Component, Detection, same_model
 from nharness.record.results import GroundTruth, TruthScore
 
 Floats = NDArray[np.float64]
+TRUE_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,12 @@ class Truth:
             best = np.argsort(-values, kind="stable")[:count]
             membership[row, best[values[best] > 0]] = True
         return cls(name, tuple(languages), tuple(layer_widths), membership, effect)
+
+
+def own_effect(delta: Floats) -> Floats:
+    """Return how much more every neuron costs a language than the mean of the others, [G, M], of delta [G, M]."""
+    others = (delta.sum(axis=0) - delta) / (len(delta) - 1)
+    return np.asarray(delta - others)
 
 
 def against_truth(detection: Detection, truth: Truth, *, digits: int = 12) -> GroundTruth:

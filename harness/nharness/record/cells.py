@@ -199,7 +199,7 @@ class CellResult(Part):
         None, description="Edited / baseline perplexity on the same tokens; null where the task is not perplexity."
     )
     items: Count = Field(0, description="Items the numbers are computed from, paired with the baseline.")
-    items_available: Asserted[Count] = Field(0, description="Items the task has in this language.")
+    items_available: Count = Field(0, description="Items the task has in this language.")
     clusters: Count | None = Field(
         None, description="Independent sources the items come from, the unit of resampling; null where not counted."
     )
@@ -225,7 +225,7 @@ class ControlDraw(Part):
     target: Identifier = Field(description="Name of the target it is matched to.")
     draw: Count = Field(description="Number of the draw, from 0.")
     neurons: Count = Field(description="Number of neurons edited.")
-    digest: Digest = Field(description=NEURON_DIGEST)
+    digest: Digest = Field(description=f"{NEURON_DIGEST} Where draws are matched by frequency, asserted.")
     changes: dict[Identifier, dict[LanguageTag, Number | None]] = Field(
         description="Per task and language the draw's change, in the task's unit; null where that cell failed.",
         max_length=200,
@@ -236,6 +236,8 @@ class Controls(Part):
     """All random controls of the record."""
 
     kind: Identifier = Field(description="How draws are matched, such as 'layer', 'frequency' or 'uniform'.")
-    options: Options = Field(default_factory=dict, description="Options of the draws and of stopping early, verbatim.")
+    options: Asserted[Options] = Field(
+        default_factory=dict, description="Options of the draws and of stopping early, verbatim."
+    )
     seed: Count = Field(description="Seed of the draws.")
     draws: tuple[ControlDraw, ...] = Field(max_length=MAX_CELLS, description="Every draw that was evaluated.")

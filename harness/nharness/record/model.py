@@ -24,7 +24,7 @@ from nharness.record.sources import (
     Selection,
 )
 from nharness.record.structure import Structure
-from nharness.record.types import MAX_CELLS, MAX_LANGUAGES, Asserted, LanguageTag, Part, ShortText
+from nharness.record.types import MAX_CELLS, MAX_LANGUAGES, Asserted, LanguageTag, Part, Shipped, ShortText
 
 FORMAT: Literal["nharness-record/2"] = "nharness-record/2"
 _NOT_CONTENT = ("cost", "environment")
@@ -62,7 +62,7 @@ class Record(Part):
     structure: Structure | None = Field(
         None, description="Where in the model the kinds of neurons lie and languages meet; null where not analysed."
     )
-    ground_truth: tuple[GroundTruth, ...] | None = Field(
+    ground_truth: Shipped[tuple[GroundTruth, ...] | None] = Field(
         None, max_length=20, description="Scores against known neurons; null where no truth is known."
     )
     stability: Asserted[tuple[Stability, ...] | None] = Field(

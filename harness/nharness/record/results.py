@@ -11,6 +11,7 @@ from pydantic import Field
 
 from nharness.record.types import (
     MAX_LANGUAGES,
+    Asserted,
     Correlation,
     Count,
     Estimate,
@@ -173,4 +174,6 @@ class AnalysisSettings(Part):
     seed: Count = Field(description="Seed of the resampling.")
     confidence: Share = Field(description="Coverage of all intervals, 0 to 1, usually 0.95.")
     correction: Literal["benjamini-hochberg"] = Field("benjamini-hochberg", description="How p becomes q.")
-    precision: int = Field(12, strict=True, ge=3, le=17, description="Significant decimal digits kept in numbers.")
+    precision: Asserted[int] = Field(
+        12, strict=True, ge=3, le=17, description="Significant decimal digits kept in numbers."
+    )

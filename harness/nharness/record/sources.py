@@ -26,6 +26,7 @@ from nharness.record.types import (
     Part,
     RelativeName,
     Share,
+    Shipped,
     ShortText,
 )
 
@@ -156,7 +157,7 @@ class Corpus(Part):
     fingerprint: Asserted[Fingerprint] = Field(description="Digest of all documents and their ids.")
     licence: Asserted[ShortText | None] = Field(None, description="Licence of the text.")
     splits: tuple[CorpusSplit, ...] = Field(max_length=8 * MAX_LANGUAGES, description="Amount per language and split.")
-    overlap: Asserted[tuple[TextOverlap, ...]] = Field(
+    overlap: Shipped[tuple[TextOverlap, ...]] = Field(
         (), max_length=MAX_LANGUAGES, description="Languages whose splits share documents; empty when none do."
     )
 

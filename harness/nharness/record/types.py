@@ -34,6 +34,8 @@ Options: TypeAlias = Annotated[dict[Name, JsonValue], Field(max_length=200)]
 T = TypeVar("T")
 Asserted = Annotated[T, Field(json_schema_extra={"x-asserted": True})]
 """A field that no file beside the record gives: whoever wrote the record says so."""
+Shipped = Annotated[T, Field(json_schema_extra={"x-asserted": True, "x-recomputed": "where it ships with nharness"})]
+"""The same, but for what `validate --deep` recomputes from a corpus or a truth that ships with nharness."""
 
 KindName: TypeAlias = Literal["specific", "related", "general", "unassigned"]
 Interval: TypeAlias = tuple[Number, Number]

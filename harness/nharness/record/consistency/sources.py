@@ -65,6 +65,9 @@ def _languages(where: str, tags: Sequence[str]) -> Iterator[Problem]:
 def _corpus(record: Record) -> Iterator[Problem]:
     splits = record.corpus.splits
     yield from repeated("/corpus/splits", [f"{entry.language}/{entry.split}" for entry in splits], "split")
+    for index, entry in enumerate(splits):
+        if entry.split not in {"detect", "eval"}:
+            yield Problem(f"/corpus/splits/{index}/split", f"split is {shown(entry.split)}, expected detect or eval")
     detected = {entry.language for entry in splits if entry.split == "detect"}
     for tag in record.languages:
         if detected and tag not in detected:

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nharness.ablation.engine import Ablator
-from nharness.analysis.ground_truth import Truth, against_truth
+from nharness.analysis.ground_truth import TRUE_SHARE, Truth, against_truth, own_effect
 from nharness.corpora import Corpus, EncodingPolicy
 from nharness.detector import Detector, Evidence
 from nharness.errors import NharnessError, PluginError, UsageError
@@ -30,8 +29,6 @@ from nharness.recording import Text, record
 from nharness.run.stages.ablate import load_ablation
 from nharness.run.stages.detect import Detected
 from nharness.run.work.worker import Worker
-
-TRUE_SHARE = 0.01
 
 
 class KnownModel(Protocol):
@@ -100,12 +97,6 @@ def evidence_of(known: KnownModel, detectors: Mapping[str, Detector], plugins: P
     if not tokens:
         return Evidence(sites)
     return Evidence(sites, losses=Ablator(known.model, known.tokenizer, neuron_map).measure(documents, tokens).losses)
-
-
-def own_effect(delta: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how much more every neuron costs a language than the mean of the others, [G, M], of delta [G, M]."""
-    others = (delta.sum(axis=0) - delta) / (len(delta) - 1)
-    return np.asarray(delta - others)
 
 
 def _measured(name: str, path: Path, worker: Worker, listen: Listener) -> Truth | None:

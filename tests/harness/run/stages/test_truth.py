@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nharness.ablation.engine import Ablation
-from nharness.analysis.ground_truth import Truth
+from nharness.analysis.ground_truth import Truth, own_effect
 from nharness.cli.main import main
 from nharness.errors import FileFormatError, UsageError
 from nharness.neurons import Detection
@@ -15,7 +15,6 @@ from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.plan.resolve import resolve
 from nharness.run.stages.ablate import load_ablation, save_ablation
-from nharness.run.stages.truth import own_effect
 from nharness.spec import Named, RunSpec
 from nharness.testing import planted_model
 

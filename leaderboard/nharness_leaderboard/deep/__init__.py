@@ -1,0 +1,44 @@
+"""Recomputing a record: whatever follows from the files beside it, or from what ships with nharness.
+
+    items     every aggregate from the items, with the record's own settings and seeds
+    sense     whether items can be what they say: ranges, the same text in every cell, edits that edit
+    neurons   counts, kinds, layers, overlaps, detector and options from the neurons file
+    targets   budget, targets and random draws from the neurons file and the seed
+    truth     scores against truths that ship, and what the parts of a stability say of each other
+    text      evaluation text and its overlap with detection text, where the corpus ships
+
+What is left is asserted; the schema says which fields those are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from nharness.errors import NharnessError
+from nharness.record.model import Record
+from nharness.record.problems import Problem, shown, unique
+from nharness_leaderboard.curves import curve_problems
+from nharness_leaderboard.deep.items import item_differences
+from nharness_leaderboard.deep.neurons import neuron_differences
+from nharness_leaderboard.deep.targets import target_differences
+from nharness_leaderboard.deep.truth import truth_differences
+
+Check = Callable[[Record, Path], Iterator[Problem]]
+CHECKS: tuple[tuple[str, str, Check], ...] = (
+    ("/neurons/file", "the neurons file cannot be used", neuron_differences),
+    ("/neurons/file", "the targets cannot be recomputed", target_differences),
+    ("/ground_truth", "the truth cannot be held against it", truth_differences),
+    ("/files", "the items file cannot be used", item_differences),
+)
+
+
+def deep_problems(record: Record, folder: Path) -> list[Problem]:
+    """Return every difference between a valid record and what its files give; what has no file is not compared."""
+    problems: list[Problem] = []
+    for where, what, check in CHECKS:
+        try:
+            problems += check(record, folder)
+        except (NharnessError, ValueError, ArithmeticError, MemoryError) as error:
+            problems.append(Problem(where, f"{what}: {shown(str(error), limit=300)[1:-1]}"))
+    return unique([*problems, *curve_problems(record, [record], whole=False)])

@@ -1,0 +1,112 @@
+"""Neuron counts, kinds, layers and overlaps from the neurons file, and what it says of the detector.
+
+Legend: `G` languages, `L` layers, `M` neurons of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nharness.errors import FileFormatError
+from nharness.neurons import FORMAT, KINDS, Detection
+from nharness.neurons import load as load_neurons
+from nharness.record.model import Record
+from nharness.record.problems import Problem, pointer, shown
+from nharness.record.store import find, inside
+from nharness.tensorfile import load_metadata
+
+MAX_MEMBERSHIP = 1 << 29  # languages times neurons that are read
+
+
+def fits(record: Record, path: Path) -> bool:
+    """Tell whether a neurons file has the record's languages and layer widths.
+
+    Raises `FileFormatError` for a damaged file, or for more neurons than are read.
+    """
+    if len(record.languages) * sum(record.model.layer_widths) > MAX_MEMBERSHIP:
+        raise FileFormatError(f"{len(record.languages)} languages of {record.neurons.total} neurons are too many")
+    claimed = load_metadata(path, FORMAT)
+    expected = list(record.languages), list(record.model.layer_widths)
+    return (claimed.get("languages"), claimed.get("layer_widths")) == expected
+
+
+def neuron_differences(record: Record, folder: Path) -> Iterator[Problem]:
+    """Yield every neuron count that is not what the neurons file gives; raises `FileFormatError` for a damaged file."""
+    entry = find(record.files, "neurons")
+    if entry is None:
+        return
+    path = inside(folder, entry.name)
+    if not fits(record, path):
+        yield Problem("/neurons/file", "the neurons file has other languages or layer widths than the record")
+        return
+    detection = load_neurons(path)
+    yield from _detector(record, detection)
+    layer = np.repeat(np.arange(len(detection.layer_widths)), detection.layer_widths)
+    for row, tag in enumerate(detection.languages):
+        counts = np.bincount(layer[detection.membership[row]], minlength=len(detection.layer_widths))
+        yield from _same(pointer("neurons", "per_language", tag), record.neurons.per_language[tag], int(counts.sum()))
+        layers = list(record.neurons.layers.languages[tag])
+        yield from _same(pointer("neurons", "layers", "languages", tag), layers, counts.tolist())
+    yield from _kinds(record, detection, layer)
+    yield from _overlap(record, detection)
+
+
+def _detector(record: Record, detection: Detection) -> Iterator[Problem]:
+    """Yield a detector, option or component that is not the one that wrote the neurons file."""
+    yield from _same("/neurons/component", record.neurons.component, detection.component)
+    yield from _same("/detector/name", record.detector.name, detection.detector)
+    got, written = (_plain(options) for options in (record.detector.options, detection.options))
+    written.pop("budget", None)
+    for name in dict.fromkeys([*got, *written]):
+        yield from _same(pointer("detector", "options", name), got.get(name), written.get(name))
+    selected = int(detection.membership.any(axis=0).sum())
+    yield from _same("/neurons/selected", record.neurons.selected, selected)
+
+
+def _plain(options: Mapping[str, object]) -> dict[str, object]:
+    """Return options by the names they are given by: `lambda_` is a field that is given as `lambda`."""
+    return {name.rstrip("_"): value for name, value in options.items()}
+
+
+def _kinds(record: Record, detection: Detection, layer: NDArray[np.int64]) -> Iterator[Problem]:
+    selected = detection.kinds(over="selected")
+    everything = detection.kinds(over="all")
+    neurons = record.neurons
+    for index, name in enumerate(KINDS):
+        yield from _same(
+            f"/neurons/kinds_selected/{name}", getattr(neurons.kinds_selected, name), int((selected == index).sum())
+        )
+        if neurons.kinds_all is not None:
+            yield from _same(
+                f"/neurons/kinds_all/{name}", getattr(neurons.kinds_all, name), int((everything == index).sum())
+            )
+    for place, kinds, found in (
+        ("kinds_selected", selected, neurons.layers.kinds_selected),
+        ("kinds_all", everything, neurons.layers.kinds_all),
+    ):
+        for name, counts in (found or {}).items():
+            held = layer[kinds == KINDS.index(name)]
+            expected = np.bincount(held, minlength=len(detection.layer_widths)).tolist()
+            yield from _same(f"/neurons/layers/{place}/{name}", list(counts), expected)
+
+
+def _overlap(record: Record, detection: Detection) -> Iterator[Problem]:
+    held = detection.membership.astype(np.float64)
+    both = held @ held.T
+    sizes = held.sum(axis=1)
+    for i in range(len(sizes)):
+        for j in range(len(sizes)):
+            either = sizes[i] + sizes[j] - both[i, j]
+            expected = both[i, j] / either if either else None
+            got = record.neurons.overlap[i][j]
+            if (got is None) != (expected is None) or abs((got or 0) - (expected or 0)) > 1e-9:
+                yield Problem(f"/neurons/overlap/{i}/{j}", f"overlap is {got}, the neurons file gives {expected}")
+
+
+def _same(where: str, got: object, expected: object) -> Iterator[Problem]:
+    if got != expected:
+        yield Problem(where, f"the record says {shown(got)}, the neurons file gives {shown(expected)}")
