@@ -27,8 +27,9 @@ from nharness.ablation.shortcuts import Edited, Replayed, Rows, Subtracted, choo
 from nharness.corpora import Batch, Document, EncodedDocument, batches
 from nharness.evaluation.head import Head
 from nharness.evaluation.perplexity import PerplexityEngine
-from nharness.evaluation.windows import default_policy, longest_context, windows
+from nharness.evaluation.windows import default_policy, windows
 from nharness.models import NeuronMap
+from nharness.models.context import longest_context
 from nharness.models.trace import evaluating
 
 Losses = Mapping[str, NDArray[np.float64]]
@@ -74,7 +75,8 @@ Advanced = Callable[[int, int], None]
 class Ablator:
     """Ablates the neurons of one model, one at a time.
 
-    keeper: where finished (language, layer) parts are. advanced: told of progress; may raise to stop.
+    together: longest window that may share a forward pass, None for any. keeper: where finished (language, layer)
+    parts are. advanced: told of progress; may raise to stop.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Ablator:
         tokenizer: Any,
         neuron_map: NeuronMap,
         *,
+        together: int | None = None,
         keeper: Keeper | None = None,
         advanced: Advanced = lambda _neurons, _tokens: None,
     ) -> None:
@@ -90,11 +93,12 @@ class Ablator:
         self._model, self._map = widened, neuron_map
         self._head = Head(widened)
         self._tokenizer = tokenizer
-        window = min(WINDOW, longest_context(widened.config) or WINDOW)
-        self._policy = default_policy(widened.config, tokenizer, window=window)
+        window = min(WINDOW, longest_context(widened) or WINDOW)
+        self._policy = default_policy(widened, tokenizer, window=window)
         self._keeper: Keeper = NoKeeper() if keeper is None else keeper
         self._advanced = advanced
         self._run_tokens = RUN_TOKENS if widened.device.type == "cpu" else DEVICE_RUN_TOKENS
+        self._together = together
         self._ways: dict[int, type[Subtracted | Replayed | Edited]] = {}
         self._spent = 0
 
@@ -135,12 +139,15 @@ class Ablator:
         layer = self._map.layers[index]
         stage = stage_of(self._model, self._map, self._head, layer)
         total = torch.zeros(layer.width, dtype=torch.float64)
-        made = [_rows(batch, self._model.device) for batch in batches(pieces, max_tokens=self._run_tokens)]
+        cut = batches(pieces, max_tokens=self._run_tokens, together=self._together)
+        made = [_rows(batch, self._model.device) for batch in cut]
         if index not in self._ways:
             self._ways[index] = choose(stage, made[0])
         for rows in made:
             way = self._ways[index](stage, rows, stage.losses(rows))
-            at_once = max(1, self._run_tokens // rows.inputs.shape[1])
+            length = rows.inputs.shape[1]
+            alone = self._together is not None and length > self._together
+            at_once = 1 if alone else max(1, self._run_tokens // length)
             for place, change, tokens in way.changes(torch.arange(layer.width), at_once):
                 total[place : place + len(change)] += change.cpu()
                 self._spent += tokens

@@ -4,7 +4,7 @@
 documents into token ids and says which of them count; `batching` cuts padded batches.
 """
 
-from nharness.corpora.batching import CPU_TOKENS, Batch, batches, overhead_on, padding_share
+from nharness.corpora.batching import CPU_TOKENS, Batch, batches, mixed_batches, overhead_on, padding_share
 from nharness.corpora.corpus import SPLITS, Corpus, Document, content_hash, fingerprint, overlap
 from nharness.corpora.encoding import EncodedDocument, EncodingPolicy, by_document, encode
 from nharness.corpora.loading import load_corpus
@@ -27,6 +27,7 @@ __all__ = [
     "encode",
     "fingerprint",
     "load_corpus",
+    "mixed_batches",
     "overhead_on",
     "overlap",
     "padding_share",

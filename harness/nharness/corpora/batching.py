@@ -55,17 +55,39 @@ def overhead_on(device: str) -> int:
 
 
 def batches(
-    encoded: Sequence[EncodedDocument], *, max_tokens: int, overhead: int = CPU_OVERHEAD, pad: bool = True
+    encoded: Sequence[EncodedDocument],
+    *,
+    max_tokens: int,
+    overhead: int = CPU_OVERHEAD,
+    together: int | None = None,
 ) -> Iterator[Batch]:
     """Yield batches of at most `max_tokens` tokens, padding included, longest rows first.
 
-    A row longer than `max_tokens` is a batch of its own. Without `pad` (for models in which a token sees those after
-    it) a batch holds rows of one length only.
+    A row longer than `max_tokens` is a batch of its own, and so is one longer than `together` tokens (for models in
+    which the rows of a batch change each other; None for all others, 0 for one row at a time).
     """
     lengths = np.array([len(document.tokens) for document in encoded], dtype=np.int64)
     order = np.argsort(lengths, kind="stable")
-    for start, stop in reversed(_cuts(lengths[order], max_tokens, overhead, pad=pad)):
+    for start, stop in reversed(_cuts(lengths[order], max_tokens, overhead, together)):
         yield _batch(encoded, order[start:stop], int(lengths[order[stop - 1]]))
+
+
+def mixed_batches(
+    encoded: Sequence[EncodedDocument], *, max_tokens: int, together: int | None = None
+) -> Iterator[Batch]:
+    """Yield the same rows in other company: beside the longest that has room stand the shortest that are left.
+
+    Sizes, padding and neighbours differ from those of `batches`, whatever the lengths; a model's numbers should not.
+    At most `max_tokens` tokens a batch, and rows longer than `together` by themselves, as there.
+    """
+    lengths = [len(document.tokens) for document in encoded]
+    left = sorted(range(len(encoded)), key=lambda row: lengths[row])
+    while left:
+        longest = left.pop()
+        alone = together is not None and lengths[longest] > together
+        room = 0 if alone else max(0, max_tokens // max(lengths[longest], 1) - 1)
+        rows, left = [longest, *left[:room]], left[room:]
+        yield _batch(encoded, np.array(rows, dtype=np.int64), lengths[longest])
 
 
 def padding_share(encoded: Sequence[EncodedDocument], *, max_tokens: int, overhead: int = CPU_OVERHEAD) -> float:
@@ -74,14 +96,14 @@ def padding_share(encoded: Sequence[EncodedDocument], *, max_tokens: int, overhe
     return 1 - sum(len(document.tokens) for document in encoded) / computed if computed else 0.0
 
 
-def _cuts(lengths: NDArray[np.int64], max_tokens: int, overhead: int, *, pad: bool) -> list[tuple[int, int]]:
+def _cuts(lengths: NDArray[np.int64], max_tokens: int, overhead: int, together: int | None) -> list[tuple[int, int]]:
     count = len(lengths)
     cost = np.zeros(count + 1, dtype=np.int64)  # cost[j]: least cost of batching the j shortest
     best = np.zeros(count + 1, dtype=np.int64)
     for stop in range(1, count + 1):
         longest = int(lengths[stop - 1])
-        first = max(0, stop - max(1, max_tokens // max(longest, 1)))
-        starts = np.arange(first if pad else max(first, int(np.searchsorted(lengths, longest))), stop)
+        alone = together is not None and longest > together
+        starts = np.arange(max(0, stop - (1 if alone else max(1, max_tokens // max(longest, 1)))), stop)
         costs = cost[starts] + (stop - starts) * longest + overhead
         chosen = int(np.argmin(costs))
         cost[stop], best[stop] = costs[chosen], starts[chosen]

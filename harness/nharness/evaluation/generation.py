@@ -65,13 +65,17 @@ def generate(
     *,
     decoding: Decoding | None = None,
     batch_size: int | None = None,
+    together: int | None = None,
 ) -> tuple[Written, ...]:
     """Return what the model writes after each prompt, in order; greedy decoding gives the same every time.
 
-    Raises `CellError` when the model's logits are not numbers.
+    together: longest text that may share a forward pass with others, None for any (`LoadedModel.together`). Raises
+    `CellError` when the model's logits are not numbers.
     """
     chosen = decoding or Decoding()
-    size = batch_size or batch_size_for(model)
+    longest = max((len(prompt.tokens) for prompt in prompts), default=0) + chosen.max_new_tokens
+    alone = together is not None and longest > together
+    size = 1 if alone else batch_size or batch_size_for(model)
     found: dict[int, Written] = {}
     with torch.inference_mode(), evaluating(model), torch.random.fork_rng(enabled=chosen.temperature > 0):
         if chosen.temperature > 0:

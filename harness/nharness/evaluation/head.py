@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from nharness.evaluation.fused import Kernel, fused_nll, installed_kernel
-from nharness.evaluation.windows import text_config
+from nharness.models.context import text_config
 from nharness.models.trace import evaluating
 
 PROBE_TOKENS = 12

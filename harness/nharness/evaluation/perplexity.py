@@ -10,14 +10,24 @@ Legend: `B` rows of a batch, `T` its length in tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nharness.corpora import CPU_TOKENS, Batch, Document, EncodedDocument, EncodingPolicy, batches, encode, overhead_on
+from nharness.corpora import (
+    CPU_TOKENS,
+    Batch,
+    Document,
+    EncodedDocument,
+    EncodingPolicy,
+    batches,
+    encode,
+    mixed_batches,
+    overhead_on,
+)
 from nharness.errors import CellError
 from nharness.evaluation.head import Head
 from nharness.evaluation.items import Item
@@ -32,7 +42,8 @@ class PerplexityEngine:
     """Scores documents on one model; made once for a model, used inside and outside its edits.
 
     policy: windows and prefix; None takes the model's context (at most 2048 tokens), no overlap, BOS or else EOS.
-    batch_tokens: most tokens of one forward pass, padding included, unless a single window is longer.
+    batch_tokens: most tokens of one forward pass, padding included, unless a single window is longer. together: longest
+    window that may share a forward pass with others, None for any (`LoadedModel.together`).
     """
 
     def __init__(
@@ -42,10 +53,12 @@ class PerplexityEngine:
         *,
         policy: WindowPolicy | None = None,
         batch_tokens: int | None = None,
+        together: int | None = None,
         head: Head | None = None,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
-        self.policy = policy or default_policy(model.config, tokenizer)
+        self.policy = policy or default_policy(model, tokenizer)
+        self.together = together
         on_cpu = model.device.type == "cpu"
         self.batch_tokens = batch_tokens or (CPU_TOKENS if on_cpu else DEVICE_BATCH_TOKENS)
         self.head = head or Head(model)
@@ -67,12 +80,21 @@ class PerplexityEngine:
 
         Raises `CellError` naming the first document whose NLL is not finite.
         """
+        return self._scored(documents, self.batches)
+
+    def score_in_other_batches(self, documents: Sequence[EncodedDocument]) -> tuple[Item, ...]:
+        """Return the same items from batches of other size and company (`mixed_batches`): the noise of batching."""
+        return self._scored(documents, self._mixed)
+
+    def _scored(
+        self, documents: Sequence[EncodedDocument], cut: Callable[[Sequence[EncodedDocument]], Iterator[Batch]]
+    ) -> tuple[Item, ...]:
         nll = np.zeros(len(documents), dtype=np.float64)
         tokens = np.zeros(len(documents), dtype=np.int64)
         pieces = [(row, window) for row, document in enumerate(documents) for window in windows(document, self.policy)]
         rows = np.array([row for row, _ in pieces], dtype=np.int64)
         with evaluating(self.model):
-            for batch in self.batches([window for _, window in pieces]):
+            for batch in cut([window for _, window in pieces]):
                 sums = self._sums(batch)
                 _stop_unless_finite(sums, [documents[row] for row in rows[batch.rows]])
                 np.add.at(nll, rows[batch.rows], sums)
@@ -84,7 +106,15 @@ class PerplexityEngine:
 
     def batches(self, pieces: Sequence[EncodedDocument]) -> Iterator[Batch]:
         """Yield windows in batches that suit the model's device; as `corpora.batches`."""
-        return batches(pieces, max_tokens=self.batch_tokens, overhead=overhead_on(self.model.device.type))
+        return batches(
+            pieces,
+            max_tokens=self.batch_tokens,
+            overhead=overhead_on(self.model.device.type),
+            together=self.together,
+        )
+
+    def _mixed(self, pieces: Sequence[EncodedDocument]) -> Iterator[Batch]:
+        return mixed_batches(pieces, max_tokens=self.batch_tokens, together=self.together)
 
     def _sums(self, batch: Batch) -> NDArray[np.float64]:
         """Return each row's NLL, float64 [B]."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from nharness.corpora import EncodedDocument
 from nharness.errors import OptionError
+from nharness.models.context import longest_context
 
 DEFAULT_WINDOW = 2048
 
@@ -44,31 +45,17 @@ class WindowPolicy:
         return asdict(self)
 
 
-def default_policy(
-    config: Any, tokenizer: Any, *, window: int | None = None, stride: int | None = None
-) -> WindowPolicy:
+def default_policy(model: Any, tokenizer: Any, *, window: int | None = None, stride: int | None = None) -> WindowPolicy:
     """Return windows of the model's context, at most `DEFAULT_WINDOW`, without overlap, after BOS (EOS if it has none).
 
     Raises `OptionError` for a window longer than the model's context.
     """
-    longest = longest_context(config)
+    longest = longest_context(model)
     if window is not None and longest is not None and window > longest:
-        raise OptionError(f"window is {window} tokens, but the model reads at most {longest}")
+        raise OptionError(f"window is {window} tokens, but the model reads at most {longest}: --max-length {longest}")
     chosen = window or min(longest or DEFAULT_WINDOW, DEFAULT_WINDOW)
     bos, eos = getattr(tokenizer, "bos_token_id", None), getattr(tokenizer, "eos_token_id", None)
     return WindowPolicy(window=chosen, stride=stride or chosen, prefix=eos if bos is None else bos)
-
-
-def text_config(config: Any) -> Any:
-    """Return the part of a model's configuration that is of its language model; all of it where it has no parts."""
-    return config.get_text_config() if hasattr(config, "get_text_config") else config
-
-
-def longest_context(config: Any) -> int | None:
-    """Return the tokens that a model's configuration says it can read, None where it says nothing."""
-    text = text_config(config)
-    limits = [getattr(text, name, None) for name in ("max_position_embeddings", "n_positions", "n_ctx")]
-    return next((int(limit) for limit in limits if limit), None)
 
 
 def windows(document: EncodedDocument, policy: WindowPolicy) -> Iterator[EncodedDocument]:

@@ -18,6 +18,7 @@ from transformers.utils import logging
 from transformers.utils.hub import cached_file
 
 from nharness.errors import ModelError, OptionError, nearest
+from nharness.models.dependence import ALONE, BATCHED, dependence_of, require_causal
 from nharness.models.fingerprint import fingerprint_files, fingerprint_model, fingerprint_tokenizer
 from nharness.models.gguf import converted
 from nharness.models.source import (
@@ -52,6 +53,8 @@ class LoadedModel:
 
     `name` is what was asked for, `revision` the commit on the hub (None for a folder). `fingerprint` is a digest of the
     weights and of what the config says about them, `tokenizer_fingerprint` one of the tokenizer: neither knows a path.
+    `together` is the longest row that may share a forward pass with others: None for any, 0 where every row has to be
+    run alone, since its neighbours would change its logits.
     """
 
     model: PreTrainedModel
@@ -60,6 +63,11 @@ class LoadedModel:
     revision: str | None
     fingerprint: str
     tokenizer_fingerprint: str
+    together: int | None = None
+
+    def batching(self, longest: int) -> str:
+        """Return how rows of up to `longest` tokens are run, in the words of a record."""
+        return BATCHED if self.together is None or longest <= self.together else ALONE
 
 
 def load_model(
@@ -76,7 +84,9 @@ def load_model(
 
     `args` are lm-eval's model arguments (`revision`, `dtype`, `gguf_file`, ...). `dtype="auto"` is the checkpoint's,
     `device="auto"` an accelerator if there is one. With `device_map` the placement is accelerate's. A GGUF file is
-    converted once, into the cache folder. Whatever is wrong with the input raises ModelError in one sentence.
+    converted once, into the cache folder. A few short passes ask the model whether it reads left to right, and whether
+    the rows of a batch change each other (`dependence`). Whatever is wrong with the input raises ModelError in one
+    sentence.
     """
     found = find_source(name, args or {}, named or {})
     trusted = trust_remote_code or found.args.get("trust_remote_code") is True
@@ -89,6 +99,8 @@ def load_model(
     if place is not None:
         nn.Module.to(model, place)
     tokenizer = _load_tokenizer(found, trusted=trusted)
+    found_out = dependence_of(model)
+    require_causal(name, model, found_out)
     folder = found.folder if found.folder is not None else _hub_folder(found)
     files = weight_files(folder / str(found.args.get("subfolder", ""))) if folder is not None else []
     return LoadedModel(
@@ -98,6 +110,7 @@ def load_model(
         revision=getattr(model.config, "_commit_hash", None),
         fingerprint=fingerprint_files(files, config) if files else fingerprint_model(model),
         tokenizer_fingerprint=fingerprint_tokenizer(tokenizer),
+        together=found_out.together,
     )
 
 

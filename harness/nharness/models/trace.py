@@ -149,7 +149,7 @@ def run_on_tokens(model: nn.Module) -> None:
     """Run a forward pass of TRACE_BATCH x TRACE_LENGTH token ids."""
     accepted = inspect.signature(model.forward).parameters
     options = {"use_cache": False} if "use_cache" in accepted else {}
-    ids = torch.arange(TRACE_BATCH * TRACE_LENGTH, device=_input_device(model)).reshape(TRACE_BATCH, TRACE_LENGTH)
+    ids = torch.arange(TRACE_BATCH * TRACE_LENGTH, device=input_device(model)).reshape(TRACE_BATCH, TRACE_LENGTH)
     try:
         model(input_ids=ids % 7 + 3, **options)
     except (TypeError, ValueError, RuntimeError, IndexError, AttributeError, KeyError, NotImplementedError) as error:
@@ -201,7 +201,7 @@ def _leaving(tracer: _Tracer, name: str) -> Any:
     return hook
 
 
-def _input_device(model: nn.Module) -> torch.device:
+def input_device(model: nn.Module) -> torch.device:
     """Return the device on which the model takes its token ids."""
     embeddings = getattr(model, "get_input_embeddings", lambda: None)()
     weight = getattr(embeddings, "weight", None)

@@ -32,7 +32,7 @@ from nharness.recording.by_document import layer_starts
 from nharness.recording.dispatch import Dispatch, Needed
 from nharness.recording.gradients import Quantity, require_conserved, with_gradients
 from nharness.recording.selection import Selection
-from nharness.recording.trunk import find_trunk, first_device, forward_of, is_causal
+from nharness.recording.trunk import find_trunk, first_device, forward_of
 from nharness.statistics import LanguageTotals, Statistics
 
 Parts = tuple[EncodedDocument, ...]
@@ -46,12 +46,13 @@ class RecordingOptions:
 
     batch_tokens: tokens of one forward pass, padding included. shard_documents: documents of one shard (the order in
     which floating-point sums are added depends on it, nothing else). length: longest row to expect, for trying out
-    batch sizes.
+    batch sizes. together: longest row that may share a forward pass with others, None for any (`LoadedModel.together`).
     """
 
     batch_tokens: int | Literal["auto"] = "auto"
     shard_documents: int = 64
     length: int = 512
+    together: int | None = None
 
     def __post_init__(self) -> None:
         if self.shard_documents < 1 or (self.batch_tokens != "auto" and self.batch_tokens < 1):
@@ -62,7 +63,7 @@ class RecordingOptions:
 
 @dataclass
 class Recorder:
-    """Records shards of encoded documents with one model.
+    """Records shards of encoded documents with one model, which reads left to right (`require_causal`).
 
     needs: statistics by name and site. accumulators: those of plug-ins, by name, beside the built-in ones.
     provenance: goes into every statistics value. settings: of each (statistic, site), from `prepare`, where a
@@ -95,7 +96,6 @@ class Recorder:
             self._forward = forward_of(self.model) if self._gradients else find_trunk(self.model, self.neuron_map)
             if "relevance" in self._gradients:
                 require_conserved(self.model, self.neuron_map)
-            self._causal = is_causal(self.model, self.neuron_map, self._forward)
             self.batch_tokens = self._batch_tokens(self.options.batch_tokens)
 
     def _batch_tokens(self, given: int | Literal["auto"]) -> int:
@@ -204,7 +204,7 @@ class Recorder:
 
     def _batches(self, parts: Sequence[EncodedDocument]) -> Iterator[Batch]:
         overhead = overhead_on(self._device.type)
-        return batches(parts, max_tokens=self.batch_tokens, overhead=overhead, pad=self._causal)
+        return batches(parts, max_tokens=self.batch_tokens, overhead=overhead, together=self.options.together)
 
     def _shard(self, need: Needed, counted: NDArray[np.int64]) -> Shard:
         return Shard(

@@ -1,8 +1,8 @@
-"""Running a model without its LM head, and finding out what kind of padding it bears.
+"""Running a model without its LM head.
 
 Legend: `B` rows of a batch, `T` its length.
 
-Both are decided by trying: a few tokens are run, and what the neurons did is compared.
+What may be left out is decided by trying: a few tokens are run, and what the neurons did is compared.
 """
 
 from __future__ import annotations
@@ -47,26 +47,6 @@ def find_trunk(model: nn.Module, neuron_map: NeuronMap) -> Forward:
         if len(got) == len(expected) and all(torch.equal(a, b) for a, b in zip(got, expected, strict=True)):
             return forward
     return whole
-
-
-def is_causal(model: nn.Module, neuron_map: NeuronMap, forward: Forward) -> bool:
-    """Tell whether neurons are blind to later tokens, so that padding on the right does not change them.
-
-    Compared with one other last token, activations of all tokens before it must agree to the rounding of the model's
-    type.
-    """
-    tokens = probe_tokens(model)
-    other = tokens.clone()
-    other[0, -1] = tokens[0, 0]
-    first, second = (activations(model, neuron_map, forward, each) for each in (tokens, other))
-    if len(first) != len(second):
-        return True  # routed experts: which of them run depends on the last token itself
-    for a, b in zip(first, second, strict=True):
-        if len(a) == len(b) == tokens.shape[1]:
-            tolerance = max(2 * torch.finfo(a.dtype).eps, 1e-5) * float(a[:-1].abs().max())
-            if not bool(((a[:-1] - b[:-1]).abs() <= tolerance).all()):
-                return False
-    return True
 
 
 def probe_tokens(model: nn.Module) -> Tensor:

@@ -15,10 +15,19 @@ from torch import nn
 from nharness.atomic import write_bytes
 from nharness.errors import ModelError, UsageError
 from nharness.models import NeuronMap, locate
+from nharness.models.dependence import dependence_of
 from nharness.models.neuron_map import Segment
 from nharness.testing.tiny import architectures, tiny_model
 
-HEADER = ("model type", "feed-forward blocks", "gate reached by", "hidden reached by", "edits folded into weights")
+HEADER = (
+    "model type",
+    "feed-forward blocks",
+    "gate reached by",
+    "hidden reached by",
+    "edits folded into weights",
+    "measured",
+)
+BATCHED, ALONE, AHEAD, UNLESS = "in batches", "one row at a time", "refused: reads ahead", " unless is_decoder"
 
 
 def support_matrix() -> str:
@@ -30,9 +39,18 @@ def describe(model_type: str) -> tuple[str, ...]:
     """Return the row of one architecture, or why it is refused as a row of one cell."""
     try:
         model = tiny_model(model_type)
-        return describe_map(model, locate(model))
+        return (*describe_map(model, locate(model)), describe_dependence(model_type, model))
     except ModelError as error:
         return (reason_of(error),)
+
+
+def describe_dependence(model_type: str, model: nn.Module) -> str:
+    """Return whether a model of the type's default configuration is measured, and how its rows are run."""
+    found = dependence_of(model)
+    if not found.later:
+        return BATCHED if found.together is None else ALONE
+    decoder = tiny_model(model_type, settings={"is_decoder": True}) if hasattr(model.config, "is_decoder") else model
+    return AHEAD if dependence_of(decoder).later else AHEAD + UNLESS
 
 
 def describe_map(model: nn.Module, neuron_map: NeuronMap) -> tuple[str, ...]:
@@ -56,6 +74,7 @@ def render(rows: dict[str, tuple[str, ...]]) -> str:
     """Return the document."""
     located = {name: row for name, row in rows.items() if len(row) == len(HEADER) - 1}
     refused = {name: row[0] for name, row in rows.items() if name not in located}
+    ahead = sum(row[-1].startswith(AHEAD) for row in located.values())
     lines = [
         "# Which models are supported",
         "",
@@ -65,6 +84,13 @@ def render(rows: dict[str, tuple[str, ...]]) -> str:
         "",
         "`module`: the site is what a module takes or gives. `following`: it is reached by following the data through",
         "the block, which costs a few microseconds per operation.",
+        "",
+        "`measured`: when it is loaded, every model is asked whether its logits depend on later tokens, or on the rows",
+        f"beside it in a batch. The default configurations of {ahead} types read ahead, and are refused; those marked",
+        f"`{AHEAD}{UNLESS}` are measured when their config.json says",
+        '`"is_decoder": true`. A model whose rows change each other is run one row at a time, and so are rows longer',
+        "than the original context of a model with longrope (phi3, minicpm3), whose frequencies follow the longest row",
+        "of a batch. `batching` in the record says how a model was run.",
         "",
         f"| {' | '.join(HEADER)} |",
         "|" + "---|" * len(HEADER),

@@ -7,6 +7,7 @@ for the same seed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -38,13 +39,17 @@ def tiny_config(model_type: str) -> PretrainedConfig:
     return _config(CONFIG_MAPPING[model_type], model_type)
 
 
-def tiny_model(model_type: str, seed: int = 0) -> PreTrainedModel:
+def tiny_model(
+    model_type: str, seed: int = 0, *, settings: Mapping[str, Any] = MappingProxyType({})
+) -> PreTrainedModel:
     """Return a tiny model of `model_type` in evaluation mode, float32, its weights drawn with `seed`.
 
+    settings: of its config, beside the sizes (`is_decoder`, say).
     All weights are drawn anew from a normal distribution, biases and norms included, so that nothing is zero by
     initialisation and an edit shows. The global random state is left as it was.
     """
     config = tiny_config(model_type)
+    config.update(dict(settings))
     part = PARTS.get(model_type)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from nharness.corpora import Document, EncodingPolicy, batches, by_document, encode, padding_share
+from nharness.corpora import Document, EncodingPolicy, batches, by_document, encode, mixed_batches, padding_share
 from nharness.corpora.encoding import EncodedDocument
 from nharness.errors import CorpusError, OptionError
 
@@ -112,13 +112,19 @@ def of_lengths(lengths):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=60), st.integers(1, 200))
-def test_batches_hold_every_row_once_and_keep_the_bound(lengths, most):
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=60),
+    st.integers(1, 200),
+    st.sampled_from([None, 0, 20]),
+    st.sampled_from([batches, mixed_batches]),
+)
+def test_batches_hold_every_row_once_and_keep_the_bound(lengths, most, together, cut):
     found = of_lengths(lengths)
     seen = []
-    for batch in batches(found, max_tokens=most):
+    for batch in cut(found, max_tokens=most, together=together):
         rows, width = batch.tokens.shape
         assert rows * width <= most or rows == 1
+        assert together is None or width <= together or rows == 1
         assert width == batch.lengths.max()
         for place, row in enumerate(batch.rows):
             assert batch.tokens[place, : batch.lengths[place]].tolist() == found[row].tokens.tolist()
@@ -146,6 +152,13 @@ def test_the_cut_is_the_cheapest_of_all(lengths, most):
         return min((end - start) * ordered[end - 1] + 16 + cheapest(end) for end in ends)
 
     assert sum(batch.tokens.size + 16 for batch in batches(of_lengths(lengths), max_tokens=most)) == cheapest(0)
+
+
+def test_mixed_batches_put_the_shortest_beside_the_longest():
+    made = list(mixed_batches(of_lengths([5, 9, 1, 7]), max_tokens=18))
+    assert [batch.rows.tolist() for batch in made] == [[1, 2], [3, 0]]
+    usual = list(batches(of_lengths([5, 9, 1, 7]), max_tokens=18, overhead=0))
+    assert [batch.rows.tolist() for batch in usual] != [batch.rows.tolist() for batch in made]
 
 
 def test_little_padding_on_lengths_like_those_of_paragraphs():

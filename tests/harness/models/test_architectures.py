@@ -15,7 +15,7 @@ from nharness.corpora import EncodedDocument
 from nharness.errors import ModelError
 from nharness.models import Edit, apply_edits, locate, observe
 from nharness.recording import Recorder, RecordingOptions
-from nharness.testing.matrix import describe, describe_map
+from nharness.testing.matrix import describe, describe_dependence, describe_map
 from nharness.testing.tiny import architectures, tiny_model
 from nharness.testing.tiny_sizes import UNBUILDABLE
 
@@ -26,6 +26,11 @@ REGENERATE = "python -m nharness.testing.matrix docs/support-matrix.md"
 NO_FEED_FORWARD = ("mamba", "mamba2", "falcon_mamba")
 NOT_TOKENS = ("blt", "cpmant", "prophetnet")
 LOCATED = [name for name in architectures() if name not in {*UNBUILDABLE, *NO_FEED_FORWARD, *NOT_TOKENS}]
+READ_AHEAD = (
+    *("bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert"),
+    *("rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "xlm", "xlm-roberta", "xlm-roberta-xl"),
+    *("xlnet", "xmod"),
+)
 TIGHT = {"atol": 2e-6, "rtol": 1e-5}
 
 
@@ -397,7 +402,9 @@ def test_models_whose_blocks_do_not_see_tokens_are_refused(name):
 
 
 def test_documented(arch, documented):
-    assert documented[arch.name] == list(describe_map(arch.model, arch.map))
+    measured = describe_dependence(arch.name, arch.model)
+    assert documented[arch.name] == [*describe_map(arch.model, arch.map), measured]
+    assert ("refused: reads ahead" in measured) == (arch.name in READ_AHEAD)
 
 
 @pytest.mark.parametrize("name", [*UNBUILDABLE, *NO_FEED_FORWARD, *NOT_TOKENS])

@@ -1,19 +1,15 @@
-"""What is found out by trying: the trunk, and whether right padding is harmless."""
+"""What is found out by trying: the trunk, and the size of a batch."""
 
 import weakref
 
-import pytest
 import torch
 from torch import nn
 
-from nharness.corpora import batches
 from nharness.models import locate
-from nharness.recording import Recorder, RecordingOptions, batch_size
+from nharness.recording import batch_size
 from nharness.recording.batch_size import largest_that_pays
-from nharness.recording.trunk import activations, find_trunk, forward_of, is_causal
+from nharness.recording.trunk import activations, find_trunk, forward_of
 from nharness.testing.tiny import tiny_model
-
-from .conftest import documents
 
 TOKENS = torch.tensor([[5, 9, 31, 7, 8, 60]])
 
@@ -56,24 +52,6 @@ def test_a_base_model_that_does_something_else_is_not_the_trunk():
     got = activations(wrapped, neuron_map, find_trunk(wrapped, neuron_map), TOKENS)
     expected = activations(wrapped, neuron_map, forward_of(wrapped), TOKENS)
     assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
-
-
-@pytest.mark.parametrize("model_type", ["llama", "gpt2", "mixtral", "gemma3_text", "bloom", "opt", "recurrent_gemma"])
-def test_causal_models_bear_padding(model_type):
-    model = tiny_model(model_type)
-    neuron_map = locate(model)
-    assert is_causal(model, neuron_map, find_trunk(model, neuron_map))
-
-
-def test_a_model_that_looks_ahead_gets_no_padding():
-    model = tiny_model("bert")
-    model.config.is_decoder = False
-    neuron_map = locate(model)
-    recorder = Recorder(model, neuron_map, [("activation_count", "hidden")], RecordingOptions(batch_tokens=100))
-    assert not is_causal(model, neuron_map, forward_of(model))
-    parts = [part for (part,) in documents([4, 9, 4, 5, 9])]
-    assert all((batch.lengths == batch.tokens.shape[1]).all() for batch in recorder._batches(parts))
-    assert max(len(batch.rows) for batch in batches(parts, max_tokens=100)) == 5
 
 
 def test_the_batch_grows_while_it_pays_and_fits():

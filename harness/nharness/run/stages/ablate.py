@@ -119,6 +119,7 @@ def measure_losses(
         worker.loaded.model,
         worker.loaded.tokenizer,
         worker.neuron_map,
+        together=worker.loaded.together,
         keeper=StoreKeeper(store, worker),
         advanced=lambda neurons, tokens: listen(StageAdvanced(STAGE, neurons, tokens)),
     )

@@ -100,7 +100,7 @@ class _Writer:
         found: list[str] | None = self._store.get("answers", key)
         if found is None:
             loaded, prompts = self._worker.loaded, [self._prompt(each) for each in documents]
-            made = generate(loaded.model, loaded.tokenizer, prompts, decoding=self._decoding)
+            made = generate(loaded.model, loaded.tokenizer, prompts, decoding=self._decoding, together=loaded.together)
             found = [self._text(each) for each in made]
             self.written += len(found)
             self._store.put("answers", key, found)

@@ -33,7 +33,7 @@ def recipe_for(worker: Worker, needs: Sequence[Needed]) -> Recipe:
     """Return how the worker's run records `needs`, before anything was found out."""
     spec, loaded = worker.resolved.spec, worker.loaded
     policy = encoding_policy(spec)
-    options = RecordingOptions(batch_tokens=spec.model.batch_tokens, length=policy.max_length)
+    options = RecordingOptions(batch_tokens=spec.model.batch_tokens, length=policy.max_length, together=loaded.together)
     return Recipe(
         tuple(needs),
         options,

@@ -83,8 +83,9 @@ class Worker:
         self.engine = PerplexityEngine(
             self.loaded.model,
             self.loaded.tokenizer,
-            policy=default_policy(self.loaded.model.config, self.loaded.tokenizer, window=model.max_length),
+            policy=default_policy(self.loaded.model, self.loaded.tokenizer, window=model.max_length),
             batch_tokens=None if asked == "auto" else asked,
+            together=self.loaded.together,
         )
 
     @cached_property

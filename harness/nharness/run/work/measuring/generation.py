@@ -51,7 +51,13 @@ class GenerationMeasuring(Measuring):
         """Return what the model as it stands writes after the task's prompts."""
         del cell, before
         loaded = self.bench.loaded
-        written = generate(loaded.model, loaded.tokenizer, self._prompts(task), batch_size=self._batch_size)
+        written = generate(
+            loaded.model,
+            loaded.tokenizer,
+            self._prompts(task),
+            batch_size=self._batch_size,
+            together=loaded.together,
+        )
         outputs = Outputs(written, self._first, self._second)
         return Product(outputs, outputs.tokens)
 

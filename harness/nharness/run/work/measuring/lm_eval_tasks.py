@@ -11,6 +11,7 @@ from nharness.cells import Cell
 from nharness.evaluation.items import Item
 from nharness.evaluation.lm_eval_bridge import LmEvalBridge, LmEvalOptions
 from nharness.evaluation.task_loading import TaskLoader
+from nharness.models.dependence import ALONE
 from nharness.run.store import folder_digest
 from nharness.run.versions import installed
 from nharness.run.work.measuring.protocol import Measured, Measuring, Product
@@ -49,11 +50,13 @@ class LmEvalMeasuring(Measuring):
     def _bridge(self) -> LmEvalBridge:
         loaded, spec = self.bench.loaded, self.bench.spec
         options, asked = spec.task_options, spec.model.batch_tokens
+        window = self.bench.engine.policy.window
+        size = None if asked == "auto" else max(1, asked // window)
         return LmEvalBridge(
             loaded.model,
             loaded.tokenizer,
             options=LmEvalOptions(
-                batch_size=None if asked == "auto" else max(1, asked // self.bench.engine.policy.window),
+                batch_size=1 if loaded.batching(window) == ALONE else size,
                 chat_template=options.chat_template,
             ),
             loader=TaskLoader(

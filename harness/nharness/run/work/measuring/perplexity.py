@@ -35,15 +35,16 @@ class PerplexityMeasuring(Measuring):
         spec, text, engine = self.bench.spec, self._text(cell), self.bench.engine
         rule = rule_for(cell, spec)
         if rule is None:
-            floor = self._noise_floor(self.bench.sample(cell.language)) if cell.edition is None else None
-            return Product(Measured(engine.score(text.documents), noise_floor=floor), text.tokens)
+            items = engine.score(text.documents)
+            floor = self._noise_floor(self.bench.sample(cell.language), items) if cell.edition is None else None
+            return Product(Measured(items, noise_floor=floor), text.tokens)
         if before is None:
-            items, tokens = list(engine.score(text.documents)), text.tokens
+            whole, tokens = list(engine.score(text.documents)), text.tokens
         else:
-            items, tokens = score_until(
+            whole, tokens = score_until(
                 lambda part: engine.score(part.documents), text, before, rule=rule, seed=spec.seed
             )
-        found = Measured(items, available=len(text.documents), spared=text.tokens - tokens)
+        found = Measured(whole, available=len(text.documents), spared=text.tokens - tokens)
         return Product(found, tokens)
 
     def halve(self) -> bool:
@@ -57,13 +58,11 @@ class PerplexityMeasuring(Measuring):
         control = cell.edition is not None and cell.edition.control is not None
         return self.bench.sample(cell.language) if control else self.bench.text(cell.language)
 
-    def _noise_floor(self, text: LanguageText) -> float:
-        """Return by how much the bits per byte of a text change when it is batched otherwise."""
-        engine = self.bench.engine
-        usual = engine.score(text.documents)
-        tokens, engine.batch_tokens = engine.batch_tokens, max(1, engine.batch_tokens // 4)
-        try:
-            other = engine.score(text.documents)
-        finally:
-            engine.batch_tokens = tokens
-        return abs(bits_per_byte(usual) - bits_per_byte(other))
+    def _noise_floor(self, text: LanguageText, usual: Sequence[Item]) -> float:
+        """Return by how much the bits per byte of a text change in batches of other size and company.
+
+        usual: items of the text as it was scored, among others.
+        """
+        chosen = {document.id for document in text.documents}
+        other = self.bench.engine.score_in_other_batches(text.documents)
+        return abs(bits_per_byte([item for item in usual if item.id in chosen]) - bits_per_byte(other))
