@@ -19,7 +19,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -31,7 +31,9 @@ from nharness.models.trace import evaluating, input_device, is_opaque_linear
 TEXT, TAIL = 8, 8
 SAME_SHAPE = {torch.float32: 1e-4, torch.float64: 1e-9}  # coarser types: 1e-2; random models that read ahead: 5e-2
 OTHER_SHAPE = {torch.float32: 1e-3, torch.float64: 1e-8}  # coarser types: 0.1, of which rounding alone makes up to 0.04
-BATCHED, ALONE = "batched", "one document at a time"
+Batching = Literal["batched", "one document at a time"]
+BATCHED: Batching = "batched"
+ALONE: Batching = "one document at a time"
 FAILURES = (TypeError, ValueError, RuntimeError, IndexError, AttributeError, KeyError, NotImplementedError)
 
 

@@ -18,7 +18,7 @@ from transformers.utils import logging
 from transformers.utils.hub import cached_file
 
 from nharness.errors import ModelError, OptionError, nearest
-from nharness.models.dependence import ALONE, BATCHED, dependence_of, require_causal
+from nharness.models.dependence import ALONE, BATCHED, Batching, dependence_of, require_causal
 from nharness.models.fingerprint import fingerprint_files, fingerprint_model, fingerprint_tokenizer
 from nharness.models.gguf import converted
 from nharness.models.source import (
@@ -65,7 +65,7 @@ class LoadedModel:
     tokenizer_fingerprint: str
     together: int | None = None
 
-    def batching(self, longest: int) -> str:
+    def batching(self, longest: int) -> Batching:
         """Return how rows of up to `longest` tokens are run, in the words of a record."""
         return BATCHED if self.together is None or longest <= self.together else ALONE
 

@@ -27,6 +27,8 @@ from nharness.run.versions import installed
 from nharness.run.work.texts import describe_split, find_overlap
 from nharness.run.work.worker import Worker
 
+NOISE_FLOOR_ON = "the sample that controls are judged on, batched otherwise: the longest documents beside the shortest"
+
 
 def describe_environment(device: torch.device, *, used: str, lm_eval: bool) -> Environment:
     """Return the software and the machine that numbers came from; lm-eval is named only where a task needed it.
@@ -148,6 +150,8 @@ def describe_model(worker: Worker, device: str) -> Model:
         layer_widths=worker.neuron_map.layer_widths,
         dtype=worker.dtype,
         device=device,
+        batching=loaded.batching(spec.max_length),
+        noise_floor_on=NOISE_FLOOR_ON,
         args=dict(spec.args),
     )
 
