@@ -2,9 +2,11 @@
 
 Values of an output's items, by the metric of the task that asks (`nharness.task.JUDGEMENTS`):
 
-in_language       1 if the whole text is in the language, else 0; a text without letters is in none. Identifiers do not
-                  know regions and scripts: what they take for `pt` is in `pt-BR` where that is asked after
+in_language       1 if the whole text is in the language, and in its script, else 0; a text without letters is in none.
+                  Identifiers do not know regions: what they take for `pt` is in `pt-BR` where that is asked after.
+                  They do not tell scripts either, the letters do: Devanagari is `hi` and not `hi-Latn`
   language_<tag>  1: the language it was taken for (`language_und` for a text without letters); confidence: how surely
+  low_confidence  1 for a hit that was recognised with a confidence below `SURE`
   second_<tag>    1: the second opinion, where there is one
 lines_in_language share of its lines (of `SHORTEST_LINE` letters or more) that are; without such lines, the whole text
   confused        1 if some line is in the language and some line is not (line-level language confusion)
@@ -30,10 +32,12 @@ from nharness.evaluation.generation import Prompt, Written, prompt_tokens
 from nharness.evaluation.identification import UNDETERMINED, Identifier, Verdict
 from nharness.evaluation.items import Item
 from nharness.evaluation.perplexity import PerplexityEngine
-from nharness.languages import primary
+from nharness.evaluation.scripts import script_of, serves
+from nharness.languages import canonical, primary, script
 
 SHORTEST_LINE = 8
 GRAM = 4
+SURE = 0.5
 
 
 def openings(
@@ -79,7 +83,8 @@ class Outputs:
         """
         judge = {"in_language": self._whole, "lines_in_language": self._lines, "repetition": self._repetition}[metric]
         return tuple(
-            Item(output.id, output.cluster, judge(place, language)) for place, output in enumerate(self.written)
+            Item(output.id, output.cluster, judge(place, language), output.text)
+            for place, output in enumerate(self.written)
         )
 
     @property
@@ -97,10 +102,11 @@ class Outputs:
         return tuple(self.second.identify(output.text) for output in self.written) if self.second else ()
 
     @cached_property
-    def _languages_of_lines(self) -> tuple[tuple[str, ...], ...]:
+    def _lines_taken(self) -> tuple[tuple[tuple[str, str], ...], ...]:
+        """Every output's lines, each with the language it was taken for."""
         return tuple(
             tuple(
-                self.identifier.identify(line).language
+                (line, self.identifier.identify(line).language)
                 for line in output.text.splitlines()
                 if sum(map(str.isalpha, line)) >= SHORTEST_LINE
             )
@@ -108,16 +114,18 @@ class Outputs:
         )
 
     def _whole(self, place: int, language: str) -> dict[str, float]:
-        first = self.verdicts[place]
-        taken = _as_asked(first.language, language)
+        first, text = self.verdicts[place], self.written[place].text
+        taken = _as_asked(first.language, language, text)
         values = {"in_language": float(taken == language), "confidence": first.confidence, f"language_{taken}": 1.0}
+        if taken == language and first.confidence < SURE:
+            values["low_confidence"] = 1.0
         if self._second_verdicts:
-            values[f"second_{_as_asked(self._second_verdicts[place].language, language)}"] = 1.0
+            values[f"second_{_as_asked(self._second_verdicts[place].language, language, text)}"] = 1.0
         return values
 
     def _lines(self, place: int, language: str) -> dict[str, float]:
-        taken = self._languages_of_lines[place] or (self.verdicts[place].language,)
-        inside = [_as_asked(tag, language) == language for tag in taken]
+        taken = self._lines_taken[place] or ((self.written[place].text, self.verdicts[place].language),)
+        inside = [_as_asked(tag, language, line) == language for line, tag in taken]
         return {
             "lines_in_language": sum(inside) / len(inside),
             "confused": float(any(inside) and not all(inside)),
@@ -129,12 +137,12 @@ class Outputs:
 
 def fluency(engine: PerplexityEngine, written: Sequence[Written]) -> tuple[Item, ...]:
     """Return one item an output: how likely the model that is now loaded finds it; call it outside the edit."""
-    items = []
+    items, texts = [], {output.id: output.text for output in written}
     for scored in engine.score([_after_prompt(output, engine.policy.prefix) for output in written]):
         values = dict(scored.values)
         if values["bytes"] and values["tokens"]:
             values["fluency"] = values["nll"] / math.log(2) / values["bytes"]
-        items.append(Item(scored.id, scored.cluster, values))
+        items.append(Item(scored.id, scored.cluster, values, texts[scored.id]))
     return tuple(items)
 
 
@@ -146,9 +154,15 @@ def repetition(tokens: NDArray[np.int64]) -> float:
     return float(1 - len(np.unique(grams, axis=0)) / len(grams))
 
 
-def _as_asked(taken: str, language: str) -> str:
-    """Return the tag that a text was taken for: the one asked after, where it is the same but for region and script."""
-    return language if primary(taken) == primary(language) else taken
+def _as_asked(taken: str, language: str, text: str) -> str:
+    """Return the tag that a text was taken for: the one asked after, where it is the same but for a region.
+
+    A text in another script than the tag's is in the language as it is written in that one: `hi-Latn`, `sr-Latn`.
+    """
+    if primary(taken) != primary(language):
+        return taken
+    found = script_of(text)
+    return language if serves(found, script(language)) else canonical(f"{primary(taken)}-{found}")
 
 
 def _opening(document: EncodedDocument, tokens: int) -> int:

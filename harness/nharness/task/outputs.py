@@ -23,9 +23,9 @@ _CODES = """
     vo wa war wuu xal xmf yi yo yue zh zza
 """
 IDENTIFIED = frozenset(_CODES.split())
-"""Languages that lid.176 knows, without region and script, which it does not tell apart."""
+"""Languages that lid.176 knows, without region and script, which it does not tell apart; letters tell the script."""
 
-VERSION = "2"  # regions and scripts are not told apart
+VERSION = "3"  # regions are not told apart, scripts are
 Questions = tuple[tuple[str, str], ...]
 
 

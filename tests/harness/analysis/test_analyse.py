@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -346,3 +347,18 @@ def test_right_or_wrong_cells_that_never_turn_have_a_width_and_others_none():
     assert got.change == 0
     assert 0.005 < got.interval[1] < 0.05
     assert got.interval[0] == -got.interval[1]
+
+
+def test_cut_prompts_are_counted_and_hits_hardly_recognised_flagged():
+    def marked(measured):
+        cut = np.where(np.arange(len(measured.ids)) < 3, 1.0, np.nan)
+        unsure = np.where(np.arange(len(measured.ids)) < (60 if measured.target == "zh" else 2), 1.0, np.nan)
+        return replace(measured, values={**measured.values, "truncated": cut, "low_confidence": unsure})
+
+    found = run(
+        [marked(each) if each.task == "choice" and each.target in (None, "zh", "en") else each for each in matrix()]
+    )
+    assert [cell(found, "choice", name, "fr").truncated for name in ("zh", "en", "fr")] == [3, 3, None]
+    assert {"truncated", "low_confidence"} <= set(cell(found, "choice", "zh", "fr").flags)
+    assert "low_confidence" not in cell(found, "choice", "en", "fr").flags
+    assert "truncated" not in cell(found, "choice", "fr", "fr").flags
