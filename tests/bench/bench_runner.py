@@ -24,6 +24,7 @@ from nharness.run.line import run
 from nharness.run.plan.plan import make_plan, select
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.shards import Part, part_of
+from nharness.run.stages.evaluate import EvaluateWork
 from nharness.run.store import Store
 from nharness.run.work.executor import LocalExecutor
 from nharness.run.work.jobs import Done, cell_key, stored
@@ -102,7 +103,10 @@ def overhead(cells, store, plugins):
 class Instant(LocalExecutor):
     """Answers every cell with its documents, each changed by a number of its own, and looks at no model."""
 
-    def run(self, jobs):
+    def map(self, work, pieces, seen):
+        return self.cells(pieces) if isinstance(work, EvaluateWork) else super().map(work, pieces, seen)
+
+    def cells(self, jobs):
         for job in jobs:
             for cell, key in zip(job.cells, job.keys, strict=True):
                 sample = cell.edition is not None and cell.edition.control is not None

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from nharness import atomic
+from nharness.atomic import recover_folder, replaced_folder
 
 SCRIPT = """
     import json
@@ -103,3 +104,26 @@ def test_an_interrupted_writer_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         atomic.write_bytes(tmp_path / "file", b"x")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    goal = tmp_path / "record"
+    with replaced_folder(goal) as folder:
+        (folder / "a").write_text("first")
+    with pytest.raises(ValueError, match="not valid"), replaced_folder(goal) as folder:
+        (folder / "a").write_text("second")
+        raise ValueError("not valid")
+    assert (goal / "a").read_text() == "first"
+    with replaced_folder(goal) as folder:
+        (folder / "b").write_text("third")
+    assert [path.name for path in goal.iterdir()] == ["b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["record"]
+
+
+def test_a_folder_moved_aside_by_a_killed_process_comes_back(tmp_path):
+    old = tmp_path / ".record.old"
+    old.mkdir()
+    (old / "a").write_text("first")
+    recover_folder(tmp_path / "record")
+    assert (tmp_path / "record" / "a").read_text() == "first"
+    assert not old.exists()

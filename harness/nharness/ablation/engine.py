@@ -8,7 +8,7 @@ Legend: `G` languages, `M` neurons of the model, `B` rows of a batch, `T` its le
    are not run again (`nharness.ablation.shortcuts`). delta = mean loss with the neuron off - with it on.
 3. Weights coarser than float32 are widened first: a single neuron moves the loss by less than half precision resolves.
 
-What is measured is kept per language and layer, so that a killed measurement goes on.
+A language's layer is the smallest part: `nharness.run.stages.ablate` keeps each, so that a killed measurement goes on.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from nharness.ablation.shortcuts import Edited, Replayed, Rows, Subtracted, choose, stage_of
-from nharness.corpora import Batch, Document, EncodedDocument, batches
+from nharness.corpora import Batch, Document, EncodedDocument, EncodingPolicy, batches, encode
 from nharness.evaluation.head import Head
-from nharness.evaluation.perplexity import PerplexityEngine
-from nharness.evaluation.windows import default_policy, windows
+from nharness.evaluation.windows import UNLIMITED, default_policy, windows
 from nharness.models import NeuronMap
 from nharness.models.context import longest_context
 from nharness.models.trace import evaluating
@@ -39,23 +38,13 @@ RUN_TOKENS = 1024  # tokens of one forward pass on a CPU
 DEVICE_RUN_TOKENS = 1 << 16
 
 
-class Keeper(Protocol):
-    """Where finished parts are kept: by language, text and layer."""
+@dataclass(frozen=True)
+class Chosen:
+    """What is read of each language: windows, the tokens that count in them, and the ids of their documents."""
 
-    def get(self, language: str, digest: str, layer: int) -> NDArray[np.float64] | None: ...  # noqa: D102
-
-    def put(self, language: str, digest: str, layer: int, delta: NDArray[np.float64]) -> None: ...  # noqa: D102
-
-
-class NoKeeper:
-    """Keeps nothing."""
-
-    def get(self, _language: str, _digest: str, _layer: int) -> NDArray[np.float64] | None:
-        """Return None."""
-        return None
-
-    def put(self, _language: str, _digest: str, _layer: int, _delta: NDArray[np.float64]) -> None:
-        """Forget it."""
+    windows: Mapping[str, tuple[EncodedDocument, ...]]
+    tokens: Mapping[str, int]
+    documents: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -68,92 +57,82 @@ class Ablation:
     forward_tokens: int
 
 
-Advanced = Callable[[int, int], None]
-"""Called with neurons done and forward tokens run."""
+def choose_windows(model: Any, tokenizer: Any, documents: Mapping[str, Sequence[Document]], tokens: int) -> Chosen:
+    """Return enough windows of each language to hold `tokens` tokens, of documents at equal steps through its text.
+
+    A language with less text has a window of every document. Raises `CorpusError` for one without text.
+    """
+    policy = default_policy(model, tokenizer, window=min(WINDOW, longest_context(model) or WINDOW))
+    whole = EncodingPolicy(max_length=UNLIMITED, special_tokens="none")
+    chosen, counted, used = {}, {}, {}
+    for tag, found in documents.items():
+        encoded = list(encode(tokenizer, found[:DOCUMENTS], language=tag, policy=whole))
+        places = _spread(len(encoded), -(-tokens // policy.window))
+        chosen[tag] = tuple(next(windows(encoded[place], policy)) for place in places)
+        counted[tag] = sum(piece.counted_to - piece.counted_from for piece in chosen[tag])
+        used[tag] = frozenset(encoded[place].id for place in places)
+    return Chosen(chosen, counted, used)
 
 
 class Ablator:
     """Ablates the neurons of one model, one at a time.
 
-    together: longest window that may share a forward pass, None for any. keeper: where finished (language, layer)
-    parts are. advanced: told of progress; may raise to stop.
+    together: longest window that may share a forward pass, None for any.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        neuron_map: NeuronMap,
-        *,
-        together: int | None = None,
-        keeper: Keeper | None = None,
-        advanced: Advanced = lambda _neurons, _tokens: None,
-    ) -> None:
+    def __init__(self, model: Any, neuron_map: NeuronMap, *, together: int | None = None) -> None:
         widened = model if next(model.parameters()).dtype in {torch.float32, torch.float64} else _widened(model)
         self._model, self._map = widened, neuron_map
         self._head = Head(widened)
-        self._tokenizer = tokenizer
-        window = min(WINDOW, longest_context(widened) or WINDOW)
-        self._policy = default_policy(widened, tokenizer, window=window)
-        self._keeper: Keeper = NoKeeper() if keeper is None else keeper
-        self._advanced = advanced
         self._run_tokens = RUN_TOKENS if widened.device.type == "cpu" else DEVICE_RUN_TOKENS
         self._together = together
         self._ways: dict[int, type[Subtracted | Replayed | Edited]] = {}
-        self._spent = 0
 
-    def measure(self, documents: Mapping[str, Sequence[Document]], tokens: int) -> Ablation:
-        """Return the cost of every neuron for every language, each on enough windows to hold `tokens` tokens.
-
-        A language with less text is measured on a window of every document. Raises `CorpusError` for one without text.
-        """
-        engine = PerplexityEngine(self._model, self._tokenizer, policy=self._policy, head=self._head)
-        losses, counted, used = {}, {}, {}
-        with evaluating(self._model):
-            for tag, found in documents.items():
-                encoded = engine.encode(found[:DOCUMENTS], language=tag)
-                count = -(-tokens // self._policy.window)
-                chosen = [encoded[place] for place in _spread(len(encoded), count)]
-                pieces = [next(windows(document, self._policy)) for document in chosen]
-                counted[tag] = sum(piece.counted_to - piece.counted_from for piece in pieces)
-                used[tag] = frozenset(document.id for document in chosen)
-                losses[f"delta/{tag}"] = self._language(tag, pieces) / counted[tag]
-        return Ablation(losses, counted, used, self._spent)
-
-    def _language(self, tag: str, pieces: Sequence[EncodedDocument]) -> NDArray[np.float64]:
-        """Return the summed change of NLL in nats [M]."""
-        digest = text_digest(pieces)
-        parts = []
-        for layer in self._map.layers:
-            found = self._keeper.get(tag, digest, layer.index)
-            if found is None:
-                found = self._layer(layer.index, pieces)
-                self._keeper.put(tag, digest, layer.index, found)
-            else:
-                self._advanced(layer.width, 0)
-            parts.append(found)
-        return np.concatenate(parts)
+    def measure(self, tokenizer: Any, documents: Mapping[str, Sequence[Document]], tokens: int) -> Ablation:
+        """Return the cost of every neuron for every language; windows and errors as in `choose_windows`."""
+        chosen = choose_windows(self._model, tokenizer, documents, tokens)
+        made = {
+            tag: [self.layer(layer.index, pieces) for layer in self._map.layers]
+            for tag, pieces in chosen.windows.items()
+        }
+        return ablation_of(
+            chosen,
+            {tag: [found for found, _ in parts] for tag, parts in made.items()},
+            sum(spent for parts in made.values() for _, spent in parts),
+        )
 
     @torch.inference_mode()
-    def _layer(self, index: int, pieces: Sequence[EncodedDocument]) -> NDArray[np.float64]:
-        layer = self._map.layers[index]
-        stage = stage_of(self._model, self._map, self._head, layer)
-        total = torch.zeros(layer.width, dtype=torch.float64)
-        cut = batches(pieces, max_tokens=self._run_tokens, together=self._together)
-        made = [_rows(batch, self._model.device) for batch in cut]
-        if index not in self._ways:
-            self._ways[index] = choose(stage, made[0])
-        for rows in made:
-            way = self._ways[index](stage, rows, stage.losses(rows))
-            length = rows.inputs.shape[1]
-            alone = self._together is not None and length > self._together
-            at_once = 1 if alone else max(1, self._run_tokens // length)
-            for place, change, tokens in way.changes(torch.arange(layer.width), at_once):
-                total[place : place + len(change)] += change.cpu()
-                self._spent += tokens
-                self._advanced(0, tokens)
-        self._advanced(layer.width, 0)
-        return total.numpy()
+    def layer(
+        self, index: int, pieces: Sequence[EncodedDocument], seen: Callable[[int], None] = lambda _tokens: None
+    ) -> tuple[NDArray[np.float64], int]:
+        """Return one layer's summed changes of NLL on windows, in nats [N], and the forward tokens they cost.
+
+        seen: is told of forward tokens as they are run; may raise to stop.
+        """
+        layer, spent = self._map.layers[index], 0
+        with evaluating(self._model):
+            stage = stage_of(self._model, self._map, self._head, layer)
+            total = torch.zeros(layer.width, dtype=torch.float64)
+            cut = batches(pieces, max_tokens=self._run_tokens, together=self._together)
+            made = [_rows(batch, self._model.device) for batch in cut]
+            if index not in self._ways:
+                self._ways[index] = choose(stage, made[0])
+            for rows in made:
+                way = self._ways[index](stage, rows, stage.losses(rows))
+                length = rows.inputs.shape[1]
+                alone = self._together is not None and length > self._together
+                at_once = 1 if alone else max(1, self._run_tokens // length)
+                for place, change, tokens in way.changes(torch.arange(layer.width), at_once):
+                    total[place : place + len(change)] += change.cpu()
+                    spent += tokens
+                    seen(tokens)
+        return total.numpy(), spent
+
+
+def ablation_of(chosen: Chosen, sums: Mapping[str, Sequence[NDArray[np.float64]]], forward_tokens: int) -> Ablation:
+    """Return the measurement from every language's layers, in order, each the summed changes of its neurons."""
+    losses = {f"delta/{tag}": np.concatenate(parts) / chosen.tokens[tag] for tag, parts in sums.items()}
+    return Ablation(losses, chosen.tokens, chosen.documents, forward_tokens)
 
 
 def _spread(size: int, count: int) -> list[int]:

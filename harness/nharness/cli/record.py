@@ -53,18 +53,22 @@ def execute(arguments: argparse.Namespace) -> int:
     spec = settings.build_spec(given)
     plugins = load_plugins(arguments)
     from nharness.cli.display import PlainDisplay
+    from nharness.run.context import RunContext
     from nharness.run.line import load_worker
+    from nharness.run.plan.plan import Plan
     from nharness.run.plan.resolve import resolve
-    from nharness.run.stages.answer import answer_prompts
-    from nharness.run.stages.record import record_evidence
+    from nharness.run.stages.answer import answer
+    from nharness.run.stages.record import record
     from nharness.run.store import Store
+    from nharness.run.work.executor import LocalExecutor
 
     needs = _needs(spec.detectors if "detector" in given else (), arguments.statistics, plugins)
     with closing(PlainDisplay(verbosity=-arguments.quiet)) as display, tempfile.TemporaryDirectory() as scratch:
         store = Store(arguments.store or Path(scratch))
-        worker = load_worker(resolve(spec, plugins), display)
-        answer_prompts(worker, store, display)
-        recorded = record_evidence(worker, needs, store, display)
+        resolved = resolve(spec, plugins)
+        executor = LocalExecutor(load_worker(resolved, display))
+        context = RunContext(resolved, Plan.empty(), executor, store, display)
+        recorded = record(context.reading(answer(context)), needs)
     files = {}
     for site, table in recorded.evidence.sites.items():
         path = (

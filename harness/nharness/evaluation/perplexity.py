@@ -31,11 +31,10 @@ from nharness.corpora import (
 from nharness.errors import CellError
 from nharness.evaluation.head import Head
 from nharness.evaluation.items import Item
-from nharness.evaluation.windows import WindowPolicy, default_policy, windows
+from nharness.evaluation.windows import UNLIMITED, WindowPolicy, default_policy, windows
 from nharness.models.trace import evaluating
 
 DEVICE_BATCH_TOKENS = 16384
-UNLIMITED = 1 << 40
 
 
 class PerplexityEngine:

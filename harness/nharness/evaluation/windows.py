@@ -21,6 +21,8 @@ from nharness.errors import OptionError
 from nharness.models.context import longest_context
 
 DEFAULT_WINDOW = 2048
+UNLIMITED = 1 << 40
+"""Longer than any document: the length of a row that is a whole one."""
 
 
 @dataclass(frozen=True)

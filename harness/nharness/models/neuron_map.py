@@ -7,9 +7,11 @@ which they run, then the routed segments, expert after expert. A mixture-of-expe
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
 
 from nharness.neurons import Component
 
@@ -135,6 +137,15 @@ class NeuronMap:
         """Number of neurons per layer, in order."""
         return tuple(layer.width for layer in self.layers)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 over where every neuron is: another map of the same model finds other neurons under the same numbers.
+
+        The neurons that somebody selected are left out: a map says what there is.
+        """
+        layers = [_plain(layer) for layer in self.layers]
+        return hashlib.sha256(json.dumps(layers, sort_keys=True).encode()).hexdigest()
+
     def __repr__(self) -> str:
         """One line: layers, neurons, experts, sites."""
         widths = sorted(set(self.layer_widths))
@@ -145,3 +156,14 @@ class NeuronMap:
         chosen = "" if self.selected is None else f", {sum(map(len, self.selected))} selected"
         size = f"{len(self.layers)} layers x {each} = {sum(self.layer_widths)} neurons"
         return f"NeuronMap({size}{routed}{chosen}; sites {', '.join(sites)})"
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of the map as JSON has it; sets in order."""
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(found) for name, found in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(_plain(each) for each in value)
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value

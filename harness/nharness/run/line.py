@@ -10,28 +10,34 @@ from pathlib import Path
 
 from nharness.cells import Cell, CellOutcome
 from nharness.claims import ClaimResult, check_claims
-from nharness.detector import Need
 from nharness.errors import InterruptedRun, NharnessError, PluginError
-from nharness.events import Event, Listener, Noted, StageAdvanced, StageFinished, StageStarted, ignore
+from nharness.events import (
+    CellFinished,
+    Event,
+    Listener,
+    Noted,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    ignore,
+)
 from nharness.plugins import Plugins
 from nharness.record.model import Record
+from nharness.run.context import RunContext, never
 from nharness.run.plan.collect import check_text, collected, described_plan
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.resolve import Resolved
 from nharness.run.plan.shards import part_of
 from nharness.run.results.folder import RunFolder
 from nharness.run.results.writer import RecordWriter
-from nharness.run.stages.ablate import measure_losses
-from nharness.run.stages.answer import answer_prompts
-from nharness.run.stages.assess import Judged
-from nharness.run.stages.controls import ControlSampler
-from nharness.run.stages.detect import Detected, Detections, detect
-from nharness.run.stages.editions import Prepared
+from nharness.run.stages.ablate import ablate
+from nharness.run.stages.answer import answer
+from nharness.run.stages.assess import assess
+from nharness.run.stages.detect import detect
+from nharness.run.stages.editions import Editions
 from nharness.run.stages.evaluate import STAGE as EVALUATE
-from nharness.run.stages.evaluate import Evaluation
-from nharness.run.stages.record import Recorded, record_evidence
-from nharness.run.stages.repeats import repeat_detection
-from nharness.run.stages.truth import score_detectors
+from nharness.run.stages.evaluate import evaluate
+from nharness.run.stages.record import needs_of, record
 from nharness.run.store import Store
 from nharness.run.work.executor import Executor, LocalExecutor
 from nharness.run.work.worker import Worker
@@ -59,7 +65,7 @@ class RunResult:
 
 
 def run(
-    request: RunRequest, plugins: Plugins, *, listen: Listener = ignore, stop: Callable[[], bool] = lambda: False
+    request: RunRequest, plugins: Plugins, *, listen: Listener = ignore, stop: Callable[[], bool] = never
 ) -> RunResult:
     """Run a specification and return its records, each validated and written.
 
@@ -67,14 +73,13 @@ def run(
     until then is in the store, and the same request goes on from there.
     """
     started = time.perf_counter()
-    make = _executor(request, plugins)
+    make = executor_of(request, plugins)
     resolved, plan = collected(request.spec, plugins, request.expression)
     folder = RunFolder(request.out)
     request = folder.begin(request, resolved.spec)
     if request.last_failed:
         plan = folder.last_failed(plan)
     plan = part_of(plan, request.shard) if request.shard else plan
-    store = Store(request.store or folder.path / "store")
     plugins.hook.nharness_run_started(configuration=resolved.spec.model_dump(mode="json"))
     listen(described_plan(resolved, plan))
     for text in resolved.warnings:
@@ -82,40 +87,31 @@ def run(
 
     check_text(resolved)
     worker = load_worker(resolved, listen)
-    listen = _stopping(listen, stop)
-    answer_prompts(worker, store, listen)
+    failures = FailedCells()
+    heard = _stopping(_both(listen, failures), stop)
     with closing(make(worker, request.workers, request.executor_options)) as executor:
         folder.remember_identity(executor.identity)
-        recorded = record_evidence(worker, needs_of(resolved), store, listen, executor)
-        recorded = measure_losses(worker, resolved.detectors, recorded, store, listen)
-        detected = detect(resolved.detectors, recorded, listen)
-        judged = _judge(worker, detected.found, store, listen)
-        prepared = _prepare(resolved, recorded, detected)
+        store = Store(request.store or folder.path / "store")
+        part = request.shard is not None
+        context = RunContext(resolved, plan, executor, store, heard, stop, part=part, maxfail=request.maxfail)
+        context = context.reading(answer(context))
+        recorded = ablate(context, record(context, needs_of(resolved)))
+        detected = detect(context, recorded)
+        assessed = assess(context, detected.found)
+        editions = Editions.of(context, recorded, detected)
         before = worker.checksum()
-        evaluation = Evaluation(plan, worker, executor, store, plugins, listen, stop, request.maxfail)
-        evaluation.every_draw = request.shard is not None
-        with folder.remembering(lambda: evaluation.failed):
-            evaluation.run(prepared)
+        with folder.remembering(lambda: failures.cells):
+            evaluated = evaluate(context, editions)
         altered = worker.checksum() != before or executor.altered()
     if altered:
         raise NharnessError("the model's parameters are not what they were before the edits; no record was written")
     if request.last_failed:
         listen(Noted("note", "records are left as they are; run again without --lf to write them whole"))
-    if request.shard is not None or request.last_failed:
-        return RunResult({}, evaluation.outcomes, (), time.perf_counter() - started, resolved.warnings)
-    records = RecordWriter(request, folder, evaluation, prepared, detected.found, judged).write()
+    if part or request.last_failed:
+        return RunResult({}, evaluated.outcomes, (), time.perf_counter() - started, resolved.warnings)
+    records = RecordWriter(context, request, folder, editions, evaluated, detected.found, assessed).write()
     claims = check_claims(resolved.spec.claims, list(records.values()))
-    return RunResult(records, evaluation.outcomes, claims, time.perf_counter() - started, resolved.warnings)
-
-
-def needs_of(resolved: Resolved) -> list[Need]:
-    """Return everything that detectors, interventions and controls want recorded; activation counts at least."""
-    needs = [Need("activation_count", "gate")]
-    for detector in resolved.detectors.values():
-        needs += detector.needs()
-    for intervention in resolved.interventions.values():
-        needs += intervention.needs()
-    return list(dict.fromkeys(needs))
+    return RunResult(records, evaluated.outcomes, claims, time.perf_counter() - started, resolved.warnings)
 
 
 def load_worker(resolved: Resolved, listen: Listener) -> Worker:
@@ -133,18 +129,7 @@ def load_worker(resolved: Resolved, listen: Listener) -> Worker:
     return worker
 
 
-def _judge(worker: Worker, detected: Mapping[str, Detected], store: Store, listen: Listener) -> Judged:
-    truths = score_detectors(worker, detected, listen) if worker.resolved.spec.ground_truth else {}
-    return Judged(truths, repeat_detection(worker, detected, store, listen))
-
-
-def _prepare(resolved: Resolved, recorded: Recorded, detected: Detections) -> Prepared:
-    sampler = ControlSampler(resolved.spec.controls, resolved.spec.seed, resolved.plugins)
-    detections = {name: found.detection for name, found in detected.found.items()}
-    return Prepared(resolved.spec, recorded, detections, resolved.interventions, sampler, detected.failed)
-
-
-def _executor(request: RunRequest, plugins: Plugins) -> type[Executor]:
+def executor_of(request: RunRequest, plugins: Plugins) -> type[Executor]:
     """Return what does the work; raises `UsageError` for a name, options or number of workers that cannot be."""
     local = request.executor == "local"
     kind = LocalExecutor if local else plugins.resolve("executors", request.executor)
@@ -152,6 +137,31 @@ def _executor(request: RunRequest, plugins: Plugins) -> type[Executor]:
         raise PluginError(f"executor {request.executor!r} is {kind!r}, expected a subclass of nharness.run's Executor")
     kind.check(request.workers, request.executor_options)
     return kind
+
+
+class FailedCells:
+    """Hears which cells failed, also of a run that is interrupted."""
+
+    def __init__(self) -> None:
+        self._failed: dict[Cell, None] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Note a cell that failed."""
+        if isinstance(event, CellFinished) and event.outcome.status == "failed":
+            self._failed[event.cell] = None
+
+    @property
+    def cells(self) -> list[Cell]:
+        """In the order in which they failed."""
+        return list(self._failed)
+
+
+def _both(*listeners: Listener) -> Listener:
+    def heard(event: Event) -> None:
+        for listen in listeners:
+            listen(event)
+
+    return heard
 
 
 def _stopping(listen: Listener, stop: Callable[[], bool]) -> Listener:

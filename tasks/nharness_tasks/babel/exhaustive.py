@@ -14,12 +14,15 @@ from pathlib import Path
 
 import torch
 
-from nharness.ablation.engine import Ablator
 from nharness.errors import during
+from nharness.events import Event, StageAdvanced
 from nharness.plugins import Plugins
+from nharness.run.context import RunContext
+from nharness.run.plan.plan import Plan
 from nharness.run.plan.resolve import resolve
-from nharness.run.stages.ablate import StoreKeeper, save_ablation
+from nharness.run.stages.ablate import ablations, save_ablation
 from nharness.run.store import Store
+from nharness.run.work.executor import LocalExecutor
 from nharness.run.work.worker import Worker
 from nharness.spec import CorpusSpec, ModelSpec, RunSpec
 from nharness_tasks.babel.recipe import HERE
@@ -33,21 +36,18 @@ def measure(languages: Sequence[str], tokens: int, work: Path, out: Path | None,
     spec = RunSpec(
         model=ModelSpec(name="babel", device="cpu"), corpus=CorpusSpec(name="sample"), languages=tuple(languages)
     )
-    worker = Worker(resolve(spec, Plugins()))
-    corpus, started = worker.resolved.corpus, time.perf_counter()
+    resolved, started = resolve(spec, Plugins()), time.perf_counter()
+    worker = Worker(resolved)
     done = 0
 
-    def advanced(neurons: int, _tokens: int) -> None:
+    def listen(event: Event) -> None:
         nonlocal done
-        done += neurons
-        if neurons:
+        if isinstance(event, StageAdvanced) and event.amount:
+            done += event.amount
             say(f"{done} neurons x languages in {time.perf_counter() - started:.0f} s")
 
-    keeper = StoreKeeper(Store(work), worker)
-    ablator = Ablator(worker.loaded.model, worker.loaded.tokenizer, worker.neuron_map, keeper=keeper, advanced=advanced)
     with during(model="babel"):
-        documents = {tag: list(corpus.documents(tag, "detect")) for tag in worker.resolved.languages}
-        found = ablator.measure(documents, tokens)
+        found = ablations(RunContext(resolved, Plan.empty(), LocalExecutor(worker), Store(work), listen), tokens)
     if out is not None:
         save_ablation(
             out,
@@ -55,7 +55,7 @@ def measure(languages: Sequence[str], tokens: int, work: Path, out: Path | None,
             layer_widths=worker.neuron_map.layer_widths,
             model=worker.loaded.fingerprint,
             tokenizer=worker.loaded.tokenizer_fingerprint,
-            corpus=corpus.fingerprint,
+            corpus=resolved.corpus.fingerprint,
             split="detect",
         )
         say(f"{out.name}: {', '.join(f'{tag} {count}' for tag, count in found.tokens.items())} tokens")

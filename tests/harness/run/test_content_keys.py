@@ -1,28 +1,34 @@
 """Content keys: whatever can change a number changes the key of what is stored, and nothing else does."""
 
+import importlib
 import json
 import shutil
+import sys
+import textwrap
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
+import nharness.plugins
 import nharness.run.work.measuring.lm_eval_tasks
 import nharness.run.work.recipe
 import nharness.run.work.worker
 from nharness.cells import Cell, Edition
-from nharness.detector import Need
 from nharness.events import ignore
 from nharness.intervention import Change
 from nharness.plugins import Plugins
+from nharness.run.context import RunContext
+from nharness.run.plan.plan import Plan
 from nharness.run.plan.resolve import resolve
 from nharness.run.stages.record import _Pass
-from nharness.run.stages.repeats import Blocks
-from nharness.run.store import Store, content_key
+from nharness.run.stages.repeats import _Shelf
+from nharness.run.store import Store
 from nharness.run.work.executor import LocalExecutor
 from nharness.run.work.jobs import changes_digest
 from nharness.run.work.worker import Worker
+from nharness.sources import package_digest
 from nharness.spec import RunSpec
 from nharness.task import TaskSpec
 
@@ -36,16 +42,6 @@ CELLS = {
 TEXT = {"recorded", "block"}
 EVERYTHING = {*CELLS, *TEXT}
 PERPLEXITY, LM_EVAL = {"baseline", "target", "control"}, {"baseline lm-eval", "target lm-eval"}
-
-
-class Wants:
-    """As much of a detector as the blocks ask for: what it needs."""
-
-    def __init__(self, statistic):
-        self._statistic = statistic
-
-    def needs(self):
-        return (Need(self._statistic),)
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +79,9 @@ def keys(place, *, statistic="activation_count", task=None, **spec):
     quiz = replace(quiz.with_options(num_fewshot=options.num_fewshot, limit=options.limit), **(task or {}))
     worker = Worker(replace(resolved, tasks=(*resolved.tasks, quiz)))
     found = {name: worker.key(cell, "0" * 64, worker.identity) for name, cell in CELLS.items()}
-    store = Store(place / "store")
-    recording = _Pass(LocalExecutor(worker), [(statistic, "gate")], store, ignore)
-    blocks = Blocks(worker, {"one": Wants(statistic)}, store, ignore, 2)
-    return found | {"recorded": recording._key_of("en"), "block": content_key(**blocks._key)}
+    context = RunContext(resolved, Plan.empty(), LocalExecutor(worker), Store(place / "store"), ignore)
+    needs = ((statistic, "gate"),)
+    return found | {"recorded": _Pass(context, needs)._key_of("en"), "block": _Shelf(context, needs).key(("en", 0), 2)}
 
 
 def changed(place, reference, **spec):
@@ -145,6 +140,68 @@ def test_versions(place, reference, monkeypatch, package, expected):
             module, "installed", lambda name, genuine=genuine: "0.0.1" if name == package else genuine(name)
         )
     assert changed(place, reference) == expected
+
+
+def test_source_of_nharness(place, reference, monkeypatch):
+    monkeypatch.setattr(nharness.run.work.worker, "engine_digest", lambda: "edited")
+    assert changed(place, reference) == EVERYTHING
+
+
+STATISTIC = """
+    from nharness import Entry, hookimpl
+    from nharness.recording import ACCUMULATORS
+
+    class Loudness(ACCUMULATORS["moments"]):
+        version = {version}
+
+    @hookimpl
+    def nharness_register_statistics():
+        return (Entry("loudness", "as moments", Loudness),)
+"""
+FINDER = """
+    from nharness import Entry, hookimpl
+    from nharness.models import NeuronMap, locate
+
+    def find(model):
+        return NeuronMap(locate(model, ()).layers[:{version}])
+
+    @hookimpl
+    def nharness_register_architectures():
+        return (Entry("first layers", "no more than a few", find),)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """Write a plug-in module of this name, and have it loaded by every `Plugins()` of the test."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(name, source, version):
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(source).replace("{version}", str(version)))
+        sys.modules.pop(name, None)
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        package_digest.cache_clear()
+        importlib.invalidate_caches()
+        monkeypatch.setitem(globals(), "Plugins", lambda: nharness.plugins.Plugins(extra=[name]))
+
+    yield write
+    package_digest.cache_clear()
+
+
+def test_source_of_a_statistic(place, plugin):
+    plugin("loud", STATISTIC, 1)
+    first = keys(place, statistic="loudness")
+    plugin("loud", STATISTIC, 1)
+    assert changed(place, first, statistic="loudness") == set()
+    plugin("loud", STATISTIC, 2)
+    assert changed(place, first, statistic="loudness") == TEXT
+
+
+def test_the_map_of_an_architecture(place, reference, plugin):
+    plugin("few", FINDER, 1)
+    assert changed(place, reference) == EVERYTHING
+    plugin("few", FINDER, 2)  # finds what is found without it
+    assert changed(place, reference) == set()
 
 
 def test_version_of_the_plugin_that_records(place, reference, monkeypatch):

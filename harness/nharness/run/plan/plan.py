@@ -25,6 +25,11 @@ class Plan:
     tasks: Mapping[tuple[str, str], TaskSpec]
     whole: int
 
+    @classmethod
+    def empty(cls) -> Plan:
+        """Return the plan of a run that evaluates nothing."""
+        return cls((), {}, 0)
+
     def by_edition(self) -> dict[Edition | None, list[Cell]]:
         """Return the cells grouped by edition, in order."""
         groups: dict[Edition | None, list[Cell]] = {}

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from nharness.cells import CellOutcome
-from nharness.corpora import Document
 from nharness.errors import NharnessError
 from nharness.plugins import Plugins
-from nharness.recording import Recorder
-from nharness.run.plan.resolve import Resolved, resolve
-from nharness.run.stages.answer import with_answers
-from nharness.run.work.jobs import Done, Job, changes_digest
-from nharness.run.work.recipe import Recipe, recorder_of
+from nharness.run.plan.resolve import resolve
+from nharness.run.work.executor import Work, unheard
 from nharness.run.work.worker import Worker
 from nharness.spec import RunSpec
 
@@ -29,8 +24,7 @@ class Order:
     """What makes an actor's worker the same as this process's.
 
     spec, plugins: what the worker is made from. threads: of torch, since sums come out the same, bit by bit, with the
-    same number of them. folder, path: where relative names and modules are looked for. answered: what the run's model
-    wrote where the corpus had open prompts, and how; None where it wrote nothing.
+    same number of them. folder, path: where relative names and modules are looked for.
     """
 
     spec: Mapping[str, Any]
@@ -38,7 +32,6 @@ class Order:
     threads: int
     folder: str
     path: tuple[str, ...]
-    answered: tuple[Mapping[str, Sequence[Document]], str] | None = None
 
     @classmethod
     def of(cls, worker: Worker) -> Order:
@@ -51,8 +44,14 @@ class Order:
             torch.get_num_threads(),
             str(Path.cwd()),
             path,
-            _answered(resolved),
         )
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a piece of work was not done, in words: errors of ours do not all survive pickling."""
+
+    reason: str
 
 
 class RayWorker:
@@ -60,51 +59,31 @@ class RayWorker:
 
     def __init__(self, order: Order) -> None:
         torch.set_num_threads(order.threads)
-        self._recorders: dict[str, Recorder] = {}
+        self._begun: dict[str, Callable[[Any], Iterator[Any]]] = {}
         self._problem = ""
         _stand_in(order)
         try:
-            resolved = resolve(RunSpec.model_validate(order.spec), Plugins(**order.plugins))
-            if order.answered is not None:
-                resolved = replace(resolved, corpus=with_answers(resolved.corpus, *order.answered))
-            self._worker = Worker(resolved)
+            self._worker = Worker(resolve(RunSpec.model_validate(order.spec), Plugins(**order.plugins)))
             self._before = self._worker.checksum()
-        except NharnessError as error:  # errors of ours do not all survive pickling
+        except NharnessError as error:
             self._problem = str(error)
 
     def greet(self) -> Iterator[dict[str, Any] | str]:
         """Yield who this worker is, or why there is none."""
         yield self._problem or introduction(self._worker)
 
-    def record(self, name: str, recipe: Recipe, language: str, documents: Sequence[Any]) -> Iterator[Any]:
-        """Yield a shard's statistics, or the reason why there are none; equal names are equal recipes."""
+    def do(self, name: str, work: Work[Any, Any], piece: Any) -> Iterator[Any]:
+        """Yield the results of a piece, or the reason why there are none; equal names are equal work."""
         try:
-            if name not in self._recorders:
-                self._recorders = {name: recorder_of(self._worker, recipe)}
-            yield self._recorders[name].record_shard(language, documents)
+            if name not in self._begun:
+                self._begun = {name: work.begin(self._worker, unheard)}
+            yield from self._begun[name](piece)
         except NharnessError as error:
-            yield str(error)
-
-    def evaluate(self, job: Job) -> Iterator[Done]:
-        """Yield every cell of the job; one whose key comes out otherwise here would be something else, and fails."""
-        worker = self._worker
-        digest = changes_digest(job.changes, corpus=worker.resolved.corpus.fingerprint)
-        left = dict(zip(job.cells, job.keys, strict=True))
-        for cell in [cell for cell, key in left.items() if worker.key(cell, digest, worker.identity) != key]:
-            reason = "a worker has other text or other files of this task than the process that runs all"
-            yield Done(cell, left.pop(cell), CellOutcome("failed", reason=reason))
-        yield from worker.evaluate(replace(job, cells=tuple(left), keys=tuple(left.values())))
+            yield Refused(str(error))
 
     def altered(self) -> bool:
         """Tell whether the model's parameters are no longer what they were."""
         return self._worker.checksum() != self._before
-
-
-def _answered(resolved: Resolved) -> tuple[Mapping[str, Sequence[Document]], str] | None:
-    how = resolved.corpus.notes.get("answers")
-    if how is None:
-        return None
-    return {tag: list(resolved.corpus.documents(tag, "detect")) for tag in resolved.languages}, how
 
 
 def introduction(worker: Worker) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 1. Every actor makes a worker of its own from the specification and the plug-ins of this process, in this process's
    folder where it exists there; one that has another model, other software or other plug-ins is refused.
-2. A piece of work (a shard of text, or a job's cells) goes to the next free actor. Its results come back one by one, so
-   that a cell is in the store as soon as it is evaluated; `nharness.run.ray.pool` sees to actors that die.
-3. Shards are handed on in their order, whoever recorded them, so that their sum is the same bytes as in one process.
+2. A piece of work (a shard of text, a layer to ablate, a job's cells) goes to the next free actor. Its results come
+   back one by one, so that a cell is in the store as soon as it is evaluated; `nharness.run.ray.pool` sees to actors
+   that die.
+3. Where their order counts, results are handed on in the order of the pieces, whoever made them, so that the sum of
+   shards is the same bytes as in one process.
 
 Options: `address` of a running cluster ("auto" finds it; without, one is started on this machine for the run), `cpus`
 and `gpus` of an actor (default 1 CPU, and 1 GPU where the cluster has any and the device asked for is not the CPU).
@@ -20,19 +22,14 @@ import signal
 import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nharness.cells import CellOutcome
 from nharness.errors import NharnessError, OptionError, PluginError, UsageError
-from nharness.run.ray.actor import Order, RayWorker, difference, introduction
-from nharness.run.work.executor import Executor, Seen, Shard
-from nharness.run.work.jobs import Done, Job
-from nharness.run.work.recipe import Recipe
+from nharness.run.ray.actor import Order, RayWorker, Refused, difference, introduction
+from nharness.run.work.executor import Executor, P, R, Seen, Work, unheard
 from nharness.run.work.worker import Worker
-from nharness.statistics import Statistics
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -55,6 +52,7 @@ class RayExecutor(Executor):
     """Work on actors; raises `OptionError` for options out of range and `NharnessError` when Ray cannot be reached."""
 
     known_options = ("address", "cpus", "gpus")
+    remote = True
 
     def __init__(self, worker: Worker, workers: int = 1, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(worker, workers, options)
@@ -66,29 +64,28 @@ class RayExecutor(Executor):
         self._pool = Pool(lambda: kind.remote(order), workers, self._welcome)
         self._pool.ready()
 
-    def record(self, recipe: Recipe, shards: Iterable[Shard], seen: Seen) -> Iterator[dict[str, Statistics]]:
-        """Yield the statistics of every shard in order; raises `NharnessError` for a shard that cannot be recorded."""
-        shared = ray.put(recipe)
-        pieces = (Piece(number, "record", (shared.hex(), shared, *shard)) for number, shard in enumerate(shards))
-        waiting: dict[int, dict[str, Statistics]] = {}
-        wanted = 0
-        for piece, result in self._pool.run(pieces):
-            if not isinstance(result, dict):
-                raise NharnessError(result.reason if isinstance(result, Lost) else str(result))
-            waiting[piece.number] = result
-            seen(sum(part.counted for parts in piece.arguments[-1] for part in parts))
-            while wanted in waiting:
-                yield waiting.pop(wanted)
-                wanted += 1
+    def map(self, work: Work[P, R], pieces: Iterable[P], seen: Seen) -> Iterator[R]:
+        """Yield results as actors give them back; a piece under which actors keep dying is lost."""
+        shared = ray.put(work)
+        found = self._pool.run(
+            Piece(number, "do", (shared.hex(), shared, piece), work=work)
+            for number, piece in enumerate(spread(work, pieces, self.workers))
+        )
+        yield from _ordered(self._results(found, seen)) if work.in_order else (r for _, r in self._results(found, seen))
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
-        """Yield cells as actors give them back; a cell under which actors keep dying fails."""
-        pieces = (Piece(number, "evaluate", (job,)) for number, job in enumerate(spread(jobs, self.workers)))
-        return _done(self._pool.run(pieces))
+    def finish(self) -> Iterator[Any]:
+        """Yield the result that every actor is at, and those that lie ready."""
+        return (result for _, result in self._results(self._pool.finish(), unheard))
 
-    def finish(self) -> Iterator[Done]:
-        """Yield the cell that every actor is at, and those that lie ready."""
-        return _done(self._pool.finish())
+    def _results(self, found: Iterator[tuple[Piece, Any]], seen: Seen) -> Iterator[tuple[int, Any]]:
+        for piece, result in found:
+            work, own = piece.work, piece.arguments[-1]
+            if isinstance(result, Lost | Refused):
+                yield from ((piece.number, each) for each in work.lost(own, result.reason))
+                continue
+            if work.in_order:
+                seen(work.tokens(own))
+            yield piece.number, result
 
     def altered(self) -> bool:
         """Tell whether a model in an actor is not what it was."""
@@ -194,23 +191,21 @@ def _nodes() -> list[dict[str, Any]]:
     return found
 
 
-def _done(results: Iterable[tuple[Piece, Any]]) -> Iterator[Done]:
-    for _, result in results:
-        if not isinstance(result, Lost):
-            yield result
-            continue
-        job: Job = result.piece.arguments[0]
-        for cell, key in zip(job.cells, job.keys, strict=True):
-            yield Done(cell, key, CellOutcome("failed", reason=result.reason))
+def _ordered(results: Iterator[tuple[int, Any]]) -> Iterator[Any]:
+    """Yield the one result of every piece in the order of the pieces."""
+    waiting: dict[int, Any] = {}
+    wanted = 0
+    for number, result in results:
+        waiting[number] = result
+        while wanted in waiting:
+            yield waiting.pop(wanted)
+            wanted += 1
 
 
-def spread(jobs: Iterable[Job], workers: int) -> Iterator[Job]:
-    """Yield jobs, the last ones cut into parts so that no worker stands idle while another has many cells left."""
-    source = iter(jobs)
+def spread(work: Work[P, Any], pieces: Iterable[P], workers: int) -> Iterator[P]:
+    """Yield pieces, the last ones divided so that no worker stands idle while another has much left."""
+    source = iter(pieces)
     while ahead := list(islice(source, workers)):
         parts = 1 if len(ahead) == workers else -(-workers // len(ahead))
-        for job in ahead:
-            size = -(-len(job.cells) // parts)
-            for first in range(0, len(job.cells), size):
-                chosen = slice(first, first + size)
-                yield replace(job, cells=job.cells[chosen], keys=job.keys[chosen])
+        for piece in ahead:
+            yield from work.divided(piece, parts) if parts > 1 else (piece,)

@@ -17,19 +17,22 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from nharness.errors import NharnessError
-from nharness.run.work.jobs import Done, Job
 
 TRIES = 3
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Work for one actor: a method and its arguments; `number` says which piece it is, `tries` how many actors died."""
+    """Work for one actor: a method and its arguments, the last of which is what `work` is done with.
+
+    number: which piece it is. tries: how many actors died under it.
+    """
 
     number: int
     method: str
     arguments: tuple[Any, ...]
     tries: int = 0
+    work: Any = None
 
 
 @dataclass(frozen=True)
@@ -152,9 +155,7 @@ def shortened(message: str) -> str:
 
 def remaining(piece: Piece, result: Any) -> Piece:
     """Return what is left of a piece after one of its results came back."""
-    if not isinstance(result, Done):
+    if piece.work is None:
         return piece
-    job: Job = piece.arguments[0]
-    left = [(cell, key) for cell, key in zip(job.cells, job.keys, strict=True) if cell != result.cell]
-    cells, keys = tuple(cell for cell, _ in left), tuple(key for _, key in left)
-    return replace(piece, arguments=(replace(job, cells=cells, keys=keys),), tries=0)
+    own = piece.work.left(piece.arguments[-1], result)
+    return replace(piece, arguments=(*piece.arguments[:-1], own), tries=0)

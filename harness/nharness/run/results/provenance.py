@@ -19,6 +19,7 @@ from nharness.neurons import KINDS, Detection, Kind
 from nharness.record.cells import Task
 from nharness.record.detection import KindCounts, LayerProfile, Neurons
 from nharness.record.sources import Corpus, Detector, Environment, Intervention, Model
+from nharness.run.context import RunContext
 from nharness.run.plan.plan import Plan
 from nharness.run.plan.resolve import Resolved, plugin_of
 from nharness.run.stages.detect import Detected
@@ -161,10 +162,10 @@ def _public_name(name: str) -> str:
     return Path(name).expanduser().resolve().name if Path(name).expanduser().exists() else name
 
 
-def describe_corpus(worker: Worker, recorded: Recorded) -> Corpus:
+def describe_corpus(context: RunContext, recorded: Recorded) -> Corpus:
     """Return the text that was used, and which evaluation documents also stand in the detection text."""
-    corpus, languages = worker.resolved.corpus, worker.resolved.languages
-    texts = {tag: worker.text(tag) for tag in languages}
+    corpus, languages = context.corpus, context.languages
+    texts = {tag: context.worker.text(tag) for tag in languages}
     used = {(tag, "detect"): recorded.used[tag] for tag in languages}
     used |= {(tag, "eval"): frozenset(document.id for document in texts[tag].documents) for tag in languages}
     return Corpus(

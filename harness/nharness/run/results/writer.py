@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from nharness.analysis.analyse import Analysis, Known, analyse
-from nharness.analysis.measurements import Failure, Key, Measurement
-from nharness.atomic import write_json
+from nharness.analysis.control_effects import control_effects_of
+from nharness.analysis.curves import curve_point
+from nharness.analysis.effects import effects_of
+from nharness.analysis.measurements import Failure, Key, Measurement, by_key
+from nharness.atomic import replaced_folder, write_json
 from nharness.cells import GENERAL, Cell, CellOutcome, Edition, whose
 from nharness.errors import NharnessError
 from nharness.neurons import Detection
@@ -25,15 +28,15 @@ from nharness.record.results import AnalysisSettings, Cost, CurvePoint
 from nharness.record.sources import Corpus, FileEntry, Identity, Selection
 from nharness.record.store import describe
 from nharness.record.validate import validate_bytes
+from nharness.run.context import RunContext
 from nharness.run.plan.plan import target_names
 from nharness.run.plan.request import RunRequest
 from nharness.run.results import provenance
-from nharness.run.results.curve import dose_response
 from nharness.run.results.folder import RunFolder, file_stem
-from nharness.run.stages.assess import Judged
+from nharness.run.stages.assess import Assessed
 from nharness.run.stages.detect import Detected
-from nharness.run.stages.editions import Prepared
-from nharness.run.stages.evaluate import Evaluation
+from nharness.run.stages.editions import Editions
+from nharness.run.stages.evaluate import Evaluated
 from nharness.run.versions import installed
 from nharness.run.work.jobs import neurons_digest
 
@@ -66,50 +69,91 @@ class Combination:
 class RecordWriter:
     """Makes the records of a finished evaluation."""
 
+    context: RunContext
     request: RunRequest
     folder: RunFolder
-    evaluation: Evaluation
-    prepared: Prepared
+    editions: Editions
+    evaluated: Evaluated
     detected: Mapping[str, Detected]
-    judged: Judged = field(default_factory=Judged)
+    assessed: Assessed = field(default_factory=Assessed)
 
     def write(self) -> dict[Path, Record]:
         """Write every record with the files beside it; return records by path, in the order of the plan."""
         editions = [cell.edition for cell in self._outcomes if cell.edition and cell.edition.detector in self.detected]
         combinations = list(dict.fromkeys(map(Combination.of, editions)))
         analyses = {combination: self._analysis(combination) for combination in combinations}
-        curve = dose_response(self, combinations)
+        curve = self._dose_response(combinations)
         written = {}
         for combination, analysis in analyses.items():
             points = [point for other, point in curve if _same_curve(other, combination, point.axis)]
             if points:
                 analysis = self._analysis(combination, points)  # noqa: PLW2901 - the area under the curve is part of it
-            record = self._record(combination, analysis, points)
-            written[self._write(combination, record)] = record
+            path, record = self._written(combination, analysis, points)
+            written[path] = record
         return written
+
+    def _dose_response(self, combinations: Sequence[Combination]) -> list[tuple[Combination, CurvePoint]]:
+        """Return a point per task and combination where budget or strength was varied; nothing where neither was."""
+        budgets = {combination.budget for combination in combinations}
+        strengths = {combination.strength for combination in combinations}
+        if len(budgets) < 2 and len(strengths) < 2:
+            return []
+        axis: Literal["budget", "strength"] = "budget" if len(budgets) > 1 else "strength"
+        points = []
+        for combination in combinations:
+            measurements, failures = self.measured(combination)
+            table, targets = by_key(measurements), self.targets(combination)
+            tried = sorted({*table, *(failure.key for failure in failures)}, key=repr)
+            value = combination.budget if axis == "budget" else combination.strength
+            for task in self.tasks:
+                effects = effects_of(task, targets, table, self.settings)
+                controls = control_effects_of(effects, targets, table, tried)
+                point = curve_point(effects, targets, axis=axis, value=float(value or 0), controls=controls)
+                points.append((combination, point))
+        return points
+
+    def _written(
+        self, combination: Combination, analysis: Analysis, curve: Sequence[CurvePoint]
+    ) -> tuple[Path, Record]:
+        """Make a record and the files beside it in a folder of their own, which takes its place once it is valid.
+
+        Raises `NharnessError` for a record that is not valid, which is kept aside; what was there before stays.
+        """
+        goal = self.folder.records / combination.stem
+        with replaced_folder(goal) as folder:
+            record = self._record(combination, analysis, curve, folder)
+            path = folder / "record.json"
+            write_json(path, record.document())
+            _, problems = validate_bytes(path.read_bytes())
+            if problems:
+                write_json(self.folder.records / f"{combination.stem}.invalid.json", record.document())
+                raise NharnessError(f"the record of {combination.stem} is not valid: {problems[0]}")
+        path = goal / "record.json"
+        self.context.plugins.hook.nharness_record_written(record=record, path=str(path))
+        return path, record
 
     @property
     def _outcomes(self) -> Mapping[Cell, CellOutcome]:
-        return self.evaluation.outcomes
+        return self.evaluated.outcomes
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks of the run as records describe them."""
-        return provenance.describe_tasks(self.evaluation.plan, self.evaluation.worker.resolved)
+        return provenance.describe_tasks(self.context.plan, self.context.resolved)
 
     @cached_property
     def settings(self) -> AnalysisSettings:
         """How intervals are made."""
-        spec = self.prepared.spec
+        spec = self.editions.spec
         return AnalysisSettings(
             bootstrap_draws=spec.analysis.bootstrap_draws, seed=spec.seed, confidence=spec.analysis.confidence
         )
 
     def targets(self, combination: Combination) -> tuple[Target, ...]:
         """Return the rows of the combination's matrix, in order."""
-        chosen = tuple(self.prepared.spec.kinds) or KINDS_OF_A_LANGUAGE
-        names = target_names(self.prepared.spec, self.evaluation.worker.resolved.languages)
-        flats = {name: self.prepared.neurons(combination.detector, combination.budget, name) for name in names}
+        chosen = tuple(self.editions.spec.kinds) or KINDS_OF_A_LANGUAGE
+        names = target_names(self.editions.spec, self.context.languages)
+        flats = {name: self.editions.neurons(combination.detector, combination.budget, name) for name in names}
         return tuple(
             Target(
                 name=name,
@@ -158,14 +202,16 @@ class RecordWriter:
 
     @cached_property
     def _corpus(self) -> Corpus:
-        return provenance.describe_corpus(self.evaluation.worker, self.prepared.recorded)
+        return provenance.describe_corpus(self.context, self.editions.recorded)
 
-    def _record(self, combination: Combination, analysis: Analysis, curve: Sequence[CurvePoint]) -> Record:
-        spec, worker = self.prepared.spec, self.evaluation.worker
-        device = str(self.evaluation.executor.identity["device"])
+    def _record(
+        self, combination: Combination, analysis: Analysis, curve: Sequence[CurvePoint], folder: Path
+    ) -> Record:
+        spec, worker = self.editions.spec, self.context.worker
+        device = str(self.context.identity["device"])
         detected = self.detected[combination.detector]
         chosen = detected.detection if combination.budget is None else detected.detection.cut(combination.budget)
-        files = self._write_files(combination, chosen)
+        files = self._write_files(combination, chosen, folder)
         neurons_file = next(entry for entry in files if entry.role == "neurons")
         outcomes = self.cells(combination)
         return Record(
@@ -179,17 +225,17 @@ class RecordWriter:
             model=provenance.describe_model(worker, device),
             corpus=self._corpus,
             detector=provenance.describe_detector(
-                worker.resolved, combination.detector, detected, self.prepared.recorded
+                self.context.resolved, combination.detector, detected, self.editions.recorded
             ),
             intervention=provenance.describe_intervention(
-                self.prepared.intervention(combination.intervention, combination.strength),
+                self.editions.intervention(combination.intervention, combination.strength),
                 combination.strength,
                 self._site(combination),
                 self._backend(outcomes),
                 spec.scope,
             ),
             selection=Selection(kinds=tuple(spec.kinds) or KINDS_OF_A_LANGUAGE, budget=combination.budget),
-            languages=worker.resolved.languages,
+            languages=self.context.languages,
             neurons=provenance.describe_neurons(chosen, file=neurons_file.name, sha256=neurons_file.sha256),
             tasks=self.tasks,
             targets=self.targets(combination),
@@ -198,8 +244,8 @@ class RecordWriter:
             controls=self._controls(combination, analysis),
             summary=analysis.summary,
             curve=tuple(curve),
-            ground_truth=self.judged.truths.get(combination.detector) or None,
-            stability=self.judged.stability.get(combination.detector) or None,
+            ground_truth=self.assessed.truths.get(combination.detector) or None,
+            stability=self.assessed.stability.get(combination.detector) or None,
             cost=self._cost(outcomes, detected),
             analysis=self.settings,
             files=tuple(files),
@@ -211,14 +257,14 @@ class RecordWriter:
     def _controls(self, combination: Combination, analysis: Analysis) -> Controls | None:
         if not analysis.control_changes:
             return None
-        spec = self.prepared.spec.controls
+        spec = self.editions.spec.controls
         sets = {}
         for target, draw in analysis.control_changes:
-            flat = self.prepared.neurons(combination.detector, combination.budget, target, draw)
+            flat = self.editions.neurons(combination.detector, combination.budget, target, draw)
             sets[target, draw] = (len(flat), neurons_digest(flat))
         return Controls(
             kind=spec.match,
-            seed=self.prepared.spec.seed,
+            seed=self.editions.spec.seed,
             draws=analysis.draws(sets),
             options=spec.model_dump(mode="json"),
         )
@@ -226,13 +272,13 @@ class RecordWriter:
     def _cost(self, outcomes: Mapping[Cell, CellOutcome], detected: Detected) -> Cost:
         passed = [outcome for outcome in outcomes.values() if outcome.status == "passed"]
         reused = [outcome for outcome in passed if outcome.reused]
-        unasked = [cell for cell in self.evaluation.plan.cells if cell not in self._outcomes]
-        spared = sum(self.prepared.spec.controls.eval_tokens for _ in unasked) + sum(o.tokens for o in reused)
+        unasked = [cell for cell in self.context.plan.cells if cell not in self._outcomes]
+        spared = sum(self.editions.spec.controls.eval_tokens for _ in unasked) + sum(o.tokens for o in reused)
         spared += sum(outcome.spared for outcome in outcomes.values())
         return Cost(
-            forward_tokens={"record": self.prepared.recorded.tokens, "evaluate": sum(o.tokens for o in passed)},
+            forward_tokens={"record": self.editions.recorded.tokens, "evaluate": sum(o.tokens for o in passed)},
             seconds={
-                "record": self.prepared.recorded.seconds,
+                "record": self.editions.recorded.seconds,
                 "detect": detected.seconds,
                 "evaluate": sum(outcome.seconds for outcome in passed),
             },
@@ -244,15 +290,14 @@ class RecordWriter:
     def _site(self, combination: Combination) -> Literal["gate", "hidden"]:
         for cell, outcome in self.cells(combination).items():
             if cell.edition is not None and cell.edition.control is None and outcome.status == "passed":
-                for change in self.prepared.changes(cell.edition):
+                for change in self.editions.changes(cell.edition):
                     return change.site
         return "hidden"
 
     def _backend(self, outcomes: Mapping[Cell, CellOutcome]) -> str:
         return "+".join(sorted({outcome.backend for outcome in outcomes.values() if outcome.backend})) or "none"
 
-    def _write_files(self, combination: Combination, detection: Detection) -> list[FileEntry]:
-        folder = self.folder.records / combination.stem
+    def _write_files(self, combination: Combination, detection: Detection, folder: Path) -> list[FileEntry]:
         items = write_items(folder, self._items(combination))
         neurons = folder / "neurons.safetensors"
         detection.save(neurons)
@@ -272,20 +317,10 @@ class RecordWriter:
                 item.values,
                 item.text,
             )
-            for cell in self.evaluation.plan.cells
+            for cell in self.context.plan.cells
             if cell in outcomes
             for item in outcomes[cell].items
         ]
-
-    def _write(self, combination: Combination, record: Record) -> Path:
-        path = self.folder.records / combination.stem / "record.json"
-        write_json(path, record.document())
-        _, problems = validate_bytes(path.read_bytes())
-        if problems:
-            path.rename(path.with_name("record.invalid.json"))
-            raise NharnessError(f"the record of {combination.stem} is not valid: {problems[0]}")
-        self.evaluation.plugins.hook.nharness_record_written(record=record, path=str(path))
-        return path
 
 
 def _measurement(key: Key, outcome: CellOutcome) -> Measurement:

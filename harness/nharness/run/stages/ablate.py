@@ -9,21 +9,24 @@ model, tokenizer and corpus, `layer_widths`, `languages: {<lang>: {"tokens": n}}
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness.ablation.engine import WINDOW, Ablation, Ablator
-from nharness.detector import Detector
-from nharness.errors import FileFormatError
+from nharness.ablation.engine import WINDOW, Ablation, Ablator, Chosen, ablation_of, choose_windows, text_digest
+from nharness.corpora import EncodedDocument
+from nharness.errors import FileFormatError, UsageError
 from nharness.events import Listener, StageAdvanced, StageFinished, StageStarted
 from nharness.plugins import Plugins
+from nharness.run.context import RunContext
 from nharness.run.stages.record import Recorded
-from nharness.run.store import Store, content_key
+from nharness.run.store import content_key
+from nharness.run.work.executor import Seen, Work
 from nharness.run.work.worker import Worker
 from nharness.tensorfile import field as metadata_field
 from nharness.tensorfile import load as load_tensors
@@ -92,61 +95,119 @@ def shipped_files(plugins: Plugins) -> dict[str, Path]:
     return {name: target for name, target in targets.items() if isinstance(target, Path) and target.is_file()}
 
 
-def measure_losses(
-    worker: Worker, detectors: Mapping[str, Detector], recorded: Recorded, store: Store, listen: Listener
-) -> Recorded:
+Part = tuple[str, int]
+"""A language and the index of a layer."""
+
+
+@dataclass(frozen=True)
+class LayerOfText:
+    """What is ablated at once: every neuron of one layer, each alone, on one language's windows."""
+
+    language: str
+    layer: int
+    windows: tuple[EncodedDocument, ...]
+
+    @property
+    def part(self) -> Part:
+        """Language and layer."""
+        return self.language, self.layer
+
+
+@dataclass(frozen=True)
+class AblateWork(Work[LayerOfText, tuple[Part, NDArray[np.float64], int]]):
+    """Ablate layers on text: the summed changes of NLL in nats [N], and the forward tokens they cost."""
+
+    def begin(
+        self, worker: Worker, seen: Seen
+    ) -> Callable[[LayerOfText], Iterator[tuple[Part, NDArray[np.float64], int]]]:
+        """Return what ablates; weights coarser than float32 are widened once."""
+        ablator = Ablator(worker.loaded.model, worker.neuron_map, together=worker.loaded.together)
+
+        def ablated(piece: LayerOfText) -> Iterator[tuple[Part, NDArray[np.float64], int]]:
+            yield piece.part, *ablator.layer(piece.layer, piece.windows, seen)
+
+        return ablated
+
+    def lost(self, piece: LayerOfText, reason: str) -> Iterator[tuple[Part, NDArray[np.float64], int]]:
+        """Raise `UsageError` naming language and layer."""
+        raise UsageError(f"the ablations of layer {piece.layer} for {piece.language!r} are not there: {reason}")
+
+
+def ablate(context: RunContext, recorded: Recorded) -> Recorded:
     """Return the evidence with every neuron's ablation measured, where a detector wants it.
 
-    A registered file is taken where it is of this model and corpus and of at least as many tokens. What was measured is
-    in the store, so that `listen` may raise to stop.
+    A registered file is taken where it is of this model and corpus and of at least as many tokens.
     """
-    tokens = max([0, *(detector.ablation_tokens() for detector in detectors.values())])
+    detectors = context.resolved.detectors.values()
+    tokens = max([0, *(detector.ablation_tokens() for detector in detectors)])
     if not tokens:
         return recorded
     started = time.perf_counter()
-    languages, corpus = worker.resolved.languages, worker.resolved.corpus
-    for name, path in shipped_files(worker.resolved.plugins).items():
+    for name, path in shipped_files(context.plugins).items():
         found = load_ablation(path)
-        enough = all(found.tokens(tag) >= tokens for tag in languages)
-        if enough and found.is_of(worker) and found.metadata.get("corpus") == corpus.fingerprint:
+        enough = all(found.tokens(tag) >= tokens for tag in context.languages)
+        if enough and found.is_of(context.worker) and found.metadata.get("corpus") == context.corpus.fingerprint:
             summary = f"measured before, on at least {tokens} tokens a language: {name}, {path.name}"
-            listen(StageFinished(STAGE, time.perf_counter() - started, reused=True, summary=summary))
-            return _with(recorded, {f"delta/{tag}": found.delta[tag] for tag in languages})
-    width = sum(worker.neuron_map.layer_widths)
-    listen(StageStarted(STAGE, width * len(languages), "neurons"))
-
-    ablator = Ablator(
-        worker.loaded.model,
-        worker.loaded.tokenizer,
-        worker.neuron_map,
-        together=worker.loaded.together,
-        keeper=StoreKeeper(store, worker),
-        advanced=lambda neurons, tokens: listen(StageAdvanced(STAGE, neurons, tokens)),
-    )
-    made = ablator.measure({tag: list(corpus.documents(tag, "detect")) for tag in languages}, tokens)
-    summary = f"{width:,} neurons, each alone, on {sum(made.tokens.values()):,} tokens in {len(languages)} languages"
-    listen(StageFinished(STAGE, time.perf_counter() - started, not made.forward_tokens, summary))
+            context.listen(StageFinished(STAGE, time.perf_counter() - started, reused=True, summary=summary))
+            return _with(recorded, {f"delta/{tag}": found.delta[tag] for tag in context.languages})
+    made = ablations(context, tokens)
     return replace(_with(recorded, made.losses), tokens=recorded.tokens + made.forward_tokens)
+
+
+def ablations(context: RunContext, tokens: int) -> Ablation:
+    """Return what every neuron alone costs every language of the run, on about `tokens` detection tokens of each.
+
+    Every language's layer is kept in the store as it comes, so that `context.listen` may raise to stop.
+    """
+    started, worker = time.perf_counter(), context.worker
+    layers, languages = worker.neuron_map.layers, context.languages
+    width = sum(worker.neuron_map.layer_widths)
+    context.listen(StageStarted(STAGE, width * len(languages), "neurons"))
+    documents = {tag: list(context.corpus.documents(tag, "detect")) for tag in languages}
+    chosen = choose_windows(worker.loaded.model, worker.loaded.tokenizer, documents, tokens)
+    keeper = _Keeper(context, chosen)
+    parts = {(tag, layer.index): keeper.get((tag, layer.index)) for tag in languages for layer in layers}
+    for (_, layer), found in parts.items():
+        if found is not None:
+            context.listen(StageAdvanced(STAGE, layers[layer].width, 0))
+    missing = [LayerOfText(tag, layer, chosen.windows[tag]) for (tag, layer), f in parts.items() if f is None]
+    spent = 0
+    seen = partial(_tell, context.listen)
+    for part, delta, cost in context.executor.map(AblateWork(), missing, seen):
+        keeper.put(part, delta)
+        parts[part], spent = delta, spent + cost
+        context.listen(StageAdvanced(STAGE, len(delta), 0))
+    sums = {tag: [np.asarray(parts[tag, layer.index]) for layer in layers] for tag in languages}
+    made = ablation_of(chosen, sums, spent)
+    summary = f"{width:,} neurons, each alone, on {sum(made.tokens.values()):,} tokens in {len(languages)} languages"
+    context.listen(StageFinished(STAGE, time.perf_counter() - started, not spent, summary))
+    return made
+
+
+def _tell(listen: Listener, tokens: int) -> None:
+    listen(StageAdvanced(STAGE, 0, tokens))
 
 
 def _with(recorded: Recorded, losses: Mapping[str, NDArray[np.float64]]) -> Recorded:
     return replace(recorded, evidence=replace(recorded.evidence, losses=losses))
 
 
-class StoreKeeper:
+class _Keeper:
     """Finished parts in the store, under a key over model, text and layer."""
 
-    def __init__(self, store: Store, worker: Worker) -> None:
-        self._store, self._identity = store, worker.identity
+    def __init__(self, context: RunContext, chosen: Chosen) -> None:
+        self._store, self._identity = context.store, dict(context.identity)
+        self._texts = {tag: text_digest(pieces) for tag, pieces in chosen.windows.items()}
 
-    def get(self, language: str, digest: str, layer: int) -> NDArray[np.float64] | None:
+    def get(self, part: Part) -> NDArray[np.float64] | None:
         """Return a layer's summed changes, None when they were not measured."""
-        found = self._store.get("ablated", self._key(language, digest, layer))
+        found = self._store.get("ablated", self._key(part))
         return None if found is None else np.array(found, dtype=np.float64)
 
-    def put(self, language: str, digest: str, layer: int, delta: NDArray[np.float64]) -> None:
-        """Keep them."""
-        self._store.put("ablated", self._key(language, digest, layer), delta.tolist())
+    def put(self, part: Part, delta: NDArray[np.float64]) -> None:
+        """Store them."""
+        self._store.put("ablated", self._key(part), delta.tolist())
 
-    def _key(self, language: str, digest: str, layer: int) -> str:
-        return content_key(stage="ablate", identity=self._identity, language=language, text=digest, layer=layer)
+    def _key(self, part: Part) -> str:
+        tag, layer = part
+        return content_key(stage=STAGE, identity=self._identity, language=tag, text=self._texts[tag], layer=layer)

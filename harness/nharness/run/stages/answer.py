@@ -1,7 +1,7 @@
 """Answers to prompts: with tokens of interest "response", the model itself answers what the corpus leaves open.
 
-1. Documents of the detection split that have a prompt and no text are answered, a block of documents after the other,
-   until a language has more tokens of answers than detection may record.
+1. Documents of the detection split that have a prompt and no text are answered, a block of documents of every language
+   after the other, until a language has more tokens of answers than detection may record.
 2. The prompt is read as it stands, without a chat template. Decoding is greedy; an answer ends at the model's end mark
    or after `response_tokens` tokens.
 3. A block's answers are in the store under a key over model, prompts and decoding: who goes on, goes on with the same.
@@ -12,111 +12,106 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from nharness.corpora import Corpus, Document
-from nharness.corpora.corpus import Reader, fingerprint
-from nharness.evaluation.decoding import Decoding
-from nharness.evaluation.generation import Prompt, Written, generate, prompt_tokens
-from nharness.events import Listener, Noted, StageAdvanced, StageFinished, StageStarted
-from nharness.run.store import Store, content_key
-from nharness.run.work.worker import Worker
+from nharness.corpora import Document
+from nharness.corpora.corpus import fingerprint
+from nharness.events import Noted, StageAdvanced, StageFinished, StageStarted
+from nharness.run.context import RunContext
+from nharness.run.store import content_key
+from nharness.run.work.executor import unheard
+from nharness.run.work.prompt_answers import Answered, AnswerWork
 
 STAGE = "answer"
 BLOCK = 32
 
 
-def answer_prompts(worker: Worker, store: Store, listen: Listener) -> None:
-    """Let the worker's model answer the open prompts of its corpus' split `detect`, where responses are what counts.
+def answer(context: RunContext) -> Answered | None:
+    """Return the detection documents with open prompts answered by the model, where responses are what counts.
 
-    Nothing happens with tokens of interest "all", nor where every document has its text.
+    None with tokens of interest "all", and where every document has its text.
     """
-    resolved = worker.resolved
-    spec, corpus = resolved.spec.corpus, resolved.corpus
+    spec = context.spec.corpus
     if spec.tokens_of_interest != "response":
-        return
+        return None
     started = time.perf_counter()
-    listen(StageStarted(STAGE, len(resolved.languages) * spec.detect_tokens, "tokens"))
-    writer = _Writer(worker, store, listen)
-    answered = {tag: list(writer.documents(tag)) for tag in resolved.languages}
-    bare = [tag for tag, found in answered.items() if not any(document.prompt for document in found)]
+    context.listen(StageStarted(STAGE, len(context.languages) * spec.detect_tokens, "tokens"))
+    answers = _Answers(context)
+    documents = answers.documents()
+    bare = [tag for tag, found in documents.items() if not any(document.prompt for document in found)]
     if bare:
-        text = f"no document of corpus {corpus.name} in {', '.join(bare)} has a prompt: all tokens are the response's"
-        listen(Noted("warning", text))
-    if writer.answers:
-        how = f"answers written, greedy, at most {spec.response_tokens} tokens"
-        worker.resolved = replace(resolved, corpus=with_answers(corpus, answered, how))
-    summary = f"{writer.answers} prompts answered in {len(resolved.languages)} languages"
-    listen(StageFinished(STAGE, time.perf_counter() - started, bool(writer.answers and not writer.written), summary))
+        name = context.corpus.name
+        text = f"no document of corpus {name} in {', '.join(bare)} has a prompt: all tokens are the response's"
+        context.listen(Noted("warning", text))
+    summary = f"{answers.given} prompts answered in {len(context.languages)} languages"
+    reused = bool(answers.given and not answers.written)
+    context.listen(StageFinished(STAGE, time.perf_counter() - started, reused, summary))
+    how = f"answers written, greedy, at most {spec.response_tokens} tokens"
+    return Answered(documents, how) if answers.given else None
 
 
-def with_answers(corpus: Corpus, answered: Mapping[str, Sequence[Document]], how: str) -> Corpus:
-    """Return the corpus with these documents for its split `detect`; its name and fingerprint say `how` they came."""
-    readers = {**corpus.readers, "detect": {tag: _reader(found) for tag, found in answered.items()}}
-    texts = ",".join(fingerprint(found) for found in answered.values())
-    identity = f"{corpus.identity} {texts}" if corpus.identity else ""
-    return Corpus(f"{corpus.name} ({how})", readers, identity, {**corpus.notes, "answers": how})
+@dataclass
+class _Answers:
+    """Answers documents in blocks; `given` answers there are, `written` of them were not in the store."""
 
+    context: RunContext
+    given: int = 0
+    written: int = 0
+    _done: dict[str, list[Document]] = field(default_factory=dict)
 
-def _reader(documents: Sequence[Document]) -> Reader:
-    return lambda: documents
+    def documents(self) -> dict[str, tuple[Document, ...]]:
+        """Return every language's documents, answered, until they have more tokens than detection may record."""
+        context, most = self.context, self.context.spec.corpus.detect_tokens
+        blocks = {tag: _blocks(context.corpus.documents(tag, "detect")) for tag in context.languages}
+        self._done = {tag: [] for tag in blocks}
+        totals = dict.fromkeys(blocks, 0)
+        while blocks:
+            current = {tag: block for tag, left in blocks.items() if (block := next(left, None)) is not None}
+            for tag, full in self._answered(current).items():
+                self._done[tag] += full
+                totals[tag] += sum(self._count(document) for document in full)
+            blocks = {tag: blocks[tag] for tag in current if totals[tag] <= most}
+        return {tag: tuple(found) for tag, found in self._done.items()}
 
+    def _count(self, document: Document) -> int:
+        return len(self.context.worker.loaded.tokenizer(document.text, add_special_tokens=False)["input_ids"])
 
-class _Writer:
-    """Answers documents in blocks; `answers` of them there are, `written` were not in the store."""
+    def _answered(self, blocks: dict[str, list[Document]]) -> dict[str, list[Document]]:
+        """Return one block of every language with its open prompts answered."""
+        store, spec = self.context.store, self.context.spec
+        unanswered = {
+            tag: found for tag, block in blocks.items() if (found := [each for each in block if _is_open(each)])
+        }
+        keys = {tag: self._key(tag, found) for tag, found in unanswered.items()}
+        texts: dict[str, Sequence[str] | None] = {tag: store.get("answers", key) for tag, key in keys.items()}
+        missing = [tag for tag, found in texts.items() if found is None]
+        room = max(1, spec.model.max_length - spec.corpus.response_tokens)
+        work = AnswerWork(spec.corpus.response_tokens, room)
+        made = self.context.executor.map(work, [unanswered[tag] for tag in missing], unheard)
+        for tag, (answers, tokens) in zip(missing, made, strict=True):
+            store.put("answers", keys[tag], list(answers))
+            self.written += len(answers)
+            texts[tag] = answers
+            self.context.listen(StageAdvanced(STAGE, tokens))
+        self.given += sum(map(len, unanswered.values()))
+        return {tag: list(_filled(block, texts.get(tag) or ())) for tag, block in blocks.items()}
 
-    def __init__(self, worker: Worker, store: Store, listen: Listener) -> None:
-        self.answers = self.written = 0
-        self._worker, self._store, self._listen = worker, store, listen
-        spec = worker.resolved.spec
-        self._decoding = Decoding(spec.corpus.response_tokens)
-        self._room = max(1, spec.model.max_length - spec.corpus.response_tokens)  # tokens of a prompt, its last ones
-
-    def documents(self, tag: str) -> Iterator[Document]:
-        """Yield a language's documents, answered, until they have more tokens than detection may record."""
-        most, total = self._worker.resolved.spec.corpus.detect_tokens, 0
-        for block in _blocks(self._worker.resolved.corpus.documents(tag, "detect")):
-            answers = iter(self._answers(tag, [each for each in block if _is_open(each)]))
-            for document in block:
-                full = replace(document, text=next(answers)) if _is_open(document) else document
-                total += len(self._worker.loaded.tokenizer(full.text, add_special_tokens=False)["input_ids"])
-                yield full
-            if total > most:
-                return
-
-    def _answers(self, tag: str, documents: Sequence[Document]) -> Sequence[str]:
-        if not documents:
-            return ()
-        key = content_key(
+    def _key(self, tag: str, documents: Sequence[Document]) -> str:
+        return content_key(
             stage=STAGE,
-            identity=self._worker.identity,
+            identity=dict(self.context.identity),
             language=tag,
             prompts=fingerprint(documents),
-            tokens=self._decoding.max_new_tokens,
+            tokens=self.context.spec.corpus.response_tokens,
         )
-        self.answers += len(documents)
-        found: list[str] | None = self._store.get("answers", key)
-        if found is None:
-            loaded, prompts = self._worker.loaded, [self._prompt(each) for each in documents]
-            made = generate(loaded.model, loaded.tokenizer, prompts, decoding=self._decoding, together=loaded.together)
-            found = [self._text(each) for each in made]
-            self.written += len(found)
-            self._store.put("answers", key, found)
-            self._listen(StageAdvanced(STAGE, sum(len(each.tokens) for each in made)))
-        return found
 
-    def _prompt(self, document: Document) -> Prompt:
-        """Return the prompt's last tokens."""
-        tokens = prompt_tokens(self._worker.loaded.tokenizer, document.prompt)
-        return Prompt(document.id, document.cluster, tokens[-self._room :])
 
-    def _text(self, written: Written) -> str:
-        """Return what stands behind the prompt, the space between both included where tokenizers drop a first one."""
-        decode, prompt = self._worker.loaded.tokenizer.decode, written.prompt.tolist()
-        before, whole = str(decode(prompt)), str(decode([*prompt, *written.tokens.tolist()]))
-        return whole[len(before) :] if whole.startswith(before) else written.text
+def _filled(block: Iterable[Document], answers: Iterable[str]) -> Iterator[Document]:
+    remaining = iter(answers)
+    for document in block:
+        yield replace(document, text=next(remaining)) if _is_open(document) else document
 
 
 def _is_open(document: Document) -> bool:

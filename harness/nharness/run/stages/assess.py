@@ -6,11 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nharness.record.results import GroundTruth, Stability
+from nharness.run.context import RunContext
+from nharness.run.stages.detect import Detected
+from nharness.run.stages.repeats import repeat_detection
+from nharness.run.stages.truth import score_detectors
 
 
 @dataclass(frozen=True)
-class Judged:
-    """By detector; a detector without an entry was not judged."""
+class Assessed:
+    """By detector; a detector without an entry was not assessed."""
 
     truths: Mapping[str, tuple[GroundTruth, ...]] = field(default_factory=dict)
     stability: Mapping[str, tuple[Stability, ...]] = field(default_factory=dict)
+
+
+def assess(context: RunContext, detected: Mapping[str, Detected]) -> Assessed:
+    """Return what is known of the detections, as far as it was asked for; nothing of a part, which writes no record."""
+    if context.part:
+        return Assessed()
+    truths = score_detectors(context, detected) if context.spec.ground_truth else {}
+    return Assessed(truths, repeat_detection(context, detected))

@@ -12,8 +12,7 @@ from itertools import product
 from nharness.analysis.controls import ControlPlan, ControlRules
 from nharness.analysis.measurements import Measurement, pair
 from nharness.cells import Cell, CellOutcome, Edition
-from nharness.run.plan.plan import Plan
-from nharness.run.work.worker import Worker
+from nharness.run.context import RunContext
 
 LIKELIHOODS = frozenset({"nll", "margin"})
 Controls = Mapping[Edition, Sequence[Cell]]
@@ -24,8 +23,7 @@ Drawn = dict[tuple[str, int, str], float | None]
 class ControlRounds:
     """Reads the outcomes of an evaluation as they come in; `outcomes` is the evaluation's own, growing mapping."""
 
-    plan: Plan
-    worker: Worker
+    context: RunContext
     outcomes: Mapping[Cell, CellOutcome]
 
     def until_decided(self, controls: Controls) -> Iterator[dict[Edition, list[Cell]]]:
@@ -65,7 +63,7 @@ class ControlRounds:
         return False if LIKELIHOODS & set(outcome.items[0].values) else None
 
     def _next(self, editions: Sequence[Edition], controls: Controls) -> Iterator[Cell]:
-        spec = self.worker.resolved.spec.controls
+        spec = self.context.spec.controls
         by_draw = {(edition.target, edition.control): edition for edition in editions}
         targets = tuple(dict.fromkeys(edition.target for edition in editions))
         for task in dict.fromkeys(cell.task for edition in editions for cell in controls[edition]):
@@ -85,7 +83,7 @@ class ControlRounds:
         effects: dict[tuple[str, str], float | None] = {}
         draws: Drawn = {}
         for target, language in product(targets, languages):
-            for number in [None, *range(self.worker.resolved.spec.controls.draws)]:
+            for number in [None, *range(self.context.spec.controls.draws)]:
                 cell = Cell(replace(sample, target=target, control=number), task, language)
                 if cell not in self.outcomes:
                     continue
@@ -103,9 +101,9 @@ class ControlRounds:
         outcome, baseline = self.outcomes.get(cell), self.outcomes.get(Cell(None, cell.task, cell.language))
         if outcome is None or baseline is None or cell.edition is None:
             return None
-        task, items = self.plan.tasks[cell.task, cell.language], outcome.items
-        if sample and self.worker.resolved.runner(task).by_document:
-            wanted = {document.id for document in self.worker.text(cell.language, sample=True).documents}
+        task, items = self.context.plan.tasks[cell.task, cell.language], outcome.items
+        if sample and self.context.resolved.runner(task).by_document:
+            wanted = {document.id for document in self.context.worker.text(cell.language, sample=True).documents}
             items = [item for item in items if item.id in wanted]
         if not items or not baseline.items:
             return None

@@ -11,6 +11,7 @@ from nharness.detector import Detector
 from nharness.errors import NharnessError, during
 from nharness.events import Listener, Noted, StageFinished
 from nharness.neurons import KINDS, Detection
+from nharness.run.context import RunContext
 from nharness.run.stages.record import Recorded
 
 
@@ -30,22 +31,22 @@ class Detections:
     failed: Mapping[str, str]
 
 
-def detect(detectors: Mapping[str, Detector], recorded: Recorded, listen: Listener) -> Detections:
+def detect(context: RunContext, recorded: Recorded) -> Detections:
     """Return every detector's result; one that fails is told and left out, as is what a detector warns of.
 
     Raises the first detector's error when all of them fail.
     """
     found: dict[str, Detected] = {}
     failed: dict[str, NharnessError] = {}
-    for name, detector in detectors.items():
+    for name, detector in context.resolved.detectors.items():
         try:
-            found[name] = _timed(name, detector, recorded, listen)
+            found[name] = _timed(name, detector, recorded, context.listen)
         except NharnessError as error:
             failed[name] = error
     if not found:
         raise next(iter(failed.values()))
     for reason in failed.values():
-        listen(Noted("warning", f"{reason}; its cells fail, the rest goes on"))
+        context.listen(Noted("warning", f"{reason}; its cells fail, the rest goes on"))
     return Detections(found, {name: str(error) for name, error in failed.items()})
 
 

@@ -12,14 +12,16 @@ from nharness.cells import GENERAL, Edition, whose
 from nharness.errors import CellError, during
 from nharness.intervention import Change, Intervention, Target
 from nharness.neurons import Detection
+from nharness.run.context import RunContext
 from nharness.run.stages.controls import ControlSampler
+from nharness.run.stages.detect import Detections
 from nharness.run.stages.record import Recorded
 from nharness.run.stages.targets import best_share, choose_targets
 from nharness.spec import RunSpec
 
 
-@dataclass
-class Prepared:
+@dataclass(frozen=True)
+class Editions:
     """Which neurons each edition edits, worked out when first asked for; failed: detectors without any, and why."""
 
     spec: RunSpec
@@ -28,7 +30,15 @@ class Prepared:
     interventions: Mapping[str, Intervention]
     sampler: ControlSampler
     failed: Mapping[str, str] = field(default_factory=dict)
-    _tables: dict[tuple[str, float | None, int | None, float], Detection] = field(default_factory=dict)
+    _tables: dict[tuple[str, float | None, int | None, float], Detection] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, context: RunContext, recorded: Recorded, detected: Detections) -> Editions:
+        """Return the editions of a run's detections."""
+        sampler = ControlSampler(context.spec.controls, context.spec.seed, context.plugins)
+        detections = {name: found.detection for name, found in detected.found.items()}
+        interventions = context.resolved.interventions
+        return cls(context.spec, recorded, detections, interventions, sampler, detected.failed)
 
     def table(
         self, detector: str, budget: float | None, control: int | None = None, *, share: float = 1.0

@@ -15,16 +15,25 @@ from pathlib import Path
 
 from nharness.detector import Evidence, Need
 from nharness.errors import FileFormatError
-from nharness.events import Listener, StageAdvanced, StageFinished, StageStarted
+from nharness.events import StageAdvanced, StageFinished, StageStarted
 from nharness.record.sources import CorpusSplit
 from nharness.record.store import sha256_of
 from nharness.recording import Text, encoded_documents, shards_of
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Parts
-from nharness.run.store import Store, content_key
-from nharness.run.work.executor import Executor, LocalExecutor, Shard
-from nharness.run.work.recipe import Recipe, encoding_policy, recipe_for, recorder_of, recording_key, settled
-from nharness.run.work.worker import Worker
+from nharness.run.context import RunContext
+from nharness.run.plan.resolve import Resolved
+from nharness.run.store import content_key
+from nharness.run.work.recipe import (
+    Recipe,
+    RecordWork,
+    Shard,
+    encoding_policy,
+    recipe_for,
+    recorder_of,
+    recording_key,
+    settled,
+)
 from nharness.statistics import Fold, Statistics, merge
 from nharness.statistics import load as load_statistics
 
@@ -81,23 +90,29 @@ class _Sum:
         return {site: fold.result() for site, fold in self._folds.items()}
 
 
-def record_evidence(
-    worker: Worker, needs: Iterable[Need], store: Store, listen: Listener, executor: Executor | None = None
-) -> Recorded:
-    """Return what the detectors of a run need, recorded on the detection split or taken from the store.
+def needs_of(resolved: Resolved) -> tuple[Need, ...]:
+    """Return everything that detectors, interventions and controls want recorded; activation counts at least."""
+    needs = [Need("activation_count", "gate")]
+    for detector in resolved.detectors.values():
+        needs += detector.needs()
+    for intervention in resolved.interventions.values():
+        needs += intervention.needs()
+    return tuple(dict.fromkeys(needs))
 
-    executor: where shards are recorded; in this process when there is none. The numbers do not depend on it.
+
+def record(context: RunContext, needs: Iterable[Need]) -> Recorded:
+    """Return what is needed, recorded on the detection split or taken from the store.
+
+    The numbers do not depend on the executor.
     """
     started = time.perf_counter()
-    executor = executor or LocalExecutor(worker)
-    pass_ = _Pass(executor, tuple(sorted({(need.statistic, need.site) for need in needs})), store, listen)
-    languages = worker.resolved.languages
-    listen(StageStarted(STAGE, len(languages) * worker.resolved.spec.corpus.detect_tokens, "tokens"))
+    pass_ = _Pass(context, tuple(sorted({(need.statistic, need.site) for need in needs})))
+    languages = context.languages
+    context.listen(StageStarted(STAGE, len(languages) * context.spec.corpus.detect_tokens, "tokens"))
     known = {tag: pass_.stored(tag) for tag in languages}
     made = pass_.record([tag for tag in languages if known[tag] is None])
     found = {tag: made[tag] if language is None else language for tag, language in known.items()}
-    first = found[languages[0]]
-    sites = {site: merge([language.sites[site] for language in found.values()]) for site in first.sites}
+    sites = {site: merge([language.sites[site] for language in found.values()]) for site in found[languages[0]].sites}
     totals = next(iter(sites.values())).totals
     splits = tuple(
         CorpusSplit(
@@ -111,7 +126,7 @@ def record_evidence(
     )
     tokens, seconds = sum(t.tokens for t in totals.values()), sum(language.seconds for language in found.values())
     summary = f"{tokens:,} tokens in {len(languages)} languages at {', '.join(sites)}"
-    listen(StageFinished(STAGE, time.perf_counter() - started, not made, summary))
+    context.listen(StageFinished(STAGE, time.perf_counter() - started, not made, summary))
     return Recorded(
         Evidence(sites), {tag: frozenset(language.ids) for tag, language in found.items()}, splits, tokens, seconds
     )
@@ -120,18 +135,16 @@ def record_evidence(
 class _Pass:
     """The pass over all languages."""
 
-    def __init__(self, executor: Executor, needs: Sequence[tuple[str, str]], store: Store, listen: Listener) -> None:
-        worker = executor.worker
-        spec, corpus = worker.resolved.spec, worker.resolved.corpus
-        self._executor, self._worker, self._store, self._listen = executor, worker, store, listen
+    def __init__(self, context: RunContext, needs: Sequence[tuple[str, str]]) -> None:
+        self._context, self._store = context, context.store
         self._text = Text(
-            worker.loaded.tokenizer,
-            {tag: corpus.documents(tag, "detect") for tag in worker.resolved.languages},
-            encoding_policy(spec),
-            spec.corpus.detect_tokens,
+            context.worker.loaded.tokenizer,
+            {tag: context.corpus.documents(tag, "detect") for tag in context.languages},
+            encoding_policy(context.spec),
+            context.spec.corpus.detect_tokens,
         )
-        self._recipe = recipe_for(worker, needs)
-        self._key = recording_key(worker, self._recipe, executor.identity)
+        self._recipe = recipe_for(context.worker, context.corpus, needs)
+        self._key = recording_key(context.worker, self._recipe, context.identity)
 
     def stored(self, tag: str) -> _Language | None:
         """Return one language's statistics by site from the store, None when they are not there or damaged."""
@@ -146,7 +159,7 @@ class _Pass:
             sites = {site: load_statistics(path) for site, path in files.items()}
         except FileFormatError:
             return None
-        self._listen(StageAdvanced(STAGE, self._worker.resolved.spec.corpus.detect_tokens))
+        self._context.listen(StageAdvanced(STAGE, self._context.spec.corpus.detect_tokens))
         return _Language(sites, tuple(entry["ids"]), entry["bytes"], entry["seconds"], reused=True)
 
     def record(self, tags: Sequence[str]) -> dict[str, _Language]:
@@ -164,9 +177,9 @@ class _Pass:
                 for shard in shards_of(streams[tag], recipe.options.shard_documents):
                     size = sum(part.bytes for parts in shard for part in parts)
                     sent.append(_Sent(tag, tuple(parts[0].id for parts in shard), size))
-                    yield tag, shard
+                    yield Shard(tag, tuple(shard))
 
-        for sites in self._executor.record(recipe, shards(), self._seen):
+        for sites in self._context.executor.map(RecordWork(recipe), shards(), self._seen):
             part = sent.popleft()
             for tag in [tag for tag in sums if tag != part.tag]:
                 done[tag] = self._keep(tag, sums.pop(tag))
@@ -175,7 +188,7 @@ class _Pass:
 
     def _prepared(self) -> tuple[Recipe, dict[str, Iterator[Parts]]]:
         """Return the recipe, its settings made from the first documents of every language, and the documents."""
-        recorder = recorder_of(self._worker, self._recipe)
+        recorder = recorder_of(self._context.worker, self._recipe)
         streams = {tag: encoded_documents(self._text, tag) for tag in self._text.documents}
         if recorder.scouts():
             first = {tag: list(itertools.islice(s, SCOUTED_DOCUMENTS)) for tag, s in streams.items()}
@@ -184,7 +197,7 @@ class _Pass:
         return settled(self._recipe, recorder), streams
 
     def _seen(self, tokens: int) -> None:
-        self._listen(StageAdvanced(STAGE, tokens, tokens))
+        self._context.listen(StageAdvanced(STAGE, tokens, tokens))
 
     def _key_of(self, tag: str) -> str:
         return content_key(stage="record", language=tag, **self._key)

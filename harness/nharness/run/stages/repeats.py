@@ -13,28 +13,35 @@ is nothing else.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from nharness.analysis.stability import LabelShuffle, label_shuffle, stability
 from nharness.detector import Detector, Evidence, Need
 from nharness.errors import FileFormatError, NharnessError, UsageError, during
-from nharness.events import Listener, Noted, StageAdvanced, StageFinished, StageStarted
+from nharness.events import Noted, StageAdvanced, StageFinished, StageStarted
 from nharness.neurons import Detection
 from nharness.record.results import ShuffledCount, Stability
 from nharness.recording import Text, encoded_documents
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Parts
+from nharness.run.context import RunContext
 from nharness.run.plan.resolve import why_not_repeated
 from nharness.run.stages.detect import Detected
-from nharness.run.store import Store, content_key
-from nharness.run.work.recipe import Recipe, encoding_policy, recipe_for, recorder_of, recording_key
-from nharness.run.work.worker import Worker
-from nharness.spec import RunSpec
+from nharness.run.store import content_key
+from nharness.run.work.recipe import (
+    RecordWork,
+    Shard,
+    encoding_policy,
+    recipe_for,
+    recorder_of,
+    recording_key,
+    settled,
+)
 from nharness.statistics import Fold, LanguageTotals, Statistics
 from nharness.statistics import load as load_statistics
 
@@ -45,33 +52,31 @@ Block = tuple[str, int]
 """A language and the number of one of its blocks."""
 
 
-def repeat_detection(
-    worker: Worker, detected: Mapping[str, Detected], store: Store, listen: Listener
-) -> dict[str, tuple[Stability, ...]]:
+def repeat_detection(context: RunContext, detected: Mapping[str, Detected]) -> dict[str, tuple[Stability, ...]]:
     """Return, by detector, the agreement between folds and what shuffled labels leave; empty where not asked for."""
-    spec = worker.resolved.spec
+    spec = context.spec
     if not (spec.folds or spec.null):
         return {}
     detectors = {}
     for name in detected:
-        detector = worker.resolved.detectors[name]
+        detector = context.resolved.detectors[name]
         reason = why_not_repeated(detector)
         if reason:
-            listen(Noted("note", f"{name} is not repeated: {reason}"))
+            context.listen(Noted("note", f"{name} is not repeated: {reason}"))
         else:
             detectors[name] = detector
-    blocks = Blocks(worker, detectors, store, listen, _count(spec.folds, null=spec.null))
+    blocks = record_blocks(context, detectors, _count(spec.folds, null=spec.null))
     found: dict[str, list[Stability]] = {name: [] for name in detectors}
     if spec.folds:
-        for name, repeats in _repeated(detectors, map(blocks.evidence, blocks.folds(spec.folds)), spec, listen).items():
+        folds = map(blocks.evidence, blocks.folds(spec.folds))
+        for name, repeats in _repeated(context, detectors, folds).items():
             found[name].append(stability(repeats, kind="folds"))
     if spec.null:
         dealt = map(blocks.evidence, blocks.shuffles(SHUFFLES, spec.seed))
-        for name, others in _repeated(detectors, dealt, spec, listen).items():
+        for name, others in _repeated(context, detectors, dealt).items():
             whole = detected[name].detection
             observed = whole if spec.budget is None else whole.cut(spec.budget)
             found[name].append(_as_part(label_shuffle(observed, others), stability([observed, *others])))
-    blocks.finish()
     return {name: tuple(parts) for name, parts in found.items()}
 
 
@@ -83,7 +88,7 @@ def _count(folds: int, *, null: bool) -> int:
 
 
 def _repeated(
-    detectors: Mapping[str, Detector], evidence: Iterable[Evidence], spec: RunSpec, listen: Listener
+    context: RunContext, detectors: Mapping[str, Detector], evidence: Iterable[Evidence]
 ) -> dict[str, list[Detection]]:
     """Return every detector's result on each evidence; one that fails on any of them is told and left out."""
     found: dict[str, list[Detection]] = {name: [] for name in detectors}
@@ -94,9 +99,9 @@ def _repeated(
                     detection = detectors[name](each)
             except NharnessError as error:
                 del found[name]
-                listen(Noted("warning", f"{error}; it is not repeated"))
+                context.listen(Noted("warning", f"{error}; it is not repeated"))
             else:
-                found[name].append(detection if spec.budget is None else detection.cut(spec.budget))
+                found[name].append(detection if context.spec.budget is None else detection.cut(context.spec.budget))
     return found
 
 
@@ -107,107 +112,118 @@ def _as_part(shuffle: LabelShuffle, agreement: Stability) -> Stability:
     return agreement.model_copy(update={"kind": "label_shuffle", "repeats": repeats, "shuffled": counts})
 
 
-@dataclass
+@dataclass(frozen=True)
 class Blocks:
-    """The detection text in blocks, recorded when first asked for."""
+    """The detection text of every language in `count` blocks, each with its statistics by site."""
 
-    worker: Worker
-    detectors: Mapping[str, Detector]
-    store: Store
-    listen: Listener
+    languages: tuple[str, ...]
     count: int
+    statistics: Mapping[Block, Mapping[str, Statistics]]
 
     def folds(self, folds: int) -> list[dict[str, list[Block]]]:
         """Return each fold's blocks by language."""
-        tags = self.worker.resolved.languages
-        return [{tag: [(tag, b) for b in range(fold, self.count, folds)] for tag in tags} for fold in range(folds)]
+        return [
+            {tag: [(tag, b) for b in range(fold, self.count, folds)] for tag in self.languages} for fold in range(folds)
+        ]
 
     def shuffles(self, number: int, seed: int) -> Iterator[dict[str, list[Block]]]:
         """Yield all blocks dealt out to the languages at random; the same for the same seed."""
-        tags = self.worker.resolved.languages
-        every = [(tag, block) for tag in tags for block in range(self.count)]
+        every = [(tag, block) for tag in self.languages for block in range(self.count)]
         for draw in range(number):
             order = np.random.default_rng([seed, draw]).permutation(len(every))
             dealt = [every[place] for place in order]
-            yield {tag: dealt[row * self.count : (row + 1) * self.count] for row, tag in enumerate(tags)}
+            yield {tag: dealt[row * self.count : (row + 1) * self.count] for row, tag in enumerate(self.languages)}
 
     def evidence(self, chosen: Mapping[str, Sequence[Block]]) -> Evidence:
         """Return the statistics of blocks added up under the labels they were given."""
         folds: dict[str, Fold] = {}
         for tag, blocks in chosen.items():
             for block in blocks:
-                for site, part in self.statistics(block).items():
+                for site, part in self.statistics[block].items():
                     folds.setdefault(site, Fold()).add(relabelled(part, block[0], tag))
         return Evidence({site: fold.result() for site, fold in folds.items()})
 
-    def statistics(self, block: Block) -> dict[str, Statistics]:
-        """Return one block's statistics by site, from the store or recorded."""
-        key = content_key(stage="block", block=block, count=self.count, **self._key)
-        paths = {site: self.store.path("blocks", f"{key}-{site}", "safetensors") for site in self._sites}
+
+def record_blocks(context: RunContext, detectors: Mapping[str, Detector], count: int) -> Blocks:
+    """Return the blocks with what the detectors need of each, from the store or recorded.
+
+    Raises `UsageError` for a language with fewer documents than blocks.
+    """
+    started, tags = time.perf_counter(), context.languages
+    context.listen(StageStarted(STAGE, len(tags) * context.spec.corpus.detect_tokens, "tokens"))
+    needs = [need for detector in detectors.values() for need in detector.needs()]
+    shelf = _Shelf(context, tuple(sorted({(n.statistic, n.site) for n in (*needs, Need("activation_count", "gate"))})))
+    blocks = [(tag, block) for tag in tags for block in range(count)]
+    known = {block: shelf.stored(block, count) for block in blocks}
+    missing = [block for block in blocks if known[block] is None]
+    made = shelf.record(missing, count) if missing else {}
+    summary = f"{count} blocks of {len(tags)} languages"
+    context.listen(StageFinished(STAGE, time.perf_counter() - started, reused=not missing, summary=summary))
+    return Blocks(tags, count, {block: found or made[block] for block, found in known.items()})
+
+
+class _Shelf:
+    """Blocks' statistics in the store, and the recording of those that are not there."""
+
+    def __init__(self, context: RunContext, needs: tuple[tuple[str, str], ...]) -> None:
+        self._context = context
+        self._sites = tuple(dict.fromkeys(site for _, site in needs))
+        self._recipe = recipe_for(context.worker, context.corpus, needs)
+        self._key = recording_key(context.worker, self._recipe, context.identity)
+
+    def key(self, block: Block, count: int) -> str:
+        """Return a block's content key."""
+        return content_key(stage="block", block=block, count=count, **self._key)
+
+    def stored(self, block: Block, count: int) -> dict[str, Statistics] | None:
+        """Return one block's statistics by site, None when they are absent or damaged."""
         try:
-            return {site: load_statistics(path) for site, path in paths.items()}
-        except FileFormatError:  # absent, or damaged
-            made = self._recorder.record_shard(block[0], self._documents[block], self._seen)
-            for site, path in paths.items():
-                made[site].save(path)
-            return {site: made[site] for site in paths}
+            return {site: load_statistics(path) for site, path in self._paths(block, count).items()}
+        except FileFormatError:
+            return None
 
-    def finish(self) -> None:
-        """Tell that all is done."""
-        tags = len(self.worker.resolved.languages)
-        self.listen(StageFinished(STAGE, 0.0, reused=False, summary=f"{self.count} blocks of {tags} languages"))
-
-    @cached_property
-    def _needs(self) -> tuple[tuple[str, str], ...]:
-        needs = [need for detector in self.detectors.values() for need in detector.needs()]
-        return tuple(sorted({(n.statistic, n.site) for n in (*needs, Need("activation_count", "gate"))}))
-
-    @cached_property
-    def _sites(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(site for _, site in self._needs))
-
-    @cached_property
-    def _recipe(self) -> Recipe:
-        return recipe_for(self.worker, self._needs)
-
-    @cached_property
-    def _key(self) -> dict[str, Any]:
-        return recording_key(self.worker, self._recipe, self.worker.identity)
-
-    @cached_property
-    def _recorder(self) -> Any:
-        recorder = recorder_of(self.worker, self._recipe)
+    def record(self, blocks: Sequence[Block], count: int) -> dict[Block, dict[str, Statistics]]:
+        """Return blocks' statistics by site, recorded in one go and kept as they come."""
+        context, documents = self._context, self._documents(count)
+        recorder = recorder_of(context.worker, self._recipe)
         if recorder.scouts():
-            tags = self.worker.resolved.languages
-            recorder.prepare({tag: self._documents[tag, 0][:SCOUTED_DOCUMENTS] for tag in tags})
-        return recorder
+            recorder.prepare({tag: documents[tag, 0][:SCOUTED_DOCUMENTS] for tag in context.languages})
+        work = RecordWork(settled(self._recipe, recorder))
+        shards = [Shard(block[0], tuple(documents[block])) for block in blocks]
+        found = {}
+        for block, made in zip(blocks, context.executor.map(work, shards, self._seen), strict=True):
+            for site, path in self._paths(block, count).items():
+                made[site].save(path)
+            found[block] = {site: made[site] for site in self._sites}
+        return found
 
-    @cached_property
-    def _documents(self) -> dict[Block, list[Parts]]:
-        """The encoded documents of every block; sources are dealt out whole where there are enough of them."""
-        resolved = self.worker.resolved
-        most = resolved.spec.corpus.detect_tokens
-        self.listen(StageStarted(STAGE, len(resolved.languages) * most, "tokens"))
+    def _paths(self, block: Block, count: int) -> dict[str, Path]:
+        key, store = self.key(block, count), self._context.store
+        return {site: store.path("blocks", f"{key}-{site}", "safetensors") for site in self._sites}
+
+    def _documents(self, count: int) -> dict[Block, list[Parts]]:
+        """Return the encoded documents of every block; sources are dealt out whole where there are enough of them."""
+        context, most = self._context, self._context.spec.corpus.detect_tokens
         found: dict[Block, list[Parts]] = {}
-        for tag in resolved.languages:
-            documents = {tag: resolved.corpus.documents(tag, "detect")}
-            text = Text(self.worker.loaded.tokenizer, documents, encoding_policy(resolved.spec), most)
+        for tag in context.languages:
+            documents = {tag: context.corpus.documents(tag, "detect")}
+            text = Text(context.worker.loaded.tokenizer, documents, encoding_policy(context.spec), most)
             parts = list(encoded_documents(text, tag))
             sources = [each[0].cluster for each in parts]
-            if len(set(sources)) < self.count:
+            if len(set(sources)) < count:
                 sources = [each[0].id for each in parts]
             numbers = {source: place for place, source in enumerate(dict.fromkeys(sources))}
-            if len(numbers) < self.count:
+            if len(numbers) < count:
                 raise UsageError(
-                    f"--folds and --null deal a language's detection text into {self.count} parts, a document or more "
+                    f"--folds and --null deal a language's detection text into {count} parts, a document or more "
                     f"each; {tag} has {len(numbers)} within --detect-tokens {most}"
                 )
             for source, each in zip(sources, parts, strict=True):
-                found.setdefault((tag, numbers[source] % self.count), []).append(each)
+                found.setdefault((tag, numbers[source] % count), []).append(each)
         return found
 
     def _seen(self, tokens: int) -> None:
-        self.listen(StageAdvanced(STAGE, tokens, tokens))
+        self._context.listen(StageAdvanced(STAGE, tokens, tokens))
 
 
 def relabelled(part: Statistics, tag: str, label: str) -> Statistics:

@@ -9,7 +9,8 @@ Legend: `G` languages, `M` neurons of the model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,14 +21,16 @@ from nharness.analysis.ground_truth import TRUE_SHARE, Truth, against_truth, own
 from nharness.corpora import Corpus, EncodingPolicy
 from nharness.detector import Detector, Evidence
 from nharness.errors import NharnessError, PluginError, UsageError
-from nharness.events import Listener, Noted
+from nharness.events import Noted
 from nharness.models import locate
 from nharness.neurons import Detection
 from nharness.plugins import Plugins
 from nharness.record.results import GroundTruth
 from nharness.recording import Text, record
+from nharness.run.context import RunContext
 from nharness.run.stages.ablate import load_ablation
 from nharness.run.stages.detect import Detected
+from nharness.run.work.executor import Seen, Work, unheard
 from nharness.run.work.worker import Worker
 
 
@@ -44,37 +47,69 @@ class KnownModel(Protocol):
     def truth(self) -> Truth: ...  # noqa: D102
 
 
-def score_detectors(
-    worker: Worker, detected: Mapping[str, Detected], listen: Listener
-) -> dict[str, tuple[GroundTruth, ...]]:
+@dataclass(frozen=True)
+class HeldAgainst:
+    """A truth, what every detector found where it holds, and why some could not be held against it."""
+
+    truth: Truth
+    detections: Mapping[str, Detection]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TruthWork(Work[str, HeldAgainst]):
+    """Run the detectors of the run on known models, each named by the truth that is registered for it."""
+
+    in_order = True
+
+    def begin(self, worker: Worker, seen: Seen) -> Callable[[str], Iterator[HeldAgainst]]:
+        """Return what makes a known model and detects on it; `seen` is not told: these tokens are not the run's."""
+        del seen
+        resolved = worker.resolved
+
+        def held(name: str) -> Iterator[HeldAgainst]:
+            known = resolved.plugins.resolve("truths", name)()
+            yield detect_on(known, resolved.detectors, resolved.plugins)
+
+        return held
+
+
+def score_detectors(context: RunContext, detected: Mapping[str, Detected]) -> dict[str, tuple[GroundTruth, ...]]:
     """Return every detector's scores against every registered truth that can be applied; others are noted."""
-    plugins = worker.resolved.plugins
     scores: dict[str, list[GroundTruth]] = {name: [] for name in detected}
-    for name, registered in plugins.entries("truths").items():
-        if isinstance(registered.entry.target, Path):
-            truth = _measured(name, registered.entry.target, worker, listen)
-            detections = {} if truth is None else {key: found.detection for key, found in detected.items()}
-        else:
-            known = plugins.resolve("truths", name)()
-            truth, detections = known.truth, detect_on(known, worker.resolved.detectors, plugins, listen)
-        for detector, detection in detections.items():
-            if truth is not None:
-                scores[detector].append(against_truth(detection, truth))
+    for held in _truths(context, detected):
+        for text in held.notes:
+            context.listen(Noted("note", text))
+        for detector, detection in held.detections.items():
+            if detector in scores:
+                scores[detector].append(against_truth(detection, held.truth))
     return {name: tuple(found) for name, found in scores.items()}
 
 
-def detect_on(
-    known: KnownModel, detectors: Mapping[str, Detector], plugins: Plugins, listen: Listener
-) -> dict[str, Detection]:
+def _truths(context: RunContext, detected: Mapping[str, Detected]) -> Iterator[HeldAgainst]:
+    """Yield truths in the order in which they were registered."""
+    files = {name: each.entry.target for name, each in context.plugins.entries("truths").items()}
+    models = [name for name, target in files.items() if not isinstance(target, Path)]
+    held = context.executor.map(TruthWork(), models, unheard)
+    for name, target in files.items():
+        if not isinstance(target, Path):
+            yield next(held)
+            continue
+        truth = _measured(name, target, context)
+        if truth is not None:
+            yield HeldAgainst(truth, {key: found.detection for key, found in detected.items()})
+
+
+def detect_on(known: KnownModel, detectors: Mapping[str, Detector], plugins: Plugins) -> HeldAgainst:
     """Return what every detector finds in a known model; one that cannot run there is noted and left out."""
     evidence = evidence_of(known, detectors, plugins)
-    found: dict[str, Detection] = {}
+    found, notes = {}, []
     for name, detector in detectors.items():
         try:
             found[name] = detector(evidence)
         except NharnessError as error:
-            listen(Noted("note", f"{name} is not held against the truth {known.truth.name}: {error}"))
-    return found
+            notes.append(f"{name} is not held against the truth {known.truth.name}: {error}")
+    return HeldAgainst(known.truth, found, tuple(notes))
 
 
 def evidence_of(known: KnownModel, detectors: Mapping[str, Detector], plugins: Plugins) -> Evidence:
@@ -96,17 +131,18 @@ def evidence_of(known: KnownModel, detectors: Mapping[str, Detector], plugins: P
     tokens = max([0, *(detector.ablation_tokens() for detector in detectors.values())])
     if not tokens:
         return Evidence(sites)
-    return Evidence(sites, losses=Ablator(known.model, known.tokenizer, neuron_map).measure(documents, tokens).losses)
+    return Evidence(sites, losses=Ablator(known.model, neuron_map).measure(known.tokenizer, documents, tokens).losses)
 
 
-def _measured(name: str, path: Path, worker: Worker, listen: Listener) -> Truth | None:
+def _measured(name: str, path: Path, context: RunContext) -> Truth | None:
+    worker = context.worker
     if not path.is_file():
-        listen(Noted("note", f"the truth {name} was not measured: {path.name} is not there"))
+        context.listen(Noted("note", f"the truth {name} was not measured: {path.name} is not there"))
         return None
     found = load_ablation(path)
-    languages: Sequence[str] = [tag for tag in worker.resolved.languages if tag in found.delta]
+    languages: Sequence[str] = [tag for tag in context.languages if tag in found.delta]
     if not found.is_of(worker) or len(languages) < 2:
-        listen(Noted("note", f"the truth {name} is of another model or of other languages; it is left out"))
+        context.listen(Noted("note", f"the truth {name} is of another model or of other languages; it is left out"))
         return None
     if found.layer_widths != worker.neuron_map.layer_widths:
         raise UsageError(f"{path}: the widths of its layers are not those of the model it names")

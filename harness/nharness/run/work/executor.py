@@ -1,6 +1,7 @@
 """Executors decide where work is done; the local one does it in this process, one piece after the other.
 
-There are two kinds of work: shards of text to record statistics on, and jobs of cells to evaluate.
+`Work` says what is done with a piece on a worker: text is recorded, prompts are answered, neurons are ablated, truths
+are held against detectors, cells are evaluated. An executor knows nothing of that: it hands pieces out and results on.
 """
 
 from __future__ import annotations
@@ -8,31 +9,70 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from nharness.cells import CellOutcome, Edition
-from nharness.errors import OptionError, UsageError, nearest
-from nharness.recording.recorder import Parts
+from nharness.cells import Edition
+from nharness.errors import NharnessError, OptionError, UsageError, nearest
 from nharness.run.plan.collect import collected
 from nharness.run.plan.shards import Part, part_of
-from nharness.run.work.jobs import Done, Job
-from nharness.run.work.recipe import Recipe, recorder_of
+from nharness.run.work.jobs import Job
 from nharness.run.work.worker import Worker
-from nharness.statistics import Statistics
 
-Shard = tuple[str, Sequence[Parts]]
-"""A language and some of its documents."""
 Seen = Callable[[int], None]
+"""Is told of tokens as they are done; a negative number takes some back."""
+
+
+def unheard(_tokens: int) -> None:
+    """Tell nobody."""
+
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+class Work(ABC, Generic[P, R]):
+    """What is done with the pieces of one kind: a plain value, so that it can travel to another process or machine.
+
+    in_order: a piece has exactly one result, and results are handed on in the order of the pieces.
+    """
+
+    in_order: ClassVar[bool] = False
+
+    @abstractmethod
+    def begin(self, worker: Worker, seen: Seen) -> Callable[[P], Iterator[R]]:
+        """Return what yields the results of one piece after the other on a worker; called once a worker."""
+
+    def tokens(self, piece: P) -> int:
+        """Return how many tokens `seen` is to be told of when the piece was done elsewhere."""
+        del piece
+        return 0
+
+    def divided(self, piece: P, parts: int) -> Sequence[P]:
+        """Return the piece in up to `parts` smaller ones, for workers that would stand idle."""
+        del parts
+        return (piece,)
+
+    def left(self, piece: P, result: R) -> P:
+        """Return what is still to be done of a piece after one of its results came back."""
+        del result
+        return piece
+
+    def lost(self, piece: P, reason: str) -> Iterator[R]:
+        """Yield results for a piece that nobody could do; raises `NharnessError` where there can be none."""
+        del piece
+        raise NharnessError(reason)
 
 
 class Executor(ABC):
     """Base of executors; made with the worker of this process, the number of workers, and options by name.
 
     known_options: the names of options. identity: everything about model and software where the work is done that can
-    change a number; this process's unless the executor finds another one. Raises as `check`.
+    change a number; this process's unless the executor finds another one. remote: pieces leave this process, so that
+    what comes back must be checked to be of the same text and files. Raises as `check`.
     """
 
     known_options: ClassVar[tuple[str, ...]] = ()
+    remote: ClassVar[bool] = False
 
     def __init__(self, worker: Worker, workers: int = 1, options: Mapping[str, Any] | None = None) -> None:
         self.check(workers, options or {})
@@ -49,15 +89,15 @@ class Executor(ABC):
                 raise OptionError(f"unknown executor option {name!r}{nearest(name, cls.known_options)}")
 
     @abstractmethod
-    def record(self, recipe: Recipe, shards: Iterable[Shard], seen: Seen) -> Iterator[dict[str, Statistics]]:
-        """Yield the statistics of every shard by site, in the order of the shards; `seen(tokens)` tells of progress."""
+    def map(self, work: Work[P, R], pieces: Iterable[P], seen: Seen) -> Iterator[R]:
+        """Yield every result of every piece, as it is done, in any order unless the work is `in_order`.
 
-    @abstractmethod
-    def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
-        """Yield every cell of every job once, in any order, as it is done; failures are outcomes, not exceptions."""
+        Pieces are taken as they can be worked on, so that they may be made while others are done. `seen` is told of
+        tokens. Raises what the work raises; a piece that cannot be done at all is `lost`.
+        """
 
-    def finish(self) -> Iterator[Done]:
-        """Yield the cells that were begun and not yet given back; called when a run is stopped, nothing follows."""
+    def finish(self) -> Iterator[Any]:
+        """Yield the results that were begun and not yet given back; called when a run is stopped, nothing follows."""
         return iter(())
 
     def altered(self) -> bool:
@@ -75,21 +115,17 @@ class LocalExecutor(Executor):
     @classmethod
     def check(cls, workers: int, options: Mapping[str, Any]) -> None:
         """Raise `OptionError` for another number of workers than 1, and for any option."""
-        if workers > 1 or options:
-            asked = f"--workers {workers}" if workers > 1 else f"option {next(iter(options))!r}"
-            raise OptionError(f"{asked} is nothing for executor local, which works in one process; try --executor ray")
+        if workers > 1:
+            raise OptionError(f"the local executor uses one process; --workers {workers} needs --executor ray")
+        if options:
+            raise OptionError(f"the local executor takes no options; got {next(iter(options))!r}, try --executor ray")
         super().check(workers, options)
 
-    def record(self, recipe: Recipe, shards: Iterable[Shard], seen: Seen) -> Iterator[dict[str, Statistics]]:
-        """Yield the statistics of one shard after the other."""
-        recorder = recorder_of(self.worker, recipe)
-        for language, documents in shards:
-            yield recorder.record_shard(language, documents, seen)
-
-    def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
-        """Yield cells in the order of the plan."""
-        for job in jobs:
-            yield from self.worker.evaluate(job)
+    def map(self, work: Work[P, R], pieces: Iterable[P], seen: Seen) -> Iterator[R]:
+        """Yield results in the order of the pieces."""
+        done = work.begin(self.worker, seen)
+        for piece in pieces:
+            yield from done(piece)
 
 
 class StoredExecutor(Executor):
@@ -107,24 +143,20 @@ class StoredExecutor(Executor):
         for name, mine in worker.identity.items():
             if name != "device" and made_by.get(name) != mine:
                 raise UsageError(f"the parts were run with {name} {made_by.get(name)}, expected {mine} as it is here")
-        self.identity = worker.identity = dict(made_by)
+        self.identity = dict(made_by)
 
-    def record(self, recipe: Recipe, shards: Iterable[Shard], seen: Seen) -> Iterator[dict[str, Statistics]]:
-        """Raise `UsageError` naming a language whose statistics are missing."""
-        del recipe, seen
-        language = next(iter(shards))[0]
-        raise UsageError(f"the statistics of {language!r} are in none of the stores; was any part run to its end?")
+    def map(self, work: Work[P, R], pieces: Iterable[P], seen: Seen) -> Iterator[R]:
+        """Give every piece up, since it is in none of the stores, with the part that should have it."""
+        del seen
+        for piece in pieces:
+            yield from work.lost(piece, self._reason(piece))
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
-        """Yield every cell as failed, since it is in none of the stores, with the part that should have it."""
-        for job in jobs:
-            reason = self._reason(job.edition)
-            for cell, key in zip(job.cells, job.keys, strict=True):
-                yield Done(cell, key, CellOutcome("failed", reason=reason))
-
-    def _reason(self, edition: Edition | None) -> str:
+    def _reason(self, piece: object) -> str:
         given: Sequence[Part] = self.options.get("parts", ())
-        if not given or edition is None:
+        edition = piece.edition if isinstance(piece, Job) else None
+        if edition is None:
+            return "they are in none of the stores; was any part run to its end?"
+        if not given:
             return "missing: it is in none of the stores"
         owner = self._owners[edition]
         return f"missing: part {owner} {'did not end with it' if owner in given else 'was not given'}"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nharness.corpora import EncodingPolicy
+from nharness.corpora import Corpus, EncodingPolicy
+from nharness.errors import UsageError
+from nharness.plugins import Plugins
 from nharness.recording import Recorder, RecordingOptions, policy_provenance
 from nharness.recording.dispatch import Needed
+from nharness.recording.recorder import Parts
 from nharness.run.plan.resolve import plugin_of
+from nharness.run.work.executor import Seen, Work
 from nharness.run.work.worker import Worker
+from nharness.sources import engine_digest, source_digest
 from nharness.spec import RunSpec
+from nharness.statistics import Statistics
 
 
 @dataclass(frozen=True)
@@ -24,13 +30,46 @@ class Recipe:
     settings: Mapping[Needed, Mapping[str, Any]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Shard:
+    """Some encoded documents of a language, recorded together."""
+
+    language: str
+    documents: tuple[Parts, ...]
+
+
+@dataclass(frozen=True)
+class RecordWork(Work[Shard, dict[str, Statistics]]):
+    """Record shards of text by one recipe: each shard's statistics by site."""
+
+    in_order = True
+    recipe: Recipe
+
+    def begin(self, worker: Worker, seen: Seen) -> Callable[[Shard], Iterator[dict[str, Statistics]]]:
+        """Return what records; one recorder for all shards."""
+        recorder = recorder_of(worker, self.recipe)
+
+        def recorded(shard: Shard) -> Iterator[dict[str, Statistics]]:
+            yield recorder.record_shard(shard.language, shard.documents, seen)
+
+        return recorded
+
+    def tokens(self, piece: Shard) -> int:
+        """Return the counted tokens of the shard."""
+        return sum(part.counted for parts in piece.documents for part in parts)
+
+    def lost(self, piece: Shard, reason: str) -> Iterator[dict[str, Statistics]]:
+        """Raise `UsageError` naming the language."""
+        raise UsageError(f"the statistics of {piece.language!r} are not there: {reason}")
+
+
 def encoding_policy(spec: RunSpec) -> EncodingPolicy:
     """Return how a run cuts detection text into rows, and which of their tokens count."""
     return EncodingPolicy(max_length=spec.model.max_length, interest=spec.corpus.tokens_of_interest)
 
 
-def recipe_for(worker: Worker, needs: Sequence[Needed]) -> Recipe:
-    """Return how the worker's run records `needs`, before anything was found out."""
+def recipe_for(worker: Worker, corpus: Corpus, needs: Sequence[Needed]) -> Recipe:
+    """Return how the worker's run records `needs` on a corpus, before anything was found out."""
     spec, loaded = worker.resolved.spec, worker.loaded
     policy = encoding_policy(spec)
     options = RecordingOptions(batch_tokens=spec.model.batch_tokens, length=policy.max_length, together=loaded.together)
@@ -40,7 +79,7 @@ def recipe_for(worker: Worker, needs: Sequence[Needed]) -> Recipe:
         {
             "model": loaded.fingerprint,
             "tokenizer": loaded.tokenizer_fingerprint,
-            "corpus": worker.resolved.corpus.fingerprint,
+            "corpus": corpus.fingerprint,
             **policy_provenance(loaded.model, policy, spec.corpus.detect_tokens, options),
         },
     )
@@ -57,8 +96,15 @@ def recording_key(worker: Worker, recipe: Recipe, identity: Mapping[str, Any]) -
         "needs": recipe.needs,
         "policy": dict(recipe.provenance),
         "languages": resolved.languages,
-        "plug-ins": {name: plugin_of("statistics", name, resolved.plugins) for name, _ in recipe.needs},
+        "plug-ins": {name: _origin(name, resolved.plugins) for name, _ in recipe.needs},
     }
+
+
+def _origin(statistic: str, plugins: Plugins) -> tuple[str, str | None, str]:
+    """Return where a statistic comes from: module, distribution with version, and the digest of its source."""
+    registered = statistic in plugins.entries("statistics")
+    digest = source_digest(plugins.resolve("statistics", statistic)) if registered else engine_digest()
+    return *plugin_of("statistics", statistic, plugins), digest
 
 
 def recorder_of(worker: Worker, recipe: Recipe) -> Recorder:

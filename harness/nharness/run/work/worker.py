@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from nharness.cells import Cell, CellOutcome
+from nharness.corpora import Corpus
 from nharness.errors import CellError, NharnessError
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import default_policy
@@ -29,6 +30,7 @@ from nharness.run.work.edits import to_edits
 from nharness.run.work.jobs import Before, Done, Job, cell_key
 from nharness.run.work.measuring.protocol import Bench, Measuring, Product
 from nharness.run.work.texts import LanguageText
+from nharness.sources import engine_digest, source_digest
 from nharness.task import TaskSpec
 
 FAILURES = (
@@ -99,7 +101,8 @@ class Worker:
             "batch_tokens": self.resolved.spec.model.batch_tokens,
             "max_length": self.resolved.spec.model.max_length,
             "args": {name: value for name, value in self.resolved.spec.model.args.items() if name not in WHICH_MODEL},
-            "nharness": installed("nharness"),
+            "neurons": self.neuron_map.digest,
+            "nharness": [installed("nharness"), engine_digest()],
             "torch": torch.__version__,
             "transformers": installed("transformers"),
         }
@@ -132,7 +135,7 @@ class Worker:
         """
         task, spec = self.task(cell), self.resolved.spec
         what = {"task": {**asdict(task), "include_path": ""}}  # its content counts, as `Measuring.key` has it
-        what |= self._measuring(task.kind).key(cell, task)
+        what |= {"source": source_digest(self._measuring(task.kind)), **self._measuring(task.kind).key(cell, task)}
         if cell.edition is not None:
             what["edit"] = {"backend": spec.edit_backend, "scope": spec.scope}
         return cell_key(identity, digest, what)
@@ -141,13 +144,16 @@ class Worker:
         """Return what a cell measures."""
         return self._tasks[cell.task, cell.language]
 
-    def evaluate(self, job: Job) -> Iterator[Done]:
-        """Yield every cell of the job: its items, or the reason why it failed. The model is left as it was."""
+    def evaluate(self, job: Job, corpus: Corpus) -> Iterator[Done]:
+        """Yield every cell of the job: its items, or the reason why it failed. The model is left as it was.
+
+        corpus: where values of other text are drawn from.
+        """
         spec = self.resolved.spec
         left = dict(zip(job.cells, job.keys, strict=True))
         try:
             edits = to_edits(job.changes, self.neuron_map)
-            text = DonorText(self.engine, self.resolved.corpus, lambda tag: self.text(tag).documents)
+            text = DonorText(self.engine, corpus, lambda tag: self.text(tag).documents)
             languages = dict.fromkeys(cell.language for cell in job.cells)
             waiting = []
             with (

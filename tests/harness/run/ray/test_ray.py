@@ -15,6 +15,7 @@ from nharness.plugins import Plugins
 from nharness.run.plan.resolve import resolve
 from nharness.run.ray.actor import Order, RayWorker, difference, introduction
 from nharness.run.ray.executor import HANDED_ON, RayExecutor
+from nharness.run.stages.evaluate import EvaluateWork
 from nharness.run.work.executor import LocalExecutor
 from nharness.run.work.jobs import Job
 from nharness.run.work.worker import Worker
@@ -150,7 +151,8 @@ def test_a_cell_that_would_be_something_else_in_an_actor_fails(worker, at_home):
     actor = RayWorker(Order.of(worker))
     cells = make_plan(worker.resolved.spec, worker.resolved.languages, worker.resolved.tasks).cells[:2]
     job = Job(None, (), cells, ("0" * 64, "1" * 64))
-    assert {done.outcome.reason for done in actor.evaluate(job)} == {
+    done = list(actor.do("cells", EvaluateWork("text", verify=True), job))
+    assert {each.outcome.reason for each in done} == {
         "a worker has other text or other files of this task than the process that runs all"
     }
 

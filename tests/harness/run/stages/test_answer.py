@@ -1,7 +1,7 @@
 """`--tokens response` on prompts without an answer: the model answers, and what counts is its answers alone."""
 
 import json
-from copy import deepcopy
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -15,13 +15,16 @@ from nharness.events import Noted, ignore
 from nharness.models import locate, observe
 from nharness.plugins import Plugins
 from nharness.record.model import Record
+from nharness.run.context import RunContext
 from nharness.run.line import run
+from nharness.run.plan.plan import Plan
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.resolve import resolve
-from nharness.run.ray.actor import Order, RayWorker, introduction
-from nharness.run.stages.answer import answer_prompts
-from nharness.run.stages.record import record_evidence
+from nharness.run.stages.answer import answer
+from nharness.run.stages.evaluate import EvaluateWork
+from nharness.run.stages.record import record
 from nharness.run.store import Store
+from nharness.run.work.executor import LocalExecutor
 from nharness.run.work.worker import Worker
 from nharness.spec import CorpusSpec, ModelSpec, Named, RunSpec
 from nharness.testing import planted_model
@@ -46,10 +49,14 @@ def spec(tmp_path_factory):
     return RunSpec(model=ModelSpec(name=str(model), dtype="float32"), corpus=text, languages=tuple(PROMPTS))
 
 
+def context_of(spec, folder, listen=ignore, **changes):
+    resolved = replace(resolve(spec, Plugins()), **changes)
+    return RunContext(resolved, Plan.empty(), LocalExecutor(Worker(resolved)), Store(folder), listen)
+
+
 def answering(spec, folder, listen=ignore):
-    worker = Worker(resolve(spec, Plugins()))
-    answer_prompts(worker, Store(folder), listen)
-    return worker
+    context = context_of(spec, folder, listen)
+    return context.reading(answer(context))
 
 
 def greedy(worker, prompt):
@@ -66,9 +73,10 @@ def greedy(worker, prompt):
 
 
 def test_open_prompts_are_answered_greedily_and_given_answers_stay(spec, tmp_path):
-    worker = answering(spec, tmp_path)
+    context = answering(spec, tmp_path)
+    worker = context.worker
     for tag, prompts in PROMPTS.items():
-        found = list(worker.resolved.corpus.documents(tag, "detect"))
+        found = list(context.corpus.documents(tag, "detect"))
         assert [document.prompt for document in found] == prompts
         assert {found[2].text, found[8].text} == {f"{tag}05"}
         for document in found:
@@ -79,11 +87,12 @@ def test_open_prompts_are_answered_greedily_and_given_answers_stay(spec, tmp_pat
 
 
 def test_statistics_are_of_the_answers_alone(spec, tmp_path):
-    worker = answering(spec, tmp_path)
+    context = answering(spec, tmp_path)
+    worker = context.worker
     model, neuron_map = worker.loaded.model, locate(worker.loaded.model)
-    got = record_evidence(worker, [Need("activation_count")], Store(tmp_path), ignore).evidence.statistics("gate")
+    got = record(context, [Need("activation_count")]).evidence.statistics("gate")
     expected, total = np.zeros(got.size, dtype=np.int64), 0
-    for document in worker.resolved.corpus.documents("de", "detect"):
+    for document in context.corpus.documents("de", "detect"):
         tokens = worker.loaded.tokenizer(document.prompt + document.text)["input_ids"]
         start = len(worker.loaded.tokenizer(document.prompt)["input_ids"])
         rows = []
@@ -99,9 +108,9 @@ def test_statistics_are_of_the_answers_alone(spec, tmp_path):
 
 
 def test_who_goes_on_goes_on_with_the_same_answers(spec, tmp_path, monkeypatch):
-    first = answering(spec, tmp_path).resolved.corpus
-    monkeypatch.setattr("nharness.run.stages.answer.generate", None)  # nothing may be written anew
-    again = answering(spec, tmp_path).resolved.corpus
+    first = answering(spec, tmp_path).corpus
+    monkeypatch.setattr("nharness.run.work.prompt_answers.generate", None)  # nothing may be written anew
+    again = answering(spec, tmp_path).corpus
     assert again.fingerprint == first.fingerprint
     assert again.name == first.name
 
@@ -117,37 +126,32 @@ def test_asked_to_stop_a_run_stops_while_it_answers(spec, tmp_path, monkeypatch)
 def test_only_as_much_is_answered_as_detection_records(spec, tmp_path, monkeypatch):
     monkeypatch.setattr("nharness.run.stages.answer.BLOCK", 3)
     short = spec.model_copy(update={"corpus": spec.corpus.model_copy(update={"detect_tokens": 8})})
-    corpus = answering(short, tmp_path).resolved.corpus
+    corpus = answering(short, tmp_path).corpus
     assert {tag: len(list(corpus.documents(tag, "detect"))) for tag in PROMPTS} == dict.fromkeys(PROMPTS, 3)
 
 
 def test_all_tokens_and_corpora_without_prompts_are_left_alone(spec, tmp_path):
     heard = []
     whole = spec.model_copy(update={"corpus": spec.corpus.model_copy(update={"tokens_of_interest": "all"})})
-    assert "answers" not in answering(whole, tmp_path).resolved.corpus.notes
-    worker = Worker(resolve(spec, Plugins()))
-    corpus = worker.resolved.corpus
+    assert "answers" not in answering(whole, tmp_path).corpus.notes
+    corpus = resolve(spec, Plugins()).corpus
     plain = replace(corpus, readers={**corpus.readers, "detect": corpus.readers["eval"]})
-    worker.resolved = replace(worker.resolved, corpus=plain)
-    answer_prompts(worker, Store(tmp_path), heard.append)
-    assert worker.resolved.corpus is plain
+    assert answer(context_of(spec, tmp_path, heard.append, corpus=plain)) is None
     assert any("has a prompt" in event.text for event in heard if isinstance(event, Noted))
     first, *others = PROMPTS
     mixed = {**corpus.readers["detect"], first: corpus.readers["eval"][first]}
-    worker.resolved = replace(worker.resolved, corpus=replace(corpus, readers={**corpus.readers, "detect": mixed}))
-    answer_prompts(worker, Store(tmp_path), heard.append)
+    changed = replace(corpus, readers={**corpus.readers, "detect": mixed})
+    answer(context_of(spec, tmp_path, heard.append, corpus=changed))
     said = [event.text for event in heard if isinstance(event, Noted)][-1]
     assert others
     assert f" in {first} has a prompt" in said
 
 
-def test_an_actor_has_the_answers_of_the_run(spec, tmp_path):
-    worker = answering(spec, tmp_path)
-    sent = deepcopy(Order.of(worker))
-    there = RayWorker(sent)
-    assert list(there.greet()) == [introduction(worker)]
-    theirs, ours = there._worker.resolved.corpus, worker.resolved.corpus
-    assert theirs.fingerprint == ours.fingerprint
+def test_what_was_answered_travels_to_workers(spec, tmp_path):
+    context = answering(spec, tmp_path)
+    work = pickle.loads(pickle.dumps(EvaluateWork(context.corpus.fingerprint, context.answered, verify=True)))
+    theirs, ours = work.answered.corpus(context.worker.resolved.corpus), context.corpus
+    assert theirs.fingerprint == ours.fingerprint == work.corpus
     for tag in PROMPTS:
         assert list(theirs.documents(tag, "detect")) == list(ours.documents(tag, "detect"))
 

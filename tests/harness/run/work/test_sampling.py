@@ -9,7 +9,10 @@ from nharness.cells import Cell, CellOutcome, Edition
 from nharness.intervention import Change
 from nharness.run.ray.executor import spread
 from nharness.run.ray.pool import Piece, remaining
+from nharness.run.stages.evaluate import EvaluateWork
 from nharness.run.work.jobs import Done, Job
+
+WORK = EvaluateWork("text")
 
 
 def job(name, cells):
@@ -24,7 +27,7 @@ def job(name, cells):
 )
 def test_every_cell_goes_out_once_with_its_key(jobs, cells, workers):
     whole = [job(f"t{n}", cells) for n in range(jobs)]
-    parts = list(spread(iter(whole), workers))
+    parts = list(spread(WORK, iter(whole), workers))
     sent = [(cell, key) for part in parts for cell, key in zip(part.cells, part.keys, strict=True)]
     assert sent == [(cell, key) for one in whole for cell, key in zip(one.cells, one.keys, strict=True)]
     assert all(part.cells for part in parts)
@@ -32,14 +35,14 @@ def test_every_cell_goes_out_once_with_its_key(jobs, cells, workers):
 
 
 def test_the_last_jobs_are_cut_so_that_nobody_is_idle():
-    assert len(list(spread([job("a", 14)], 2))) == 2
-    assert [len(part.cells) for part in spread([job("a", 4), job("b", 4), job("c", 4)], 2)] == [4, 4, 2, 2]
+    assert len(list(spread(WORK, [job("a", 14)], 2))) == 2
+    assert [len(part.cells) for part in spread(WORK, [job("a", 4), job("b", 4), job("c", 4)], 2)] == [4, 4, 2, 2]
 
 
 def test_what_came_back_is_not_sent_again():
     whole = job("a", 3)
-    piece = Piece(7, "evaluate", (whole,), tries=2)
+    piece = Piece(7, "do", ("name", WORK, whole), tries=2, work=WORK)
     left = remaining(piece, Done(whole.cells[1], whole.keys[1], CellOutcome("passed")))
-    assert left.arguments[0].cells == (whole.cells[0], whole.cells[2])
-    assert left.arguments[0].keys == ("a0", "a2")
+    assert left.arguments[-1].cells == (whole.cells[0], whole.cells[2])
+    assert left.arguments[-1].keys == ("a0", "a2")
     assert (left.number, left.tries) == (7, 0)
