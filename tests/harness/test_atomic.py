@@ -110,9 +110,14 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
     goal = tmp_path / "record"
     with replaced_folder(goal) as folder:
         (folder / "a").write_text("first")
-    with pytest.raises(ValueError, match="not valid"), replaced_folder(goal) as folder:
-        (folder / "a").write_text("second")
-        raise ValueError("not valid")
+
+    def failing():
+        with replaced_folder(goal) as folder:
+            (folder / "a").write_text("second")
+            raise ValueError("not valid")
+
+    with pytest.raises(ValueError, match="not valid"):
+        failing()
     assert (goal / "a").read_text() == "first"
     with replaced_folder(goal) as folder:
         (folder / "b").write_text("third")
