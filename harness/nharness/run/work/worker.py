@@ -134,7 +134,9 @@ class Worker:
         digest: of the changes. identity: of the model and software where the cell is evaluated.
         """
         task, spec = self.task(cell), self.resolved.spec
-        what = {"task": {**asdict(task), "include_path": ""}}  # its content counts, as `Measuring.key` has it
+        what: dict[str, Any] = {
+            "task": {**asdict(task), "include_path": ""}
+        }  # its content counts, as `Measuring.key` has it
         what |= {"source": source_digest(self._measuring(task.kind)), **self._measuring(task.kind).key(cell, task)}
         if cell.edition is not None:
             what["edit"] = {"backend": spec.edit_backend, "scope": spec.scope}
