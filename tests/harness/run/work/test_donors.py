@@ -38,7 +38,7 @@ def loaded():
 
 @pytest.fixture(params=[None, 6], ids=["whole", "windows"])
 def engine(request, loaded):
-    policy = default_policy(loaded.model.config, loaded.tokenizer)
+    policy = default_policy(loaded.model, loaded.tokenizer)
     if request.param:
         policy = WindowPolicy(window=request.param, stride=request.param - 2, prefix=policy.prefix)
     return PerplexityEngine(loaded.model, loaded.tokenizer, policy=policy)

@@ -48,7 +48,7 @@ def changes(worker):
 def outcomes(worker, edition, changes):
     cells = tuple(Cell(edition, task.name, task.language) for task in worker.resolved.tasks)
     job = Job(edition, changes, cells, tuple(cell.id for cell in cells))
-    return {(done.cell.task, done.cell.language): done.outcome for done in worker.evaluate(job)}
+    return {(done.cell.task, done.cell.language): done.outcome for done in worker.evaluate(job, worker.resolved.corpus)}
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,9 @@ def test_a_kind_of_ones_own_is_planned_measured_and_described(plugins):
     found = {}
     for edition, changes in ((None, ()), (EDITION, (Change("hidden", flat, nothing, nothing),))):
         cells = tuple(Cell(edition, task.name, task.language) for task in resolved.tasks)
-        for done in worker.evaluate(Job(edition, changes, cells, tuple(cell.id for cell in cells))):
+        for done in worker.evaluate(
+            Job(edition, changes, cells, tuple(cell.id for cell in cells)), worker.resolved.corpus
+        ):
             found[done.cell] = done.outcome
     assert NormMeasuring.made == 1 + 2 * 2  # once too large; then once a language and edition, for both its tasks
     good = [found[Cell(edition, "norm", "de")] for edition in (None, EDITION)]
