@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from nharness import atomic
 from nharness.errors import FileFormatError, OutputError
 from nharness.record.model import Record
+from nharness.record.reading import copy_plain, size_of
 from nharness.record.store import RECORD_NAME, inside
 from nharness.record.validate import load_record
 from nharness_leaderboard.limits import MAX_FILE, MAX_FOLDER, MAX_RECORD
@@ -30,17 +30,13 @@ def add(path: Path, results: Path, *, reproduced: bool = False) -> Path:
     badge = "reproduced" if reproduced else "self-reported"
     kept = record.model_copy(update={"identity": record.identity.model_copy(update={"badge": badge})})
     for entry in record.files:
-        target = inside(folder, entry.name)
-        atomic.make_folder(target.parent)
-        _copy(inside(source.parent, entry.name), target)
+        copy_plain(inside(source.parent, entry.name), inside(folder, entry.name), max_bytes=MAX_FILE)
     atomic.write_json(folder / RECORD_NAME, kept.document())
     return folder
 
 
 def _check_size(source: Path, record: Record) -> None:
-    size = source.stat().st_size
-    if size > MAX_RECORD:
-        raise FileFormatError(f"{source} has {size} bytes; a published record has at most {MAX_RECORD}")
+    size = size_of(source, max_bytes=MAX_RECORD)
     for entry in record.files:
         if entry.bytes > MAX_FILE:
             raise FileFormatError(
@@ -49,10 +45,3 @@ def _check_size(source: Path, record: Record) -> None:
     total = size + sum(entry.bytes for entry in record.files)
     if total > MAX_FOLDER:
         raise FileFormatError(f"{source.parent} has {total} bytes in all; at most {MAX_FOLDER} are published")
-
-
-def _copy(source: Path, target: Path) -> None:
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise OutputError(f"cannot copy {source} to {target}: {error.strerror or error}") from error

@@ -22,6 +22,7 @@ from nharness.analysis.measurements import BITS_PER_BYTE, Key, Measurement, Pair
 from nharness.analysis.rounding import interval, known, rounded
 from nharness.analysis.significance import Room, benjamini_hochberg, detectable_effect, mcnemar, room_flags
 from nharness.record.cells import NOT_MEASURED, Baseline, CellFlag, CellResult, Target, Task
+from nharness.record.types import one_line
 
 FEWEST_CLUSTERS = 20
 DETECTABLE_SHARE = 0.1
@@ -153,7 +154,7 @@ def _failed(task: Task, place: Place, context: Context) -> CellResult:
         reason = f"no baseline: {context.reasons.get(intact, NOT_MEASURED)}"
     if reason is None:
         reason = "it shares no item with its baseline" if own in context.table else NOT_MEASURED
-    return CellResult(task=task.name, target=target, language=language, status="failed", reason=reason[:2000])
+    return CellResult(task=task.name, target=target, language=language, status="failed", reason=one_line(reason))
 
 
 def _flags(

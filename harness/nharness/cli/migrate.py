@@ -24,13 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Migrate every file; raises `FileFormatError` for one that cannot be read or brought up."""
     from nharness import atomic
-    from nharness.record.loading import parse
+    from nharness.record.loading import MAX_BYTES, parse
     from nharness.record.migrate import migrate
+    from nharness.record.reading import read_plain
 
     for path in arguments.files:
         if not path.is_file():
             raise FileFormatError(f"{path}: no such file; expected a record")
-        document, problems = parse(path.read_bytes())
+        document, problems = parse(read_plain(path, max_bytes=MAX_BYTES))
         if problems or not isinstance(document, dict):
             raise FileFormatError(f"{path}: {problems[0].message if problems else 'no JSON object'}")
         newest = migrate(document)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -33,7 +34,7 @@ def execute(arguments: argparse.Namespace) -> int:
     found: dict[str, Sequence[Problem]] = {}
     unreadable = False
     for path in paths:
-        if not path.is_file():
+        if not os.path.lexists(path):
             found[str(path)], unreadable = [Problem("", "there is no such file")], True
             continue
         record, problems = validate_file(path, files=not arguments.no_files)

@@ -15,10 +15,11 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, BinaryIO, cast
 
 from nharness.atomic import write_bytes
 from nharness.errors import FileFormatError
+from nharness.record.reading import open_plain
 
 COMPRESS_ABOVE = 100_000
 MAX_BYTES = 2_000_000_000
@@ -75,11 +76,11 @@ def read_items(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[Item]:
     """Yield the items of a file, in its order.
 
     Raises `FileFormatError` naming file and line for damage, a missing or wrong field, a value that is not a finite
-    number, or more than `max_bytes` of text (after decompression).
+    number, an item that comes twice in a cell, or more than `max_bytes` of text (after decompression).
     """
-    total = 0
+    total, seen = 0, set[tuple[object, str]]()
     try:
-        with _open(path) as handle:
+        with open_plain(path, max_bytes=MAX_BYTES) as plain, _opened(plain, path) as handle:
             for number in range(1, MAX_BYTES):
                 line = handle.readline(MAX_LINE + 1)
                 if not line:
@@ -87,7 +88,11 @@ def read_items(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[Item]:
                 total += len(line)
                 if len(line) > MAX_LINE or total > max_bytes:
                     raise FileFormatError(f"{path}, line {number}: over {MAX_LINE} bytes a line or {max_bytes} a file")
-                yield parse_item(line, where=f"{path}, line {number}")
+                item = parse_item(line, where=f"{path}, line {number}")
+                if (item.cell, item.id) in seen:
+                    raise FileFormatError(f"{path}, line {number}: item {item.id[:80]!r} comes twice in one cell")
+                seen.add((item.cell, item.id))
+                yield item
     except (OSError, EOFError, zlib.error) as error:
         raise FileFormatError(f"{path}: cannot be read as an items file ({error})") from error
 
@@ -124,5 +129,5 @@ def _is_finite(value: Any) -> bool:
         return False
 
 
-def _open(path: Path) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+def _opened(plain: BinaryIO, path: Path) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=plain)) if path.suffix == ".gz" else plain

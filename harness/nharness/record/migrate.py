@@ -32,13 +32,17 @@ _ESTIMATES = ("on_target", "off_target", "selectivity")
 
 
 def _to_2(document: dict[str, Any]) -> dict[str, Any]:
-    """Format 2: component, purpose, source, headline and more; until then units were of mlp and edits did harm."""
+    """Format 2: component, purpose, source, headline and more; until then units were of mlp and edits did harm.
+
+    Files that are neither items nor neurons are no longer listed.
+    """
     document |= {"format": "nharness-record/2"} | _RECORD_2
     _fill(document.get("identity"), {"source": None})
     _fill(document.get("model"), _MODEL_2)
     _fill(document.get("intervention"), _INTERVENTION_2)
     _fill(document.get("neurons"), {"component": "mlp"})
     _fill(document.get("cost"), {"detector": None})
+    document["files"] = [each for each in _each(document.get("files")) if each.get("role") in {"items", "neurons"}]
     corpus = document.get("corpus")
     for split in _each(corpus.get("splits") if isinstance(corpus, dict) else None):
         _fill(split, _SPLIT_2)

@@ -76,7 +76,9 @@ class Record(Part):
     )
     cost: Asserted[Cost] = Field(description="What the record cost to make.")
     environment: Asserted[Environment] = Field(description="The software and the machine.")
-    files: tuple[FileEntry, ...] = Field((), max_length=100, description="Files beside the record.")
+    files: tuple[FileEntry, ...] = Field(
+        (), max_length=2, description="Files beside the record: one with the items, one with the neurons, nothing else."
+    )
     analysis: AnalysisSettings = Field(description="How the numbers were computed from the items.")
 
     def with_id(self) -> Record:

@@ -229,7 +229,7 @@ class Environment(Part):
 class FileEntry(Part):
     """A file beside the record."""
 
-    role: Literal["items", "neurons", "statistics", "report", "other"] = Field(description="What the file holds.")
+    role: Literal["items", "neurons"] = Field(description="What the file holds: every item, or the detected neurons.")
     name: RelativeName = Field(description="Path relative to the record's folder, '/' between parts; never leaves it.")
     sha256: Digest = Field(description="SHA-256 of the file's bytes, hexadecimal.")
     bytes: Count = Field(description="Size of the file in bytes.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,15 +19,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*\Z"
 def inside(folder: Path, name: str) -> Path:
     """Return the path of a file beside a record.
 
-    Raises `FileFormatError` for a name that is absolute, has '..', an empty or hidden part, a backslash, or leads
-    through a symbolic link out of the folder.
+    Raises `FileFormatError` for a name that is absolute, has '..', an empty or hidden part, a backslash, or is or leads
+    through a symbolic link.
     """
     if len(name) > 200 or not _NAME.match(name):
         raise FileFormatError(f"file name {name[:80]!r} is not a plain relative path of letters, digits and . _ - /")
     root = folder.resolve()
-    path = (root / name).resolve()
-    if not path.is_relative_to(root):
-        raise FileFormatError(f"file name {name!r} leads out of {folder}")
+    path = root / name
+    if os.path.realpath(path) != str(path):
+        raise FileFormatError(f"file name {name!r} is or leads through a link; only plain files are read")
     return path
 
 
@@ -39,7 +40,7 @@ def sha256_of(path: Path) -> str:
         raise FileFormatError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def describe(folder: Path, path: Path, role: Literal["items", "neurons", "statistics", "report", "other"]) -> FileEntry:
+def describe(folder: Path, path: Path, role: Literal["items", "neurons"]) -> FileEntry:
     """Return the entry of a file that lies inside `folder`; raises `FileFormatError` when it does not."""
     if not path.resolve().is_relative_to(folder.resolve()):
         raise FileFormatError(f"{path} does not lie beside the record in {folder}")

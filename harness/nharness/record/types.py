@@ -5,6 +5,7 @@ No number in a record is NaN or infinite: what could not be computed is null, an
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -16,13 +17,18 @@ Correlation: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 Flag: TypeAlias = Annotated[bool, Field(strict=True)]
 
+# What a terminal obeys instead of showing, and what turns the direction of text round: no name or short text has it.
+_HIDDEN = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+
 LanguageTag: TypeAlias = Annotated[
     str, Field(strict=True, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=35)
 ]
-Name: TypeAlias = Annotated[str, Field(strict=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name: TypeAlias = Annotated[str, Field(strict=True, min_length=1, max_length=200, pattern=f"^[^{_HIDDEN}]+$")]
 Identifier: TypeAlias = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,99}$")]
-ShortText: TypeAlias = Annotated[str, Field(strict=True, max_length=2_000)]
-LongText: TypeAlias = Annotated[str, Field(strict=True, max_length=200_000)]
+ShortText: TypeAlias = Annotated[str, Field(strict=True, max_length=2_000, pattern=f"^[^{_HIDDEN}]*$")]
+LongText: TypeAlias = Annotated[
+    str, Field(strict=True, max_length=200_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")
+]
 Digest: TypeAlias = Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
 Fingerprint: TypeAlias = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9:._-]{1,200}$")]
 RelativeName: TypeAlias = Annotated[
@@ -43,6 +49,11 @@ Interval: TypeAlias = tuple[Number, Number]
 MAX_LANGUAGES = 512
 MAX_LAYERS = 1_024
 MAX_CELLS = 100_000
+
+
+def one_line(text: str, *, limit: int = 2_000) -> str:
+    """Return text as a short text of a record may be: one line, nothing hidden, no longer than `limit`."""
+    return re.sub(f"[{_HIDDEN}]+", " ", text)[:limit]
 
 
 class Part(BaseModel):

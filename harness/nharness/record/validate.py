@@ -6,6 +6,8 @@ reading. What is found is a list of `Problem`; an empty list is a valid record.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -20,8 +22,9 @@ from nharness.record.loading import MAX_BYTES, parse
 from nharness.record.migrate import FORMATS, is_older, migrate
 from nharness.record.model import FORMAT, Record, content_id
 from nharness.record.problems import Problem, pointer, shown, unique
+from nharness.record.reading import read_plain, sha256_plain, size_of
 from nharness.record.schema import record_schema
-from nharness.record.store import inside, sha256_of
+from nharness.record.store import inside
 
 _EXPECTED = {
     "missing": "this required field is absent",
@@ -47,12 +50,9 @@ def validate_file(path: Path, *, files: bool = True, schema: bool = True) -> tup
         many records can go without.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            return None, [Problem("", f"the file has {size} bytes; a record has at most {MAX_BYTES}")]
-        content = path.read_bytes()
-    except OSError as error:
-        return None, [Problem("", f"the file cannot be read: {error.strerror or error}")]
+        content = read_plain(path, max_bytes=MAX_BYTES)
+    except FileFormatError as error:
+        return None, [Problem("", str(error).removeprefix(f"{path}: "))]
     record, problems = validate_bytes(content, schema=schema)
     if record is not None and files:
         problems = unique([*problems, *file_problems(record, path.parent)])
@@ -90,7 +90,7 @@ def validate_document(document: Any, *, schema: bool = True) -> tuple[Record | N
 
 def load_record(path: Path, *, files: bool = False) -> Record:
     """Return a valid record; raises `FileFormatError` with the first problems otherwise, or where there is no file."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise FileFormatError(f"{path}: no such file; expected a record")
     record, problems = validate_file(path, files=files)
     if record is None or problems:
@@ -113,12 +113,13 @@ def file_problems(record: Record, folder: Path) -> Iterator[Problem]:
         where = pointer("files", index)
         try:
             path = inside(folder, entry.name)
-            if not path.is_file():
+            if not os.path.lexists(path):
                 yield Problem(where, f"file {shown(entry.name)} is not beside the record")
-            elif path.stat().st_size != entry.bytes:
-                got = path.stat().st_size
-                yield Problem(where, f"file {shown(entry.name)} has {got} bytes, the record says {entry.bytes}")
-            elif sha256_of(path) != entry.sha256:
+                continue
+            size = size_of(path, max_bytes=sys.maxsize)
+            if size != entry.bytes:
+                yield Problem(where, f"file {shown(entry.name)} has {size} bytes, the record says {entry.bytes}")
+            elif sha256_plain(path, max_bytes=size) != entry.sha256:
                 yield Problem(where, f"file {shown(entry.name)} is not the one the record names: its SHA-256 differs")
         except FileFormatError as error:
             yield Problem(where, str(error))

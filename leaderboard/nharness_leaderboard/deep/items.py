@@ -64,15 +64,10 @@ def _most(record: Record) -> int:
 
 
 def _bounded(items: Iterable[Item], most: int) -> Iterator[Item]:
-    """Yield items; raises `FileFormatError` at the first that comes twice, or is one more than there can be."""
-    seen: set[tuple[object, ...]] = set()
+    """Yield items; raises `FileFormatError` at the first that is one more than there can be."""
     for number, item in enumerate(items, start=1):
-        place = (*item.cell, item.id)
-        if place in seen:
-            raise FileFormatError(f"line {number}: item {item.id[:80]!r} comes twice in one cell")
         if number > most:
             raise FileFormatError(f"line {number}: the record's cells have {most} items at most")
-        seen.add(place)
         yield item
 
 

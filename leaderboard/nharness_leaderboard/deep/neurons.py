@@ -16,8 +16,10 @@ from nharness.neurons import FORMAT, KINDS, Detection
 from nharness.neurons import load as load_neurons
 from nharness.record.model import Record
 from nharness.record.problems import Problem, pointer, shown
+from nharness.record.reading import size_of
 from nharness.record.store import find, inside
 from nharness.tensorfile import load_metadata
+from nharness_leaderboard.limits import MAX_FILE
 
 MAX_MEMBERSHIP = 1 << 29  # languages times neurons that are read
 
@@ -25,10 +27,11 @@ MAX_MEMBERSHIP = 1 << 29  # languages times neurons that are read
 def fits(record: Record, path: Path) -> bool:
     """Tell whether a neurons file has the record's languages and layer widths.
 
-    Raises `FileFormatError` for a damaged file, or for more neurons than are read.
+    Raises `FileFormatError` for what is no plain file or damaged, or for more neurons than are read.
     """
     if len(record.languages) * sum(record.model.layer_widths) > MAX_MEMBERSHIP:
         raise FileFormatError(f"{len(record.languages)} languages of {record.neurons.total} neurons are too many")
+    size_of(path, max_bytes=MAX_FILE)
     claimed = load_metadata(path, FORMAT)
     expected = list(record.languages), list(record.model.layer_widths)
     return (claimed.get("languages"), claimed.get("layer_widths")) == expected

@@ -17,9 +17,11 @@ from nharness import atomic
 from nharness.errors import OutputError
 from nharness.record.evalever import to_every_eval_ever
 from nharness.record.problems import Problem
+from nharness.record.reading import copy_plain
 from nharness.record.schema import schema_text
 from nharness.record.store import RECORD_NAME, inside
 from nharness.record.tables import cell_rows, summary_rows, to_csv, to_latex
+from nharness_leaderboard.limits import MAX_FILE, MAX_RECORD
 from nharness_leaderboard.paired import Influence, influences
 from nharness_leaderboard.results import Entry, read_results
 from nharness_leaderboard.site.board import board_data, language_data
@@ -105,7 +107,7 @@ def _record(site: _Site, entry: Entry, view: RecordView, influence: Mapping[str,
     site.file(f"data/{view.slug}.js", comparison_script(view, influence))
     site.file(f"{folder}/cells.csv", to_csv(cell_rows(entry.record)))
     site.file(f"{folder}/every-eval-ever.json", json.dumps(to_every_eval_ever(entry.record), ensure_ascii=False))
-    _copy(entry.folder / RECORD_NAME, site.out / folder / RECORD_NAME)
+    copy_plain(entry.folder / RECORD_NAME, site.out / folder / RECORD_NAME, max_bytes=MAX_RECORD)
     downloads = [
         ("record.json", f"../{folder}/record.json", ""),
         ("cells.csv", f"../{folder}/cells.csv", ""),
@@ -113,7 +115,7 @@ def _record(site: _Site, entry: Entry, view: RecordView, influence: Mapping[str,
     ]
     for file in entry.record.files:
         name = f"{folder}/files/{file.name}"
-        _copy(inside(entry.folder, file.name), site.out / name)
+        copy_plain(inside(entry.folder, file.name), site.out / name, max_bytes=MAX_FILE)
         downloads.append((file.name, f"../{name}", _size(file.bytes)))
     site.page(f"records/{view.slug}.html", "record.html.j2", page="Record", view=view, downloads=downloads)
 
@@ -165,11 +167,3 @@ def _label(entry: Entry) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 10**6 else f"{count / 1e3:.0f} kB"
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise OutputError(f"cannot copy {source} to {target}: {error.strerror or error}") from error

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nharness.errors import UsageError
 from nharness.languages import parse_language
 from nharness.record.model import Record, content_id
 from nharness.record.problems import Problem, pointer, shown
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(days=1)  # how far a clock may be ahead
+_ENDINGS = {"items": (".jsonl", ".jsonl.gz"), "neurons": (".safetensors",)}
 
 
 def source_problems(record: Record, document: Mapping[str, Any]) -> Iterator[Problem]:
@@ -41,10 +45,14 @@ def _identity(record: Record, document: Mapping[str, Any]) -> Iterator[Problem]:
     expected = content_id(document)
     if record.identity.id != expected:
         yield Problem("/identity/id", f"the content key of this record is {expected}: its content was changed")
+    created = record.identity.created
     try:
-        datetime.strptime(record.identity.created, "%Y-%m-%dT%H:%M:%SZ").astimezone()
+        moment = datetime.strptime(created, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        yield Problem("/identity/created", f"{shown(record.identity.created)} is no date and time")
+        yield Problem("/identity/created", f"{shown(created)} is no date and time")
+    else:
+        if not FIRST <= moment <= datetime.now(UTC) + AHEAD:
+            yield Problem("/identity/created", f"{created} is before there was nharness, or has not come yet")
     study = record.identity.study
     if study is not None and hashlib.sha256(study.text.encode("utf-8", "surrogatepass")).hexdigest() != study.digest:
         yield Problem("/identity/study/digest", "the digest is not that of the study's text")
@@ -65,9 +73,9 @@ def _languages(where: str, tags: Sequence[str]) -> Iterator[Problem]:
 def _corpus(record: Record) -> Iterator[Problem]:
     splits = record.corpus.splits
     yield from repeated("/corpus/splits", [f"{entry.language}/{entry.split}" for entry in splits], "split")
-    for index, entry in enumerate(splits):
-        if entry.split not in {"detect", "eval"}:
-            yield Problem(f"/corpus/splits/{index}/split", f"split is {shown(entry.split)}, expected detect or eval")
+    for index, each in enumerate(splits):
+        if each.split not in {"detect", "eval"}:
+            yield Problem(f"/corpus/splits/{index}/split", f"split is {shown(each.split)}, expected detect or eval")
     detected = {entry.language for entry in splits if entry.split == "detect"}
     for tag in record.languages:
         if detected and tag not in detected:
@@ -79,6 +87,11 @@ def _corpus(record: Record) -> Iterator[Problem]:
 
 def _files(record: Record) -> Iterator[Problem]:
     listed = {entry.name: entry.sha256 for entry in record.files}
+    yield from repeated("/files", [entry.role for entry in record.files], "role")
+    for index, entry in enumerate(record.files):
+        if not entry.name.endswith(_ENDINGS[entry.role]):
+            expected = " or ".join(_ENDINGS[entry.role])
+            yield Problem(f"/files/{index}/name", f"a file of {entry.role} is named *{expected}")
     neurons = record.neurons
     if (neurons.file is None) != (neurons.sha256 is None):
         yield Problem("/neurons/file", "file and sha256 of the neurons go together: both or neither")

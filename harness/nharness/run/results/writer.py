@@ -27,6 +27,7 @@ from nharness.record.model import Record
 from nharness.record.results import AnalysisSettings, Cost, CurvePoint
 from nharness.record.sources import Corpus, FileEntry, Identity, Selection
 from nharness.record.store import describe
+from nharness.record.types import one_line
 from nharness.record.validate import validate_bytes
 from nharness.run.context import RunContext
 from nharness.run.plan.plan import target_names
@@ -219,7 +220,7 @@ class RecordWriter:
                 id="0" * 64,
                 created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 nharness=installed("nharness"),
-                command=self.request.command[:2000],
+                command=one_line(self.request.command),
                 study=self.request.study,
             ),
             model=provenance.describe_model(worker, device),
