@@ -358,7 +358,7 @@ def test_cut_prompts_are_counted_and_hits_hardly_recognised_flagged():
     found = run(
         [marked(each) if each.task == "choice" and each.target in (None, "zh", "en") else each for each in matrix()]
     )
-    assert [cell(found, "choice", name, "fr").truncated for name in ("zh", "en", "fr")] == [3, 3, None]
-    assert {"truncated", "low_confidence"} <= set(cell(found, "choice", "zh", "fr").flags)
-    assert "low_confidence" not in cell(found, "choice", "en", "fr").flags
-    assert "truncated" not in cell(found, "choice", "fr", "fr").flags
+    assert [cell(found, "choice", name, "en").truncated for name in ("zh", "en", "fr")] == [3, 3, None]
+    assert {"truncated", "low_confidence"} <= set(cell(found, "choice", "zh", "en").flags)
+    assert "low_confidence" not in cell(found, "choice", "en", "en").flags
+    assert "truncated" not in cell(found, "choice", "fr", "en").flags
