@@ -1,18 +1,21 @@
 """Corpora: documents with stable ids per language and split, their tokens, and batches of them. No tensor library.
 
 `corpus` is the value; `loading` finds one by name (`tables`, `files`, `hub` are the ways in); `encoding` turns
-documents into token ids and says which of them count; `batching` cuts padded batches.
+documents into token ids and says which of them count; `excerpts` spreads a budget over sources; `batching` cuts
+padded batches.
 """
 
 from nharness.corpora.batching import CPU_TOKENS, Batch, batches, mixed_batches, overhead_on, padding_share
 from nharness.corpora.corpus import SPLITS, Corpus, Document, content_hash, fingerprint, overlap
-from nharness.corpora.encoding import EncodedDocument, EncodingPolicy, by_document, encode
+from nharness.corpora.encoding import Amount, EncodedDocument, EncodingPolicy, amount, by_document, encode
+from nharness.corpora.excerpts import counterpart, spread
 from nharness.corpora.loading import load_corpus
 from nharness.corpora.tables import Columns, Table, assemble
 
 __all__ = [
     "CPU_TOKENS",
     "SPLITS",
+    "Amount",
     "Batch",
     "Columns",
     "Corpus",
@@ -20,10 +23,12 @@ __all__ = [
     "EncodedDocument",
     "EncodingPolicy",
     "Table",
+    "amount",
     "assemble",
     "batches",
     "by_document",
     "content_hash",
+    "counterpart",
     "encode",
     "fingerprint",
     "load_corpus",
@@ -31,4 +36,5 @@ __all__ = [
     "overhead_on",
     "overlap",
     "padding_share",
+    "spread",
 ]

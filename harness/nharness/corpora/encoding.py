@@ -60,7 +60,8 @@ class EncodedDocument:
     """One document, or one part of a long one, as the model reads it.
 
     tokens: int64 [n]. counted_from, counted_to: the half-open range of tokens that count. bytes: UTF-8 bytes of the
-    document's counted text, on its first part; 0 on the others, so that sums are right.
+    document's counted text, on its first part; 0 on the others, so that sums are right. unknown: counted tokens that
+    are the tokenizer's unknown token.
     """
 
     id: str
@@ -71,11 +72,40 @@ class EncodedDocument:
     counted_from: int
     counted_to: int
     bytes: int
+    unknown: int = 0
 
     @property
     def counted(self) -> int:
         """Number of tokens that count."""
         return self.counted_to - self.counted_from
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much text there is: documents, their clusters (`sources`), counted tokens, unknown ones, UTF-8 bytes."""
+
+    documents: int
+    sources: int
+    tokens: int
+    unknown: int
+    bytes: int
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of the counted tokens that the tokenizer does not know, 0 to 1; 0 without a token."""
+        return self.unknown / self.tokens if self.tokens else 0.0
+
+
+def amount(parts: Iterable[EncodedDocument]) -> Amount:
+    """Return how much text some encoded documents of one language hold."""
+    found = tuple(parts)
+    return Amount(
+        documents=len({part.id for part in found}),
+        sources=len({part.cluster for part in found}),
+        tokens=sum(part.counted for part in found),
+        unknown=sum(part.unknown for part in found),
+        bytes=sum(part.bytes for part in found),
+    )
 
 
 def encode(
@@ -129,6 +159,7 @@ def _encode_chunk(
     tokenizer: Any, documents: Sequence[Document], language: str, policy: EncodingPolicy
 ) -> Iterator[tuple[EncodedDocument, ...]]:
     fast = bool(getattr(tokenizer, "is_fast", False))
+    unknown_id = getattr(tokenizer, "unk_token_id", None)
     offsets = fast and policy.interest == "response"
     result = tokenizer(
         [document.prompt + document.text for document in documents],
@@ -149,7 +180,7 @@ def _encode_chunk(
             places = result["offset_mapping"][row] if offsets else None
             skip = _prompt_tokens(tokenizer, document.prompt, places, start, stop)
         text = document.text if policy.interest == "response" else document.prompt + document.text
-        yield tuple(_parts(document, language, _Body(ids, start, stop, skip, text), policy))
+        yield tuple(_parts(document, language, _Body(ids, start, stop, skip, text, unknown_id), policy))
 
 
 @dataclass(frozen=True)
@@ -161,6 +192,7 @@ class _Body:
     stop: int
     skip: int
     text: str
+    unknown_id: int | None
 
 
 def _prompt_tokens(tokenizer: Any, prompt: str, places: Any, start: int, stop: int) -> int:
@@ -197,6 +229,7 @@ def _parts(document: Document, language: str, body: _Body, policy: EncodingPolic
                 0 if wide and begin == body.skip == 0 else first,
                 len(tokens) if wide and end == len(own) else last,
                 0 if part else size,
+                0 if body.unknown_id is None else int((tokens[first:last] == body.unknown_id).sum()),
             )
             part += 1
         begin = end

@@ -74,6 +74,17 @@ class PerplexityEngine:
         whole = EncodingPolicy(max_length=UNLIMITED, special_tokens="none")
         return tuple(encode(self.tokenizer, documents, language=language, policy=whole, max_tokens=max_tokens))
 
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, special ones left out."""
+        found = self.tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        return [len(ids) for ids in found["input_ids"]]
+
     def score(self, documents: Sequence[EncodedDocument]) -> tuple[Item, ...]:
         """Return one item a document, in order, with values nll (nats), tokens (scored) and bytes (UTF-8).
 

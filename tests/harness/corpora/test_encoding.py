@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from nharness.corpora import Document, EncodingPolicy, batches, by_document, encode, mixed_batches, padding_share
+from nharness.corpora import (
+    Document,
+    EncodingPolicy,
+    amount,
+    batches,
+    by_document,
+    encode,
+    mixed_batches,
+    padding_share,
+)
 from nharness.corpora.encoding import EncodedDocument
 from nharness.errors import CorpusError, OptionError
 
@@ -79,6 +88,17 @@ def test_only_the_response_counts(tokenizer):
 def test_bytes_are_of_utf8():
     (part,) = encode(make_tokenizer(special=False), documents("aé水"), language="en")
     assert part.bytes == 6
+
+
+def test_unknown_tokens_are_counted_where_text_is_encoded(tokenizer):
+    texts = [Document("a#1", "abcабв"), Document("a#2", "где"), Document("b#1", "xyz")]
+    parts = list(encode(tokenizer, texts, language="ru", policy=EncodingPolicy(max_length=4)))
+    by_hand = [counted(part).count(0) for part in parts]
+    assert [part.unknown for part in parts] == by_hand
+    found = amount(parts)
+    assert (found.documents, found.sources, found.tokens, found.unknown) == (3, 2, 12, 6)
+    assert found.unknown_share == 0.5
+    assert amount([]).unknown_share == 0
 
 
 def test_the_budget_takes_whole_documents_in_order(tokenizer):

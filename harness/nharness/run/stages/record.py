@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nharness.corpora import amount
 from nharness.detector import Evidence, Need
 from nharness.errors import FileFormatError
 from nharness.events import StageAdvanced, StageFinished, StageStarted
@@ -59,17 +60,27 @@ class _Language:
     sites: Mapping[str, Statistics]
     ids: tuple[str, ...]
     bytes: int
+    sources: int
+    unknown: int
     seconds: float
     reused: bool
 
 
 @dataclass(frozen=True)
 class _Sent:
-    """What is known of a shard on its way: its language, the ids of its documents, their bytes."""
+    """What is known of a shard on its way: its language, ids and sources of its documents, bytes, unknown tokens."""
 
     tag: str
     ids: tuple[str, ...]
+    sources: frozenset[str]
     bytes: int
+    unknown: int
+
+
+def _sent(tag: str, shard: Sequence[Parts]) -> _Sent:
+    found = amount(part for parts in shard for part in parts)
+    sources = frozenset(parts[0].cluster for parts in shard)
+    return _Sent(tag, tuple(parts[0].id for parts in shard), sources, found.bytes, found.unknown)
 
 
 class _Sum:
@@ -77,12 +88,15 @@ class _Sum:
 
     def __init__(self) -> None:
         self.ids: dict[str, None] = {}
-        self.bytes = 0
+        self.sources: set[str] = set()
+        self.bytes = self.unknown = 0
         self._folds: dict[str, Fold] = {}
 
     def add(self, part: _Sent, sites: Mapping[str, Statistics]) -> None:
         self.ids.update(dict.fromkeys(part.ids))
+        self.sources |= part.sources
         self.bytes += part.bytes
+        self.unknown += part.unknown
         for site, table in sites.items():
             self._folds.setdefault(site, Fold()).add(table)
 
@@ -121,6 +135,8 @@ def record(context: RunContext, needs: Iterable[Need]) -> Recorded:
             documents=totals[tag].documents,
             tokens=totals[tag].tokens,
             bytes=found[tag].bytes,
+            sources=found[tag].sources,
+            unknown_share=found[tag].unknown / max(1, totals[tag].tokens),
         )
         for tag in languages
     )
@@ -160,7 +176,8 @@ class _Pass:
         except FileFormatError:
             return None
         self._context.listen(StageAdvanced(STAGE, self._context.spec.corpus.detect_tokens))
-        return _Language(sites, tuple(entry["ids"]), entry["bytes"], entry["seconds"], reused=True)
+        counts = (entry["bytes"], entry["sources"], entry["unknown"])
+        return _Language(sites, tuple(entry["ids"]), *counts, entry["seconds"], reused=True)
 
     def record(self, tags: Sequence[str]) -> dict[str, _Language]:
         """Return the statistics of languages from one pass over their text; each is kept as soon as it is complete."""
@@ -175,8 +192,7 @@ class _Pass:
         def shards() -> Iterator[Shard]:
             for tag in tags:
                 for shard in shards_of(streams[tag], recipe.options.shard_documents):
-                    size = sum(part.bytes for parts in shard for part in parts)
-                    sent.append(_Sent(tag, tuple(parts[0].id for parts in shard), size))
+                    sent.append(_sent(tag, shard))
                     yield Shard(tag, tuple(shard))
 
         for sites in self._context.executor.map(RecordWork(recipe), shards(), self._seen):
@@ -200,7 +216,7 @@ class _Pass:
         self._context.listen(StageAdvanced(STAGE, tokens, tokens))
 
     def _key_of(self, tag: str) -> str:
-        return content_key(stage="record", language=tag, **self._key)
+        return content_key(stage="record", counts=("sources", "unknown"), language=tag, **self._key)
 
     def _file(self, key: str, site: str) -> Path:
         return self._store.path("statistics", f"{key}-{site}", "safetensors")
@@ -212,6 +228,7 @@ class _Pass:
             digests[site] = sha256_of(self._file(key, site))
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
-        entry = {"sites": digests, "ids": list(found.ids), "bytes": found.bytes, "seconds": seconds}
-        self._store.put("recorded", key, entry)
-        return _Language(sites, tuple(found.ids), found.bytes, seconds, reused=False)
+        counts = found.bytes, len(found.sources), found.unknown
+        named = dict(zip(("bytes", "sources", "unknown"), counts, strict=True))
+        self._store.put("recorded", key, {"sites": digests, "ids": list(found.ids), **named, "seconds": seconds})
+        return _Language(sites, tuple(found.ids), *counts, seconds, reused=False)

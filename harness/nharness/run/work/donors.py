@@ -9,14 +9,14 @@ Legend: `B` rows of a forward pass, `T` its length, `N` donor tokens, `n` neuron
    resample: a random token of the donor languages' detection text, `DONOR_TOKENS` of each; the choice is seeded by the
    change's seed and the ids, so that it does not depend on what ran before.
    patch: the token at the same relative place in the document of the same id in the first donor language that is not
-   the evaluated one. Whole evaluation documents are known by their tokens; any other text is an error.
+   the evaluated one, cut where the evaluated excerpt is. Evaluated text is known by its tokens; any other is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nharness.corpora import Corpus, EncodedDocument
+from nharness.corpora import Corpus, EncodedDocument, counterpart
 from nharness.errors import CellError
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import windows
@@ -192,7 +192,7 @@ def _patch(change: Change, text: DonorText, languages: tuple[str, ...]) -> tuple
         if donor is None:
             raise CellError(f"intervention patch has no other language than {tag!r} to take parallel text from")
         own = text.evaluated(tag)
-        parallel = _parallel(text, donor, [document.id for document in own])
+        parallel = _parallel(text, donor, tag, own)
         for document in own:
             paired = document.id in parallel
             length = read_length(text.engine, document)
@@ -203,9 +203,17 @@ def _patch(change: Change, text: DonorText, languages: tuple[str, ...]) -> tuple
     return documents, _PlaceFinder(finder, [read_length(text.engine, document) for document in documents])
 
 
-def _parallel(text: DonorText, donor: str, ids: Sequence[str]) -> dict[str, EncodedDocument]:
-    wanted = set(ids)
-    found = [document for document in text.corpus.documents(donor, "eval") if document.id in wanted]
+def _parallel(text: DonorText, donor: str, language: str, own: Sequence[EncodedDocument]) -> dict[str, EncodedDocument]:
+    """Return the donor's documents by id, each cut where the excerpt of the evaluated one is."""
+    sizes = {document.id: document.bytes for document in own}
+    whole = {d.id: d for d in text.corpus.documents(language, "eval") if d.id in sizes}
+    found = []
+    for document in text.corpus.documents(donor, "eval"):
+        if document.id in whole:
+            other = whole[document.id]
+            beginning = (other.prompt + other.text).encode()[: sizes[document.id]].decode(errors="ignore")
+            excerpt = beginning[len(other.prompt) :]
+            found.append(replace(document, text=counterpart(excerpt, other.text, document.text)))
     return {document.id: document for document in text.engine.encode(found, language=donor)} if found else {}
 
 

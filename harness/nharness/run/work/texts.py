@@ -1,4 +1,8 @@
-"""The evaluation text of a run: encoded once per language; whole for targets, a sample of it for controls."""
+"""The evaluation text of a run, encoded once per language.
+
+Targets are measured on excerpts from as many sources as there are, controls on a sample of them; what a model writes
+goes on from the beginnings of whole documents, one of each source.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from nharness.corpora import Corpus, Document, EncodedDocument, overlap
+from nharness.corpora import Corpus, Document, EncodedDocument, amount, overlap, spread
+from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.record.sources import CorpusSplit, TextOverlap
 from nharness.run.work.sampling import spread_sample
 
@@ -41,14 +46,45 @@ class LanguageText:
         return LanguageText(self.language, tuple(self.documents[place] for place in chosen))
 
 
+STREAMED = 5_000
+"""Documents of a streamed corpus that are looked at for sources."""
+OPENED = 40
+"""Most documents that a model goes on from."""
+
+
+def excerpts(corpus: Corpus, engine: PerplexityEngine, language: str, *, max_tokens: int) -> LanguageText:
+    """Return a language's evaluation text: `max_tokens` tokens, spread over sources (`corpora.excerpts`)."""
+    documents = corpus.documents(language, "eval")
+    found = spread(documents, engine.count, max_tokens, looked_at=STREAMED if corpus.identity else None)
+    return LanguageText(language, engine.encode(found, language=language, max_tokens=max_tokens))
+
+
+def beginnings(corpus: Corpus, engine: PerplexityEngine, text: LanguageText) -> LanguageText:
+    """Return the whole documents that the excerpts of `text` are from, the first of each of `OPENED` sources."""
+    first: dict[str, str] = {}
+    for excerpt in text.documents:
+        first.setdefault(excerpt.cluster, excerpt.id)
+    wanted = set(list(first.values())[:OPENED])
+    documents = []
+    for document in corpus.documents(text.language, "eval"):
+        if document.id in wanted:
+            documents.append(document)
+        if len(documents) == len(wanted):
+            break
+    return LanguageText(text.language, engine.encode(documents, language=text.language))
+
+
 def describe_split(text: LanguageText, split: str) -> CorpusSplit:
     """Return how much text was used."""
+    found = amount(text.documents)
     return CorpusSplit(
         language=text.language,
         split=split,
-        documents=len(text.documents),
-        tokens=text.tokens,
-        bytes=sum(document.bytes for document in text.documents),
+        documents=found.documents,
+        tokens=found.tokens,
+        bytes=found.bytes,
+        sources=found.sources,
+        unknown_share=found.unknown_share,
     )
 
 

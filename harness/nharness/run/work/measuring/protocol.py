@@ -26,7 +26,7 @@ class Bench:
     """What there is to measure with: one loaded model and the run's text.
 
     languages: the run's, in order. text: a language's evaluation text, and the sample of it that control draws are
-    judged on.
+    judged on. beginnings: whole documents to go on writing from, one of each source.
     """
 
     loaded: LoadedModel
@@ -35,6 +35,7 @@ class Bench:
     languages: tuple[str, ...]
     text: Callable[[str], LanguageText]
     sample: Callable[[str], LanguageText]
+    beginnings: Callable[[str], LanguageText]
 
 
 @dataclass(frozen=True)
