@@ -1,8 +1,8 @@
 """The store: every stage's product under a content key, written whole or not at all, verified when read.
 
 A key is the SHA-256 over everything that can change the product. Entries are `<kind>/<k1k2>/<key>.<suffix>`; a JSON
-entry carries the SHA-256 of its own payload, so that a torn or altered file is told from a good one and made again; a
-cell does not wait for the disk.
+entry carries the SHA-256 of its kind, its key and its payload, so that a torn or altered file, or one under another's
+name, is told from a good one and made again; a cell does not wait for the disk.
 Two runs may share a store: they write by atomic rename, and equal keys mean equal content.
 """
 
@@ -11,17 +11,18 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nharness.atomic import write_bytes, write_unflushed
 from nharness.errors import FileFormatError
 from nharness.record.store import sha256_of
 from nharness.spec import digest
 
+T = TypeVar("T")
 KINDS = ("ablated", "answers", "blocks", "cells", "recorded", "statistics")
 LARGE = 1 << 26
 WRITING = 3600
@@ -49,25 +50,37 @@ class Store:
         """Return where an entry lies or will lie."""
         return self.folder / kind / key[:2] / f"{key}.{suffix}"
 
-    def get(self, kind: str, key: str) -> Any | None:
-        """Return a JSON entry's payload; None when it is absent, torn or altered (the latter two are removed)."""
+    def get(self, kind: str, key: str, read: Callable[[Any], T]) -> T | None:
+        """Return what `read` makes of a JSON entry's payload; None when the entry is absent.
+
+        One that is torn, altered, another's, or of a shape that `read` cannot take (it raises), is removed
+        `ValueError`) is removed and counts as absent.
+        """
         path = self.path(kind, key)
         try:
-            text = path.read_bytes()
+            content = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
-        if not intact(text):
+        try:
+            if intact(kind, key, content):
+                return read(json.loads(content.partition(b"\n")[2]))
+        except (
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ):  # an entry is anybody's file; what cannot be read is made again
             path.unlink(missing_ok=True)
             return None
-        return json.loads(text.partition(b"\n")[2])
+        path.unlink(missing_ok=True)
+        return None
 
     def put(self, kind: str, key: str, payload: Any) -> None:
         """Store a JSON payload; raises `OutputError` when it cannot be written."""
         body = json.dumps(payload, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
-        checksum = hashlib.sha256(body).hexdigest().encode()
-        write_unflushed(self.path(kind, key), checksum + b"\n" + body)
+        write_unflushed(self.path(kind, key), _checksum(kind, key, body) + b"\n" + body)
 
     def entries(self) -> Iterator[StoreEntry]:
         """Yield every entry, unfinished files left out."""
@@ -102,16 +115,20 @@ class Store:
             if goal.exists():
                 continue
             content = entry.path.read_bytes()
-            if entry.path.suffix != ".json" or intact(content):
+            if entry.path.suffix != ".json" or intact(entry.kind, entry.key, content):
                 write_bytes(goal, content)
                 copied += 1
         return copied
 
 
-def intact(content: bytes) -> bool:
-    """Tell whether a JSON entry's payload is what its checksum, in the first line, was made from."""
+def intact(kind: str, key: str, content: bytes) -> bool:
+    """Tell whether a JSON entry is the one that was stored as this kind under this key, bit by bit."""
     checksum, _, payload = content.partition(b"\n")
-    return hashlib.sha256(payload).hexdigest().encode() == checksum
+    return _checksum(kind, key, payload) == checksum
+
+
+def _checksum(kind: str, key: str, payload: bytes) -> bytes:
+    return hashlib.sha256(f"{kind}/{key}\n".encode() + payload).hexdigest().encode()
 
 
 def content_key(**parts: Any) -> str:

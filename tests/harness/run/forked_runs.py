@@ -112,7 +112,7 @@ def stored(out):
     found = {}
     for entry in store.entries():
         kind, key = ("recorded", entry.key.partition("-")[0]) if entry.kind == "statistics" else (entry.kind, entry.key)
-        if store.get(kind, key) is not None:
+        if store.get(kind, key, lambda found: found) is not None:
             status = entry.path.stat()
             found[f"{entry.kind}/{entry.path.name}"] = (status.st_ino, status.st_mtime_ns)
     return found

@@ -197,12 +197,13 @@ class _Keeper:
 
     def __init__(self, context: RunContext, chosen: Chosen) -> None:
         self._store, self._identity = context.store, dict(context.identity)
+        self._widths = context.worker.neuron_map.layer_widths
         self._texts = {tag: text_digest(pieces) for tag, pieces in chosen.windows.items()}
 
     def get(self, part: Part) -> NDArray[np.float64] | None:
         """Return a layer's summed changes, None when they were not measured."""
-        found = self._store.get("ablated", self._key(part))
-        return None if found is None else np.array(found, dtype=np.float64)
+        width = self._widths[part[1]]
+        return self._store.get("ablated", self._key(part), lambda payload: _layer(payload, width))
 
     def put(self, part: Part, delta: NDArray[np.float64]) -> None:
         """Store them."""
@@ -211,3 +212,11 @@ class _Keeper:
     def _key(self, part: Part) -> str:
         tag, layer = part
         return content_key(stage=STAGE, identity=self._identity, language=tag, text=self._texts[tag], layer=layer)
+
+
+def _layer(payload: object, width: int) -> NDArray[np.float64]:
+    """Read a layer's changes; raises `ValueError` for another number of neurons."""
+    found = np.array(payload, dtype=np.float64)
+    if found.shape != (width,):
+        raise ValueError(f"{found.shape} is not a layer of {width} neurons")
+    return found

@@ -14,7 +14,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
+from typing import Any
 
 from nharness.corpora import Document
 from nharness.corpora.corpus import fingerprint
@@ -85,7 +87,9 @@ class _Answers:
             tag: found for tag, block in blocks.items() if (found := [each for each in block if _is_open(each)])
         }
         keys = {tag: self._key(tag, found) for tag, found in unanswered.items()}
-        texts: dict[str, Sequence[str] | None] = {tag: store.get("answers", key) for tag, key in keys.items()}
+        texts: dict[str, Sequence[str] | None] = {
+            tag: store.get("answers", key, partial(_texts, count=len(unanswered[tag]))) for tag, key in keys.items()
+        }
         missing = [tag for tag, found in texts.items() if found is None]
         room = max(1, spec.model.max_length - spec.corpus.response_tokens)
         work = AnswerWork(spec.corpus.response_tokens, room)
@@ -106,6 +110,14 @@ class _Answers:
             prompts=fingerprint(documents),
             tokens=self.context.spec.corpus.response_tokens,
         )
+
+
+def _texts(payload: Any, *, count: int) -> list[str]:
+    """Read answers; raises `ValueError` for another number of them."""
+    found = [str(text) for text in payload]
+    if len(found) != count:
+        raise ValueError(f"{len(found)} answers to {count} prompts")
+    return found
 
 
 def _filled(block: Iterable[Document], answers: Iterable[str]) -> Iterator[Document]:

@@ -11,20 +11,18 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from nharness.corpora import amount
 from nharness.detector import Evidence, Need
-from nharness.errors import FileFormatError
 from nharness.events import StageAdvanced, StageFinished, StageStarted
 from nharness.record.sources import CorpusSplit
-from nharness.record.store import sha256_of
 from nharness.recording import Text, encoded_documents, shards_of
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Parts
 from nharness.run.context import RunContext
 from nharness.run.plan.resolve import Resolved
 from nharness.run.store import content_key
+from nharness.run.work.kept_statistics import KeptStatistics
 from nharness.run.work.recipe import (
     Recipe,
     RecordWork,
@@ -36,7 +34,6 @@ from nharness.run.work.recipe import (
     settled,
 )
 from nharness.statistics import Fold, Statistics, merge
-from nharness.statistics import load as load_statistics
 
 STAGE = "record"
 
@@ -152,7 +149,7 @@ class _Pass:
     """The pass over all languages."""
 
     def __init__(self, context: RunContext, needs: Sequence[tuple[str, str]]) -> None:
-        self._context, self._store = context, context.store
+        self._context, self._kept = context, KeptStatistics(context.store, "recorded", "statistics")
         self._text = Text(
             context.worker.loaded.tokenizer,
             {tag: context.corpus.documents(tag, "detect") for tag in context.languages},
@@ -164,20 +161,13 @@ class _Pass:
 
     def stored(self, tag: str) -> _Language | None:
         """Return one language's statistics by site from the store, None when they are not there or damaged."""
-        key = self._key_of(tag)
-        entry = self._store.get("recorded", key)
-        if entry is None:
-            return None
-        files = {site: self._file(key, site) for site in entry["sites"]}
-        try:  # another run, or nharness cache prune, may take a file away at any moment
-            if any(sha256_of(path) != entry["sites"][site] for site, path in files.items()):
-                return None
-            sites = {site: load_statistics(path) for site, path in files.items()}
-        except FileFormatError:
+        found = self._kept.get(self._key_of(tag))
+        if found is None:
             return None
         self._context.listen(StageAdvanced(STAGE, self._context.spec.corpus.detect_tokens))
-        counts = (entry["bytes"], entry["sources"], entry["unknown"])
-        return _Language(sites, tuple(entry["ids"]), *counts, entry["seconds"], reused=True)
+        notes = found.notes
+        counts = (notes["bytes"], notes["sources"], notes["unknown"])
+        return _Language(found.sites, tuple(notes["ids"]), *counts, notes["seconds"], reused=True)
 
     def record(self, tags: Sequence[str]) -> dict[str, _Language]:
         """Return the statistics of languages from one pass over their text; each is kept as soon as it is complete."""
@@ -216,19 +206,12 @@ class _Pass:
         self._context.listen(StageAdvanced(STAGE, tokens, tokens))
 
     def _key_of(self, tag: str) -> str:
-        return content_key(stage="record", counts=("sources", "unknown"), language=tag, **self._key)
-
-    def _file(self, key: str, site: str) -> Path:
-        return self._store.path("statistics", f"{key}-{site}", "safetensors")
+        return content_key(stage="record", language=tag, **self._key)
 
     def _keep(self, tag: str, found: _Sum) -> _Language:
-        key, sites, digests = self._key_of(tag), found.result(), {}
-        for site, table in sites.items():
-            table.save(self._file(key, site))
-            digests[site] = sha256_of(self._file(key, site))
-        now = time.perf_counter()
+        sites, now = found.result(), time.perf_counter()
         seconds, self._since = now - self._since, now
         counts = found.bytes, len(found.sources), found.unknown
         named = dict(zip(("bytes", "sources", "unknown"), counts, strict=True))
-        self._store.put("recorded", key, {"sites": digests, "ids": list(found.ids), **named, "seconds": seconds})
+        self._kept.put(self._key_of(tag), sites, ids=list(found.ids), seconds=seconds, **named)
         return _Language(sites, tuple(found.ids), *counts, seconds, reused=False)

@@ -16,13 +16,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from nharness.analysis.stability import LabelShuffle, label_shuffle, stability
 from nharness.detector import Detector, Evidence, Need
-from nharness.errors import FileFormatError, NharnessError, UsageError, during
+from nharness.errors import NharnessError, UsageError, during
 from nharness.events import Noted, StageAdvanced, StageFinished, StageStarted
 from nharness.neurons import Detection
 from nharness.record.results import ShuffledCount, Stability
@@ -33,6 +32,7 @@ from nharness.run.context import RunContext
 from nharness.run.plan.resolve import why_not_repeated
 from nharness.run.stages.detect import Detected
 from nharness.run.store import content_key
+from nharness.run.work.kept_statistics import KeptStatistics
 from nharness.run.work.recipe import (
     RecordWork,
     Shard,
@@ -43,7 +43,6 @@ from nharness.run.work.recipe import (
     settled,
 )
 from nharness.statistics import Fold, LanguageTotals, Statistics
-from nharness.statistics import load as load_statistics
 
 STAGE = "repeat"
 LEAST_BLOCKS = 8
@@ -166,8 +165,7 @@ class _Shelf:
     """Blocks' statistics in the store, and the recording of those that are not there."""
 
     def __init__(self, context: RunContext, needs: tuple[tuple[str, str], ...]) -> None:
-        self._context = context
-        self._sites = tuple(dict.fromkeys(site for _, site in needs))
+        self._context, self._kept = context, KeptStatistics(context.store, "blocks", "blocks")
         self._recipe = recipe_for(context.worker, context.corpus, needs)
         self._key = recording_key(context.worker, self._recipe, context.identity)
 
@@ -175,12 +173,10 @@ class _Shelf:
         """Return a block's content key."""
         return content_key(stage="block", block=block, count=count, **self._key)
 
-    def stored(self, block: Block, count: int) -> dict[str, Statistics] | None:
+    def stored(self, block: Block, count: int) -> Mapping[str, Statistics] | None:
         """Return one block's statistics by site, None when they are absent or damaged."""
-        try:
-            return {site: load_statistics(path) for site, path in self._paths(block, count).items()}
-        except FileFormatError:
-            return None
+        found = self._kept.get(self.key(block, count))
+        return None if found is None else found.sites
 
     def record(self, blocks: Sequence[Block], count: int) -> dict[Block, dict[str, Statistics]]:
         """Return blocks' statistics by site, recorded in one go and kept as they come."""
@@ -192,14 +188,9 @@ class _Shelf:
         shards = [Shard(block[0], tuple(documents[block])) for block in blocks]
         found = {}
         for block, made in zip(blocks, context.executor.map(work, shards, self._seen), strict=True):
-            for site, path in self._paths(block, count).items():
-                made[site].save(path)
-            found[block] = {site: made[site] for site in self._sites}
+            self._kept.put(self.key(block, count), made)
+            found[block] = made
         return found
-
-    def _paths(self, block: Block, count: int) -> dict[str, Path]:
-        key, store = self.key(block, count), self._context.store
-        return {site: store.path("blocks", f"{key}-{site}", "safetensors") for site in self._sites}
 
     def _documents(self, count: int) -> dict[Block, list[Parts]]:
         """Return the encoded documents of every block; sources are dealt out whole where there are enough of them."""

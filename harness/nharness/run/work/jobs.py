@@ -68,5 +68,4 @@ def cell_key(identity: Mapping[str, Any], digest: str, evaluation: dict[str, Any
 
 def stored(store: Store, key: str) -> CellOutcome | None:
     """Return a passed cell's outcome from the store, marked as reused; None when it is not there."""
-    found = store.get("cells", key)
-    return None if found is None else CellOutcome.from_document(found, reused=True)
+    return store.get("cells", key, lambda payload: CellOutcome.from_document(payload, reused=True))

@@ -7,6 +7,7 @@ Drivers are forked off this process, which has imported everything. Prints one J
 """
 
 import contextlib
+import hashlib
 import ipaddress
 import json
 import os
@@ -394,6 +395,27 @@ def pools(address):
     return found
 
 
+def every_stage(runs, address):
+    """Ablate every neuron and repeat detection here and on two workers; return what each left in its store."""
+    more = ["--folds", "2", "--controls", "0"]
+    arguments = [*runs.arguments, *more]
+    arguments[arguments.index("lape")] = "lape,exhaustive"
+    options = arguments.index("--option")
+    del arguments[options : options + 2]
+    found = {}
+    for name, how in {"here": [], "there": ["--executor", "ray", "--workers", "2", "--ray-address", address]}.items():
+        out = runs.folder / f"stages-{name}"
+        pid = fork([*arguments, "--out", str(out), *how], runs.folder / f"stages-{name}.txt", leader=True)
+        runs.drivers.append(pid)
+        code, store = runs.wait(pid), out / "store"
+        kinds = ("ablated", "blocks", "statistics")
+        files = {path for kind in kinds for path in (store / kind).rglob("*") if path.is_file()}
+        digests = {str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        record = json.loads((out / "records" / "lape-zero" / "record.json").read_text())
+        found[name] = {"code": code, "digests": digests, "stability": record["stability"]}
+    return found
+
+
 def refused(runs, address):
     """Ask for what cannot be; return what is said."""
     found = {}
@@ -419,11 +441,12 @@ def everything(runs):
     with cluster(runs.folder) as address:
         found["disturbed"] = disturbed(runs, address, reference)
         marks.append(time.monotonic())
+        found["stages"] = every_stage(runs, address)
         found["refused"] = refused(runs, address)
         found["pools"] = pools(address)
         marks.append(time.monotonic())
     found["left"] = list(processes().values())
-    steps = zip(("own", "disturbed", "refused and pools"), marks, marks[1:], strict=False)
+    steps = zip(("own", "disturbed", "stages, refused and pools"), marks, marks[1:], strict=False)
     return found | {"seconds": {name: end - start for name, start, end in steps}}
 
 
