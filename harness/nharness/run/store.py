@@ -12,6 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,8 @@ from nharness.spec import digest
 T = TypeVar("T")
 KINDS = ("ablated", "answers", "blocks", "cells", "recorded", "statistics")
 LARGE = 1 << 26
+UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
+"""What reading a payload of another shape raises: an entry is anybody's file."""
 WRITING = 3600
 """Seconds for which an unfinished file is taken for one that a run is about to finish."""
 
@@ -53,8 +56,8 @@ class Store:
     def get(self, kind: str, key: str, read: Callable[[Any], T]) -> T | None:
         """Return what `read` makes of a JSON entry's payload; None when the entry is absent.
 
-        One that is torn, altered, another's, or of a shape that `read` cannot take (it raises), is removed
-        `ValueError`) is removed and counts as absent.
+        One that is torn, altered, another's, or of a shape that `read` cannot take (`UNREADABLE`) is removed and counts
+        as absent.
         """
         path = self.path(kind, key)
         try:
@@ -63,17 +66,9 @@ class Store:
             return None
         except OSError as error:
             raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
-        try:
-            if intact(kind, key, content):
+        if intact(kind, key, content):
+            with suppress(*UNREADABLE):
                 return read(json.loads(content.partition(b"\n")[2]))
-        except (
-            AttributeError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ):  # an entry is anybody's file; what cannot be read is made again
-            path.unlink(missing_ok=True)
-            return None
         path.unlink(missing_ok=True)
         return None
 
