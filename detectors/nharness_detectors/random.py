@@ -50,8 +50,8 @@ class Random(Detector):
     options: RandomOptions
 
     def needs(self) -> tuple[Need, ...]:
-        """Return activation counts at the gate, which `match=frequency` bins and which name languages and layers."""
-        return (Need("activation_count", "gate"),)
+        """Return activation counts at the gate for `match=frequency`, which bins them; else nothing."""
+        return (Need("activation_count", "gate"),) if self.options.match == "frequency" else ()
 
     def detect(self, evidence: Evidence) -> Detection:
         """Return as many neurons per language as the reference has; rows and languages are the reference's."""

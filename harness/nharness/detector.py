@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nharness.errors import NharnessError, OptionError, PluginError, UnknownNameError, UsageError
-from nharness.neurons import Best, Component, Detection
+from nharness.neurons import Best, Component, Detection, OfModel, same_model
 from nharness.ranges import first_fault
-from nharness.statistics import Statistics
+from nharness.statistics import LanguageTotals, Statistics
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,39 @@ class Evidence:
     sites: Mapping[str, Statistics]
     reference: Detection | None = None
     losses: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @classmethod
+    def together(cls, tables: Mapping[str, Statistics], **more: Any) -> Evidence:
+        """Return evidence of statistics by the name of what each was read from; `more` are the other fields.
+
+        Raises `UsageError` unless they are of distinct sites and of one model, tokenizer and list of languages.
+        """
+        first = next(iter(tables))
+        sites: dict[str, str] = {}
+        for name, table in tables.items():
+            if table.site in sites:
+                raise UsageError(
+                    f"{sites[table.site]} and {name} are both of site {table.site}; expected one file a site "
+                    "(parts of one recording become one file by nharness merge)"
+                )
+            sites[table.site] = name
+            same_model(table, tables[first], what=f"the statistics of {name} and {first}")
+            if table.languages != tables[first].languages:
+                raise UsageError(
+                    f"{name} is of {', '.join(table.languages)}, {first} of {', '.join(tables[first].languages)}; "
+                    "expected the same languages in the same order"
+                )
+            for what in ("model", "tokenizer", "corpus"):
+                one, other = (each.provenance.get(what) for each in (table, tables[first]))
+                if one and other and one != other:
+                    raise UsageError(f"{name} and {first} are of another {what}: {one}, {other}")
+        return cls({table.site: table for table in tables.values()}, **more)
+
+    @classmethod
+    def without_statistics(cls, languages: Sequence[str], model: OfModel) -> Evidence:
+        """Return evidence of languages and layers alone, for detectors and interventions that need nothing recorded."""
+        totals = {tag: LanguageTotals(0, 0) for tag in languages}
+        return cls({"": Statistics("", model.layer_widths, totals, {}, component=model.component)})
 
     def statistics(self, site: str) -> Statistics:
         """Return the statistics of one site; raises `UnknownNameError` when it was not recorded."""
@@ -141,22 +174,29 @@ class Detector(ABC):
             candidates=candidates,
             options=self.options.model_dump(mode="json", by_alias=True),
             notes=notes or {},
-            provenance={"detector_version": self.version, **evidence.any.provenance},
+            provenance={"detector_version": self.version, **evidence.any.provenance, **self._counted(evidence)},
             component=evidence.component,
         )
+
+    def _counted(self, evidence: Evidence) -> dict[str, int]:
+        """Return on how many tokens the detection rests, where it rests on any."""
+        if not self.needs():
+            return {}
+        return {"detection_tokens": sum(totals.tokens for totals in evidence.any.totals.values())}
 
     def __call__(self, evidence: Evidence) -> Detection:
         """Check the evidence and detect; raises `UsageError` for fewer than two languages or missing statistics."""
         if len(evidence.languages) < 2:
             raise UsageError(f"detector {self.name} compares languages and needs at least 2; got {evidence.languages}")
-        for need in self.needs():
+        needs = self.needs()
+        for need in needs:
             if not evidence.statistics(need.site).has(need.statistic):
                 raise UsageError(
                     f"detector {self.name} needs statistic {need.statistic!r} at site {need.site!r}; "
                     f"record it with: nharness record --detector {self.name}"
                 )
         empty = [tag for tag in evidence.languages if evidence.any.totals[tag].tokens == 0]
-        if empty:
+        if empty and needs:
             raise UsageError(f"no token was recorded for language {empty[0]!r}; detector {self.name} needs some")
         try:
             found = self.detect(evidence)

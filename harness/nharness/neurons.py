@@ -133,12 +133,25 @@ class Detection:
         """
         if not 0 < budget <= 1:
             raise OptionError(f"budget is a share of all neurons, above 0 and at most 1; got {budget}")
-        count = max(1, round(budget * self.size))
+        count = budget_count(budget, self.size)
         membership = np.zeros_like(self.membership)
         for row, strength in enumerate(self.strength()):
             best = np.argsort(-strength, kind="stable")[:count]
             membership[row, best[np.isfinite(strength[best])]] = True
         return replace(self, membership=membership, options={**self.options, "budget": budget})
+
+    @property
+    def short(self) -> dict[str, tuple[int, int]]:
+        """Neurons (asked for, got) of every language that has fewer than the budget it was cut to asks for.
+
+        A detector that scores few neurons, or gives few to a language, cannot fill every budget.
+        """
+        budget = self.options.get("budget")
+        if not isinstance(budget, int | float):
+            return {}
+        asked = budget_count(budget, self.size)
+        got = self.membership.sum(axis=1).tolist()
+        return {tag: (asked, found) for tag, found in zip(self.languages, got, strict=True) if found < asked}
 
     def save(self, path: Path) -> None:
         """Write the file atomically."""
@@ -213,6 +226,11 @@ def _languages(path: Path, listed: Sequence[Any]) -> tuple[str, ...]:
         if canonical != tag:
             raise FileFormatError(f"{path}: language {tag!r} should be written {canonical!r}")
     return languages
+
+
+def budget_count(budget: float, size: int) -> int:
+    """Return how many neurons a language has at a budget: its share of all `size` neurons, at least 1."""
+    return max(1, round(budget * size))
 
 
 def to_pairs(flat: NDArray[np.int64], layer_widths: Sequence[int]) -> NDArray[np.int64]:

@@ -136,14 +136,12 @@ def test_counts_that_exceed_the_tokens_after_subtraction_are_kept(tmp_path):
     whole = {tag: save_counts(tmp_path / tag, 100, torch.tensor([[100, 20, 5, 60]])) for tag in ("en", "de")}
     prefix = {tag: save_counts(tmp_path / f"{tag}.prefix", 60, torch.tensor([[10, 5, 5, 60]])) for tag in whole}
     import_counts(whole, prefix=prefix).save(tmp_path / "s.safetensors")
-    loaded = statistics.load(tmp_path / "s.safetensors")
+    with pytest.warns(UserWarning, match="1 of 4 counts in .* exceed the language's 40 tokens, by 50 at most"):
+        loaded = statistics.load(tmp_path / "s.safetensors")
     assert loaded.get("activation_count", "positive", "de").tolist() == [90, 15, 0, 0]
     assert loaded.totals["de"].tokens == 40
     with pytest.warns(UserWarning, match="2 activation counts exceed the number of tokens"):
         Ternary(top_rate=0.5)(Evidence({"gate": loaded}))
-    import_counts({"en": save_counts(tmp_path / "more", 9, torch.tensor([[10]]))}).save(tmp_path / "more.safetensors")
-    with pytest.raises(FileFormatError, match="no count per neuron of the language's tokens"):
-        statistics.load(tmp_path / "more.safetensors")
 
 
 @pytest.mark.parametrize(("tokens", "counts"), [(-5, [[1]]), (5, [[-1]])])
@@ -205,3 +203,32 @@ def test_models_and_languages_must_agree(tmp_path):
         import_counts(paths)
     with pytest.raises(UsageError, match="prefix counts are of de, expected the languages en"):
         import_counts({"en": paths["en"]}, prefix={"de": paths["de"]})
+
+
+@pytest.mark.parametrize("shape", [(10**10,), (10**5, 10**5)])
+def test_a_mask_of_few_bytes_that_stands_for_ten_thousand_million_numbers_is_refused_by_size(tmp_path, shape):
+    torch.save([[torch.zeros(1, dtype=torch.int64).expand(shape)]], tmp_path / "m.pth")
+    with pytest.raises(FileFormatError, match="layer 0 has 10,000,000,000 values, expected at most 4"):
+        import_masks(tmp_path / "m.pth", ["en"], [4])
+    torch.save({"n": 5, "over_zero": torch.zeros(1, 1, dtype=torch.int64).expand(10**5, 10**5)}, tmp_path / "c.pth")
+    with pytest.raises(FileFormatError, match="over_zero has 10,000,000,000 values"):
+        import_counts({"en": tmp_path / "c.pth"})
+
+
+def test_a_list_that_repeats_itself_is_counted_before_it_is_spread_out(tmp_path):
+    inner = [0] * 1000
+    for _ in range(3):
+        inner = [inner] * 1000
+    torch.save([[inner]], tmp_path / "m.pth")
+    with pytest.raises(FileFormatError, match="has 1,000,000,000,000 values"):
+        import_masks(tmp_path / "m.pth", ["en"], [4])
+
+
+def test_widths_that_are_too_large_for_the_units_are_refused(tmp_path):
+    random = np.random.default_rng(0)
+    units = [torch.from_numpy(random.choice(1000, 20, replace=False)) for _ in range(4)]
+    torch.save([units[:2], units[2:]], tmp_path / "m.pth")
+    assert import_masks(tmp_path / "m.pth", ["en", "de"], [1000, 1000]).membership.any()
+    with pytest.raises(FileFormatError, match=r"no unit above 9\d\d in layers of up to 3000.*--trust-widths"):
+        import_masks(tmp_path / "m.pth", ["en", "de"], [3000, 3000])
+    assert import_masks(tmp_path / "m.pth", ["en", "de"], [3000, 3000], trust_widths=True).membership.any()

@@ -224,3 +224,12 @@ def test_a_file_without_component_is_of_neurons_and_one_with_another_keeps_it(tm
     tensorfile.save(tmp_path / "odd.safetensors", tensors, {**metadata, "component": "neuron"})
     with pytest.raises(FileFormatError, match="component 'neuron'; expected one of mlp, attention"):
         neurons.load(tmp_path / "odd.safetensors")
+
+
+def test_a_budget_that_a_detection_cannot_fill_is_said(tmp_path):
+    few = detection(candidates=detection().membership)
+    assert few.short == {}
+    cut = few.cut(0.4)  # three neurons a language
+    assert cut.short == {"zh": (3, 1)}
+    cut.save(tmp_path / "n.safetensors")
+    assert neurons.load(tmp_path / "n.safetensors").short == cut.short

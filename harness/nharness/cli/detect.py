@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from nharness.cli.options import pairs
 from nharness.cli.output import print_table, say, say_json, told_warnings
@@ -14,7 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add detector, statistics, options and output."""
     parser.add_argument("detector", help="registered name or module:attribute")
     parser.add_argument(
-        "--statistics", type=Path, nargs="+", required=True, metavar="FILE", help="statistics files, one per site"
+        "--statistics",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="statistics files, one a site (parts of one site: see nharness merge)",
     )
     parser.add_argument("--option", action="append", default=[], metavar="K=V", help="detector option")
     parser.add_argument("--budget", type=float, metavar="SHARE", help="cut to this share of all neurons per language")
@@ -33,18 +39,20 @@ def execute(arguments: argparse.Namespace) -> int:
 
     options = {key: value for text in arguments.option for key, value in pairs(text).items()}
     detector = load_detector(Named(name=arguments.detector, options=options), load_plugins(arguments))
-    tables = [statistics.load(path) for path in arguments.statistics]
     reference = neurons.load(arguments.reference) if arguments.reference else None
     with told_warnings():
-        detection = detector(Evidence({table.site: table for table in tables}, reference=reference))
+        tables = {str(path): statistics.load(path) for path in arguments.statistics}
+        detection = detector(Evidence.together(tables, reference=reference))
     if arguments.budget is not None:
         detection = detection.cut(arguments.budget)
     detection.save(arguments.out)
-    rows = [
-        {"language": tag, "neurons": int(detection.membership[detection.row(tag)].sum())} for tag in detection.languages
-    ]
+    rows: list[dict[str, Any]] = [{"language": tag, "neurons": len(detection.flat(tag))} for tag in detection.languages]
+    short = {tag: {"asked": asked, "got": got} for tag, (asked, got) in detection.short.items()}
+    if short:
+        rows = [{**row, "asked": short.get(row["language"], {}).get("asked")} for row in rows]
     if arguments.json:
-        say_json({"file": str(arguments.out), "neurons": {row["language"]: row["neurons"] for row in rows}})
+        counts = {row["language"]: row["neurons"] for row in rows}
+        say_json({"file": str(arguments.out), "neurons": counts, "short": short})
     else:
         print_table(rows)
         say(f"written: {arguments.out}")

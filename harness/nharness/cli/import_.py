@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, nargs="?", help="masks: the list-of-lists file")
     parser.add_argument("--languages", metavar="A,B", help="masks: languages in the file's order")
     parser.add_argument("--layer-widths", metavar="W,W,... or WxL", help="masks: neurons of each layer")
+    parser.add_argument(
+        "--trust-widths", action="store_true", help="masks: layers are that wide, however low all units lie"
+    )
     parser.add_argument("--count", action="append", default=[], metavar="LANG=FILE", help="counts: one file a language")
     parser.add_argument("--prefix", action="append", default=[], metavar="LANG=FILE", help="counts to subtract")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
@@ -43,7 +46,12 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.file is None or not arguments.languages or not arguments.layer_widths:
         raise UsageError("import masks needs a file, --languages and --layer-widths")
     with told_warnings():
-        detection = import_masks(arguments.file, parse_languages(arguments.languages), _widths(arguments.layer_widths))
+        detection = import_masks(
+            arguments.file,
+            parse_languages(arguments.languages),
+            _widths(arguments.layer_widths),
+            trust_widths=arguments.trust_widths,
+        )
     detection.save(arguments.out)
     counts = zip(detection.languages, detection.membership.sum(axis=1).tolist(), strict=True)
     say(f"written: {arguments.out} ({', '.join(f'{tag} {count} neurons' for tag, count in counts)})")

@@ -27,6 +27,7 @@ from nharness.errors import InterruptedRun, NharnessError, PluginError, UnknownN
 COMMANDS = {
     "run": ("nharness.cli.run", "the main job: detect, deactivate, evaluate, compare, record"),
     "record": ("nharness.cli.record", "statistics only"),
+    "merge": ("nharness.cli.merge", "statistics files of different text into one"),
     "detect": ("nharness.cli.detect", "neurons from a statistics file"),
     "evaluate": ("nharness.cli.evaluate", "a neurons file on a model"),
     "export": ("nharness.cli.export", "an edited checkpoint that transformers loads"),

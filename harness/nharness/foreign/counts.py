@@ -21,6 +21,7 @@ from nharness.languages import parse_languages
 from nharness.statistics import LanguageTotals, Statistics
 
 TOKEN_KEYS = ("n", "total_tokens")
+MOST = 100_000_000  # neurons of a model
 
 
 def import_counts(path_by_language: Mapping[str, Path], *, prefix: Mapping[str, Path] | None = None) -> Statistics:
@@ -57,10 +58,15 @@ def _read(path: Path) -> tuple[int, NDArray[np.int64], tuple[int, ...]]:
     if key is None or "over_zero" not in content:
         got = ", ".join(map(str, content)) if isinstance(content, dict) else f"a {type(content).__name__}"
         raise FileFormatError(f"{path}: holds {got}; expected {' or '.join(TOKEN_KEYS)}, and over_zero")
-    tokens = whole_numbers(path, content[key], key)
+    tokens = whole_numbers(path, content[key], key, most=1)
     stored = content["over_zero"]
-    rows = stored if isinstance(stored, torch.Tensor | list | tuple) and len(stored) else ()
-    layers = [whole_numbers(path, layer, f"over_zero, layer {i}") for i, layer in enumerate(rows)]
+    if isinstance(stored, torch.Tensor) and stored.numel() > MOST:
+        raise FileFormatError(f"{path}: over_zero has {stored.numel():,} values, expected at most {MOST:,}")
+    several = stored.ndim > 0 if isinstance(stored, torch.Tensor) else isinstance(stored, list | tuple)
+    rows = stored if several and len(stored) else ()
+    layers = [
+        whole_numbers(path, layer, f"over_zero, layer {i}", most=MOST // len(rows)) for i, layer in enumerate(rows)
+    ]
     if tokens.size != 1 or not layers or any(layer.ndim != 1 or not layer.size for layer in layers):
         raise FileFormatError(f"{path}: expected one number of tokens and over_zero of [layers, neurons]")
     if tokens.min() < 0 or any(layer.min() < 0 for layer in layers):

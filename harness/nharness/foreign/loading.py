@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from nharness.errors import FileFormatError
 
+DEEPEST = 8  # lists within lists
+
 
 def load_torch(path: Path) -> Any:
     """Return the file's content on the CPU.
@@ -39,8 +41,14 @@ def load_torch(path: Path) -> Any:
         raise FileFormatError(f"{path}: damaged, or not written by torch.save") from error
 
 
-def whole_numbers(path: Path, value: Any, what: str) -> NDArray[np.int64]:
-    """Return a tensor or list as int64; raises `FileFormatError` naming `what` when it holds no whole numbers."""
+def whole_numbers(path: Path, value: Any, what: str, *, most: int) -> NDArray[np.int64]:
+    """Return a tensor or list as int64; raises `FileFormatError` naming `what` when it holds no whole numbers.
+
+    So it does for more than `most` of them, before they take any memory: a few bytes may stand for any number.
+    """
+    size = value.numel() if isinstance(value, torch.Tensor) else _length(value)
+    if size > most:
+        raise FileFormatError(f"{path}: {what} has {size:,} values, expected at most {most:,}")
     try:
         array = value.numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -48,3 +56,17 @@ def whole_numbers(path: Path, value: Any, what: str) -> NDArray[np.int64]:
     if array.dtype.kind not in "iuf" or (array.size and (array != np.floor(array)).any()):
         raise FileFormatError(f"{path}: {what} has {array.dtype} values, expected whole numbers")
     return np.asarray(array, dtype=np.int64)
+
+
+def _length(value: Any) -> int:
+    """Return how many numbers a list holds, lists in it counted as often as they stand there."""
+    known: dict[int, int] = {}
+
+    def count(part: Any, depth: int) -> int:
+        if not isinstance(part, list | tuple) or depth > DEEPEST:
+            return 1
+        if id(part) not in known:
+            known[id(part)] = sum(count(each, depth + 1) for each in part)
+        return known[id(part)]
+
+    return count(value, 0)

@@ -55,13 +55,17 @@ class Moments(Accumulator):
         super().__init__(shard)
         self.sum = torch.zeros(shard.size, dtype=torch.float64, device=shard.device)
         self.sumsq = torch.zeros(shard.size, dtype=torch.float64, device=shard.device)
+        self.routed = torch.zeros(shard.size, dtype=torch.int64, device=shard.device) if shard.routed else None
 
     def add(self, piece: Piece) -> None:
         """Add values and squares."""
         scratch = self.shard.scratch
+        if self.routed is not None:
+            self.routed[piece.columns] += len(piece.values)
         self.sum[piece.columns] += scratch.column_sums(piece.values)
         self.sumsq[piece.columns] += scratch.column_squares(piece.values)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """`sum` and `sumsq`: float64 [M]."""
-        return {"sum": self.sum.cpu().numpy(), "sumsq": self.sumsq.cpu().numpy()}
+        """`sum` and `sumsq`: float64 [M], and `routed` where tokens are routed: int64 [M]."""
+        routed = {} if self.routed is None else {"routed": self.routed.cpu().numpy()}
+        return {"sum": self.sum.cpu().numpy(), "sumsq": self.sumsq.cpu().numpy(), **routed}

@@ -18,7 +18,6 @@ from nharness.intervention import Change, Intervention, Target
 from nharness.languages import parse_language
 from nharness.models import SITES
 from nharness.neurons import Detection, OfModel, same_model
-from nharness.statistics import LanguageTotals, Statistics
 from nharness.statistics import load as load_statistics
 
 
@@ -36,16 +35,12 @@ def read_evidence(files: Sequence[Path], model: OfModel, languages: Sequence[str
 
     Raises `UsageError` for a file that is damaged or of another model, and for two files of one site.
     """
-    sites: dict[str, Statistics] = {}
-    for path in files:
-        table = load_statistics(path)
-        same_model(table, model, what=f"the statistics of {path}")
-        if table.site in sites:
-            raise UsageError(f"two statistics files are of site {table.site}; expected one a site")
-        sites[table.site] = table
-    totals = {tag: LanguageTotals(0, 0) for tag in languages}
-    nothing = Statistics("", model.layer_widths, totals, {}, component=model.component)
-    return Evidence(sites or {"": nothing})
+    tables = {str(path): load_statistics(path) for path in files}
+    for name, table in tables.items():
+        same_model(table, model, what=f"the statistics of {name}")
+    if tables:
+        return Evidence.together(tables)
+    return Evidence.without_statistics(languages, model)
 
 
 def changes_for(

@@ -53,8 +53,8 @@ CATALOGUE: Mapping[str, StatisticFormat] = {
         ),
         StatisticFormat(
             "moments",
-            "sum, sumsq: float64 [M], sum and sum of squares of a over tokens",
-            {"sum": "sum", "sumsq": "sum"},
+            "sum, sumsq: float64 [M], sum and sum of squares of a over tokens; routed as in activation_count",
+            {"sum": "sum", "sumsq": "sum", "routed": "sum"},
         ),
         StatisticFormat(
             "histogram",

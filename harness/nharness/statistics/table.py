@@ -8,6 +8,7 @@ File: safetensors, format `nharness-statistics/1` (tensors `<statistic>/<tensor>
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,9 +96,10 @@ class Statistics:
 
     def tokens(self, language: str) -> NDArray[np.int64]:
         """Return tokens that reached each neuron, int64 [M]: all of the language's, or the routed ones of an expert."""
-        routed = self.tensors.get(f"activation_count/routed/{language}")
-        if routed is not None:
-            return routed.astype(np.int64)
+        for statistic in ("activation_count", "moments"):
+            routed = self.tensors.get(f"{statistic}/routed/{language}")
+            if routed is not None:
+                return routed.astype(np.int64)
         return np.full(self.size, self.totals[language].tokens, dtype=np.int64)
 
     def activation_probability(self) -> NDArray[np.float64]:
@@ -150,7 +152,8 @@ class Statistics:
 def load(path: Path) -> Statistics:
     """Read a statistics file, this project's or anyone's in the format.
 
-    Raises `FileFormatError` naming file and tensor for damage, unknown sites, or shapes that contradict the widths.
+    Warns (`UserWarning`) of counts above their tokens. Raises `FileFormatError` naming file and tensor for damage,
+    unknown sites, or shapes that contradict the widths.
     """
     tensors, metadata = load_tensors(path, FORMAT)
     described = metadata_field(path, metadata, "languages", dict)
@@ -225,8 +228,8 @@ def _check_tensor(path: Path, statistics: Statistics, name: str, tensor: NDArray
         raise FileFormatError(f"{path}: tensor {name!r} is {tensor.shape}, expected {statistics.size} neurons")
     if tensor.dtype.kind == "f" and not np.isfinite(tensor).all() and not _unreached(rule, tensor):
         raise FileFormatError(f"{path}: tensor {name!r} holds NaN or infinity")
-    if statistic == "activation_count" and not _is_count(tensor, statistics, language):
-        raise FileFormatError(f"{path}: tensor {name!r} is no count per neuron of the language's tokens")
+    if statistic == "activation_count":
+        _check_count(path, name, tensor, statistics.totals[language].tokens)
 
 
 def _unreached(rule: MergeRule | None, tensor: NDArray[Any]) -> bool:
@@ -235,8 +238,19 @@ def _unreached(rule: MergeRule | None, tensor: NDArray[Any]) -> bool:
     return nothing is not None and bool((np.isfinite(tensor) | (tensor == nothing)).all())
 
 
-def _is_count(tensor: NDArray[Any], statistics: Statistics, language: str) -> bool:
-    """Tell whether counts fit their tokens; what prefix counts were subtracted from may exceed them by a little."""
-    subtracted = statistics.provenance.get("tokens") == "response"
-    most = statistics.totals[language].tokens
-    return tensor.ndim == 1 and bool(tensor.min() >= 0) and (subtracted or bool(tensor.max() <= most))
+def _check_count(path: Path, name: str, tensor: NDArray[Any], tokens: int) -> None:
+    """Refuse what is no count; warn of counts above the tokens.
+
+    Published counts of responses are those of the whole less those of the prompts, both clamped at 0: they may exceed
+    their tokens by a little, and are taken as they are.
+    """
+    if tensor.ndim != 1 or tensor.dtype.kind not in "iu" or tensor.min() < 0:
+        raise FileFormatError(f"{path}: tensor {name!r} is no count per neuron of the language's tokens")
+    above = int((tensor > tokens).sum())
+    if above:
+        warnings.warn(
+            f"{path}: {above} of {tensor.size} counts in {name!r} exceed the language's {tokens} tokens, by "
+            f"{int(tensor.max()) - tokens} at most, as counts over responses may; taken as they are",
+            UserWarning,
+            stacklevel=2,
+        )

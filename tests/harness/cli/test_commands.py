@@ -4,10 +4,12 @@ import argparse
 import importlib
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from nharness.cli.main import COMMANDS, main
+from nharness.statistics import LanguageTotals, Statistics
 
 SETTINGS = """
 model = {model}
@@ -26,6 +28,7 @@ RECORD = f"{RUN}/records/lape-zero/record.json"
 LEAST = {
     "run": "run",
     "record": "record --out statistics.safetensors",
+    "merge": "merge part-1.safetensors part-2.safetensors --out whole.safetensors",
     "detect": "detect lape --statistics recorded.safetensors --out found.safetensors",
     "evaluate": "evaluate --neurons neurons.safetensors",
     "export": "export --neurons babel.safetensors --language en --out edited",
@@ -57,6 +60,9 @@ def place(tiny_model_folder, tmp_path_factory):
     (folder / "nharness.toml").write_text(SETTINGS.format(model=json.dumps(str(tiny_model_folder))))
     neurons = [[torch.tensor([1, 2]), torch.tensor([0])], [torch.tensor([3]), torch.tensor([5])]]
     torch.save(neurons, folder / "masks.pth")
+    for number in (1, 2):
+        counts = {"activation_count/positive/en": np.array([number, 0])}
+        Statistics("gate", (2,), {"en": LanguageTotals(5, 1)}, counts).save(folder / f"part-{number}.safetensors")
     torch.save({"n": 50, "over_zero": torch.ones(2, 40, dtype=torch.int64)}, folder / "en.pth")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

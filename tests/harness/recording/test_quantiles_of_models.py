@@ -37,7 +37,7 @@ def kept(request):
     corpus = load_corpus("sample", named=corpora, languages=["en", "de", "ru", "zh"])
     tags = corpus.languages[:4]
     documents = {tag: list(itertools.islice(corpus.documents(tag, "detect"), 6)) for tag in tags}
-    text = Text(loaded.tokenizer, documents, EncodingPolicy(max_length=128), 400)
+    text = Text(loaded.tokenizer, documents, EncodingPolicy(max_length=128), 150)
     needs = [Need("quantile_sketch")]
     recorded = record(loaded.model, neuron_map, text, needs, options=RecordingOptions(shard_documents=2))["gate"]
     with torch.inference_mode():

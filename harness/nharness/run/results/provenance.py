@@ -21,7 +21,7 @@ from nharness.record.detection import KindCounts, LayerProfile, Neurons
 from nharness.record.sources import Corpus, Detector, Environment, Intervention, Model
 from nharness.run.context import RunContext
 from nharness.run.plan.plan import Plan
-from nharness.run.plan.resolve import Resolved, plugin_of
+from nharness.run.plan.resolve import FromFile, Resolved, plugin_of
 from nharness.run.stages.detect import Detected
 from nharness.run.stages.record import Recorded
 from nharness.run.versions import installed
@@ -166,7 +166,7 @@ def describe_corpus(context: RunContext, recorded: Recorded) -> Corpus:
     """Return the text that was used, and which evaluation documents also stand in the detection text."""
     corpus, languages = context.corpus, context.languages
     texts = {tag: context.worker.text(tag) for tag in languages}
-    used = {(tag, "detect"): recorded.used[tag] for tag in languages}
+    used = {(tag, "detect"): recorded.used.get(tag, frozenset()) for tag in languages}
     used |= {(tag, "eval"): frozenset(document.id for document in texts[tag].documents) for tag in languages}
     return Corpus(
         name=corpus.name,
@@ -177,18 +177,19 @@ def describe_corpus(context: RunContext, recorded: Recorded) -> Corpus:
     )
 
 
-def describe_detector(resolved: Resolved, name: str, detected: Detected, recorded: Recorded) -> Detector:
-    """Return the detector with its options and where it came from."""
+def describe_detector(resolved: Resolved, name: str, detected: Detected) -> Detector:
+    """Return the detector with its options and where it came from; of a neurons file, what the file says of itself."""
     plugin, distribution = plugin_of("detectors", name, resolved.plugins)
-    found = resolved.detectors[name]
+    found, detection = resolved.detectors[name], detected.detection
+    read = {"detector": found.detection_read.detector, **detection.options} if isinstance(found, FromFile) else None
     return Detector(
         name=name,
-        version=found.version,
+        version=str(detection.provenance.get("detector_version", found.version)),
         plugin=plugin,
         distribution=distribution,
         seconds=detected.seconds,
-        options=found.options.model_dump(mode="json"),
-        tokens=sum(totals.tokens for totals in recorded.evidence.any.totals.values()),
+        options=found.options.model_dump(mode="json") if read is None else read,
+        tokens=detection.provenance.get("detection_tokens"),
     )
 
 

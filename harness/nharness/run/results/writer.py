@@ -21,7 +21,7 @@ from nharness.atomic import replaced_folder, write_json
 from nharness.cells import GENERAL, Cell, CellOutcome, Edition, whose
 from nharness.errors import NharnessError
 from nharness.neurons import Detection
-from nharness.record.cells import Controls, Target, Task
+from nharness.record.cells import Controls, Shortfall, Target, Task
 from nharness.record.items import Item, write_items
 from nharness.record.model import Record
 from nharness.record.results import AnalysisSettings, Cost, CurvePoint
@@ -155,6 +155,7 @@ class RecordWriter:
         chosen = tuple(self.editions.spec.kinds) or KINDS_OF_A_LANGUAGE
         names = target_names(self.editions.spec, self.context.languages)
         flats = {name: self.editions.neurons(combination.detector, combination.budget, name) for name in names}
+        short = self._short(combination)
         return tuple(
             Target(
                 name=name,
@@ -162,9 +163,17 @@ class RecordWriter:
                 kinds=chosen,
                 neurons=len(flat),
                 digest=neurons_digest(flat),
+                short=short.get(name),
             )
             for name, flat in flats.items()
         )
+
+    def _short(self, combination: Combination) -> dict[str, Shortfall]:
+        """Return, by language, which detections hold fewer neurons than the budget asks for."""
+        if combination.budget is None:
+            return {}
+        found = self.detected[combination.detector].detection.cut(combination.budget).short
+        return {tag: Shortfall(asked=asked, got=got) for tag, (asked, got) in found.items()}
 
     def cells(self, combination: Combination) -> dict[Cell, CellOutcome]:
         """Return the combination's outcomes, baselines and controls included."""
@@ -225,9 +234,7 @@ class RecordWriter:
             ),
             model=provenance.describe_model(worker, device),
             corpus=self._corpus,
-            detector=provenance.describe_detector(
-                self.context.resolved, combination.detector, detected, self.editions.recorded
-            ),
+            detector=provenance.describe_detector(self.context.resolved, combination.detector, detected),
             intervention=provenance.describe_intervention(
                 self.editions.intervention(combination.intervention, combination.strength),
                 combination.strength,

@@ -47,6 +47,7 @@ def detect(context: RunContext, recorded: Recorded) -> Detections:
         raise next(iter(failed.values()))
     for reason in failed.values():
         context.listen(Noted("warning", f"{reason}; its cells fail, the rest goes on"))
+    _tell_short(context, found)
     return Detections(found, {name: str(error) for name, error in failed.items()})
 
 
@@ -66,3 +67,17 @@ def _timed(name: str, detector: Detector, recorded: Recorded, listen: Listener) 
     )
     listen(StageFinished(f"detect {name}", seconds, reused=False, summary=summary))
     return Detected(detection, seconds)
+
+
+def _tell_short(context: RunContext, detected: Mapping[str, Detected]) -> None:
+    """Warn of every language whose detection has fewer neurons than a budget asks for."""
+    spec = context.spec
+    budgets = spec.budget_curve or ((spec.budget,) if spec.budget is not None else ())
+    for name, found in detected.items():
+        for budget in budgets:
+            short = found.detection.cut(budget).short
+            asked = next(iter(short.values()), (0, 0))[0]
+            few = ", ".join(f"{tag} has {got}" for tag, (_, got) in short.items())
+            if short:
+                text = f"{name}: {few} of the {asked} neurons that a budget of {budget:g} asks for"
+                context.listen(Noted("warning", text))

@@ -20,7 +20,7 @@ from nharness.recording import Text, encoded_documents, shards_of
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Parts
 from nharness.run.context import RunContext
-from nharness.run.plan.resolve import Resolved
+from nharness.run.plan.resolve import Resolved, load_detector
 from nharness.run.store import content_key
 from nharness.run.work.kept_statistics import KeptStatistics
 from nharness.run.work.recipe import (
@@ -33,6 +33,7 @@ from nharness.run.work.recipe import (
     recording_key,
     settled,
 )
+from nharness.spec import Named
 from nharness.statistics import Fold, Statistics, merge
 
 STAGE = "record"
@@ -102,23 +103,27 @@ class _Sum:
 
 
 def needs_of(resolved: Resolved) -> tuple[Need, ...]:
-    """Return everything that detectors, interventions and controls want recorded; activation counts at least."""
-    needs = [Need("activation_count", "gate")]
-    for detector in resolved.detectors.values():
-        needs += detector.needs()
-    for intervention in resolved.interventions.values():
-        needs += intervention.needs()
+    """Return everything that detectors, interventions and controls want recorded; nothing, where none wants any."""
+    controls = resolved.spec.controls
+    needs = [need for detector in resolved.detectors.values() for need in detector.needs()]
+    needs += [need for intervention in resolved.interventions.values() for need in intervention.needs()]
+    if controls.draws:
+        drawing = Named(name=controls.detector, options={"match": controls.match})
+        needs += load_detector(drawing, resolved.plugins).needs()
     return tuple(dict.fromkeys(needs))
 
 
 def record(context: RunContext, needs: Iterable[Need]) -> Recorded:
     """Return what is needed, recorded on the detection split or taken from the store.
 
-    The numbers do not depend on the executor.
+    The numbers do not depend on the executor. Without needs nothing is read: the evidence names languages and layers,
+    and has no statistic.
     """
-    started = time.perf_counter()
-    pass_ = _Pass(context, tuple(sorted({(need.statistic, need.site) for need in needs})))
-    languages = context.languages
+    started, languages = time.perf_counter(), context.languages
+    needed = tuple(sorted({(need.statistic, need.site) for need in needs}))
+    if not needed:
+        return Recorded(Evidence.without_statistics(languages, context.worker.neuron_map), {}, (), 0, 0.0)
+    pass_ = _Pass(context, needed)
     context.listen(StageStarted(STAGE, len(languages) * context.spec.corpus.detect_tokens, "tokens"))
     known = {tag: pass_.stored(tag) for tag in languages}
     made = pass_.record([tag for tag in languages if known[tag] is None])

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nharness.analysis.stability import LabelShuffle, label_shuffle, stability
-from nharness.detector import Detector, Evidence, Need
+from nharness.detector import Detector, Evidence
 from nharness.errors import NharnessError, UsageError, during
 from nharness.events import Noted, StageAdvanced, StageFinished, StageStarted
 from nharness.neurons import Detection
@@ -151,7 +151,7 @@ def record_blocks(context: RunContext, detectors: Mapping[str, Detector], count:
     started, tags = time.perf_counter(), context.languages
     context.listen(StageStarted(STAGE, len(tags) * context.spec.corpus.detect_tokens, "tokens"))
     needs = [need for detector in detectors.values() for need in detector.needs()]
-    shelf = _Shelf(context, tuple(sorted({(n.statistic, n.site) for n in (*needs, Need("activation_count", "gate"))})))
+    shelf = _Shelf(context, tuple(sorted({(n.statistic, n.site) for n in needs})))
     blocks = [(tag, block) for tag in tags for block in range(count)]
     known = {block: shelf.stored(block, count) for block in blocks}
     missing = [block for block in blocks if known[block] is None]
