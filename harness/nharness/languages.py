@@ -110,6 +110,15 @@ def script(tag: str) -> str:
     return langcodes.Language.get(tag).maximize().script or ""
 
 
+def spellings(tag: str) -> tuple[str, ...]:
+    """Return the codes under which families of tasks know a canonical tag: BCP 47, ISO 639-3, FLORES, its name."""
+    language = langcodes.Language.get(tag)
+    long, wrote = language.to_alpha3(), script(tag)
+    named = display_name(tag).lower().replace(" ", "_")
+    found = (tag, tag.replace("-", "_"), tag.lower(), long, f"{long}_{wrote}", primary(tag), named)
+    return tuple(dict.fromkeys(found))
+
+
 def display_name(tag: str) -> str:
     """Return the language's English name, for people (`zh` -> `Chinese`)."""
     return langcodes.Language.get(tag).display_name()

@@ -141,6 +141,9 @@ class TaskOptions(Value):
     include_path: Annotated[tuple[str, ...], Flag(metavar="DIR,...")] = Field(
         (), description="folders with lm-eval's YAML tasks"
     )
+    trust_tasks: Annotated[bool, Flag()] = Field(
+        False, description="run Python that such a folder brings along, where the folder is not your own"
+    )
     dataset_dir: Annotated[str | None, Flag(metavar="DIR")] = Field(
         None, description="folder of local files that serve tasks' data"
     )

@@ -125,3 +125,30 @@ def test_prompts_in_a_source_language_are_judged_in_every_column_and_their_text_
     assert {(task.prompts, task.prompted_in) for task in steered} == {((("q", "Warum?"),), "de")}
     with pytest.raises(UsageError, match="task quiz has no prompts in --source-language 'en'"):
         written_in(tasks[0], "en", tasks)
+
+
+def test_a_name_with_a_code_in_it_is_one_family_over_languages():
+    specs, warnings = expand_tasks("lm-eval:mytask_{code}", ["de", "zh"], FAMILIES)
+    assert [(spec.id, spec.family, spec.lm_eval_task, spec.metric) for spec in specs] == [
+        ("mytask[de]", "mytask", "mytask_{code}", ""),
+        ("mytask[zh]", "mytask", "mytask_{code}", ""),
+    ]
+    assert warnings == ()
+    (spec,), _ = expand_tasks("lm-eval:exam-{code}_v2[fr]", ["de"], FAMILIES)
+    assert (spec.id, spec.lm_eval_task) == ("examv2[fr]", "exam-{code}_v2")
+    with pytest.raises(UsageError, match=r"mytask_\{code\} is a family in any language; name some"):
+        expand_tasks("lm-eval:mytask_{code}", [], FAMILIES)
+
+
+def test_a_task_of_an_included_folder_is_found_by_its_name():
+    def included(name):
+        return name in {"mytask_de", "mytask_zho_Hans", "plain"}
+
+    specs, _ = expand_tasks("mytask_de,mytask_zho_Hans,plain[zh]", ["de", "zh"], FAMILIES, included=included)
+    assert [(spec.id, spec.lm_eval_task) for spec in specs] == [
+        ("mytask_de[de]", "mytask_de"),
+        ("mytask_zho_Hans[zh]", "mytask_zho_Hans"),
+        ("plain[zh]", "plain"),
+    ]
+    with pytest.raises(UsageError, match=r"task 'plain' is in one language; say which, as in 'plain\[zh\]'"):
+        expand_tasks("plain", ["de", "zh"], FAMILIES, included=included)

@@ -15,7 +15,6 @@ from nharness.cli.output import say, warn
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
 from nharness.languages import choose_languages
-from nharness.task import expand_tasks
 
 WANTED = ("model", "tasks", "corpus")
 
@@ -36,7 +35,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if not given.keys() & set(WANTED):
         raise UsageError("nothing to fetch: expected --model, --tasks or --corpus")
     spec, plugins = settings.build_spec(given), load_plugins(arguments)
-    from nharness.run.plan.resolve import open_corpus, task_families
+    from nharness.run.plan.resolve import expanded, open_corpus
     from nharness.run.prefetch import fetch_corpus, fetch_folder, fetch_model, fetch_tasks
 
     out, use = arguments.out, ["nharness", "run"]
@@ -52,12 +51,12 @@ def execute(arguments: argparse.Namespace) -> int:
     if corpus is not None:
         use += ["--corpus", str(fetch_corpus(corpus, tags, out, documents=arguments.documents))]
     if "tasks" in given:
-        tasks, warnings = expand_tasks(spec.tasks, tags, task_families(plugins))
+        tasks, warnings = expanded(spec, tags, plugins)
         for text in warnings:
             warn(text)
-        files = fetch_tasks(tasks, spec.task_options, plugins, out)
-        use += ["--tasks", ",".join(spec.tasks), *(["--dataset-dir", str(out / "datasets")] if files else [])]
-        folders = [str(fetch_folder(Path(place), out)) for place in spec.task_options.include_path]
+        kept = fetch_tasks(tasks, spec.task_options, plugins, out)
+        use += ["--tasks", ",".join(spec.tasks), *(["--dataset-dir", str(out / "datasets")] if kept.files else [])]
+        folders = [str(fetch_folder(Path(place), out, kept.renamed)) for place in spec.task_options.include_path]
         use += ["--include-path", ",".join(folders)] if folders else []
     use += ["--languages", ",".join(tags)] if tags else []
     say(f"fetched into {out}; to use it: {shlex.join(use)}")

@@ -14,9 +14,12 @@ empty name is a field that is null in every row. Without a mapping, columns keep
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from nharness.errors import UsageError, nearest
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 ALIASES = (("train", "training"), ("validation", "val", "valid", "dev"), ("test", "devtest", "eval"))
 BUILDERS = frozenset({"json", "csv", "parquet", "text"})
+FILES = "files-of-tasks"
 Rows = list[dict[str, Any]]
 Load = Callable[..., Any]
 
@@ -51,6 +55,8 @@ def served_from(folder: Path, columns: Mapping[str, str]) -> Iterator[None]:
         raise UsageError(f"--dataset-dir {folder} is not a folder")
 
     def load(original: Load, path: str, name: str | None, kwargs: dict[str, Any]) -> Any:
+        if path in BUILDERS and "data_files" in kwargs:
+            kwargs = {**kwargs, "data_files": _at_home(folder, kwargs["data_files"])}
         if path in BUILDERS or Path(path).exists():
             return original(path, name, **kwargs)
         return find(folder, path, name, columns)
@@ -59,27 +65,82 @@ def served_from(folder: Path, columns: Mapping[str, str]) -> Iterator[None]:
         yield
 
 
+@dataclass
+class Kept:
+    """What was brought into a folder.
+
+    files: as they were written. renamed: what a task's YAML calls its data, and what finds it in the folder instead.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
+
+
 @contextmanager
-def kept_in(folder: Path) -> Iterator[list[Path]]:
+def kept_in(folder: Path) -> Iterator[Kept]:
     """Let `datasets.load_dataset` keep below the folder what it loads while tasks are built; undone afterwards.
 
-    Gives the files as they are written, `<dataset>/<configuration>/<split>.parquet`. Files that a task names itself
-    (`dataset_path: json` and the like) are the task's own and stay where they are.
+    A dataset is written as `<dataset>/<configuration>/<split>.parquet`. Files that a task names itself (`dataset_path:
+    json` with `data_files`) are copied to `FILES/`, and `served_from` finds them under that name.
     """
-    files: list[Path] = []
+    kept = Kept()
 
     def load(original: Load, path: str, name: str | None, kwargs: dict[str, Any]) -> Any:
         loaded = original(path, name, **kwargs)
-        if path not in BUILDERS:
-            place = folder / (Path(path).resolve().name if Path(path).exists() else path) / (name or "")
-            place.mkdir(parents=True, exist_ok=True)
-            for split, part in loaded.items():
-                part.to_parquet(str(place / f"{split}.parquet"))
-                files.append(place / f"{split}.parquet")
+        if path in BUILDERS:
+            for text in _named_files(kwargs.get("data_files")):
+                _keep_file(text, folder, kept)
+            return loaded
+        local = Path(path).exists()
+        dataset = Path(path).resolve().name if local else path
+        if local and path != dataset:
+            kept.renamed[path] = dataset
+        place = folder / dataset / (name or "")
+        place.mkdir(parents=True, exist_ok=True)
+        for split, part in loaded.items():
+            part.to_parquet(str(place / f"{split}.parquet"))
+            kept.files.append(place / f"{split}.parquet")
         return loaded
 
     with _loading_by(load):
-        yield files
+        yield kept
+
+
+def _named_files(value: Any) -> Iterator[str]:
+    """Yield every file name in a `data_files` argument: a name, a list, or either by split."""
+    if isinstance(value, str | Path):
+        yield str(value)
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _named_files(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _named_files(each)
+
+
+def _keep_file(text: str, folder: Path, kept: Kept) -> None:
+    """Copy the file, or the files of a pattern, that a task names; those of other hosts stay where they are."""
+    source = Path(text)
+    pattern = not source.is_file() and "://" not in text and source.parent.is_dir()
+    found = [each for each in sorted(source.parent.glob(source.name)) if each.is_file()] if pattern else [source]
+    if text in kept.renamed or not all(each.is_file() for each in found):
+        return
+    own = hashlib.sha256(str(source.absolute().parent).encode()).hexdigest()[:8]  # tells files of one name apart
+    place = folder / FILES / own
+    place.mkdir(parents=True, exist_ok=True)
+    for path in found:
+        shutil.copy2(path, place / path.name)
+        kept.files.append(place / path.name)
+    kept.renamed[text] = f"{FILES}/{own}/{source.name}"
+
+
+def _at_home(folder: Path, value: Any) -> Any:
+    """Return a `data_files` argument with what `kept_in` renamed spelled out."""
+    if isinstance(value, str):
+        return str(folder / value) if value.startswith(f"{FILES}/") else value
+    if isinstance(value, Mapping):
+        return {split: _at_home(folder, each) for split, each in value.items()}
+    return [_at_home(folder, each) for each in value] if isinstance(value, list | tuple) else value
 
 
 @contextmanager

@@ -13,7 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
+import lm_eval.utils
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
 from lm_eval import tasks as lm_eval_tasks
 from lm_eval.tasks import TaskManager
 
@@ -21,7 +23,8 @@ from nharness.errors import CellError, UnknownNameError, UsageError
 from nharness.evaluation.local_files import served_from
 from nharness.evaluation.quiet import quiet
 from nharness.evaluation.task_definitions import Definition, definition_of, metric_of
-from nharness.task import TaskSpec
+from nharness.languages import spellings
+from nharness.task import CODE, TaskSpec
 
 FAILURES = (OSError, ValueError, LookupError, TypeError, AttributeError, ImportError, TemplateError)
 """What lm-eval raises over a task whose data, template or code is not what it should be."""
@@ -42,6 +45,7 @@ class TaskLoader:
         dataset_dir: str | None = None,
         columns: Mapping[str, str] | None = None,
     ) -> None:
+        _seal_templates()
         self._include = tuple(include_path)
         self._folder = None if dataset_dir is None else Path(dataset_dir)
         self._columns = columns or {}
@@ -71,6 +75,7 @@ class TaskLoader:
         `UnknownNameError` as `load` does.
         """
         with quiet():
+            spec = replace(spec, lm_eval_task=self._spelled(spec))
             found = metric_of(spec.lm_eval_task, self._manager(spec))
         return replace(
             spec,
@@ -83,6 +88,28 @@ class TaskLoader:
         """Return what the task's YAML says; raises `UnknownNameError` as `load` does."""
         with quiet():
             return definition_of(spec.lm_eval_task, self._manager(spec))
+
+    def has(self, name: str) -> bool:
+        """Tell whether one of the include paths has a task, group or tag of that name."""
+        with quiet():
+            return bool(self._include) and name in _index(self._include, whole=False).all_tasks
+
+    def _spelled(self, spec: TaskSpec) -> str:
+        """Return lm-eval's name of a task; `{code}` in it stands for the language as its family spells it.
+
+        Raises `UnknownNameError` where no spelling of the language gives a name that there is.
+        """
+        if CODE not in spec.lm_eval_task:
+            return spec.lm_eval_task
+        names = [spec.lm_eval_task.replace(CODE, code) for code in spellings(spec.language)]
+        near = next((name for name in names if self._near(replace(spec, lm_eval_task=name)) is not None), None)
+        if near is not None:
+            return near
+        known = _index(self._include, whole=True).all_tasks
+        found = next((name for name in names if name in known), None)
+        if found is None:
+            raise UnknownNameError("lm-eval task", names[0], known)
+        return found
 
     def _build(self, spec: TaskSpec) -> tuple[dict[str, Any], dict[str, Any]]:
         manager = self._manager(spec)
@@ -99,12 +126,16 @@ class TaskLoader:
     def _manager(self, spec: TaskSpec) -> TaskManager:
         if spec.include_path:
             return _having(spec.lm_eval_task, _index((spec.include_path,), whole=False))
+        return self._near(spec) or _having(spec.lm_eval_task, _index(self._include, whole=True))
+
+    def _near(self, spec: TaskSpec) -> TaskManager | None:
+        """Return the index of the folder that has a task, if it is the user's or one that the name begins like."""
         if self._include and spec.lm_eval_task in _index(self._include, whole=False).all_tasks:
             return _index(self._include, whole=False)
         for folder in _likely_folders(spec.lm_eval_task):
             if spec.lm_eval_task in _index((folder,), whole=False).all_subtasks:
                 return _index((folder,), whole=False)
-        return _having(spec.lm_eval_task, _index(self._include, whole=True))
+        return None
 
 
 def _refuse_other_means(spec: TaskSpec, tasks: Mapping[str, Any], groups: Mapping[str, Any]) -> None:
@@ -137,6 +168,15 @@ def _likely_folders(name: str) -> Iterator[str]:
     folders = [path.name for path in SHIPPED.iterdir() if path.is_dir()]
     near = [folder for folder in folders if name.startswith(folder) or folder.startswith(first)]
     yield from (str(SHIPPED / folder) for folder in sorted(near, key=lambda folder: (-len(folder), folder))[:4])
+
+
+def _seal_templates() -> None:
+    """Let lm-eval fill its Jinja templates in a sandbox: a template is text of a YAML file, not a program of ours."""
+    if not isinstance(lm_eval.utils.env, SandboxedEnvironment):
+        theirs = lm_eval.utils.env
+        sealed = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+        sealed.filters.update(theirs.filters)
+        lm_eval.utils.env = sealed
 
 
 @cache

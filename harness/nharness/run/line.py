@@ -24,7 +24,7 @@ from nharness.events import (
 from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.context import RunContext, never
-from nharness.run.plan.collect import check_text, collected, described_plan
+from nharness.run.plan.collect import check_tasks, check_text, collected, described_plan
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.resolve import Resolved
 from nharness.run.plan.shards import part_of
@@ -86,6 +86,8 @@ def run(
         listen(Noted("warning", text))
 
     check_text(resolved)
+    if make.computes:
+        check_tasks(resolved, plan)
     worker = load_worker(resolved, listen)
     failures = FailedCells()
     heard = _stopping(_both(listen, failures), stop)

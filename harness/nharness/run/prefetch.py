@@ -13,17 +13,20 @@ from __future__ import annotations
 import filecmp
 import gzip
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 import huggingface_hub
 
 from nharness.atomic import make_folder
 from nharness.corpora import Corpus, Document
 from nharness.errors import ModelError, OutputError, UsageError
-from nharness.evaluation.local_files import kept_in
+from nharness.evaluation.include_paths import yaml_files
+from nharness.evaluation.local_files import Kept, kept_in
 from nharness.models.source import Named, find_source, weight_files
 from nharness.plugins import Plugins
 from nharness.run.plan.resolve import task_runner
@@ -55,38 +58,61 @@ def fetch_model(spec: ModelSpec, named: Named, out: Path) -> tuple[Path, dict[st
     return folder, dict(found.args)
 
 
-def fetch_folder(source: Path, out: Path) -> Path:
-    """Return the copy below `out` of a folder of lm-eval's YAML; raises `OutputError` as `fetch_model` does."""
-    if not source.is_dir():
-        raise UsageError(f"--include-path {source} is not a folder")
+def fetch_folder(source: Path, out: Path, renamed: Mapping[str, str]) -> Path:
+    """Return the copy below `out` of a folder of lm-eval's YAML; raises `OutputError` as `fetch_model` does.
+
+    renamed: what the YAML calls its data, and what it is called where it lies now; nothing of this machine's folders is
+    left in the copy.
+    """
     folder = out / "tasks" / source.resolve().name
-    _copy(source, folder)
+    rewritten = {path.relative_to(source): _renamed(path, renamed) for path in yaml_files(source)}
+    _copy(source, folder, rewritten={name: text for name, text in rewritten.items() if text is not None})
     return folder
 
 
-def _copy(source: Path, folder: Path, chosen: Sequence[Path] | None = None) -> None:
-    """Copy a folder's files, those that are hidden left out, or only some of them."""
+def _renamed(path: Path, renamed: Mapping[str, str]) -> bytes | None:
+    """Return a YAML file with its data's new names; None where nothing changes."""
+    before = text = path.read_text(encoding="utf-8")
+    for old in sorted(renamed, key=len, reverse=True):
+        whole = rf"(?<![^\s'\"\[{{,:]){re.escape(old)}(?![^\s'\"\]}},])"
+        text = re.sub(whole, lambda _, new=renamed[old]: new, text)  # type: ignore[misc]
+    return None if text == before else text.encode()
+
+
+def _copy(
+    source: Path,
+    folder: Path,
+    chosen: Sequence[Path] | None = None,
+    *,
+    rewritten: Mapping[Path, bytes] = MappingProxyType({}),
+) -> None:
+    """Copy a folder's files, those that are hidden left out, or only some; `rewritten` are by name what they become."""
     if folder.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"--out is inside {source}, which is to be copied; choose a folder outside of it")
     found = chosen if chosen is not None else [path for path in source.rglob("*") if path.is_file()]
     names = [path.relative_to(source) for path in found]
     kept = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-    _require_same(folder, {name: source / name for name in kept})
+    _require_same(folder, {name: rewritten.get(name, source / name) for name in kept})
     for name in kept:
         make_folder((folder / name).parent)
         partial = folder / name.with_name(f".{name.name}.part")
         shutil.copy2(source / name, partial)
+        if name in rewritten:
+            partial.write_bytes(rewritten[name])
         partial.replace(folder / name)
 
 
-def _require_same(folder: Path, files: Mapping[Path, Path | None]) -> None:
-    """Raise `OutputError` where the folder holds a file that is not among `files`, or differs from its source there."""
+def _require_same(folder: Path, files: Mapping[Path, Path | bytes | None]) -> None:
+    """Raise `OutputError` where the folder holds a file that is not among `files`, or differs from what it is there."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if path.is_dir() or any(part.startswith(".") for part in name.parts):
             continue
         source = files.get(name)
-        if name not in files or (source is not None and not filecmp.cmp(source, path)):
+        same = source is None or (
+            path.read_bytes() == source if isinstance(source, bytes) else filecmp.cmp(source, path)
+        )
+        if name not in files or not same:
             raise OutputError(f"{path} is there already, of something else of that name; choose another --out")
 
 
@@ -104,15 +130,16 @@ def _download(name: str, revision: object, folder: Path) -> None:
     raise ModelError(f"model {name!r} has no weights on the hub; expected {' or '.join(WEIGHTS)}")
 
 
-def fetch_tasks(tasks: Sequence[TaskSpec], options: TaskOptions, plugins: Plugins, out: Path) -> list[Path]:
-    """Return the files that now hold the data of tasks that bring some.
+def fetch_tasks(tasks: Sequence[TaskSpec], options: TaskOptions, plugins: Plugins, out: Path) -> Kept:
+    """Return the files that now hold the data of tasks that bring some, and what they are called now.
 
     Raises `CellError` for the first task that cannot be loaded.
     """
-    with kept_in(out / "datasets") as files:
+    with kept_in(out / "datasets") as kept:
         for task in tasks:
-            task_runner(task, plugins).fetch(task, options)
-    return list(dict.fromkeys(files))
+            runner = task_runner(task, plugins)
+            runner.fetch(runner.settled(task, options), options)
+    return kept
 
 
 def fetch_corpus(corpus: Corpus, languages: Sequence[str], out: Path, *, documents: int | None = None) -> Path:

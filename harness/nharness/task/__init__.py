@@ -3,13 +3,14 @@
 Nothing here imports lm-eval or a tensor library.
 """
 
-from nharness.task.expansion import expand_tasks
+from nharness.task.expansion import CODE, expand_tasks
 from nharness.task.families import CodedFamily, PerplexityFamily, TaskFamily
 from nharness.task.outputs import JUDGEMENTS, OutputLanguageFamily, written_in
 from nharness.task.runner import TaskRunner
 from nharness.task.spec import FEWSHOT_SEED, TaskSpec
 
 __all__ = [
+    "CODE",
     "FEWSHOT_SEED",
     "JUDGEMENTS",
     "CodedFamily",

@@ -1,26 +1,39 @@
-"""From what a user asks for to tasks: `xcopa`, `xcopa[zh,sw]`, `all[zh]`, `lm-eval:NAME[zh]`."""
+"""From what a user asks for to tasks: `xcopa`, `xcopa[zh,sw]`, `all[zh]`, `lm-eval:NAME[zh]`, `lm-eval:NAME_{code}`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from nharness.errors import UnknownNameError, UsageError
-from nharness.languages import match, parse_language, parse_languages
+from nharness.languages import match, parse_language, parse_languages, spellings
 from nharness.task.families import TaskFamily
 from nharness.task.spec import TaskSpec
 
 BY_NAME = "lm-eval:"
+CODE = "{code}"
+"""Stands in the name of an lm-eval task for the language, spelled as the task spells it."""
+
+
+def _nothing(_name: str) -> bool:
+    return False
 
 
 def expand_tasks(
-    requested: Sequence[str] | str, languages: Sequence[str], families: Mapping[str, TaskFamily]
+    requested: Sequence[str] | str,
+    languages: Sequence[str],
+    families: Mapping[str, TaskFamily],
+    *,
+    included: Callable[[str], bool] = _nothing,
 ) -> tuple[tuple[TaskSpec, ...], tuple[str, ...]]:
     """Return the tasks asked for, each once, in the order asked, and a warning for every family that lacks a language.
 
     A request is `family`, `family[zh]`, `family[zh,sw]`, `all`, `all[zh]` (every family that has the language),
-    lm-eval's own name of a task in some family's table, or `lm-eval:NAME[zh]` for any other task of lm-eval's or of an
-    include path. Without brackets it is expanded over `languages`; with none of those, over all of the family's.
+    lm-eval's own name of a task in some family's table, a name that is `included` from a folder of YAML, or
+    `lm-eval:NAME[zh]` for any other task of lm-eval's. Of `lm-eval:mytask_{code}`, `lm-eval:mytask_{code}[zh,sw]` there
+    is a task in every language: one family, named `mytask`.
+    Without brackets a family is expanded over `languages`; with none of those, over all of the family's.
     A language whose region only one side names is met: of `zh-CN` a family has the task that it has of `zh`.
     Raises `UnknownNameError` with the nearest name for an unknown family or language and for a language in brackets
     that the family lacks, `UsageError` for unbalanced brackets and for a task whose language cannot be told.
@@ -31,15 +44,20 @@ def expand_tasks(
     for text in _split(requested):
         name, inside = _brackets(text)
         chosen = [match(tag, tags) or tag for tag in parse_languages(inside)] if inside else tags
-        found, missing = _expand_one(name, chosen, families, explicit=bool(inside))
+        if name not in families and included(name):
+            found = [_by_name(name, tag) for tag in _language_in(name, chosen, explicit=bool(inside))]
+        else:
+            found, missing = _expand_one(name, chosen, families, explicit=bool(inside))
+            warnings += missing
         specs.update((f"{spec.id} {spec.lm_eval_task}", spec) for spec in found)
-        warnings += missing
     return tuple(specs.values()), tuple(dict.fromkeys(warnings))
 
 
 def _expand_one(
     name: str, tags: Sequence[str], families: Mapping[str, TaskFamily], *, explicit: bool
 ) -> tuple[list[TaskSpec], list[str]]:
+    if name.startswith(BY_NAME) and CODE in name:
+        return [_by_pattern(name.removeprefix(BY_NAME), tag) for tag in _some_language(name, tags)], []
     if name.startswith(BY_NAME):
         return [_by_name(name.removeprefix(BY_NAME), tag) for tag in _one_language(name, tags)], []
     if name == "all":
@@ -96,6 +114,28 @@ def _by_name(name: str, language: str) -> TaskSpec:
         unit="the task's own",
         lm_eval_task=name,
     )
+
+
+def _by_pattern(pattern: str, language: str) -> TaskSpec:
+    name = re.sub(rf"[_.-]*{re.escape(CODE)}[_.-]*", "", pattern, count=1) or "lm-eval"
+    return replace(_by_name(name, language), family=name, lm_eval_task=pattern)
+
+
+def _some_language(name: str, tags: Sequence[str]) -> Sequence[str]:
+    if not tags:
+        raise UsageError(f"{name} is a family in any language; name some, as in '{name}[en,zh]'")
+    return tags
+
+
+def _language_in(name: str, tags: Sequence[str], *, explicit: bool) -> Sequence[str]:
+    """Return the one language of an included task: in its brackets, or the one that its name ends in."""
+    if explicit:
+        return _one_language(name, tags)
+    return _one_language(name, [tag for tag in tags if _ends_in(name, tag)])
+
+
+def _ends_in(name: str, tag: str) -> bool:
+    return any(re.search(rf"[_-]{re.escape(code)}$", name, re.IGNORECASE) for code in spellings(tag))
 
 
 def _one_language(name: str, tags: Sequence[str]) -> Sequence[str]:

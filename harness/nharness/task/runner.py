@@ -49,6 +49,15 @@ class TaskRunner(ABC):
     def tokens(self, task: TaskSpec, spec: RunSpec, *, control: bool) -> int:
         """Return the most forward tokens that one cell costs, roughly; `control` tells the cell of a random draw."""
 
+    def includes(self, name: str, options: TaskOptions) -> bool:
+        """Tell whether a folder that the user named has a task of that name, which no family knows."""
+        del name, options
+        return False
+
+    def check(self, task: TaskSpec, options: TaskOptions) -> None:
+        """Raise an error in one sentence where the task's data is not there; asked before anything is recorded."""
+        del task, options
+
     def fetch(self, task: TaskSpec, options: TaskOptions) -> None:
         """Load the data that the task brings with it, so that it is kept; nothing where it brings none.
 

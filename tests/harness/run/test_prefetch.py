@@ -14,7 +14,7 @@ from nharness.evaluation.local_files import kept_in, served_from
 from nharness.evaluation.task_loading import TaskLoader
 from nharness.models import load_model
 from nharness.plugins import Plugins
-from nharness.run.prefetch import fetch_corpus, fetch_model, fetch_tasks
+from nharness.run.prefetch import fetch_corpus, fetch_folder, fetch_model, fetch_tasks
 from nharness.spec import ModelSpec, TaskOptions
 from nharness.task import expand_tasks
 
@@ -49,8 +49,8 @@ def quiz(tmp_path, monkeypatch):
 def test_a_tasks_data_is_served_from_where_it_was_kept(quiz, tmp_path):
     include = [str(tmp_path / "tasks")]
     before = TaskLoader(include_path=include).load(quiz)["quiz_en"]
-    files = fetch_tasks([quiz], TaskOptions(include_path=include), Plugins(), tmp_path / "out")
-    assert {path.relative_to(tmp_path / "out" / "datasets").as_posix() for path in files} >= {
+    kept = fetch_tasks([quiz], TaskOptions(include_path=include, trust_tasks=True), Plugins(), tmp_path / "out")
+    assert {path.relative_to(tmp_path / "out" / "datasets").as_posix() for path in kept.files} >= {
         "source/train.parquet",
         "source/test.parquet",
     }
@@ -60,12 +60,44 @@ def test_a_tasks_data_is_served_from_where_it_was_kept(quiz, tmp_path):
     assert list(after.training_docs()) == list(before.training_docs())
 
 
+FILES = """task: {name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {first}, train: ["{second}"]}}}}
+output_type: multiple_choice
+training_split: train
+test_split: test
+doc_to_text: "{{{{q}}}} of {mentioned}"
+doc_to_choice: choices
+doc_to_target: label
+metric_list: [{{metric: acc, aggregation: mean}}]
+metadata: {{version: 1.0}}
+"""
+
+
+def test_a_fetched_folder_of_tasks_says_nothing_of_the_machine_it_comes_from(quiz, tmp_path, monkeypatch):
+    source, tasks, out = tmp_path / "source", tmp_path / "tasks", tmp_path / "out"
+    text = FILES.format(name="by_files", first=source / "test.jsonl", second=source / "tr*.jsonl", mentioned="tasks")
+    (tasks / "by_files.yaml").write_text(text, encoding="utf-8")
+    options = TaskOptions(include_path=(str(tasks),))
+    (own,), _ = expand_tasks("lm-eval:by_files[en]", [], {})
+    kept = fetch_tasks([quiz, own], options, Plugins(), out)
+    folder = fetch_folder(tasks, out, kept.renamed)
+    assert fetch_folder(tasks, out, kept.renamed) == folder  # again, over what is there
+    assert not [path for path in folder.rglob("*.yaml") if str(tmp_path) in path.read_text(encoding="utf-8")]
+    source.rename(tmp_path / "gone")
+    for task in (quiz, own):
+        loaded = TaskLoader(include_path=[str(folder)], dataset_dir=str(out / "datasets")).load(task)
+        (found,) = loaded.values()
+        assert [row["q"] for row in found.test_docs()] == [f"test {n}?" for n in range(5)]
+        assert [row["q"] for row in found.training_docs()] == [f"train {n}?" for n in range(5)]
+
+
 def test_data_named_by_a_relative_path_stays_below_the_folder(quiz, tmp_path, monkeypatch):
     (tmp_path / "source" / "below").mkdir()
     monkeypatch.chdir(tmp_path / "source" / "below")
-    with kept_in(tmp_path / "out") as files:
+    with kept_in(tmp_path / "out") as kept:
         datasets.load_dataset("..")
-    assert {path.parent for path in files} == {tmp_path / "out" / "source"}
+    assert {path.parent for path in kept.files} == {tmp_path / "out" / "source"}
 
 
 def test_splits_of_like_names_stay_apart(tmp_path):

@@ -47,6 +47,13 @@ def check_text(resolved: Resolved) -> None:
             next(resolved.corpus.documents(language, split))
 
 
+def check_tasks(resolved: Resolved, plan: Plan) -> None:
+    """Raise an error for the first task of the plan whose data is not there, before a model is loaded."""
+    for place in dict.fromkeys((cell.task, cell.language) for cell in plan.cells):
+        task = plan.tasks[place]
+        resolved.runner(task).check(task, resolved.spec.task_options)
+
+
 def described_plan(resolved: Resolved, plan: Plan) -> Collected:
     """Return what was collected, as listeners are told."""
     controls = sum(cell.edition is not None and cell.edition.control is not None for cell in plan.cells)

@@ -10,6 +10,7 @@ from typing import Any
 from nharness.corpora import Columns, Corpus, load_corpus
 from nharness.detector import Detector, Evidence, Need
 from nharness.errors import FileFormatError, NothingCollectedError, PluginError, UnknownNameError, UsageError
+from nharness.evaluation.include_paths import check_include_paths
 from nharness.intervention import Intervention
 from nharness.languages import choose_languages
 from nharness.neurons import Detection, same_model
@@ -97,7 +98,7 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
     languages = choose_languages(spec.languages, corpus.languages, where=f"corpus {corpus.name!r}")
     if len(languages) < 2:
         raise UsageError(f"a run compares languages and needs at least 2; got {', '.join(languages) or 'none'}")
-    tasks, warnings = expand_tasks(spec.tasks, languages, task_families(plugins))
+    tasks, warnings = expanded(spec, languages, plugins)
     if not tasks:
         raise NothingCollectedError(f"nothing to run: {'; '.join(warnings)}")
     _check_scope(spec, tasks, plugins)
@@ -131,6 +132,21 @@ def load_intervention(named: Named, plugins: Plugins) -> Intervention:
 def task_families(plugins: Plugins) -> Mapping[str, TaskFamily]:
     """Return every registered task family by name."""
     return {name: plugins.resolve("tasks", name) for name in plugins.entries("tasks")}
+
+
+def expanded(spec: RunSpec, languages: Sequence[str], plugins: Plugins) -> tuple[tuple[TaskSpec, ...], tuple[str, ...]]:
+    """Return the tasks that a specification names, and warnings, as `expand_tasks`.
+
+    Raises `UsageError` as `check_include_paths` does.
+    """
+    options = spec.task_options
+    check_include_paths(options.include_path, trusted=options.trust_tasks)
+
+    def included(name: str) -> bool:
+        kinds = [plugins.resolve("task_runners", kind) for kind in plugins.entries("task_runners")]
+        return any(kind().includes(name, options) for kind in kinds)
+
+    return expand_tasks(spec.tasks, languages, task_families(plugins), included=included)
 
 
 def task_runner(task: TaskSpec, plugins: Plugins) -> TaskRunner:

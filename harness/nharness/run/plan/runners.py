@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nharness.evaluation.decoding import Decoding
+from nharness.evaluation.include_paths import check_include_paths
 from nharness.run.versions import installed
 from nharness.spec import RunSpec, TaskOptions
 from nharness.task import FEWSHOT_SEED, TaskRunner, TaskSpec, written_in
@@ -64,7 +65,7 @@ class LmEvalRunner(TaskRunner):
     measuring = "nharness.run.work.measuring.lm_eval_tasks:LmEvalMeasuring"
 
     def settled(self, task: TaskSpec, options: TaskOptions) -> TaskSpec:
-        """Return the task with the metric that its YAML says it has."""
+        """Return the task with its name in lm-eval and the metric that its YAML says it has."""
         return task if task.metric else self._loader(options).settle(task)
 
     def tokens(self, task: TaskSpec, spec: RunSpec, *, control: bool) -> int:
@@ -72,9 +73,17 @@ class LmEvalRunner(TaskRunner):
         del spec, control
         return ITEM_TOKENS * (task.limit or ITEMS)
 
-    def fetch(self, task: TaskSpec, options: TaskOptions) -> None:
-        """Load the task's data; raises `CellError` when lm-eval cannot."""
+    def includes(self, name: str, options: TaskOptions) -> bool:
+        """Tell whether a folder of `--include-path` has a task, group or tag of that name."""
+        return bool(options.include_path) and bool(self._loader(options).has(name))
+
+    def check(self, task: TaskSpec, options: TaskOptions) -> None:
+        """Load the task; raises `CellError` where its data is not there, `UsageError` as `TaskLoader.load` does."""
         self._loader(options).load(task)
+
+    def fetch(self, task: TaskSpec, options: TaskOptions) -> None:
+        """Load the task's data from where it is at home; raises `CellError` when lm-eval cannot."""
+        self._loader(options.model_copy(update={"dataset_dir": None})).load(task)
 
     def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
         """Return lm-eval's version and what the prompts and the decoding really are, whoever asked for it."""
@@ -95,4 +104,5 @@ class LmEvalRunner(TaskRunner):
     def _loader(self, options: TaskOptions) -> Any:
         from nharness.evaluation.task_loading import TaskLoader  # noqa: PLC0415 - lm-eval takes seconds to import
 
-        return TaskLoader(include_path=options.include_path)
+        check_include_paths(options.include_path, trusted=options.trust_tasks)
+        return TaskLoader(include_path=options.include_path, dataset_dir=options.dataset_dir, columns=options.columns)

@@ -68,11 +68,13 @@ class Executor(ABC):
 
     known_options: the names of options. identity: everything about model and software where the work is done that can
     change a number; this process's unless the executor finds another one. remote: pieces leave this process, so that
-    what comes back must be checked to be of the same text and files. Raises as `check`.
+    what comes back must be checked to be of the same text and files. computes: it works, and needs what tasks bring
+    along. Raises as `check`.
     """
 
     known_options: ClassVar[tuple[str, ...]] = ()
     remote: ClassVar[bool] = False
+    computes: ClassVar[bool] = True
 
     def __init__(self, worker: Worker, workers: int = 1, options: Mapping[str, Any] | None = None) -> None:
         self.check(workers, options or {})
@@ -136,6 +138,7 @@ class StoredExecutor(Executor):
     """
 
     known_options = ("identity", "parts", "expression")
+    computes = False
 
     def __init__(self, worker: Worker, workers: int = 1, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(worker, workers, options)

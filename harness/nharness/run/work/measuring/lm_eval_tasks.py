@@ -27,7 +27,7 @@ class LmEvalMeasuring(Measuring):
         options = self.bench.spec.task_options
         folders = (task.include_path, *options.include_path, options.dataset_dir or "")
         return {
-            "options": options.model_dump(mode="json", exclude={"include_path", "dataset_dir"}),
+            "options": options.model_dump(mode="json", exclude={"include_path", "dataset_dir", "trust_tasks"}),
             "files": [folder_digest(Path(place)) for place in folders if place],
             "few_shot_seed": FEWSHOT_SEED,
             "lm_eval": installed("lm_eval"),
