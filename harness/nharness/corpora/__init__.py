@@ -7,7 +7,15 @@ padded batches.
 
 from nharness.corpora.batching import CPU_TOKENS, Batch, batches, mixed_batches, overhead_on, padding_share
 from nharness.corpora.corpus import SPLITS, Corpus, Document, content_hash, fingerprint, overlap
-from nharness.corpora.encoding import Amount, EncodedDocument, EncodingPolicy, amount, by_document, encode
+from nharness.corpora.encoding import (
+    Amount,
+    EncodedDocument,
+    EncodingPolicy,
+    amount,
+    by_document,
+    encode,
+    require_known,
+)
 from nharness.corpora.excerpts import counterpart, spread
 from nharness.corpora.loading import load_corpus
 from nharness.corpora.tables import Columns, Table, assemble
@@ -36,5 +44,6 @@ __all__ = [
     "overhead_on",
     "overlap",
     "padding_share",
+    "require_known",
     "spread",
 ]

@@ -137,6 +137,17 @@ def encode(
         raise CorpusError(f"no document of language {language!r} has a token that counts ({chosen.interest} tokens)")
 
 
+def require_known(documents: Iterable[EncodedDocument], vocabulary: int) -> None:
+    """Refuse documents with token ids that a model of `vocabulary` tokens does not know."""
+    for document in documents:
+        largest = int(document.tokens.max(initial=0))
+        if largest >= vocabulary:
+            raise CorpusError(
+                f"document {document.id!r} ({document.language}) holds token {largest}, which the tokenizer knows and "
+                f"the model, of {vocabulary} tokens, does not; take the document out, or load the model's own tokenizer"
+            )
+
+
 def by_document(encoded: Iterable[EncodedDocument]) -> Iterator[tuple[EncodedDocument, ...]]:
     """Group the parts of each document."""
     group: list[EncodedDocument] = []

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from nharness.errors import CellError
+from nharness.evaluation.checkpoint_decoding import own_decoding
 from nharness.evaluation.decoding import Decoding
+from nharness.models.context import longest_context
 from nharness.models.trace import evaluating
 
 CPU_BATCH, DEVICE_BATCH = 8, 64
@@ -70,14 +72,21 @@ def generate(
     """Return what the model writes after each prompt, in order; greedy decoding gives the same every time.
 
     together: longest text that may share a forward pass with others, None for any (`LoadedModel.together`). Raises
-    `CellError` when the model's logits are not numbers.
+    `CellError` when the model's logits are not numbers, or its context is too short. Nothing that the checkpoint says
+    of decoding counts.
     """
     chosen = decoding or Decoding()
     longest = max((len(prompt.tokens) for prompt in prompts), default=0) + chosen.max_new_tokens
     alone = together is not None and longest > together
     size = 1 if alone else batch_size or batch_size_for(model)
     found: dict[int, Written] = {}
-    with torch.inference_mode(), evaluating(model), torch.random.fork_rng(enabled=chosen.temperature > 0):
+    limit = longest_context(model)
+    if limit is not None and longest > limit:
+        raise CellError(
+            f"a prompt and what is written after it are up to {longest} tokens, but the model reads at most {limit}"
+        )
+    sampled = torch.random.fork_rng(enabled=chosen.temperature > 0)
+    with torch.inference_mode(), evaluating(model), own_decoding(model), sampled:
         if chosen.temperature > 0:
             torch.manual_seed(chosen.seed)
         for rows in _by_length(prompts, size):

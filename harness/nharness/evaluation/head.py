@@ -7,9 +7,9 @@ Legend: `B` batch, `T` time, `N` counted tokens, `D` width of the trunk, `V` voc
    tokens x vocabulary; each tile's logsumexp comes from a float32 log-softmax, tiles are joined by a logsumexp. Any
    other head is called on a few tokens at a time.
 3. Some models do more than their head: they cap logits (cap * tanh(x / cap)) or scale them. Of the readings that the
-   configuration tells of, the fullest whose logits agree with the model's own forward on a probe is taken; when none
-   does, the model's own forward is used whole, on few enough rows for the memory bound to hold (one row of T tokens is
-   the least it can do). `description` says which.
+   configuration tells of, the fullest whose logits agree with the model's own forward on a probe is taken, as they are
+   and made so large that a cap would show in any number type. When none does, the model's own forward is used whole, on
+   few enough rows for the memory bound to hold (one row of T tokens is the least it can do). `description` says which.
 
 4. On CUDA, where `cut-cross-entropy` is installed (extra `fused`) and agrees with the tiles on the probe, a linear head
    without bias and the cross-entropy are its one kernel (`fused`); the cap is the kernel's, a scale is put on the
@@ -20,7 +20,10 @@ Beside the trunk's own activations, memory is bounded by `tile` or `values` floa
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +38,10 @@ PROBE_TOKENS = 12
 CPU_TILE, DEVICE_TILE = (1024, 1024), (2048, 8192)
 CPU_VALUES, DEVICE_VALUES = 1 << 23, 1 << 28  # float32 values held at once where the head is no plain linear layer
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}  # of the largest logit; coarser types: 3e-2
+TELLING = 4096.0  # logits that any cap in use changes by more than a coarse type rounds
+_CAP = re.compile(
+    r"(?!attn|attention)\w*logits?_soft_?cap(ping)?"
+)  # gemma2, recurrent_gemma, xlstm say it each their way
 
 Shape = Callable[[Tensor], Tensor]
 
@@ -169,17 +176,44 @@ def _parts(model: Any) -> tuple[Any, Any]:
 def _agreeing(model: Any, trunk: Any, output: Any) -> Reading | None:
     """Return the first reading that is as near to the model's own logits, on a probe, as its number type is precise."""
     ids = (torch.arange(PROBE_TOKENS) * 7919 + 11) % _vocabulary(model)
+    ids = ids[None].to(model.device)
     with torch.inference_mode(), evaluating(model):
-        own = model(input_ids=ids[None].to(model.device), use_cache=False).logits[0].float()
-        plain = output(_first(trunk(input_ids=ids[None].to(model.device), use_cache=False)))[0].float()
-    if own.shape != plain.shape:
-        return None
-    bound = TOLERANCE.get(model.dtype, 3e-2) * max(1.0, float(own.abs().max()))
+        own = model(input_ids=ids, use_cache=False).logits[0].float()
+        plain = output(_first(trunk(input_ids=ids, use_cache=False)))[0].float()
+        if own.shape != plain.shape:
+            return None
+        factor = 2.0 ** max(0, math.floor(math.log2(TELLING / max(float(plain.abs().max()), 1e-6))))
+        with _enlarged(output, factor) as called:
+            large = model(input_ids=ids, use_cache=False).logits[0].float()
+    if not called:
+        return None  # the head is not run as a module, so that nothing can be told of what comes after it
 
-    def distance(reading: Reading) -> float:
-        return float((own - (plain if reading.shape is None else reading.shape(plain))).abs().max())
+    def agrees(reading: Reading) -> bool:
+        shape = reading.shape or torch.Tensor.float
+        return all(_near(model, theirs, shape(given)) for theirs, given in ((own, plain), (large, plain * factor)))
 
-    return next((reading for reading in _readings(model.config) if distance(reading) <= bound), None)
+    return next((reading for reading in _readings(model.config) if agrees(reading)), None)
+
+
+def _near(model: Any, theirs: Tensor, ours: Tensor) -> bool:
+    bound = TOLERANCE.get(model.dtype, 3e-2) * max(1.0, float(theirs.abs().max()))
+    return bool(((theirs - ours).abs() <= bound).all())
+
+
+@contextmanager
+def _enlarged(output: Any, factor: float) -> Iterator[list[bool]]:
+    """Multiply what a module gives; the list that is yielded is empty until it was called."""
+    called: list[bool] = []
+
+    def enlarge(_module: nn.Module, _inputs: Any, given: Tensor) -> Tensor:
+        called.append(True)
+        return given * factor
+
+    handle = output.register_forward_hook(enlarge)
+    try:
+        yield called
+    finally:
+        handle.remove()
 
 
 def _readings(config: Any) -> Iterator[Reading]:
@@ -189,7 +223,7 @@ def _readings(config: Any) -> Iterator[Reading]:
     scales = [(f"times {name}", factor) for name, factor in factors if factor]
     if divisor := _number(text, "logits_scaling"):
         scales.append(("over logits_scaling", 1 / divisor))
-    cap = _number(text, "final_logit_softcapping")
+    cap = next((_number(text, name) for name in sorted(vars(text)) if _CAP.fullmatch(name)), None)
     for name, scale in [*scales, ("as they are", 1.0)]:
         if cap:
             yield Reading(f"{name}, capped at {cap:g}", scale, cap)

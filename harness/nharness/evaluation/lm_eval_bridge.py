@@ -23,6 +23,7 @@ from nharness.evaluation.lm_eval_items import item_of
 from nharness.evaluation.lm_eval_model import ObservedModel
 from nharness.evaluation.quiet import quiet
 from nharness.evaluation.task_loading import TaskLoader
+from nharness.models.context import longest_context
 from nharness.task import FEWSHOT_SEED, TaskSpec
 
 CPU_BATCH, DEVICE_BATCH = 8, 32
@@ -76,7 +77,7 @@ class LmEvalBridge:
                 pretrained=model,
                 tokenizer=copy.deepcopy(tokenizer),
                 batch_size=size,
-                max_length=self.options.max_length,
+                max_length=self.options.max_length or longest_context(model),
                 softmax_dtype=SOFTMAX_DTYPE,
             )
 

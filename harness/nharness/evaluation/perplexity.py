@@ -27,11 +27,13 @@ from nharness.corpora import (
     encode,
     mixed_batches,
     overhead_on,
+    require_known,
 )
 from nharness.errors import CellError
 from nharness.evaluation.head import Head
 from nharness.evaluation.items import Item
 from nharness.evaluation.windows import UNLIMITED, WindowPolicy, default_policy, windows
+from nharness.models.context import vocabulary_of
 from nharness.models.trace import evaluating
 
 DEVICE_BATCH_TOKENS = 16384
@@ -72,7 +74,9 @@ class PerplexityEngine:
     ) -> tuple[EncodedDocument, ...]:
         """Return documents as token ids, each in one part; do it once for all cells. Raises as `corpora.encode`."""
         whole = EncodingPolicy(max_length=UNLIMITED, special_tokens="none")
-        return tuple(encode(self.tokenizer, documents, language=language, policy=whole, max_tokens=max_tokens))
+        made = tuple(encode(self.tokenizer, documents, language=language, policy=whole, max_tokens=max_tokens))
+        require_known(made, vocabulary_of(self.model))
+        return made
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has, special ones left out."""

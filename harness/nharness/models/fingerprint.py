@@ -20,6 +20,10 @@ WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin", ".pt")
 # What a config says that changes no logit.
 INCIDENTAL = ("_name_or_path", "_commit_hash", "transformers_version", "dtype", "torch_dtype", "architectures")
 
+# What a tokenizer does beside its document: those that are set count.
+SETTINGS = ("chat_template", "clean_up_tokenization_spaces", "split_special_tokens")
+SPLIT = "Ein Text, 1 234.5 Zeichen – нет, ещё; 猫が\n\n  座る。 قطة <s> don't"
+
 
 def cache_folder() -> Path:
     """Return the folder for what can be made again: `$NHARNESS_CACHE`, else the user's cache folder."""
@@ -50,11 +54,18 @@ def fingerprint_model(model: nn.Module) -> str:
 
 
 def fingerprint_tokenizer(tokenizer: Any) -> str:
-    """Return the digest of all that decides how a tokenizer splits a text."""
+    """Return the digest of all that decides how a tokenizer splits a text, joins tokens, and wraps a conversation.
+
+    One without a document of its own (a slow one) is also asked how it splits `SPLIT`.
+    """
     fast = getattr(tokenizer, "backend_tokenizer", None)
     body = fast.to_str() if fast is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
     special = json.dumps(tokenizer.special_tokens_map, sort_keys=True, default=str)
-    return hashlib.sha256(f"{type(tokenizer).__name__}\n{special}\n{body}".encode()).hexdigest()[:32]
+    settings = {name: getattr(tokenizer, name, None) for name in SETTINGS if getattr(tokenizer, name, None)}
+    if fast is None:
+        settings["split"] = tokenizer(SPLIT)["input_ids"]
+    more = f"\n{json.dumps(settings, sort_keys=True, default=str)}" if settings else ""
+    return hashlib.sha256(f"{type(tokenizer).__name__}\n{special}\n{body}{more}".encode()).hexdigest()[:32]
 
 
 def file_digest(path: Path) -> str:

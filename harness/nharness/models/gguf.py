@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from nharness.atomic import check_writable
 from nharness.models.fingerprint import cache_folder, file_digest
-from nharness.models.source import require_complete
+from nharness.models.source import require_all_layers, require_complete
 
 
 def converted(folder: Path, file: str) -> Path:
@@ -46,6 +46,7 @@ def _convert(folder: Path, file: str, target: Path) -> None:
     automatic: Any = AutoModelForCausalLM
     model, info = automatic.from_pretrained(folder, gguf_file=file, dtype=torch.float32, output_loading_info=True)
     require_complete(str(folder / file), info["missing_keys"])
+    require_all_layers(str(folder / file), model, info["unexpected_keys"])
     _forget_quantisation(model)
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)

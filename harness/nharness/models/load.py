@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +15,28 @@ import torch
 from huggingface_hub import utils as hub
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging
 from transformers.utils.hub import cached_file
 
 from nharness.errors import ModelError, OptionError, nearest
+from nharness.models.arguments import (
+    OURS,
+    quantisation,
+    require_attention,
+    require_bitsandbytes,
+    require_effect,
+    require_one_dtype,
+    require_packed,
+)
+from nharness.models.context import vocabulary_of
 from nharness.models.dependence import ALONE, BATCHED, Batching, dependence_of, require_causal
 from nharness.models.fingerprint import fingerprint_files, fingerprint_model, fingerprint_tokenizer
 from nharness.models.gguf import converted
@@ -29,6 +48,7 @@ from nharness.models.source import (
     find_source,
     first_line,
     read_config,
+    require_all_layers,
     require_complete,
     weight_files,
 )
@@ -44,6 +64,12 @@ LOADING_ERRORS = (
     ImportError,
     SafetensorError,
     struct.error,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    NotImplementedError,
+    pickle.PickleError,
+    zipfile.BadZipFile,
 )
 
 
@@ -94,44 +120,77 @@ def load_model(
         found = _from_gguf(found)
     config = read_config(found)
     check_config(name, config, trust_remote_code=trusted)
+    require_effect(found, config, placed=device_map is not None)
+    require_attention(found.args, _device(device) if device_map is None else None)
+    require_one_dtype(found.args, dtype)
+    quantised = quantisation(name, found.args, config)
+    packed = quantised is not None or _method(config) == "bitsandbytes"
+    if packed:
+        require_bitsandbytes(name)
     place = _device(device) if device_map is None else None
-    model = _load_weights(found, dtype, device_map, trusted=trusted)
-    if place is not None:
+    where = {"": str(place)} if packed and place is not None else device_map
+    model = _load_weights(found, dtype, where, quantised, trusted=trusted)
+    if place is not None and not packed:
         nn.Module.to(model, place)
     tokenizer = _load_tokenizer(found, trusted=trusted)
+    require_vocabulary(name, tokenizer, vocabulary_of(model))
+    decide_decoding(model, tokenizer)
+    folder = found.folder if found.folder is not None else _hub_folder(found)
+    inside = folder / str(found.args.get("subfolder", "")) if folder is not None else None
+    files = weight_files(inside, found.args) if inside is not None else []
+    if packed and quantised is None:
+        require_packed(name, files)
     found_out = dependence_of(model)
     require_causal(name, model, found_out)
-    folder = found.folder if found.folder is not None else _hub_folder(found)
-    files = weight_files(folder / str(found.args.get("subfolder", ""))) if folder is not None else []
+    code = sorted(inside.glob("*.py")) if inside is not None and trusted and "auto_map" in config else []
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
         name=name,
         revision=getattr(model.config, "_commit_hash", None),
-        fingerprint=fingerprint_files(files, config) if files else fingerprint_model(model),
+        fingerprint=fingerprint_files([*files, *code], config) if files else fingerprint_model(model),
         tokenizer_fingerprint=fingerprint_tokenizer(tokenizer),
         together=found_out.together,
     )
 
 
+def _method(config: Mapping[str, Any]) -> str:
+    """Return how a configuration says that its weights are quantised, "" where it says nothing."""
+    said = config.get("quantization_config") or {}
+    return str(said.get("quant_method", "bitsandbytes")) if said else ""
+
+
 def _from_gguf(found: Found) -> Found:
-    """Return the converted folder of a GGUF file."""
-    folder, file = found.folder or Path(), str(found.args["gguf_file"])
+    """Return the converted folder of a GGUF file; an argument about other files raises OptionError."""
+    idle = next((key for key in ("variant", "use_safetensors") if key in found.args), None)
+    if idle is not None:
+        raise OptionError(f"{idle} has no effect on a GGUF file")
+    folder = (found.folder or Path()) / str(found.args.get("subfolder", ""))
+    file = str(found.args["gguf_file"])
     try:
         made = converted(folder, file)
     except LOADING_ERRORS as error:
         raise ModelError(f"{folder / file} cannot be read as a GGUF model: {first_line(error)}") from error
-    return Found(found.name, made, {key: value for key, value in found.args.items() if key != "gguf_file"})
+    used = ("gguf_file", "subfolder")
+    return Found(found.name, made, {key: value for key, value in found.args.items() if key not in used})
 
 
 def _load_weights(
-    found: Found, dtype: str | torch.dtype, device_map: str | Mapping[str, Any] | None, *, trusted: bool
+    found: Found,
+    dtype: str | torch.dtype,
+    device_map: str | Mapping[str, Any] | None,
+    quantised: BitsAndBytesConfig | None,
+    *,
+    trusted: bool,
 ) -> PreTrainedModel:
-    """Load the weights; a checkpoint that lacks some is refused."""
-    skipped = ("dtype", "tokenizer", "trust_remote_code")
-    options: dict[str, Any] = {key: value for key, value in found.args.items() if key not in skipped}
+    """Load the weights; a checkpoint that lacks some, has layers to spare, or brings an adapter along is refused."""
+    options: dict[str, Any] = {key: value for key, value in found.args.items() if key not in OURS}
+    if found.folder is None and "revision" in found.args:
+        options["revision"] = found.args["revision"]
     if device_map is not None:
         options["device_map"] = device_map
+    if quantised is not None:
+        options["quantization_config"] = quantised
     try:
         automatic: Any = AutoModelForCausalLM
         with _without_weights_bar():
@@ -142,9 +201,17 @@ def _load_weights(
                 output_loading_info=True,
                 **options,
             )
+    except pickle.PickleError as error:
+        raise ModelError(
+            f"model {found.name!r} cannot be loaded: its weights are pickled objects, which run code when they are "
+            "read; expected tensors alone, best as safetensors"
+        ) from error
     except LOADING_ERRORS as error:
         raise ModelError(f"model {found.name!r} cannot be loaded: {first_line(error)}") from error
     require_complete(found.name, info["missing_keys"])
+    require_all_layers(found.name, model, info["unexpected_keys"])
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ModelError(f"model {found.name!r} brings an adapter along; merge it into the weights (merge_and_unload)")
     loaded: PreTrainedModel = model
     nn.Module.eval(loaded)
     return loaded
@@ -178,6 +245,35 @@ def _load_tokenizer(found: Found, *, trusted: bool) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token is None and tokenizer.eos_token is not None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def require_vocabulary(name: str, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
+    """Refuse a tokenizer whose token ids the model does not know; added tokens may be beyond, unless they are marks.
+
+    A padding token beyond is replaced by the end token: what is padded is never read.
+    """
+    added = set(tokenizer.get_added_vocab().values())
+    plain = max((place for place in tokenizer.get_vocab().values() if place not in added), default=0)
+    used = [getattr(tokenizer, f"{each}_token_id") for each in ("bos", "eos", "unk")]
+    largest = max([plain, *(place for place in used if place is not None)])
+    if largest >= rows:
+        raise ModelError(
+            f"the tokenizer of {name} has token ids up to {largest}, but the model knows {rows} tokens; it is the "
+            "tokenizer of another model"
+        )
+    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id >= rows:
+        tokenizer.pad_token = tokenizer.eos_token
+
+
+def decide_decoding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Put nharness' own decoding in the place of the folder's: its marks are the tokenizer's, all else is neutral.
+
+    Neither a generation_config.json nor a function that the folder brings along then decides what the model writes.
+    """
+    vars(model).pop("generate", None)
+    if getattr(model, "generation_config", None) is not None:
+        marks = {f"{each}_token_id": getattr(tokenizer, f"{each}_token_id") for each in ("bos", "eos", "pad")}
+        model.generation_config = GenerationConfig(**marks)  # type: ignore[no-untyped-call]
 
 
 def _dtype(dtype: Scalar | torch.dtype) -> str | torch.dtype:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from torch import nn
 from transformers import PretrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -32,9 +35,9 @@ KNOWN_ARGS = (
     "variant",
     "load_in_8bit",
     "load_in_4bit",
-    "max_memory",
     "offload_folder",
 )
+_NUMBER = re.compile(r"\.\d+\.")
 QUANTISED = ("bitsandbytes", *AUTO_QUANTIZATION_CONFIG_MAPPING)
 
 
@@ -109,24 +112,43 @@ def check_folder(folder: Path, args: Mapping[str, Scalar]) -> None:
         if args["gguf_file"] not in names:
             raise ModelError(f"no file {args['gguf_file']!r} in {inside}{nearest(str(args['gguf_file']), names)}")
         return
+    if "adapter_config.json" in names:
+        raise ModelError(
+            f"{inside} holds an adapter (adapter_config.json), and whether it is applied depends on what is installed; "
+            "merge it into the weights (merge_and_unload of peft), or take it out to measure the model without it"
+        )
     if "config.json" not in names:
         ggufs = [name for name in names if name.endswith(".gguf")]
         hint = f"; there is {ggufs[0]}: add the model argument gguf_file={ggufs[0]}" if ggufs else ""
         raise ModelError(f"folder {inside} holds no config.json, so it is no model that transformers wrote{hint}")
-    weights = weight_files(inside)
+    weights = weight_files(inside, args)
     if not weights:
-        raise ModelError(f"folder {inside} holds a config.json but no weights (*.safetensors)")
+        kind = f"*{_variant(args)}.safetensors" if "variant" in args else "*.safetensors"
+        raise ModelError(f"folder {inside} holds a config.json but no weights ({kind})")
     _check_shards(inside)
     for file in weights:
         if file.suffix == ".safetensors":
             _check_safetensors(file)
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """Return the weight files of a folder; other formats only where there is no safetensors file."""
+def weight_files(folder: Path, args: Mapping[str, Scalar] = MappingProxyType({})) -> list[Path]:
+    """Return the weight files that are loaded: transformers' own, else all of the format it would take.
+
+    safetensors go before other formats unless `use_safetensors` is false; `variant` is part of the names.
+    """
     files = sorted(child for child in folder.iterdir() if child.suffix in WEIGHT_SUFFIXES)
     safe = [file for file in files if file.suffix == ".safetensors"]
-    return safe or files
+    kind, stem = (safe, "model") if safe and args.get("use_safetensors") is not False else (files, "pytorch_model")
+    named = re.compile(
+        rf"{stem}{re.escape(_variant(args))}(-\d+-of-\d+)?\.(safetensors|bin)|"
+        rf"{stem}(-\d+-of-\d+)?{re.escape(_variant(args))}\.(safetensors|bin)"
+    )
+    own = [file for file in kind if named.fullmatch(file.name)]
+    return own if own or "variant" in args else kind
+
+
+def _variant(args: Mapping[str, Scalar]) -> str:
+    return f".{args['variant']}" if "variant" in args else ""
 
 
 def _check_shards(folder: Path) -> None:
@@ -192,6 +214,17 @@ def require_complete(name: str, missing: Collection[str]) -> None:
     """Refuse a checkpoint that lacks the weights `missing`: transformers would fill them with random numbers."""
     if missing:
         raise ModelError(f"the checkpoint of {name!r} lacks {len(missing)} weights, the first is {min(missing)}")
+
+
+def require_all_layers(name: str, model: nn.Module, surplus: Collection[str]) -> None:
+    """Refuse a checkpoint with weights that are called as the model's are but for a number: layers left out."""
+    known = {_NUMBER.sub(".*.", parameter) for parameter, _ in model.named_parameters(remove_duplicate=False)}
+    left = sorted(key for key in surplus if _NUMBER.search(key) and _NUMBER.sub(".*.", key) in known)
+    if left:
+        raise ModelError(
+            f"the checkpoint of {name!r} holds {len(left)} weights of layers that its config.json leaves out, the "
+            f"first is {left[0]}; expected a config.json that names as many layers as there are weights of"
+        )
 
 
 def first_line(error: BaseException) -> str:

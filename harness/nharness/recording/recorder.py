@@ -21,9 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from nharness.corpora import Batch, EncodedDocument, batches, overhead_on
+from nharness.corpora import Batch, EncodedDocument, batches, overhead_on, require_known
 from nharness.errors import ModelError, OptionError, PluginError, UnknownNameError
 from nharness.models import NeuronMap, observe
+from nharness.models.context import vocabulary_of
 from nharness.models.trace import evaluating
 from nharness.recording.accumulator import Accumulator, Scratch, Shard
 from nharness.recording.batch_size import batch_tokens_for, release_memory
@@ -89,6 +90,7 @@ class Recorder:
         self._formats = {kind.name: kind.format() for kind in self._kinds.values()}
         self._gradients: list[Quantity] = sorted({kind.gradient for kind in self._kinds.values() if kind.gradient})
         self._device = first_device(self.model)
+        self._vocabulary = vocabulary_of(self.model)
         # float64 sums are impossible on some accelerators, and layers may lie on several: then sums live on the CPU
         self._home = torch.device("cpu") if self._device.type == "mps" or _spread(self.model) else self._device
         self._scratch = Scratch()
@@ -158,6 +160,7 @@ class Recorder:
     ) -> dict[str, Statistics]:
         """Return the statistics of one shard; the tokens of every batch are put into `done` and told to `seen`."""
         parts = [part for found in documents for part in found]
+        require_known(parts, self._vocabulary)
         places = np.array([place for place, found in enumerate(documents) for _ in found], dtype=np.int64)
         counted = np.array([sum(part.counted for part in found) for found in documents], dtype=np.int64)
         made = {need: kind(self._shard(need, counted)) for need, kind in self._kinds.items()}

@@ -74,6 +74,36 @@ def test_a_cap_is_seen_in_bfloat16_too_though_it_changes_little():
     assert Head(model).reading.name == "as they are, capped at 30"
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("Gemma2", {"final_logit_softcapping": 30.0, "head_dim": 8}),
+        ("RecurrentGemma", {"logits_soft_cap": 30.0, "head_dim": 8, "lru_width": 32}),
+    ],
+)
+def test_a_cap_is_read_whatever_the_configuration_calls_it(name, changes):
+    model = build(name, {**changes, "initializer_range": 0.02}, torch.bfloat16)
+    assert Head(model).reading.name == "as they are, capped at 30"
+
+
+class Capped(transformers.LlamaForCausalLM):
+    """A model that caps its logits and tells nobody."""
+
+    def forward(self, *args, **kwargs):
+        output = super().forward(*args, **kwargs)
+        output.logits = torch.tanh(output.logits / 30) * 30
+        return output
+
+
+def test_a_cap_that_nobody_tells_of_is_seen_on_small_logits_in_bfloat16():
+    torch.manual_seed(0)
+    model = Capped(transformers.LlamaConfig(**{**SIZES, "initializer_range": 0.05})).eval().bfloat16()
+    head = Head(model, values=21 * 300)
+    assert head.description == "the model's whole forward"
+    model.lm_head.weight.data *= 60  # where it matters
+    torch.testing.assert_close(nll(head, *batch()), reference(model, *batch()), rtol=2e-3, atol=2e-2)
+
+
 class Shifted(transformers.LlamaForCausalLM):
     """A model whose forward does something to its logits that no configuration tells of."""
 

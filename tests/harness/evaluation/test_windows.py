@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
@@ -56,12 +57,19 @@ def test_every_counted_token_is_scored_once_with_the_promised_context(data):
     assert sum(piece.bytes for piece in pieces) == (7 if pieces else 0)
 
 
+def configured(config):
+    """A model that has no tables of positions, for what its configuration says."""
+    model = torch.nn.Module()
+    model.config = config
+    return model
+
+
 def test_default_policy_takes_the_models_context_and_its_first_token(tokenizer):
-    policy = default_policy(LlamaConfig(max_position_embeddings=512), tokenizer)
+    policy = default_policy(configured(LlamaConfig(max_position_embeddings=512)), tokenizer)
     assert (policy.window, policy.stride, policy.prefix) == (512, 512, 0)
-    assert default_policy(GPT2Config(n_positions=128), tokenizer).window == 128
-    assert default_policy(LlamaConfig(max_position_embeddings=100_000), tokenizer).window == 2048
-    assert default_policy(LlamaConfig(), tokenizer, window=64, stride=16).provenance == {
+    assert default_policy(configured(GPT2Config(n_positions=128)), tokenizer).window == 128
+    assert default_policy(configured(LlamaConfig(max_position_embeddings=100_000)), tokenizer).window == 2048
+    assert default_policy(configured(LlamaConfig()), tokenizer, window=64, stride=16).provenance == {
         "window": 64,
         "stride": 16,
         "prefix": 0,
@@ -69,7 +77,7 @@ def test_default_policy_takes_the_models_context_and_its_first_token(tokenizer):
 
 
 def test_a_window_the_model_cannot_read_is_an_error(tokenizer):
-    with pytest.raises(OptionError, match="window is 600 tokens, but the model reads at most 512"):
-        default_policy(LlamaConfig(max_position_embeddings=512), tokenizer, window=600)
+    with pytest.raises(OptionError, match="window is 600 tokens, but the model reads at most 512: --max-length 512"):
+        default_policy(configured(LlamaConfig(max_position_embeddings=512)), tokenizer, window=600)
     with pytest.raises(OptionError, match="stride is 1 to window; got stride 9, window 8"):
         WindowPolicy(window=8, stride=9, prefix=None)

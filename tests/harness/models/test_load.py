@@ -4,14 +4,19 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils.import_utils import is_bitsandbytes_available
 
-from nharness.errors import ModelError, OptionError, OutputError
+from nharness.corpora import Document
+from nharness.errors import CellError, CorpusError, ModelError, OptionError, OutputError
+from nharness.evaluation.generation import Decoding, Prompt, generate
+from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.models import Edit, ModelSource, apply_edits, export_edited, load_model, locate
-from nharness.models.fingerprint import file_digest, fingerprint_model
+from nharness.models.fingerprint import file_digest, fingerprint_model, fingerprint_tokenizer
 from nharness.testing.tiny import tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' own
@@ -90,6 +95,20 @@ def test_registered_names(saved):
         load_model("babbel", named=sources)
 
 
+def pickled(folder):
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": Pickled()}, folder / "pytorch_model.bin")
+
+
+class Pickled:
+    """What is no tensor."""
+
+
+def with_more_tokens(folder):
+    inner = Tokenizer(models.WordLevel({"<unk>": 0, **{f"t{n}": n for n in range(1, 300)}}, unk_token="<unk>"))
+    PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>").save_pretrained(folder)
+
+
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
@@ -104,6 +123,10 @@ def test_registered_names(saved):
             "--trust-remote-code",
         ),
         (lambda f: change_config(f, num_hidden_layers=3), "lacks 9 weights"),
+        (lambda f: change_config(f, num_hidden_layers=1), r"9 weights of layers that its config.json leaves out"),
+        (lambda f: (f / "adapter_config.json").write_text("{}"), "holds an adapter .* merge it into the weights"),
+        (pickled, "its weights are pickled objects, which run code"),
+        (with_more_tokens, "token ids up to 299, but the model knows 99 tokens"),
         (lambda f: change_config(f, intermediate_size=41), "cannot be loaded"),
         (lambda f: (f / "tokenizer.json").unlink(), "the tokenizer of"),
         (
@@ -117,6 +140,96 @@ def test_a_damaged_folder_is_refused_in_one_sentence(copied, prepare, message):
     with pytest.raises(ModelError, match=message) as caught:
         load_model(str(copied))
     assert "\n" not in str(caught.value)
+
+
+def test_an_argument_without_effect_is_an_error(saved):
+    for args, options, message in (
+        ({"revision": "step1000"}, {}, "revision=step1000 has no effect: .* as a folder"),
+        ({"offload_folder": "x"}, {}, "offload_folder has no effect without a device map"),
+        ({"experts_implementation": "eager"}, {}, "experts_implementation has no effect: .* no experts"),
+        ({"dtype": "float32"}, {"dtype": "bfloat16"}, "dtype is float32 among .* and bfloat16 beside them"),
+        ({"attn_implementation": "flex_attention"}, {"device": "cpu"}, "needs an accelerator"),
+        ({"load_in_4bit": True, "load_in_8bit": True}, {}, "exclude each other"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            load_model(str(saved), args, **options)
+    with pytest.raises(ModelError, match=r"no weights \(\*\.fp16\.safetensors\)"):
+        load_model(str(saved), {"variant": "fp16"})
+
+
+def test_a_variant_is_another_model(copied):
+    plain = load_model(str(copied)).fingerprint
+    other = tiny_model("llama", seed=1)
+    other.save_pretrained(copied, variant="fp16")
+    assert load_model(str(copied)).fingerprint == plain
+    assert load_model(str(copied), {"variant": "fp16"}).fingerprint != plain
+
+
+def test_what_is_to_be_quantised_is_quantised_or_refused_with_what_to_write(saved, copied, monkeypatch):
+    change_config(copied, quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})
+    with pytest.raises(ModelError, match="quantised already"):
+        load_model(str(copied), {"load_in_8bit": True})
+    if is_bitsandbytes_available():
+        with pytest.raises(ModelError, match="but they are plain numbers; take quantization_config out"):
+            load_model(str(copied))
+        quantised = load_model(str(saved), {"load_in_8bit": True}).model
+        assert type(quantised.model.layers[0].mlp.down_proj).__name__ == "Linear8bitLt"
+    monkeypatch.setattr("nharness.models.arguments.is_bitsandbytes_available", lambda: False)
+    for name, args in ((saved, {"load_in_8bit": True}), (copied, {})):
+        with pytest.raises(ModelError, match="which is not installed: pip install bitsandbytes"):
+            load_model(str(name), args)
+
+
+def test_tokens_added_beyond_the_model_are_refused_where_a_text_holds_one(copied):
+    more = tokenizer()
+    more.add_tokens([f"<t{n}>" for n in range(200)])
+    more.save_pretrained(copied)
+    loaded = load_model(str(copied))
+    engine = PerplexityEngine(loaded.model, loaded.tokenizer)
+    assert len(engine.encode([Document("1", "a b")], language="en")) == 1
+    with pytest.raises(CorpusError, match=r"document '2' \(en\) holds token 204, .* of 99 tokens"):
+        engine.encode([Document("2", "a <t199> b")], language="en")
+
+
+GENERATION = {
+    "repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "suppress_tokens": list(range(10, 60)), "num_beams": 3,
+    "temperature": 3.0, "do_sample": True, "top_k": 2, "min_new_tokens": 9, "bad_words_ids": [[3], [4], [70]],
+    "forced_eos_token_id": 7, "begin_suppress_tokens": list(range(60, 99)), "eos_token_id": list(range(2, 99)),
+}  # fmt: skip
+
+
+def test_greedy_is_the_likeliest_token_whatever_the_folder_holds(saved, copied):
+    (copied / "generation_config.json").write_text(json.dumps(GENERATION))
+    change_config(copied, repetition_penalty=5.0)
+    loaded = load_model(str(copied))
+    prompts = [Prompt(f"{n}", f"{n}", np.arange(3, 6 + n) + 5 * n) for n in range(3)]
+    for written in generate(loaded.model, loaded.tokenizer, prompts, decoding=Decoding(12)):
+        ids = torch.from_numpy(written.prompt)[None]
+        for _ in range(12):
+            likeliest = loaded.model(ids).logits[0, -1].argmax()
+            ids = torch.cat([ids, likeliest[None, None]], dim=1)
+        expected = ids[0, len(written.prompt) :].tolist()
+        end = expected.index(1) if 1 in expected else len(expected)
+        assert written.tokens.tolist() == expected[:end]
+    plain = load_model(str(saved))
+    first, second = (generate(each.model, each.tokenizer, prompts) for each in (plain, loaded))
+    assert [each.text for each in first] == [each.text for each in second]
+
+
+def test_writing_beyond_the_context_is_refused(saved):
+    loaded = load_model(str(saved))
+    prompt = Prompt("1", "1", np.arange(3, 40))
+    with pytest.raises(CellError, match="up to 85 tokens, but the model reads at most 64"):
+        generate(loaded.model, loaded.tokenizer, [prompt], decoding=Decoding(48))
+
+
+def test_settings_of_a_tokenizer_are_part_of_its_fingerprint(saved, copied):
+    original = load_model(str(saved)).tokenizer_fingerprint
+    for settings in ({"chat_template": "{{ messages }}"}, {"chat_template": "x"}, {"split_special_tokens": True}):
+        found = AutoTokenizer.from_pretrained(saved)
+        for name, value in settings.items():
+            setattr(found, name, value)
+        assert fingerprint_tokenizer(found) != original
 
 
 def test_names_and_options_that_do_not_exist(saved):
