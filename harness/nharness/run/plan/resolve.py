@@ -180,6 +180,15 @@ def plugin_of(kind: str, name: str, plugins: Plugins) -> tuple[str, str | None]:
     return status.module, f"{status.distribution} {status.version}" if status.distribution else None
 
 
+def origin_of(kind: str, name: str, thing: object, plugins: Plugins) -> tuple[str, str | None]:
+    """Return the plug-in's module and distribution as `plugin_of`, of a detector or intervention that is in use.
+
+    A thing that is called as a registered one and is another (`--detector mine:Lape`) comes from its own module.
+    """
+    known = name in plugins.entries(kind) and isinstance(thing, plugins.resolve(kind, name))
+    return plugin_of(kind, name, plugins) if known else (type(thing).__module__, None)
+
+
 def _instance(kind: str, base: type[Any], named: Named, plugins: Plugins) -> Any:
     found: Callable[..., Any] = plugins.resolve(kind, named.name)
     if not (isinstance(found, type) and issubclass(found, base)):

@@ -21,7 +21,7 @@ from nharness.record.detection import KindCounts, LayerProfile, Neurons
 from nharness.record.sources import Corpus, Detector, Environment, Intervention, Model
 from nharness.run.context import RunContext
 from nharness.run.plan.plan import Plan
-from nharness.run.plan.resolve import FromFile, Resolved, plugin_of
+from nharness.run.plan.resolve import FromFile, Resolved, origin_of, plugin_of
 from nharness.run.stages.detect import Detected
 from nharness.run.stages.record import Recorded
 from nharness.run.versions import installed
@@ -179,8 +179,8 @@ def describe_corpus(context: RunContext, recorded: Recorded) -> Corpus:
 
 def describe_detector(resolved: Resolved, name: str, detected: Detected) -> Detector:
     """Return the detector with its options and where it came from; of a neurons file, what the file says of itself."""
-    plugin, distribution = plugin_of("detectors", name, resolved.plugins)
     found, detection = resolved.detectors[name], detected.detection
+    plugin, distribution = origin_of("detectors", name, found, resolved.plugins)
     read = {"detector": found.detection_read.detector, **detection.options} if isinstance(found, FromFile) else None
     return Detector(
         name=name,
@@ -194,14 +194,18 @@ def describe_detector(resolved: Resolved, name: str, detected: Detected) -> Dete
 
 
 def describe_intervention(
-    found: Method, strength: float | None, site: Literal["gate", "hidden"], backend: str, scope: str
+    found: Method, strength: float | None, site: Literal["gate", "hidden"], backend: str, resolved: Resolved
 ) -> Intervention:
-    """Return the intervention with its options, and how it was applied."""
+    """Return the intervention with its options, where it came from, and how it was applied."""
+    plugin, distribution = origin_of("interventions", found.name, found, resolved.plugins)
     return Intervention(
         name=found.name,
+        version=found.version,
+        plugin=plugin,
+        distribution=distribution,
         options=found.options.model_dump(mode="json"),
         strength=strength,
         site=site,
         backend=backend,
-        scope=scope,
+        scope=resolved.spec.scope,
     )

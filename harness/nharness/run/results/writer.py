@@ -240,7 +240,7 @@ class RecordWriter:
                 combination.strength,
                 self._site(combination),
                 self._backend(outcomes),
-                spec.scope,
+                worker.resolved,
             ),
             selection=Selection(kinds=tuple(spec.kinds) or KINDS_OF_A_LANGUAGE, budget=combination.budget),
             languages=self.context.languages,
