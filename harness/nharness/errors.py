@@ -93,8 +93,14 @@ class InterruptedRun(NharnessError):  # noqa: N818 - an interruption is not an e
 
 
 def nearest(got: str, known: Iterable[str]) -> str:
-    """Return `"; did you mean 'x'?"`, or the list of what exists when nothing is near, as the end of a sentence."""
+    """Return `"; did you mean 'x'?"`, or the list of what exists when nothing is near, as the end of a sentence.
+
+    What begins with the whole of `got` is nearer than what is merely spelt like it: `mgsm` is one of `mgsm_direct`, ...
+    """
     names = sorted(known)
+    longer = [name for name in names if len(got) > 2 and name.startswith((f"{got}_", f"{got}-"))]
+    if longer:
+        return f"; did you mean {' or '.join(map(repr, longer[:3]))}?"
     close = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"

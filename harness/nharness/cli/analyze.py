@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nharness.cli.found import neurons_file
 from nharness.cli.output import print_table, say, say_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the file, another one to hold beside it, and how kinds are counted."""
-    parser.add_argument("neurons", type=Path, help="neurons file")
+    parser.add_argument("neurons", type=Path, help="neurons file, or the folder of a record or a run with one record")
     parser.add_argument("--after", type=Path, metavar="FILE", help="neurons after training: what moved where")
     parser.add_argument("--over", choices=("selected", "all"), default="selected", help="which neurons kinds count")
     parser.add_argument("--json", action="store_true", help="one JSON document")
@@ -21,7 +22,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from nharness import neurons
     from nharness.report.detection import kind_moves, kinds_by_layer, languages_by_layer, overlap_rows
 
-    detection = neurons.load(arguments.neurons)
+    detection = neurons.load(neurons_file(arguments.neurons))
     tables = {
         "neurons per layer": languages_by_layer(detection),
         f"kinds per layer ({arguments.over} neurons)": kinds_by_layer(detection, arguments.over),
@@ -29,7 +30,7 @@ def execute(arguments: argparse.Namespace) -> int:
     }
     if arguments.after is not None:
         tables["neurons by kind before (rows) and after (columns)"] = kind_moves(
-            detection, neurons.load(arguments.after), arguments.over
+            detection, neurons.load(neurons_file(arguments.after)), arguments.over
         )
     if arguments.json:
         say_json(tables)

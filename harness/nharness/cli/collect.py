@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
 
 from nharness.cli.output import say, say_json
+from nharness.cli.preflight import require_executor, require_model
+from nharness.cli.where import default_out
 from nharness.plugins import Plugins
-from nharness.run.plan.collect import collected, estimated_tokens
+from nharness.run.plan.collect import check_text, collected, estimated_tokens
 from nharness.run.plan.plan import Plan
+from nharness.run.plan.resolve import Resolved
 from nharness.run.plan.shards import part_of, read_part
+from nharness.run.results.folder import RunFolder
 from nharness.spec import RunSpec
 
 
 def collect(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespace) -> int:
     """Print what a run would do; run nothing."""
-    collect_runs({"": spec}, plugins, arguments)
+    collect_runs({"": (spec, getattr(arguments, "out", None))}, plugins, arguments)
     return 0
 
 
-def collect_runs(runs: dict[str, RunSpec], plugins: Plugins, arguments: argparse.Namespace) -> None:
-    """Print what several runs would do, each under its heading; run nothing."""
+def collect_runs(
+    runs: Mapping[str, tuple[RunSpec, Path | None]], plugins: Plugins, arguments: argparse.Namespace
+) -> None:
+    """Print what several runs would do, by heading, each with the folder it has or would have; run nothing."""
     found = []
-    for heading, spec in runs.items():
-        resolved, whole = collected(spec, plugins, arguments.expression)
+    for heading, (spec, folder) in runs.items():
+        resolved, whole = _checked(spec, folder, plugins, arguments)
         plan = part_of(whole, read_part(arguments.shard)) if arguments.shard else whole
         tokens = estimated_tokens(resolved, plan)
         found.append({"cells": [cell.id for cell in plan.cells], "forward_tokens": tokens})
@@ -35,6 +43,19 @@ def collect_runs(runs: dict[str, RunSpec], plugins: Plugins, arguments: argparse
     if arguments.json:
         several = [{"run": heading, **each} for heading, each in zip(runs, found, strict=True)]
         say_json(several if all(runs) else found[0])
+
+
+def _checked(
+    spec: RunSpec, folder: Path | None, plugins: Plugins, arguments: argparse.Namespace
+) -> tuple[Resolved, Plan]:
+    """Return what a run would collect; raises what the run would raise before it loads its model."""
+    require_executor(plugins, arguments)
+    resolved, plan = collected(spec, plugins, arguments.expression)
+    if getattr(arguments, "last_failed", False):
+        plan = RunFolder(folder or default_out(resolved.spec)).last_failed(plan)
+    check_text(resolved)
+    require_model(resolved.spec, plugins)
+    return resolved, plan
 
 
 def _print_tree(plan: Plan, arguments: argparse.Namespace) -> None:

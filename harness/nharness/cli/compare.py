@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nharness.cli.found import neurons_file, record_pairs
 from nharness.cli.output import print_table, say, say_json
 from nharness.errors import FileFormatError, UsageError
 
@@ -17,17 +18,18 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the two files."""
-    parser.add_argument("first", type=Path, help="neurons file (.safetensors), or record file or folder")
+    parser.add_argument("first", type=Path, help="neurons file (.safetensors), record file, record or run folder")
     parser.add_argument("second", type=Path, help="another of the same sort")
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the comparison and return 0; raises `UsageError` for two files of different sorts."""
-    neurons = [path.suffix == ".safetensors" for path in (arguments.first, arguments.second)]
-    if neurons[0] != neurons[1]:
-        raise UsageError("compare takes two neurons files or two records; got one of each")
-    document, rows = (_neurons if neurons[0] else _records)(arguments.first, arguments.second)
+    both = (arguments.first, arguments.second)
+    if any(path.suffix == ".safetensors" for path in both):
+        document, rows = _neurons(*map(_neurons_of, both))
+    else:
+        document, rows = _all_records(*both)
     if arguments.json:
         say_json(document)
     else:
@@ -68,6 +70,26 @@ def _neurons(first: Path, second: Path) -> tuple[Any, Tables]:
     return asdict(found), tables
 
 
+def _neurons_of(path: Path) -> Path:
+    if path.suffix == ".json":
+        raise UsageError(f"compare takes two neurons files or two records; {path} is a record beside a neurons file")
+    return neurons_file(path)
+
+
+def _all_records(first: Path, second: Path) -> tuple[Any, Tables]:
+    """Compare two records, or every two of one name in two runs."""
+    pairs = record_pairs(first, second)
+    if len(pairs) == 1:
+        return _records(*pairs[0])
+    documents: dict[str, Any] = {}
+    tables: dict[str, Sequence[Mapping[str, Any]]] = {}
+    for one, other in pairs:
+        name = one.parent.name
+        documents[name], rows = _records(one, other)
+        tables |= {f"{name}: {title}": table for title, table in rows.items()}
+    return documents, tables
+
+
 def _records(first: Path, second: Path) -> tuple[Any, Tables]:
     from nharness.analysis.compare import compare
     from nharness.analysis.measurements import from_items
@@ -102,12 +124,11 @@ def _plain(task: TaskComparison) -> dict[str, Any]:
 def _record(path: Path) -> tuple[Any, Any]:
     """Return a record and its items; raises `FileFormatError` for a record that is not valid or has no items file."""
     from nharness.record.items import read_items
-    from nharness.record.store import RECORD_NAME, find, inside
+    from nharness.record.store import find, inside
     from nharness.record.validate import load_record
 
-    file = path / RECORD_NAME if path.is_dir() else path
-    record = load_record(file, files=True)
+    record = load_record(path, files=True)
     items = find(record.files, "items")
     if items is None:
-        raise FileFormatError(f"{file} lists no items file, so nothing can be compared item by item")
-    return record, read_items(inside(file.parent, items.name))
+        raise FileFormatError(f"{path} lists no items file, so nothing can be compared item by item")
+    return record, read_items(inside(path.parent, items.name))

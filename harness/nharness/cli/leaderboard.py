@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nharness.cli.found import all_records
 from nharness.cli.output import say
 from nharness.errors import UsageError
 
@@ -19,7 +20,9 @@ ACTIONS = ("build", "add", "check")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the action, the folders and the records."""
     parser.add_argument("action", choices=ACTIONS, help="what to do")
-    parser.add_argument("records", nargs="*", type=Path, metavar="RECORD", help="add: record files or their folders")
+    parser.add_argument(
+        "records", nargs="*", type=Path, metavar="RECORD", help="add: record files, or folders of records or runs"
+    )
     parser.add_argument(
         "--results", type=Path, default=Path("leaderboard/results"), metavar="DIR", help="published records"
     )
@@ -57,8 +60,8 @@ def _add(arguments: argparse.Namespace) -> int:
     from nharness_leaderboard.submission import add
 
     if not arguments.records:
-        raise UsageError("leaderboard add needs the record files, or their folders, to add")
-    for path in arguments.records:
+        raise UsageError("leaderboard add needs records: their files, or folders of records or runs")
+    for path in all_records(arguments.records):
         say(f"added {add(path, arguments.results, reproduced=arguments.reproduced)}")
     return 0
 

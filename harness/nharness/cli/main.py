@@ -21,7 +21,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
+from nharness.cli import examples
 from nharness.cli.output import only_the_result, say, tell
+from nharness.cli.spelling import stray, understood
 from nharness.errors import InterruptedRun, NharnessError, PluginError, UnknownNameError, UsageError
 
 COMMANDS = {
@@ -44,6 +46,8 @@ COMMANDS = {
     "collect": ("nharness.cli.collect_runs", "the parts of a run joined, what is missing named, records written"),
     "prefetch": ("nharness.cli.prefetch", "a model, tasks' data and a corpus in one folder, to use without a network"),
     "cache": ("nharness.cli.cache", "what stores hold, and removing what is old"),
+    "doctor": ("nharness.cli.doctor", "what a run stands on, what would break it, and what to do"),
+    "completion": ("nharness.cli.completion", "a script that makes your shell complete commands, options and names"),
     "list": ("nharness.cli.list_", "what is registered: detectors, interventions, tasks, corpora, models, plugins"),
 }
 CODES = (
@@ -101,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _answer(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        arguments = [arguments[1], "--help"]
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         say(_overview())
         return 0 if arguments else UsageError.exit_code
@@ -162,11 +168,16 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
         prog=f"nharness {name}",
         description=command.__doc__ or summary,
         formatter_class=Formatter,
-        epilog=None if "Exit codes:" in (command.__doc__ or "") else CODES,
+        epilog="\n\n".join([examples.shown(name), *([] if "Exit codes:" in (command.__doc__ or "") else [CODES])]),
+        allow_abbrev=False,
     )
     command.add_arguments(parser)
     parser.usage = _usage(parser)
-    arguments = parser.parse_intermixed_args(rest)  # options may stand between the files
+    known = {flag for action in parser._actions for flag in action.option_strings}  # noqa: SLF001 - nothing public lists them
+    words = understood(rest, known)
+    arguments, left = parser.parse_known_intermixed_args(words)  # options may stand between the files
+    if left:
+        raise UsageError(f"{name}: {stray(words, left, parser)}")
     arguments.command_line = shlex.join(["nharness", name, *rest])
     try:
         with only_the_result() if getattr(arguments, "json", False) else nullcontext():
@@ -198,7 +209,7 @@ def _overview() -> str:
         "",
         *(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()),
         "",
-        "nharness COMMAND --help explains one command. The first thing to try:  nharness run --detector lape",
+        "nharness help COMMAND explains one command. The first thing to try:  nharness run --detector lape",
         textwrap.fill(CODES, min(120, shutil.get_terminal_size((120, 24)).columns)),
     ]
     return "\n".join(lines)

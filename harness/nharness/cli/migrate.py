@@ -9,13 +9,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from nharness.cli.found import all_records
 from nharness.cli.output import say
 from nharness.errors import FileFormatError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="record files")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="record files, or folders of records or runs"
+    )
     parser.add_argument(
         "--in-place", action="store_true", help="replace the file instead of writing NAME.migrated.json"
     )
@@ -28,9 +31,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from nharness.record.migrate import migrate
     from nharness.record.reading import read_plain
 
-    for path in arguments.files:
-        if not path.is_file():
-            raise FileFormatError(f"{path}: no such file; expected a record")
+    for path in all_records(arguments.files):
         document, problems = parse(read_plain(path, max_bytes=MAX_BYTES))
         if problems or not isinstance(document, dict):
             raise FileFormatError(f"{path}: {problems[0].message if problems else 'no JSON object'}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nharness.cli.found import record_files
 from nharness.cli.output import say
 from nharness.cli.records_exported import STYLES, TABLES, export
-from nharness.errors import FileFormatError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,14 +49,3 @@ def execute(arguments: argparse.Namespace) -> int:
             shown.append(record)
     show_judged(shown)
     return 0
-
-
-def record_files(path: Path) -> list[Path]:
-    """Return the record files of a run or record folder, or the file; raises `FileFormatError` when there is none."""
-    if path.is_file():
-        return [path]
-    for pattern in ("record.json", "records/*/record.json", "*/record.json", "*/records/*/record.json"):
-        files = sorted(path.glob(pattern))
-        if files:
-            return files
-    raise FileFormatError(f"{path}: no record; expected a run folder, a record folder, or a record file")

@@ -12,7 +12,8 @@ from typing import Any
 
 from nharness.cli import options, settings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
-from nharness.errors import UnknownNameError, UsageError
+from nharness.cli.preflight import require_executor
+from nharness.errors import UsageError
 from nharness.spec import RunSpec
 
 
@@ -92,9 +93,7 @@ def execute(arguments: argparse.Namespace, *, aside: Sequence[str] = ()) -> int:
     resolve(spec, plugins)  # a slip in a name is answered before a tensor library is imported
     if arguments.shard:
         read_part(arguments.shard)
-    executors = ("local", *plugins.entries("executors"))
-    if arguments.executor not in executors and ":" not in arguments.executor:
-        raise UnknownNameError("executor", arguments.executor, executors)
+    require_executor(plugins, arguments)
     from nharness.cli.session import run_and_report
 
     return run_and_report(spec, plugins, arguments)

@@ -19,6 +19,7 @@ from nharness.cli.live import LiveDisplay
 from nharness.cli.output import say, say_json, tell
 from nharness.cli.records_shown import show_judged, show_record
 from nharness.cli.terminal import console
+from nharness.cli.where import default_out
 from nharness.errors import InterruptedRun, OutputError
 from nharness.events import Listener
 from nharness.plugins import Plugins
@@ -26,13 +27,10 @@ from nharness.record.sources import Study
 from nharness.run.line import RunResult, run
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.shards import read_part
-from nharness.run.results.folder import file_stem
 from nharness.run.versions import installed
 from nharness.spec import RunSpec
 
-DEFAULT_OUT = Path("nharness-runs")
 FAILURES_NAMED = 4  # cells that failed for one reason; of more, the first is named
-NAMED_IN_FOLDER = 3  # detectors; the names of more make no folder name
 
 
 def run_and_report(
@@ -111,13 +109,6 @@ def _same_way(arguments: argparse.Namespace) -> list[str]:
 def _executor_options(arguments: argparse.Namespace) -> dict[str, object]:
     found = dict(arguments.executor_args)
     return found if arguments.ray_address is None else {**found, "address": arguments.ray_address}
-
-
-def default_out(spec: RunSpec) -> Path:
-    """Return the run folder of a specification: the same specification has the same folder."""
-    names = [detector.name for detector in spec.detectors]
-    detectors = "-".join(names if len(names) <= NAMED_IN_FOLDER else [names[0], "and", str(len(names) - 1), "more"])
-    return DEFAULT_OUT / file_stem(detectors, Path(spec.model.name).name, spec.digest()[:8])
 
 
 def _header(request: RunRequest, plugins: Plugins) -> None:

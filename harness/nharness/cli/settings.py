@@ -1,12 +1,14 @@
 """From settings to a specification: defaults, then the configuration file, then the command line, each with its origin.
 
-A configuration file is `nharness.toml` or the table `[tool.nharness]` of `pyproject.toml` in the current folder; its
-keys are the options' names without dashes in front. Faults in it are told with their line.
+A configuration file is `nharness.toml` or the table `[tool.nharness]` of `pyproject.toml`, in the current folder or the
+nearest one above that has one; its keys are the options' names without dashes in front. Faults in it are told with
+their line, and a path in it that begins with a dot is one from its folder.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -16,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nharness.cli.options import ALL, BY_NAME, OWN_OPTIONS, TABLE_OF_TEXT, Option, pairs, refused
+from nharness.cli.spelling import lm_evals_model
 from nharness.errors import OptionError, UnknownNameError, UsageError, nearest
 from nharness.languages import parse_languages
 from nharness.ranges import first_fault, unknown_key
@@ -24,12 +27,21 @@ from nharness.spec import FIRST_ITEMS, FIRST_TASKS, CorpusSpec, RunSpec
 
 
 def configured(folder: Path) -> tuple[dict[str, Any], str]:
-    """Return the settings of the folder's configuration file and the file's name; nothing when there is none.
+    """Return the settings of the configuration file of the folder or the nearest above, and the file as seen from it.
 
-    Raises `UsageError` naming file and key for text that is no TOML and for keys that are no option.
+    Nothing when there is none. Raises `UsageError` naming file and key for text that is no TOML and for keys that are
+    no option.
     """
-    for name, table in (("nharness.toml", ()), ("pyproject.toml", ("tool", "nharness"))):
-        path = folder / name
+    for above in (folder, *folder.parents):
+        found, name = _configured_in(above, os.path.relpath(above, folder))
+        if found:
+            return {key: _from_folder(value, os.path.relpath(above, folder)) for key, value in found.items()}, name
+    return {}, ""
+
+
+def _configured_in(folder: Path, seen: str) -> tuple[dict[str, Any], str]:
+    for file, table in (("nharness.toml", ()), ("pyproject.toml", ("tool", "nharness"))):
+        path, name = folder / file, file if seen == "." else f"{seen}/{file}"
         if not path.is_file():
             continue
         document, text = read_toml(path)
@@ -43,8 +55,23 @@ def configured(folder: Path) -> tuple[dict[str, Any], str]:
     return {}, ""
 
 
+def _from_folder(value: Any, folder: str) -> Any:
+    """Return a setting with every path in it that begins with a dot as seen from the working directory."""
+    if isinstance(value, list):
+        return [_from_folder(each, folder) for each in value]
+    if isinstance(value, dict):
+        return {key: _from_folder(each, folder) for key, each in value.items()}
+    if isinstance(value, str) and folder != "." and value.removeprefix("file:").startswith(("./", "../")):
+        kind = "file:" if value.startswith("file:") else ""
+        return f"{kind}{Path(folder) / value.removeprefix('file:')}"
+    return value
+
+
 def build_spec(settings: Mapping[str, Any]) -> RunSpec:
     """Return the specification that settings (by option name) come to; raises `UsageError` in one sentence."""
+    model = lm_evals_model(settings.get("model", ""), settings.get("model-args", {}))
+    if model:
+        raise UsageError(model)
     document: dict[str, Any] = {}
     for name, value in {**_first_look(settings), **settings}.items():
         _put(document, BY_NAME[name].place, value)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nharness.cli.collect import collect_runs
 from nharness.cli.output import say
+from nharness.cli.where import DEFAULT_OUT
 from nharness.plugins import Plugins
 from nharness.record.sources import Study
 from nharness.run.plan.study import StudyFile, load_study
@@ -17,12 +18,13 @@ from nharness.spec import RunSpec
 def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> int:
     """Run or, with `--collect-only`, price every run; return the worst exit code."""
     study = load_study(path)
+    base = getattr(arguments, "out", None) or DEFAULT_OUT / file_stem(study.name)
     if arguments.collect_only:
-        collect_runs({_heading(study, place): spec for place, spec in enumerate(study.runs)}, plugins, arguments)
+        runs = {_heading(study, n): (spec, base / run_name(n, spec)) for n, spec in enumerate(study.runs)}
+        collect_runs(runs, plugins, arguments)
         return 0
-    from nharness.cli.session import DEFAULT_OUT, run_and_report
+    from nharness.cli.session import run_and_report
 
-    base = arguments.out or DEFAULT_OUT / file_stem(study.name)
     arguments.store = arguments.store or base / "store"
     described = Study(name=study.name, text=study.text, digest=study.digest)
     codes = []

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from nharness.cli.found import record_files
 from nharness.cli.output import say, say_commands
 from nharness.errors import UsageError
 from nharness.record.problems import Problem
@@ -22,7 +23,9 @@ STYLES = ("text", "json", "github")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and how to report."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="record file, or the folder of one")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="record file, or the folder of a record, a run or a study"
+    )
     parser.add_argument("--format", choices=STYLES, default="text", help="how to report (default: text)")
     parser.add_argument("--deep", action="store_true", help="recompute every number from items and neurons")
     parser.add_argument("--no-files", action="store_true", help="do not look at the files beside the record")
@@ -30,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Report every problem of every file; 0, 1 or 4 as the module says."""
-    paths = [path / "record.json" if path.is_dir() else path for path in arguments.files]
+    paths = [file for path in arguments.files for file in (record_files(path) if path.is_dir() else [path])]
     found: dict[str, Sequence[Problem]] = {}
     unreadable = False
     for path in paths:

@@ -121,13 +121,13 @@ def load_model(
     config = read_config(found)
     check_config(name, config, trust_remote_code=trusted)
     require_effect(found, config, placed=device_map is not None)
-    require_attention(found.args, _device(device) if device_map is None else None)
+    require_attention(found.args, device_meant(device) if device_map is None else None)
     require_one_dtype(found.args, dtype)
     quantised = quantisation(name, found.args, config)
     packed = quantised is not None or _method(config) == "bitsandbytes"
     if packed:
         require_bitsandbytes(name)
-    place = _device(device) if device_map is None else None
+    place = device_meant(device) if device_map is None else None
     where = {"": str(place)} if packed and place is not None else device_map
     model = _load_weights(found, dtype, where, quantised, trusted=trusted)
     if place is not None and not packed:
@@ -287,7 +287,7 @@ def _dtype(dtype: Scalar | torch.dtype) -> str | torch.dtype:
     return found
 
 
-def _device(device: str | torch.device) -> torch.device:
+def device_meant(device: str | torch.device) -> torch.device:
     """Return the device meant; "auto" is an accelerator if there is one."""
     if device != "auto":
         try:

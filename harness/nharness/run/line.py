@@ -38,6 +38,7 @@ from nharness.run.stages.editions import Editions
 from nharness.run.stages.evaluate import STAGE as EVALUATE
 from nharness.run.stages.evaluate import evaluate
 from nharness.run.stages.record import needs_of, record
+from nharness.run.stages.repeats import require_parts
 from nharness.run.store import Store
 from nharness.run.work.executor import Executor, LocalExecutor
 from nharness.run.work.worker import Worker
@@ -96,6 +97,7 @@ def run(
         store = Store(request.store or folder.path / "store")
         part = request.shard is not None
         context = RunContext(resolved, plan, executor, store, heard, stop, part=part, maxfail=request.maxfail)
+        require_parts(context)
         context = context.reading(answer(context))
         recorded = ablate(context, record(context, needs_of(resolved)))
         detected = detect(context, recorded)
@@ -133,10 +135,7 @@ def load_worker(resolved: Resolved, listen: Listener) -> Worker:
 
 def executor_of(request: RunRequest, plugins: Plugins) -> type[Executor]:
     """Return what does the work; raises `UsageError` for a name, options or number of workers that cannot be."""
-    local = request.executor == "local"
-    kind = LocalExecutor if local else plugins.resolve("executors", request.executor)
-    if not (isinstance(kind, type) and issubclass(kind, Executor)):
-        raise PluginError(f"executor {request.executor!r} is {kind!r}, expected a subclass of nharness.run's Executor")
+    kind = executor_named(request.executor, plugins)
     kind.check(request.workers, request.executor_options)
     return kind
 
@@ -164,6 +163,14 @@ def _both(*listeners: Listener) -> Listener:
             listen(event)
 
     return heard
+
+
+def executor_named(name: str, plugins: Plugins) -> type[Executor]:
+    """Return the executor of a name or a `module:attribute` path; raises `PluginError` for what is none."""
+    kind = LocalExecutor if name == "local" else plugins.resolve("executors", name)
+    if not (isinstance(kind, type) and issubclass(kind, Executor)):
+        raise PluginError(f"executor {name!r} is {kind!r}, expected a subclass of nharness.run's Executor")
+    return kind
 
 
 def _stopping(listen: Listener, stop: Callable[[], bool]) -> Listener:

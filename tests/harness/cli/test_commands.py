@@ -49,6 +49,8 @@ LEAST = {
     "prefetch": "prefetch --model babel --out carried",
     "cache show": "cache show",
     "cache prune": "cache prune --older-than 0",
+    "doctor": "doctor",
+    "completion": "completion bash",
     "list": "list detectors",
 }
 
@@ -73,6 +75,7 @@ def place(tiny_model_folder, tmp_path_factory):
         assert main(["record", *few]) == 0
         assert main(["detect", "lape", "--statistics", few[-2], "--out", "babel.safetensors"]) == 0
         (folder / "leaderboard" / "results").mkdir(parents=True)
+        (folder / "results").mkdir()
     return folder
 
 
@@ -83,6 +86,25 @@ def test_a_command_with_no_more_than_it_needs(name, place, monkeypatch, capsys):
     printed = capsys.readouterr()
     assert code == 0, printed.out + printed.err
     assert printed.out.strip()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"validate {RUN}",
+        f"compare {RUN} {RUN}/records/lape-zero --json",
+        f"compare {RUN} neurons.safetensors",
+        f"analyze {RUN}",
+        f"report {RUN}/records",
+        f"leaderboard add {RUN} --results elsewhere",
+        f"migrate {RUN}",
+    ],
+)
+def test_a_folder_of_a_run_stands_for_what_is_in_it(line, place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    assert main(line.split()) == 0, capsys.readouterr().err
+    assert main([word if "nharness-runs" not in word else "results" for word in line.split()]) == 4
+    assert "no record; expected a run folder" in capsys.readouterr().err
 
 
 def test_no_command_and_no_action_is_forgotten():

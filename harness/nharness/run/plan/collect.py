@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from nharness.cells import Cell
 from nharness.claims import read_statement
-from nharness.corpora import SPLITS
-from nharness.errors import NothingCollectedError, PluginError
+from nharness.errors import NothingCollectedError, PluginError, UsageError
 from nharness.events import Collected
 from nharness.plugins import Plugins
 from nharness.run.plan.plan import Plan, make_plan, select
 from nharness.run.plan.resolve import Resolved, resolve
 from nharness.spec import RunSpec
+
+LEAST_PARTS = 8
+"""Parts of the text that labels are shuffled among, at least."""
 
 
 def collected(spec: RunSpec, plugins: Plugins, expression: str = "") -> tuple[Resolved, Plan]:
@@ -41,10 +45,32 @@ def _modified(plan: Plan, plugins: Plugins) -> Plan:
 
 
 def check_text(resolved: Resolved) -> None:
-    """Raise `CorpusError` for a language without a document in one of the splits, before a model is loaded."""
-    for split in SPLITS:
-        for language in resolved.languages:
-            next(resolved.corpus.documents(language, split))
+    """Raise `CorpusError` for a language without a document in one of the splits, before a model is loaded.
+
+    Raises `UsageError` where `--folds` or `--null` need more documents to detect on than there are.
+    """
+    parts = parts_of_text(resolved.spec)
+    for language in resolved.languages:
+        next(resolved.corpus.documents(language, "eval"))
+        found = sum(1 for _ in islice(resolved.corpus.documents(language, "detect"), max(parts, 1)))
+        if found < parts:
+            raise UsageError(too_few(language, parts, found))
+
+
+def parts_of_text(spec: RunSpec) -> int:
+    """Return into how many parts `--folds` and `--null` deal the text: a multiple of the folds; 0 without either."""
+    if not (spec.folds or spec.null):
+        return 0
+    return spec.folds if not spec.null else max(spec.folds, 1) * -(-LEAST_PARTS // max(spec.folds, 1))
+
+
+def too_few(language: str, parts: int, found: int, tokens: int | None = None) -> str:
+    """Return what to say of a language with fewer documents than parts; tokens: as many as detection may read."""
+    within, raised = ("", "") if tokens is None else (f" within --detect-tokens {tokens}", "raise --detect-tokens, ")
+    return (
+        f"--folds and --null deal a language's detection text into {parts} parts, a document or more each; {language} "
+        f"has {found}{within}; {raised}lower --folds or take a corpus with more documents"
+    )
 
 
 def check_tasks(resolved: Resolved, plan: Plan) -> None:

@@ -119,6 +119,10 @@ def load_detector(named: Named, plugins: Plugins) -> Detector:
         raise UsageError(f"{FILE} names no file; expected file:NEURONS.safetensors")
     if named.name.startswith(FILE):
         return FromFile(Path(named.name.removeprefix(FILE)))
+    if named.name.endswith(".safetensors"):
+        raise UsageError(f"{named.name} is a file; expected {FILE}{named.name}")
+    if named.name.endswith((".pth", ".pt")):
+        raise UsageError(f"{named.name} is a file of another project; nharness import masks makes a neurons file of it")
     found: Detector = _instance("detectors", Detector, named, plugins)
     return found
 

@@ -29,6 +29,7 @@ from nharness.recording import Text, encoded_documents
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Parts
 from nharness.run.context import RunContext
+from nharness.run.plan.collect import parts_of_text, too_few
 from nharness.run.plan.resolve import why_not_repeated
 from nharness.run.stages.detect import Detected
 from nharness.run.store import content_key
@@ -45,7 +46,6 @@ from nharness.run.work.recipe import (
 from nharness.statistics import Fold, LanguageTotals, Statistics
 
 STAGE = "repeat"
-LEAST_BLOCKS = 8
 SHUFFLES = 10
 Block = tuple[str, int]
 """A language and the number of one of its blocks."""
@@ -64,7 +64,7 @@ def repeat_detection(context: RunContext, detected: Mapping[str, Detected]) -> d
             context.listen(Noted("note", f"{name} is not repeated: {reason}"))
         else:
             detectors[name] = detector
-    blocks = record_blocks(context, detectors, _count(spec.folds, null=spec.null))
+    blocks = record_blocks(context, detectors, parts_of_text(spec))
     found: dict[str, list[Stability]] = {name: [] for name in detectors}
     if spec.folds:
         folds = map(blocks.evidence, blocks.folds(spec.folds))
@@ -79,11 +79,11 @@ def repeat_detection(context: RunContext, detected: Mapping[str, Detected]) -> d
     return {name: tuple(parts) for name, parts in found.items()}
 
 
-def _count(folds: int, *, null: bool) -> int:
-    """Return the number of blocks: a multiple of the folds, and enough of them where they are shuffled."""
-    if not folds:
-        return LEAST_BLOCKS
-    return folds if not null else folds * -(-LEAST_BLOCKS // folds)
+def require_parts(context: RunContext) -> None:
+    """Raise `UsageError` for a language whose text cannot be dealt into the parts that are asked for."""
+    parts = parts_of_text(context.spec)
+    if parts:
+        dealt_out(context, parts)
 
 
 def _repeated(
@@ -180,7 +180,7 @@ class _Shelf:
 
     def record(self, blocks: Sequence[Block], count: int) -> dict[Block, dict[str, Statistics]]:
         """Return blocks' statistics by site, recorded in one go and kept as they come."""
-        context, documents = self._context, self._documents(count)
+        context, documents = self._context, dealt_out(self._context, count)
         recorder = recorder_of(context.worker, self._recipe)
         if recorder.scouts():
             recorder.prepare({tag: documents[tag, 0][:SCOUTED_DOCUMENTS] for tag in context.languages})
@@ -192,29 +192,30 @@ class _Shelf:
             found[block] = made
         return found
 
-    def _documents(self, count: int) -> dict[Block, list[Parts]]:
-        """Return the encoded documents of every block; sources are dealt out whole where there are enough of them."""
-        context, most = self._context, self._context.spec.corpus.detect_tokens
-        found: dict[Block, list[Parts]] = {}
-        for tag in context.languages:
-            documents = {tag: context.corpus.documents(tag, "detect")}
-            text = Text(context.worker.loaded.tokenizer, documents, encoding_policy(context.spec), most)
-            parts = list(encoded_documents(text, tag))
-            sources = [each[0].cluster for each in parts]
-            if len(set(sources)) < count:
-                sources = [each[0].id for each in parts]
-            numbers = {source: place for place, source in enumerate(dict.fromkeys(sources))}
-            if len(numbers) < count:
-                raise UsageError(
-                    f"--folds and --null deal a language's detection text into {count} parts, a document or more "
-                    f"each; {tag} has {len(numbers)} within --detect-tokens {most}"
-                )
-            for source, each in zip(sources, parts, strict=True):
-                found.setdefault((tag, numbers[source] % count), []).append(each)
-        return found
-
     def _seen(self, tokens: int) -> None:
         self._context.listen(StageAdvanced(STAGE, tokens, tokens))
+
+
+def dealt_out(context: RunContext, count: int) -> dict[Block, list[Parts]]:
+    """Return the encoded documents of every block; sources are dealt out whole where there are enough of them.
+
+    Raises `UsageError` for a language with fewer documents than blocks.
+    """
+    most = context.spec.corpus.detect_tokens
+    found: dict[Block, list[Parts]] = {}
+    for tag in context.languages:
+        documents = {tag: context.corpus.documents(tag, "detect")}
+        text = Text(context.worker.loaded.tokenizer, documents, encoding_policy(context.spec), most)
+        parts = list(encoded_documents(text, tag))
+        sources = [each[0].cluster for each in parts]
+        if len(set(sources)) < count:
+            sources = [each[0].id for each in parts]
+        numbers = {source: place for place, source in enumerate(dict.fromkeys(sources))}
+        if len(numbers) < count:
+            raise UsageError(too_few(tag, count, len(numbers), most))
+        for source, each in zip(sources, parts, strict=True):
+            found.setdefault((tag, numbers[source] % count), []).append(each)
+    return found
 
 
 def relabelled(part: Statistics, tag: str, label: str) -> Statistics:

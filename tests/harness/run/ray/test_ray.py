@@ -187,9 +187,9 @@ def test_what_is_handed_on():
             LocalExecutor,
             3,
             {},
-            "--workers 3 is nothing for executor local, which works in one process; try --executor ray",
+            "the local executor uses one process; --workers 3 needs --executor ray",
         ),
-        (LocalExecutor, 1, {"address": "auto"}, "option 'address' is nothing for executor local"),
+        (LocalExecutor, 1, {"address": "auto"}, "the local executor takes no options; got 'address'"),
     ],
 )
 def test_executors_refuse_before_a_model_is_loaded(kind, workers, options, message):

@@ -1,0 +1,175 @@
+"""Look at what a run stands on: versions, devices, memory, disk, caches, plug-ins, settings, the hub.
+
+Every line says what was found and, where something would break, what to do. Exit codes: 0 nothing would break, 1
+something would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from nharness.cli import settings
+from nharness.cli.output import print_table, say, say_json
+from nharness.cli.plugin_options import add_plugin_options, load_plugins
+from nharness.errors import NharnessError
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+
+GIGABYTE = 1e9
+LEAST_DISK, LEAST_MEMORY = 5 * GIGABYTE, 4 * GIGABYTE
+HUB_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what was found, whether it would break anything, and what to do about it."""
+
+    what: str
+    found: str
+    verdict: Literal["fine", "note", "BREAKS"] = "fine"
+    advice: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how to print."""
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    add_plugin_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print what was found; 0 when nothing would break, else 1."""
+    found = list(dict.fromkeys([*_software(), *_machine(), *_plugins(arguments), *_settings(), *_hub()]))
+    broken = [each for each in found if each.verdict == "BREAKS"]
+    if arguments.json:
+        say_json([asdict(each) for each in found])
+    else:
+        print_table([asdict(each) for each in found])
+        say(f"\n{len(broken)} of these would break a run" if broken else "\nnothing here would break a run")
+    return int(bool(broken))
+
+
+def _software() -> Iterator[Finding]:
+    yield Finding("python", f"{platform.python_version()} at {sys.executable}")
+    yield Finding("nharness", version("nharness"))
+    from packaging.requirements import Requirement
+
+    for requirement in map(Requirement, requires("nharness") or ()):
+        extra = "" if requirement.marker is None else str(requirement.marker).partition('extra == "')[2].rstrip('"')
+        if requirement.name != "nharness":
+            yield _distribution(requirement.name, requirement.specifier, extra)
+
+
+def _distribution(name: str, wanted: SpecifierSet, extra: str) -> Finding:
+    """Return whether a distribution is there in a version that will do; extra: by which extra it is asked for."""
+    try:
+        have = version(name)
+    except PackageNotFoundError:
+        if extra:
+            return Finding(name, "absent", "note", f"only if you need it: pip install 'nharness[{extra}]'")
+        return Finding(name, "absent", "BREAKS", f"pip install '{name}{wanted}'")
+    if wanted.contains(have, prereleases=True):
+        return Finding(name, have)
+    return Finding(name, have, "note" if extra else "BREAKS", f"pip install '{name}{wanted}'")
+
+
+def _machine() -> Iterator[Finding]:
+    yield from _devices()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = os.environ.get("OMP_NUM_THREADS")
+    crowded = threads is not None and threads.isdigit() and int(threads) > cores
+    advice = f"more threads than cores are slow: OMP_NUM_THREADS={cores}" if crowded else ""
+    yield Finding("cores", f"{cores}, OMP_NUM_THREADS {threads or 'not set'}", "note" if crowded else "fine", advice)
+    memory = _memory()
+    if memory is not None:
+        few = memory < LEAST_MEMORY
+        advice = "take a smaller model, or --model-args dtype=bfloat16" if few else ""
+        yield Finding("memory", f"{memory / GIGABYTE:.1f} GB available", "note" if few else "fine", advice)
+    from huggingface_hub import constants
+
+    for what, folder in {"working directory": Path.cwd(), "cache of the hub": Path(constants.HF_HUB_CACHE)}.items():
+        yield _folder(what, folder)
+
+
+def _devices() -> Iterator[Finding]:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield Finding("device", f"torch cannot be imported ({error})", "BREAKS", "install torch anew")
+        return
+    names = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
+    if names:
+        yield Finding("device", ", ".join(names))
+    elif shutil.which("nvidia-smi"):
+        yield Finding("device", "a GPU that torch does not see", "note", "install torch for your version of CUDA")
+    else:
+        yield Finding("device", "cpu" if not torch.backends.mps.is_available() else "mps")
+
+
+def _memory() -> float | None:
+    """Return the bytes that are available; None where nobody says."""
+    listed = Path("/proc/meminfo")
+    if not listed.is_file():
+        return None
+    found = (line for line in listed.read_text(encoding="utf-8").splitlines() if line.startswith("MemAvailable:"))
+    return 1024.0 * int(next(found, "0 0").split()[1])
+
+
+def _folder(what: str, folder: Path) -> Finding:
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(there, os.W_OK):
+        return Finding(what, f"{folder} cannot be written", "BREAKS", "choose another folder (--out, HF_HOME)")
+    free = shutil.disk_usage(there).free
+    advice = "models and stores need more: free some, or choose another disk" if free < LEAST_DISK else ""
+    return Finding(what, f"{folder}, {free / GIGABYTE:.1f} GB free", "note" if advice else "fine", advice)
+
+
+def _plugins(arguments: argparse.Namespace) -> Iterator[Finding]:
+    try:
+        statuses = load_plugins(arguments).statuses
+    except NharnessError as error:
+        yield Finding("plug-ins", str(error), "BREAKS", "leave it out, or mend it")
+        return
+    for status in statuses:
+        name = f"plug-in {status.name}"
+        if status.error:
+            advice = f"mend it, or leave it out: -p no:{status.name}"
+            yield Finding(name, f"{status.status}: {status.error}", "note", advice)
+        else:
+            yield Finding(name, f"{status.status}, {status.distribution or status.module} {status.version}".strip())
+
+
+def _settings() -> Iterator[Finding]:
+    try:
+        found, file = settings.configured(Path.cwd())
+        settings.build_spec(found)
+    except NharnessError as error:
+        yield Finding("settings", str(error), "BREAKS", "mend the file; nharness run --show-config shows what counts")
+    else:
+        yield Finding("settings", f"{len(found)} in {file}" if file else "no configuration file, so defaults")
+
+
+def _hub() -> Iterator[Finding]:
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        yield Finding("hub", "HF_HUB_OFFLINE is set, so only what is in the cache counts", "note", "nharness prefetch")
+        return
+    place = urlsplit(constants.ENDPOINT)
+    try:
+        with socket.create_connection((place.hostname or "", place.port or 443), timeout=HUB_SECONDS):
+            yield Finding("hub", f"{place.hostname} answers")
+    except OSError as error:
+        advice = "babel and the sample text need no network; for others: nharness prefetch, HF_HUB_OFFLINE=1"
+        yield Finding("hub", f"{place.hostname} does not answer ({error.strerror or error})", "note", advice)
