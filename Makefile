@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= $(shell nproc)
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test check lint bench site clean
+.PHONY: demo test check lint lock bench site clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m nharness_tasks.demo
@@ -25,7 +25,13 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini tests
 	$(BIN)/lint-imports
+
+lock: $(VENV)/.dev
+	$(BIN)/uv pip compile --quiet --universal --all-extras --group dev -c constraints.txt \
+		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	sed -i 's/+cpu//' requirements.lock
 
 bench: $(VENV)/.dev
 	for name in analysis detectors runner site recording editing evaluation; do $(BIN)/python tests/bench/bench_$$name.py || exit 1; done

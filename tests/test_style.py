@@ -34,17 +34,15 @@ def test_files_hold_one_idea():
     assert [relative(p) for p in SOURCES if len(p.read_text(encoding="utf-8").splitlines()) > 500] == []
 
 
-def test_functions_are_short_and_take_few_positional_arguments(trees):
-    long, wide = [], []
-    for path, tree in trees.items():
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                if (node.end_lineno or 0) - node.lineno + 1 > 60:
-                    long.append(f"{relative(path)}:{node.name}")
-                names = [a.arg for a in (*node.args.posonlyargs, *node.args.args) if a.arg not in {"self", "cls"}]
-                if len(names) > 5:
-                    wide.append(f"{relative(path)}:{node.name}")
-    assert (long, wide) == ([], [])
+def test_functions_are_short(trees):
+    """How many arguments, branches and statements they have, the linter counts."""
+    long = [
+        f"{relative(path)}:{node.name}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and (node.end_lineno or 0) - node.lineno + 1 > 60
+    ]
+    assert long == []
 
 
 def test_only_the_command_line_prints(trees):
