@@ -46,6 +46,8 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "nharness leaderboard build --out site",
     ),
     "inspect": ("nharness inspect --model Qwen/Qwen2.5-0.5B", "nharness inspect --model ./model --json"),
+    "merge": ("nharness merge part-1.safetensors part-2.safetensors --out statistics.safetensors",),
+    "claims": ("nharness claims nharness-runs/lape-babel-1a2b3c4d --claim 'selectivity > 0'",),
     "check": ("nharness check lape", "nharness check my_module:TopMean --json"),
     "import": (
         "nharness import masks masks.pth --languages en,de --layer-widths 1536x30 --out neurons.safetensors",
@@ -69,4 +71,4 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
 
 def shown(command: str) -> str:
     """Return a command's examples as the help shows them."""
-    return "\n".join(["Examples:", *(f"  {line}" for line in EXAMPLES[command])])
+    return "\n".join(["Examples:", *(f"  {line}" for line in EXAMPLES.get(command, (f"nharness {command} --help",)))])

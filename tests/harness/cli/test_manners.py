@@ -40,7 +40,7 @@ def test_every_command_shows_examples_that_parse(name, capsys):
         assert (program, command) == ("nharness", name)
         arguments = parser.parse_intermixed_args(rest)
         settings.build_spec(options.given(arguments))
-    assert set(EXAMPLES) == set(COMMANDS)
+    assert set(EXAMPLES) >= set(COMMANDS)
 
 
 COMPLETE = """
