@@ -59,7 +59,8 @@ def nharness_register_corpora() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register corpora by name.
 
     Called once. Each entry's target is a folder (`pathlib.Path`) in the layout of `nharness.corpora`, or a callable
-    without arguments that returns a `nharness.corpora.Corpus`. `None` registers nothing.
+    that returns a `nharness.corpora.Corpus`; where it has parameters `folder` and `languages` it is given the folder of
+    `--corpus NAME:FOLDER` (else `None`) and the languages that are asked for (else none). `None` registers nothing.
     """
 
 

@@ -120,6 +120,7 @@ class CorpusSpec(Value):
     detect_split: str | None = Field(None, description="the source's split to detect on; none: found by its name")
     eval_split: str | None = Field(None, description="the source's split to evaluate on; likewise")
     streaming: bool = Field(False, description="read a hub dataset without downloading all of it")
+    romanised: bool = Field(False, description="make languages asked for in Latin script (ru-Latn) of their own (ru)")
     detect_tokens: Annotated[int, Flag()] = Field(
         30_000, ge=1, le=2**53, description="most tokens per language that detection records"
     )

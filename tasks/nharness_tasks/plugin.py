@@ -23,8 +23,11 @@ def nharness_register_tasks() -> Sequence[Entry]:
 
 @hookimpl
 def nharness_register_corpora() -> Sequence[Entry]:
-    """Register the sample corpus."""
-    return (Entry("sample", "Parallel help and handbook text in ten languages", HERE / "corpora" / "sample"),)
+    """Register the sample corpus, and NTREX-128."""
+    return (
+        Entry("sample", "Parallel help and handbook text in ten languages", HERE / "corpora" / "sample"),
+        Entry("ntrex", "News in 128 languages, parallel, from 123 sources", "nharness_tasks.corpora.ntrex:corpus"),
+    )
 
 
 @hookimpl

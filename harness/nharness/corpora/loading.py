@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nharness.corpora.corpus import Corpus
 from nharness.corpora.files import find_tables
 from nharness.corpora.hub import hub_tables, is_saved_dataset, saved_tables
+from nharness.corpora.romanised import own_script, with_romanised
 from nharness.corpora.tables import Columns, assemble
 from nharness.errors import CorpusError, FileFormatError, UnknownNameError, UsageError
-from nharness.languages import parse_languages
+from nharness.languages import parse_language, parse_languages
 
-Place = Path | Callable[[], Corpus]
+Place = Path | Callable[..., Corpus]
 MANIFEST = "corpus.json"
 
 
@@ -29,32 +31,73 @@ def load_corpus(
     languages: Sequence[str] = (),
     config: str | None = None,
     streaming: bool = False,
+    romanised: bool = False,
 ) -> Corpus:
     """Return the corpus called `name_or_path`.
 
-    Looked for in this order: a name in `named` (registered corpora: a folder, or what makes the corpus), a local folder
-    or file, a dataset of the hub. A local folder holds `<split>/<language>.jsonl.gz` and a `corpus.json` with name,
-    languages in order and SHA-256 of the files (this project's own layout), or data files of any kind that
-    `nharness.corpora.files` reads, or a dataset written by `save_to_disk`.
+    Looked for in this order: a name in `named` (registered corpora: a folder, or what makes the corpus, which
+    `NAME:FOLDER` tells where its text lies), a local folder or file, a dataset of the hub. A local folder holds
+    `<split>/<language>.jsonl.gz` and a `corpus.json` with name, languages in order and SHA-256 of the files (this
+    project's own layout), or data files of any kind that `nharness.corpora.files` reads, or a dataset written by
+    `save_to_disk`.
 
     columns: which column is what. splits: which split of the source becomes "detect" and which "eval". languages:
-    needed only where `config` has `{language}` in it. config, streaming: as in `datasets.load_dataset`.
+    the ones that are asked for; needed where `config` has `{language}` in it. config, streaming: as in
+    `datasets.load_dataset`. romanised: languages in Latin script are made of their own script's (`corpora.romanised`).
     Raises `CorpusError`, `UnknownNameError` or `FileFormatError`, each naming file and line, column or split.
     """
-    places = named or {}
-    place = places.get(str(name_or_path))
+    remote = _Remote(tuple(languages), config, streaming, romanised)
+    found = _found(str(name_or_path), named or {}, columns, splits, remote)
+    return with_romanised(found, tuple(map(parse_language, languages))) if romanised else found
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """What only a corpus needs that is not read from a local folder."""
+
+    languages: tuple[str, ...]
+    config: str | None
+    streaming: bool
+    romanised: bool
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The languages as they are written; of those to be romanised, the ones that they are made of."""
+        tags = {written: parse_language(written) for written in self.languages} if self.romanised else {}
+        return tuple(
+            dict.fromkeys(
+                own_script(tags[written]) if tags.get(written, "").endswith("-Latn") else written
+                for written in self.languages
+            )
+        )
+
+
+def _found(
+    name: str, places: Mapping[str, Place], columns: Columns | None, splits: Mapping[str, str] | None, remote: _Remote
+) -> Corpus:
+    registered, mark, folder = name.partition(":")
+    place = places.get(name) or (places.get(registered) if mark else None)
     if callable(place):
-        return place()
-    path = place if place is not None else Path(name_or_path)
+        return _made(place, Path(folder) if mark else None, remote.languages)
+    path = place if place is not None else Path(name)
     chosen = columns or Columns()
     if path.exists() and not (path.is_dir() or path.is_file()):
         raise CorpusError(f"{path}: neither a folder nor a file")
     if path.exists():
-        return _local(path, str(name_or_path) if place is not None else path.stem, chosen, splits)
-    if place is not None or path.suffix or str(name_or_path).startswith((".", "/", "~")) or _is_near(str(path), places):
+        return _local(path, name if place is not None else path.stem, chosen, splits)
+    if place is not None or path.suffix or name.startswith((".", "/", "~")) or _is_near(name, places):
         raise UnknownNameError("corpus (a registered name, or a folder or file)", str(path), places)
-    tables, identity = hub_tables(str(name_or_path), config=config, languages=languages, streaming=streaming)
-    return assemble(str(name_or_path), tables, chosen, splits=splits, identity=identity if streaming else "")
+    tables, identity = hub_tables(name, config=remote.config, languages=remote.sources, streaming=remote.streaming)
+    return assemble(name, tables, chosen, splits=splits, identity=identity if remote.streaming else "")
+
+
+def _made(place: Callable[..., Corpus], folder: Path | None, languages: Sequence[str]) -> Corpus:
+    """Call what makes a registered corpus with those of `folder` and `languages` that it takes."""
+    taken = inspect.signature(place).parameters
+    if folder is not None and "folder" not in taken:
+        raise UsageError(f"a corpus that is no folder of yours takes none; got {folder}")
+    given = {"folder": folder, "languages": tuple(languages)}
+    return place(**{name: value for name, value in given.items() if name in taken})
 
 
 def _is_near(name: str, places: Mapping[str, Place]) -> bool:

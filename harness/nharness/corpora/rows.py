@@ -60,6 +60,12 @@ def rows_of(where: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
         yield f"{where} row {number}", row
 
 
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file, ends included; bounded and told of as rows are."""
+    with opened(path) as lines:
+        yield from lines
+
+
 def first_gap(path: Path) -> int | None:
     """Return the first empty line of a text file that stands between two that are not; None without one.
 

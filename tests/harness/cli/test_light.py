@@ -113,7 +113,7 @@ def listed(capsys, *argv):
         ("interventions", {"zero", "steer"}),
         ("statistics", {"activation_count", "moments"}),
         ("tasks", {"ppl", "xcopa"}),
-        ("corpora", {"sample"}),
+        ("corpora", {"sample", "ntrex"}),
         ("models", {"babel"}),
         ("executors", {"local", "ray"}),
         ("truths", {"exhaustive"}),

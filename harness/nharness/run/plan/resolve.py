@@ -170,6 +170,7 @@ def open_corpus(spec: CorpusSpec, languages: Sequence[str], plugins: Plugins) ->
         languages=languages,
         config=spec.config,
         streaming=spec.streaming,
+        romanised=spec.romanised,
         columns=Columns(text=spec.text_column, id=spec.id_column, language=spec.language_column),
         splits={k: v for k, v in (("detect", spec.detect_split), ("eval", spec.eval_split)) if v} or None,
     )
