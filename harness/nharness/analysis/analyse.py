@@ -20,6 +20,7 @@ from nharness.analysis.selectivity import summarise
 from nharness.record.cells import Baseline, CellResult, ControlDraw, Target, Task
 from nharness.record.model import Record
 from nharness.record.results import AnalysisSettings, CurvePoint, TaskSummary
+from nharness.record.sources import UNKNOWN_FLAGGED, Corpus
 
 Changes = dict[str, dict[str, float | None]]
 
@@ -29,12 +30,14 @@ class Known:
     """What is known of the measurements beyond their items.
 
     failures: cells without items. noise_floors: by (task, language), in the task's unit. overlapping: (task, language)
-    pairs whose items share text with the detection. curve: points of the budget curve, for the area under it.
+    pairs whose items share text with the detection. unknown: those whose text the tokenizer hardly knows. curve: points
+    of the budget curve, for the area under it.
     """
 
     failures: Sequence[Failure] = ()
     noise_floors: Mapping[tuple[str, str], float] = field(default_factory=dict)
     overlapping: Collection[tuple[str, str]] = ()
+    unknown: Collection[tuple[str, str]] = ()
     curve: Sequence[CurvePoint] = ()
 
 
@@ -90,6 +93,7 @@ def analyse(
             reasons,
             {language: floor for (name, language), floor in known.noise_floors.items() if name == task.name},
             {language for name, language in known.overlapping if name == task.name},
+            {language for name, language in known.unknown if name == task.name},
         )
         effects = effects_of(task, targets, table, settings)
         controls[task.name] = control_effects_of(effects, targets, table, tried)
@@ -104,6 +108,12 @@ def analyse(
         _changes(controls, targets, settings.precision),
         {name: found.test.null_rate for name, found in controls.items() if not math.isnan(found.test.null_rate)},
     )
+
+
+def unknown_text(tasks: Iterable[Task], corpus: Corpus) -> frozenset[tuple[str, str]]:
+    """Return the (task, language) pairs on text of the corpus of which the tokenizer knows too little."""
+    languages = corpus.hardly_known(UNKNOWN_FLAGGED)
+    return frozenset((task.name, language) for task in tasks if task.lm_eval is None for language in languages)
 
 
 def reanalyse(record: Record, measurements: Iterable[Measurement]) -> Analysis:
@@ -126,7 +136,7 @@ def reanalyse(record: Record, measurements: Iterable[Measurement]) -> Analysis:
         ]
     floors = {(b.task, b.language): b.noise_floor for b in record.baseline if b.noise_floor is not None}
     overlapping = {(cell.task, cell.language) for cell in record.cells if "overlap" in cell.flags}
-    known = Known(failures, floors, overlapping, record.curve)
+    known = Known(failures, floors, overlapping, unknown_text(record.tasks, record.corpus), record.curve)
     return analyse(measurements, tasks=record.tasks, targets=record.targets, settings=record.analysis, known=known)
 
 

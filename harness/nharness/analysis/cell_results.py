@@ -4,6 +4,7 @@ Flags: `few_items` fewer than 20 clusters, below which intervals were not simula
 `near_ceiling`, `near_floor` a baseline nearer to an end than a change that could be detected (significance.py);
 `underpowered` a change that is not significant while one of a tenth of the baseline would not have been either;
 `below_noise_floor` a change smaller than what another batch size does; `overlap` detection text in the evaluation;
+`unknown_tokens` more than 1 % of the text's tokens are the tokenizer's unknown one;
 `truncated` some prompt was longer than the context; `low_confidence` a tenth of the hits or more was hardly recognised;
 `empty_target` no neuron to deactivate, so that nothing changes.
 """
@@ -35,13 +36,14 @@ class Context:
     """What a task's cells are read with, beyond their items.
 
     table: measurements by key. reasons: why a cell failed, by key. noise_floors: by language, in the task's unit.
-    overlapping: languages whose evaluation text is also detection text.
+    overlapping: languages whose evaluation text is also detection text. unknown: those that the tokenizer hardly knows.
     """
 
     table: Mapping[Key, Measurement]
     reasons: Mapping[Key, str] = field(default_factory=dict)
     noise_floors: Mapping[str, float] = field(default_factory=dict)
     overlapping: Collection[str] = ()
+    unknown: Collection[str] = ()
 
 
 def baselines_of(task: Task, context: Context, digits: int) -> list[Baseline]:
@@ -173,6 +175,8 @@ def _flags(
         flags.append("below_noise_floor")
     if place[1] in context.overlapping:
         flags.append("overlap")
+    if place[1] in context.unknown:
+        flags.append("unknown_tokens")
     measured = context.table[task.name, place[0], None, place[1]]
     if _count(measured, "truncated"):
         flags.append("truncated")

@@ -30,6 +30,9 @@ from nharness.record.types import (
     ShortText,
 )
 
+UNKNOWN_FLAGGED, UNKNOWN_UNRANKED = 0.01, 0.05
+"""Share of unknown tokens of a language's evaluation text above which its cells are flagged, and are not ranked."""
+
 Badge = Literal["self-reported", "reproduced"]
 Purpose = Literal["harm", "steer", "restore"]
 
@@ -160,6 +163,12 @@ class Corpus(Part):
     overlap: Shipped[tuple[TextOverlap, ...]] = Field(
         (), max_length=MAX_LANGUAGES, description="Languages whose splits share documents; empty when none do."
     )
+
+    def hardly_known(self, above: float) -> frozenset[str]:
+        """Return the languages of whose evaluation tokens the tokenizer does not know more than this share."""
+        return frozenset(
+            split.language for split in self.splits if split.split == "eval" and (split.unknown_share or 0.0) > above
+        )
 
 
 class Detector(Part):

@@ -77,11 +77,13 @@ def test_harms_that_cancel_leave_nothing_behind():
 
 
 def test_significance_flags_and_mcnemar():
-    found = run(known=Known(noise_floors={("ppl", "fr"): 0.5}, overlapping={("ppl", "en")}))
+    found = run(known=Known(noise_floors={("ppl", "fr"): 0.5}, overlapping={("ppl", "en")}, unknown={("ppl", "zh")}))
     assert all(cell(found, "ppl", tag, tag).q < 0.05 for tag in LANGUAGES)
     assert "below_noise_floor" in cell(found, "ppl", "fr", "fr").flags
     assert "overlap" in cell(found, "ppl", "zh", "en").flags
     assert "overlap" not in cell(found, "choice", "zh", "en").flags
+    assert [tag for tag in LANGUAGES if "unknown_tokens" in cell(found, "ppl", "en", tag).flags] == ["zh"]
+    assert "unknown_tokens" not in cell(found, "choice", "en", "zh").flags
     choice = cell(found, "choice", "en", "en")
     table = by_key(matrix())
     before, after = (table["choice", t, None, "en"].values["acc"] for t in (None, "en"))

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from nharness.analysis.analyse import Analysis, Known, analyse
+from nharness.analysis.analyse import Analysis, Known, analyse, unknown_text
 from nharness.analysis.control_effects import control_effects_of
 from nharness.analysis.curves import curve_point
 from nharness.analysis.effects import effects_of
@@ -205,7 +205,7 @@ class RecordWriter:
         }
         measured_on_text = [task.name for task in self.tasks if task.lm_eval is None]
         overlapping = {(name, found.language) for name in measured_on_text for found in self._corpus.overlap}
-        known = Known(failures, floors, overlapping, curve)
+        known = Known(failures, floors, overlapping, unknown_text(self.tasks, self._corpus), curve)
         return analyse(
             measurements, tasks=self.tasks, targets=self.targets(combination), settings=self.settings, known=known
         )
