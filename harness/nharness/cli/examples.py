@@ -61,6 +61,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "prefetch": ("nharness prefetch --model Qwen/Qwen2.5-0.5B --tasks xcopa --languages zh,sw --out carried",),
     "cache": ("nharness cache show", "nharness cache prune --older-than 30 --kind cells"),
     "list": ("nharness list detectors", "nharness list detectors lape", "nharness list plugins --json"),
+    "new": ("nharness new detector my-method", "nharness new study three-kinds --out studies"),
     "doctor": ("nharness doctor", "nharness doctor --json"),
     "completion": (
         "nharness completion bash > ~/.local/share/bash-completion/completions/nharness",

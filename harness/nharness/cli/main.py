@@ -46,6 +46,7 @@ COMMANDS = {
     "collect": ("nharness.cli.collect_runs", "the parts of a run joined, what is missing named, records written"),
     "prefetch": ("nharness.cli.prefetch", "a model, tasks' data and a corpus in one folder, to use without a network"),
     "cache": ("nharness.cli.cache", "what stores hold, and removing what is old"),
+    "new": ("nharness.cli.new", "a project of your own: a detector, an intervention, a study, a claim"),
     "doctor": ("nharness.cli.doctor", "what a run stands on, what would break it, and what to do"),
     "completion": ("nharness.cli.completion", "a script that makes your shell complete commands, options and names"),
     "list": ("nharness.cli.list_", "what is registered: detectors, interventions, tasks, corpora, models, plugins"),

@@ -1,0 +1,50 @@
+"""Begin a project of your own: `nharness new detector|intervention|study|claim NAME`.
+
+A detector or an intervention is a whole distribution: pyproject with the entry point, about twenty lines of code, a
+test, a README and a workflow. It installs, passes its tests, type-checks and runs as it is. A study, or a claim, is one
+TOML file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from string import Template
+
+from nharness import atomic
+from nharness.cli.output import say
+from nharness.cli.templates import FILES
+from nharness.errors import OutputError, UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the kind, the name and the place."""
+    parser.add_argument("kind", choices=tuple(FILES), help="what is begun")
+    parser.add_argument("name", help="its name, in small letters, such as my-method")
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where its folder goes (default here)")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Write the files and say what to do next."""
+    name = arguments.name
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        raise UsageError(f"name {name!r}; expected small letters, digits and single dashes, such as my-method")
+    words = name.split("-")
+    values = {
+        "name": name,
+        "module": f"nharness_{'_'.join(words)}",
+        "Class": "".join(word.capitalize() for word in words),
+        "title": " ".join(words),
+    }
+    files, after = FILES[arguments.kind]
+    for path in files:
+        target = arguments.out / Template(path).substitute(values)
+        if target.exists():
+            raise OutputError(f"{target} is there already; choose another name, or another --out")
+    for path, text in files.items():
+        target = arguments.out / Template(path).substitute(values)
+        atomic.write_bytes(target, Template(text).substitute(values).encode())
+        say(f"written: {target}")
+    say(f"\nnext: {Template(after).substitute(values)}")
+    return 0

@@ -1,0 +1,45 @@
+"""`nharness new`: what it writes is whole, loads, and runs as it is."""
+
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from nharness.cli.main import main
+
+
+@pytest.mark.parametrize("kind", ["detector", "intervention"])
+def test_a_project_passes_its_own_tests_and_plans_a_run(kind, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", kind, f"my-{kind}"]) == 0
+    assert f"nharness run --{kind} my-{kind}" in capsys.readouterr().out
+    folder = tmp_path / f"nharness-my-{kind}"
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    (module,) = project["entry-points"]["nharness"].values()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"],
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.syspath_prepend(str(folder))
+    assert main(["plan", "-q", "-p", module, f"--{kind}", f"my-{kind}", "--languages", "en,de"]) == 0
+    assert main(["new", kind, f"my-{kind}"]) == 4
+    assert "is there already; choose another name, or another --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["study", "claim"])
+def test_a_study_can_be_planned(kind, tmp_path, monkeypatch, capsys):
+    assert main(["new", kind, "my-study", "--out", str(tmp_path)]) == 0
+    assert main(["plan", "-q", "--study", str(tmp_path / "my-study.toml")]) == 0
+    assert "cells" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["My", "my_method", "1x", "a--b", "-x", "../x", ""])
+def test_a_name_that_is_none_says_what_one_is(name, capsys):
+    assert main(["new", "detector", "--", name]) == 4
+    assert "expected small letters, digits and single dashes" in capsys.readouterr().err
