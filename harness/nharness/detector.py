@@ -43,6 +43,12 @@ class Need:
     statistic: str
     site: str = "gate"
 
+    def __post_init__(self) -> None:
+        """Raise `PluginError` for a name or a site that can be none."""
+        for what, value in (("statistic", self.statistic), ("site", self.site)):
+            if not isinstance(value, str) or not value or "/" in value:
+                raise PluginError(f"Need names {what} {value!r}; expected Need('moments', 'gate') or the like")
+
 
 class DetectorOptions(BaseModel):
     """Base of a detector's options: frozen, no unknown names, ranges in the fields; recorded verbatim."""

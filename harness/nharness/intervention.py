@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from nharness.detector import Evidence, Need, make_options
+from nharness.errors import PluginError
+
+SITES = ("gate", "hidden")
+DRAWS = ("", "resample", "patch")
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,25 @@ class Change:
     draw: Literal["", "resample", "patch"] = ""
     donors: tuple[str, ...] = ()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise `PluginError` for what no change can be."""
+        for what, value, allowed in (("site", self.site, SITES), ("draw", self.draw, DRAWS)):
+            if value not in allowed:
+                raise PluginError(f"a change has {what} {value!r}; expected one of {', '.join(map(repr, allowed))}")
+        flat, shape = np.asarray(self.flat), np.shape(self.flat)
+        if flat.ndim != 1 or flat.dtype.kind not in "iu" or (flat.size and flat.min() < 0):
+            raise PluginError(f"a change has neurons {flat.dtype}{list(shape)}; expected flat indices [n], 0 or above")
+        if len(np.unique(flat)) < flat.size:
+            raise PluginError("a change names a neuron twice")
+        for what, values in (("scale", self.scale), ("shift", self.shift)):
+            if np.shape(values) != shape or not np.isfinite(values).all():
+                raise PluginError(
+                    f"a change has a {what} of shape {list(np.shape(values))} or no number in it; expected "
+                    f"one number for each of its {flat.size} neurons"
+                )
+        if self.draw and not self.donors:
+            raise PluginError(f"a change that draws its values ({self.draw}) names no donor language")
 
 
 class InterventionOptions(BaseModel):

@@ -1,112 +1,366 @@
-"""The conformance kit passes every detector there is, and catches each sort of broken one."""
+"""The checks pass everything that comes along, and a plug-in that is bad in one way fails exactly one of them."""
+
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydantic import Field, field_serializer
 
-from nharness.detector import Detector, Evidence
-from nharness.errors import PluginError
+from nharness.detector import Detector, DetectorOptions, Evidence, Need
+from nharness.errors import PluginError, UsageError
+from nharness.intervention import Change, Intervention
+from nharness.neurons import Detection
 from nharness.plugins import Plugins
 from nharness.statistics.table import LanguageTotals, Statistics
-from nharness.testing.conformance import check_detector
+from nharness.task import TaskFamily, TaskSpec
+from nharness.testing import check, checks_of, parametrize_with_checks
 
-SLOW = {"probe"}
+PLUGINS = Plugins()
+
+
+def shipped(kind):
+    found = {name: PLUGINS.resolve(kind, name) for name in PLUGINS.entries(kind)}
+    return {name: thing() if kind in {"detectors", "interventions"} else thing for name, thing in found.items()}
+
+
+def known(thing):
+    if thing.name == "random":
+        return {"names of languages": "its draw is seeded by the language's tag"}
+    return {}
+
+
+@parametrize_with_checks([*shipped("detectors").values()], expected_failed_checks=known)
+def test_every_detector(thing, check):
+    check(thing)
+
+
+@parametrize_with_checks([*shipped("interventions").values(), *shipped("tasks").values()])
+def test_every_intervention_and_family(thing, check):
+    check(thing)
 
 
 class Sound(Detector):
-    """Positive mean activation, and nothing else."""
+    """The language with the largest mean activation."""
 
     name = "sound"
 
     def needs(self):
-        return ()
+        return (Need("moments", "gate"),)
 
     def detect(self, evidence):
         mean = evidence.statistics("gate").mean()
-        return self.detection(evidence, membership=mean == mean.max(axis=0), score=mean)
+        return self.detection(evidence, membership=mean == np.fmax.reduce(mean, axis=0), score=mean)
 
 
-class Forgetful(Sound):
-    """Drops a language."""
-
+class Undeclared(Sound):
     def detect(self, evidence):
-        found = super().detect(evidence)
-        return type(found)(
-            found.detector, found.languages[:2], found.layer_widths, found.membership[:2], found.score[:2], "highest"
-        )
-
-
-class Moody(Sound):
-    """Answers differently every time."""
-
-    calls = 0
-
-    def detect(self, evidence):
-        type(self).calls += 1
-        found = super().detect(evidence)
-        return self.detection(
-            evidence, membership=np.roll(found.membership, type(self).calls, axis=1), score=found.score
-        )
-
-
-class Scribbler(Sound):
-    """Writes into its evidence."""
-
-    def detect(self, evidence):
-        evidence.statistics("gate").tensors["moments/sum/en"][:] += 1
+        evidence.statistics("gate").activation_probability()
         return super().detect(evidence)
 
 
-class Ordered(Sound):
-    """Gives ties and everything else to the first language."""
+class Few(Sound):
+    def detect(self, evidence):
+        if len(evidence.languages) > 3:
+            raise ValueError("too many")
+        return super().detect(evidence)
 
+
+class Even(Sound):
+    def detect(self, evidence):
+        evidence.statistics("gate").mean().reshape(-1, len(evidence.layer_widths), evidence.layer_widths[0])
+        return super().detect(evidence)
+
+
+class Dense(Sound):
+    def detect(self, evidence):
+        if any("/routed/" in name for name in evidence.any.tensors):
+            raise ValueError("experts")
+        return super().detect(evidence)
+
+
+class Plain(Sound):
     def detect(self, evidence):
         found = super().detect(evidence)
-        first = np.zeros_like(found.membership)
-        first[0] = True
-        return self.detection(evidence, membership=first, score=found.score)
+        return Detection(found.detector, found.languages, found.layer_widths, found.membership, found.score, found.best)
+
+
+class Lively(Sound):
+    def detect(self, evidence):
+        if (evidence.statistics("gate").variance() == 0).all(axis=0).sum() > 10:  # more than experts leave out
+            raise ValueError("a dead neuron")
+        return super().detect(evidence)
+
+
+class Trusting(Sound):
+    def detect(self, evidence):
+        mean = evidence.statistics("gate").mean()
+        return self.detection(evidence, membership=~(mean < np.fmax.reduce(mean, axis=0)), score=np.nan_to_num(mean))
+
+
+class Anglophile(Sound):
+    def detect(self, evidence):
+        found = super().detect(evidence)
+        found.membership[[tag == "en" for tag in evidence.languages]] = False
+        return found
+
+
+class Ordered(Sound):
+    def detect(self, evidence):
+        found = super().detect(evidence)
+        found.membership[0] = False
+        return found
+
+
+class Moody(Sound):
+    calls = 0
+
+    def detect(self, evidence):
+        Moody.calls += 1
+        found = super().detect(evidence)
+        return replace(found, score=found.score + np.float32(Moody.calls))
+
+
+class Scribbler(Sound):
+    def detect(self, evidence):
+        for name, tensor in evidence.any.tensors.items():
+            if name.startswith("activation_count"):
+                np.add(tensor, 1, out=tensor)
+        return super().detect(evidence)
+
+
+class Loud(Sound):
+    def detect(self, evidence):
+        np.random.seed(len(evidence.languages) + int(np.random.random() * 1000))  # noqa: NPY002
+        return super().detect(evidence)
+
+
+class Bound(Sound):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.helper = lambda: 0
+
+
+class Percent(Sound):
+    class Options(DetectorOptions):
+        rate: float = Field(0.5, gt=0, le=1)
+
+        @field_serializer("rate")
+        def _in_percent(self, value):
+            return value * 100
 
 
 class Lenient(Sound):
-    """Accepts anything."""
-
     def __call__(self, evidence):
         return self.detect(evidence)
 
 
-class Broken(Sound):
-    """Raises."""
-
+class Precise(Sound):
     def detect(self, evidence):
-        raise ZeroDivisionError("boom")
+        return replace(super().detect(evidence), score=evidence.statistics("gate").mean())
 
 
-def failed(detector):
-    return [point.name for point in check_detector(detector) if point.problem]
+class Uncut(Sound):
+    def detect(self, evidence):
+        found = super().detect(evidence)
+        return Whole(**{name: getattr(found, name) for name in Detection.__dataclass_fields__})
+
+
+class Whole(Detection):
+    def cut(self, budget):
+        return self
+
+
+class Nameless(Sound):
+    def detect(self, evidence):
+        found = super().detect(evidence)
+        return replace(found, score=np.where(found.membership, np.inf, found.score).astype(np.float32))
+
+
+class Greedy(Sound):
+    def detect(self, evidence):
+        if evidence.any.size > 1000:
+            np.zeros((9 << 30) * evidence.any.size // 458_752, dtype=np.uint8)
+        return super().detect(evidence)
+
+
+def failed(thing):
+    return [point.name for point in check(thing) if point.problem]
 
 
 def test_a_sound_detector_passes():
-    assert failed(Sound) == []
+    assert failed(Sound()) == []
 
 
 @pytest.mark.parametrize(
-    ("detector", "caught"),
+    ("bad", "caught"),
     [
-        (Forgetful, "rows for all languages"),
+        (Undeclared, "declared needs suffice"),
+        (Few, "two, three and seven languages"),
+        (Even, "layers of unequal width"),
+        (Dense, "experts"),
+        (Plain, "other components"),
+        (Lively, "dead and duplicate neurons"),
+        (Trusting, "NaN"),
+        (Anglophile, "names of languages"),
+        (Ordered, "order of languages"),
         (Moody, "deterministic"),
         (Scribbler, "leaves its evidence alone"),
-        (Ordered, "order of languages"),
+        (Loud, "leaves the process alone"),
+        (Bound, "pickles"),
+        (Percent, "options round trip"),
         (Lenient, "refuses one language"),
-        (Broken, "rows for all languages"),
+        (Precise, "survives its file"),
+        (Uncut, "can be cut to a budget"),
+        (Nameless, "finite scores"),
+        (Greedy, "time and memory"),
     ],
 )
-def test_each_fault_is_caught(detector, caught):
-    assert caught in failed(detector)
+def test_a_bad_detector_fails_exactly_its_check(bad, caught):
+    assert failed(bad()) == [caught]
 
 
-@pytest.mark.parametrize("name", sorted(set(Plugins().entries("detectors")) - SLOW))
-def test_every_registered_detector_conforms(name):
-    plugins = Plugins()
-    assert [p for p in check_detector(plugins.resolve("detectors", name)) if p.problem] == []
+def test_every_check_of_detectors_has_a_bad_one():
+    mark = next(m for m in test_a_bad_detector_fails_exactly_its_check.pytestmark if m.name == "parametrize")
+    assert [caught for _, caught in mark.args[1]] == [each.name for each in checks_of(Sound())]
+
+
+class Off(Intervention):
+    """Switched off."""
+
+    name = "off"
+
+    def changes(self, target, evidence):
+        flat = np.asarray(target.flat)
+        return (Change("gate", flat, np.zeros(flat.size), np.zeros(flat.size)),) if flat.size else ()
+
+
+class Wide(Off):
+    def changes(self, target, evidence):
+        return super().changes(
+            replace(target, flat=np.append(target.flat, 0)) if len(target.flat) else target, evidence
+        )
+
+
+class Always(Off):
+    def changes(self, target, evidence):
+        return super().changes(target if len(target.flat) else replace(target, flat=np.array([0])), evidence)
+
+
+class Drawn(Off):
+    def changes(self, target, evidence):
+        return tuple(
+            replace(c, shift=np.random.default_rng().normal(size=c.flat.size))
+            for c in super().changes(target, evidence)
+        )
+
+
+class Particular(Off):
+    def changes(self, target, evidence):
+        if target.language == "general":
+            raise PluginError("no")
+        return super().changes(target, evidence)
+
+
+@pytest.mark.parametrize(
+    ("bad", "caught"),
+    [
+        (Wide, "changes its target alone"),
+        (Always, "nothing for no neuron"),
+        (Particular, "general neurons"),
+    ],
+)
+def test_a_bad_intervention_fails_exactly_its_check(bad, caught):
+    assert failed(Off()) == []
+    assert failed(bad()) == [caught]
+    assert "deterministic" in failed(Drawn())
+
+
+class Family(TaskFamily):
+    name, summary = "family", "made up"
+
+    def languages(self):
+        return ("en", "de")
+
+    def tasks_for(self, language):
+        if language not in self.languages():
+            return ()
+        return (TaskSpec(self.name, self.name, language, "perplexity", "bits_per_byte", "bits per byte"),)
+
+
+class Everywhere(Family):
+    def tasks_for(self, language):
+        return (TaskSpec(self.name, self.name, language, "perplexity", "bits_per_byte", "bits per byte"),)
+
+
+class Misspelt(Family):
+    def languages(self):
+        return ("eng", "de")
+
+
+class Twice(Family):
+    def tasks_for(self, language):
+        return super().tasks_for(language) * 2
+
+
+class Stolen(Family):
+    def tasks_for(self, language):
+        return tuple(replace(spec, family="ppl") for spec in super().tasks_for(language))
+
+
+class Promising(Family):
+    def tasks_for(self, language):
+        return super().tasks_for(language) if language == "en" else ()
+
+
+@pytest.mark.parametrize(
+    ("bad", "caught"),
+    [
+        (Misspelt, "canonical languages"),
+        (Promising, "a task for every language"),
+        (Stolen, "tasks of its own"),
+        (Everywhere, "no task for others"),
+        (Twice, "distinct names"),
+    ],
+)
+def test_a_bad_family_fails_exactly_its_check(bad, caught):
+    assert failed(Family()) == []
+    assert failed(bad()) == [caught]
+
+
+def test_the_kit_is_light_and_refuses_what_it_does_not_know():
+    code = "import sys, nharness.testing; assert not {'torch', 'pytest', 'transformers'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    with pytest.raises(UsageError, match="is no plug-in that can be checked; expected one of detectors"):
+        check("lape")
+    with pytest.raises(UsageError, match="no check is named 'experst'"):
+        parametrize_with_checks([Sound()], expected_failed_checks=lambda _: {"experst": "a slip"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"site": "output"}, "a change has site 'output'; expected one of 'gate', 'hidden'"),
+        ({"draw": "clip"}, "a change has draw 'clip'; expected one of '', 'resample', 'patch'"),
+        ({"draw": "patch"}, r"draws its values \(patch\) names no donor language"),
+        ({"flat": np.array([3, 3])}, "names a neuron twice"),
+        ({"flat": np.array([-1, 3])}, "expected flat indices"),
+        ({"flat": np.array([1.5, 3])}, "expected flat indices"),
+        ({"shift": np.zeros(3)}, "expected one number for each of its 2 neurons"),
+        ({"scale": np.array([1, np.nan])}, "a change has a scale"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused_when_it_is_made(changes, message):
+    whole = {"site": "gate", "flat": np.array([1, 2]), "scale": np.zeros(2), "shift": np.zeros(2)}
+    with pytest.raises(PluginError, match=message):
+        Change(**{**whole, **changes})
+
+
+@pytest.mark.parametrize("given", [("",), ("moments", ""), ("moments/sum",), (None,)])
+def test_a_need_that_cannot_be_is_refused_when_it_is_made(given):
+    with pytest.raises(PluginError, match=r"expected Need\('moments', 'gate'\)"):
+        Need(*given)
 
 
 class Broken(Sound):

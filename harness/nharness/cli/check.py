@@ -1,29 +1,41 @@
-"""Check that a detector keeps its contract, on evidence made for the purpose: what passed, what failed and why."""
+"""Check that a plug-in keeps its contract, on what is made for the purpose: what passed, what failed and why.
+
+A detector, intervention, statistic, family of tasks or executor, by its registered name or as module:attribute. Plug-in
+authors run the same checks as tests: `nharness.testing.parametrize_with_checks`.
+"""
 
 from __future__ import annotations
 
 import argparse
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from nharness.cli.output import print_table, say_json
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
+from nharness.errors import PluginError, UnknownNameError
+
+if TYPE_CHECKING:
+    from nharness.plugins import Plugins
+
+KINDS = ("detectors", "interventions", "statistics", "tasks", "executors")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is checked."""
-    parser.add_argument("name", help="registered detector, or module:attribute")
+    parser.add_argument("name", help="registered name, or module:attribute")
+    parser.add_argument("--kind", choices=KINDS, help="what it is, where two kinds have the name")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     add_plugin_options(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the sheet; 0 when everything passed, else 1."""
-    from nharness.run.plan.resolve import load_detector
-    from nharness.spec import Named
-    from nharness.testing.conformance import check_detector
+    from nharness.testing import check
 
     plugins = load_plugins(arguments)
-    load_detector(Named(name=arguments.name), plugins)  # one that cannot be loaded is a usage error, not a finding
-    sheet = check_detector(lambda: load_detector(Named(name=arguments.name), plugins))
+    thing = _found(arguments.name, arguments.kind, plugins)  # what cannot be loaded is a usage error, not a finding
+    sheet = check(thing)
     rows = [
         {"check": point.name, "result": "FAILED" if point.problem else "passed", "why": point.problem}
         for point in sheet
@@ -33,3 +45,44 @@ def execute(arguments: argparse.Namespace) -> int:
     else:
         print_table(rows)
     return int(any(point.problem for point in sheet))
+
+
+def _found(name: str, kind: str | None, plugins: Plugins) -> Any:
+    """Return the thing to check; raises `UnknownNameError` with the nearest name of any kind."""
+    known = {each: _registered(each, plugins) for each in (KINDS if kind is None else (kind,))}
+    for each, entries in known.items():
+        if name in entries:
+            return _made(entries[name](), name)
+        if ":" in name:
+            return _made(plugins.resolve(each, name), name)
+    raise UnknownNameError(kind or "plug-in", name, dict.fromkeys(each for names in known.values() for each in names))
+
+
+def _registered(kind: str, plugins: Plugins) -> Mapping[str, Callable[[], Any]]:
+    found = {name: lambda name=name: plugins.resolve(kind, name) for name in plugins.entries(kind)}
+    if kind == "statistics":
+        from nharness.statistics import CATALOGUE
+
+        found = {**{name: lambda name=name: _accumulator(name) for name in CATALOGUE}, **found}
+    return found
+
+
+def _accumulator(name: str) -> Any:
+    from nharness.recording import ACCUMULATORS
+
+    return ACCUMULATORS[name]
+
+
+def _made(found: Any, name: str) -> Any:
+    """Return an instance of a detector or intervention with its default options, and everything else as it is."""
+    from nharness.detector import Detector
+    from nharness.intervention import Intervention
+
+    if not (inspect.isclass(found) and issubclass(found, Detector | Intervention)):
+        return found
+    if not isinstance(getattr(found, "name", None), str):
+        raise PluginError(f"{name!r} has no name; expected a class attribute such as name = {name.lower()!r}")
+    try:
+        return found()
+    except TypeError as error:  # an abstract method that was left out
+        raise PluginError(f"{name!r} is not complete: {error}") from error

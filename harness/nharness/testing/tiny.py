@@ -20,6 +20,8 @@ from nharness.errors import ModelError, UnknownNameError
 from nharness.testing.tiny_sizes import BY_MODEL, BY_NAME, DEFAULT, LATENT_ATTENTION, PARTS, UNBUILDABLE
 
 VOCABULARY = 99
+TINY = ("llama", "gpt2", "mixtral", "gemma3_text", "bloom", "phi3")
+"""Six kinds of feed-forward block: gated, plain, experts, another activation, time first, fused projections."""
 
 
 def architectures() -> tuple[str, ...]:
