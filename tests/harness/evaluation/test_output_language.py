@@ -43,7 +43,8 @@ def prompts(tokenizer, documents):
     return [Prompt(doc.id, doc.cluster, np.array(tokenizer(doc.text[:30])["input_ids"])) for doc in documents]
 
 
-def test_a_batch_writes_what_each_prompt_gives_alone(model, tokenizer, documents):
+def test_a_batch_writes_what_each_prompt_gives_alone(tokenizer, documents):
+    model = llama(max_position_embeddings=256)
     asked = prompts(tokenizer, documents)
     decoding = Decoding(max_new_tokens=12)
     together = generate(model, tokenizer, asked, decoding=decoding, batch_size=4)
@@ -60,7 +61,8 @@ def test_a_batch_writes_what_each_prompt_gives_alone(model, tokenizer, documents
         assert output.text == tokenizer.decode(alone)
 
 
-def test_sampling_repeats_with_its_seed_and_leaves_the_global_generator_alone(model, tokenizer, documents):
+def test_sampling_repeats_with_its_seed_and_leaves_the_global_generator_alone(tokenizer, documents):
+    model = llama(max_position_embeddings=256)
     asked = prompts(tokenizer, documents)
     torch.manual_seed(3)
     before = torch.get_rng_state()
@@ -73,7 +75,7 @@ def test_sampling_repeats_with_its_seed_and_leaves_the_global_generator_alone(mo
 
 
 def test_logits_that_are_no_numbers_stop_the_cell(tokenizer, documents):
-    model = llama()
+    model = llama(max_position_embeddings=256)
     with torch.no_grad():
         model.lm_head.weight[5] = math.nan
     with pytest.raises(CellError, match="a logit is nan while generating"):
