@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from nharness.detector import Evidence, Need, make_options
 from nharness.errors import PluginError
+from nharness.record.sources import Purpose
 
 SITES = ("gate", "hidden")
 DRAWS = ("", "resample", "patch")
@@ -83,11 +84,18 @@ class Intervention(ABC):
 
     name: str
     version: ClassVar[str] = "1"
+    purpose: ClassVar[Purpose] = "harm"  # to harm a language, to "steer" towards one, to "restore" one: signs follow
     strength_option: ClassVar[str | None] = None  # the option that `--strength` sweeps
     needs_source: ClassVar[bool] = False  # whether `--source-language` must be given
 
     Options: ClassVar[type[InterventionOptions]] = InterventionOptions  # a subclass's own model, nested or assigned
     options: InterventionOptions
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a purpose that no sign follows from."""
+        super().__init_subclass__(**kwargs)
+        if cls.purpose not in get_args(Purpose):
+            raise PluginError(f"purpose of {cls.__name__} is {cls.purpose!r}; expected {', '.join(get_args(Purpose))}")
 
     def __init__(self, **options: Any) -> None:
         self.options = make_options(f"intervention {self.name}", self.Options, options)

@@ -8,13 +8,13 @@ from nharness.record.model import Record
 from nharness.record.tables import Row, to_markdown
 from nharness.record.types import Estimate
 from nharness_leaderboard.gate import Verdict
-from nharness_leaderboard.paired import Difference, Influence, influences
+from nharness_leaderboard.paired import Difference, Paired, sides
 from nharness_leaderboard.results import Entry
 from nharness_leaderboard.site.text import fixed, intervention_text, p_value, percent, selection_text, signed
 from nharness_leaderboard.ties import Standing, compare, ranking_key, standings
 
 _SHOWN = 50
-Known = Mapping[str, Mapping[str, Influence]]
+Known = Mapping[str, Mapping[str, Paired]]
 
 
 def comment(verdict: Verdict) -> str:
@@ -24,7 +24,7 @@ def comment(verdict: Verdict) -> str:
     if verdict.new:
         touched = {ranking_key(e.record, s.task) for e in verdict.new for s in e.record.summary}
         near = [e for e in verdict.results.entries if _touches(e.record, touched)]
-        known = {entry.slug: influences(entry.record, entry.folder) for entry in near}
+        known = {entry.slug: sides(entry.record, entry.folder) for entry in near}
         placed = standings(near, known)
         rows = [_row(e, s.task, placed, near, known) for e in verdict.new for s in e.record.summary]
         lines += [f"### {len(verdict.new)} new record(s)", "", to_markdown(rows[:_SHOWN])]
@@ -57,7 +57,7 @@ def _row(
     record = entry.record
     summary = record.summary_of(task)
     standing = placed.get((entry.slug, task))
-    best = next((e for e in near if standing and _leads(placed.get((e.slug, task)), e, standing)), None)
+    best = _best(near, task, placed, standing)
     behind = compare(entry, best, task, known) if best is not None and best is not entry else None
     control = summary.control_selectivity if summary else None
     unit = next((t.unit for t in record.tasks if t.name == task), "")
@@ -71,13 +71,26 @@ def _row(
         "selectivity": _estimate(summary.selectivity if summary else None),
         "against random": f"{signed(control.effect)} sd, p {p_value(control.p)}" if control else None,
         "own hit hardest": percent(summary.diagonal_share if summary else None),
-        "tier": standing.tier if standing else None,
-        "against the best": "is the best" if best is entry else _difference(behind) if best else "alone",
+        "rank": (standing.text or f"none: {standing.reason}") if standing else None,
+        "against the best": "is the best" if best is entry else _difference(behind) if best else "none is ranked",
     }
 
 
-def _leads(own: Standing | None, entry: Entry, other: Standing) -> bool:
-    return own is not None and own.group == other.group and own.tier == 1 and own.leader == entry.slug
+def _best(
+    near: Sequence[Entry], task: str, placed: Mapping[tuple[str, str], Standing], standing: Standing | None
+) -> Entry | None:
+    """Return the record of the set with the highest selectivity among those ranked."""
+    ranked = [
+        entry
+        for entry in near
+        if standing and (other := placed.get((entry.slug, task))) and other.group == standing.group and other.ranks
+    ]
+    return max(ranked, key=lambda entry: _selectivity(entry, task), default=None)
+
+
+def _selectivity(entry: Entry, task: str) -> float:
+    summary = entry.record.summary_of(task)
+    return summary.selectivity.value if summary and summary.selectivity else float("-inf")
 
 
 def _touches(record: Record, keys: set[str]) -> bool:

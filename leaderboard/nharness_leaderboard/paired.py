@@ -1,50 +1,38 @@
-"""Paired differences between any two records, from how much each cluster of items moved each one.
+"""Differences between any two records: paired on the items they share, by the joint resampling that `compare` uses too.
 
-Legend: `T` language targets of a task, `K` languages of it, `c` a cluster of items of language l.
-
-The harm of target t to language l is a ratio of sums over clusters, `h(t,l) = sum_c n_c / sum_c w_c` (bits per byte:
-n = change of NLL in bits, w = bytes; a share of items: n = minus the change, w = items). Its first-order influence is
-`(n_c - h * w_c) / sum w`. Selectivity S is linear in the harms, so its influence `I(l,c)` is the same sum of theirs:
-1/T on the diagonal and -1/(T (K-1)) off it. For records A and B measured on the same clusters the difference has
-variance `sum_l C_l/(C_l - 1) sum_c (I_A - I_B)^2` (infinitesimal jackknife; clusters are taken as independent within
-and between languages), and the interval is normal. Only I is stored: any pair can be compared later, also in a
-browser.
+A record's side of a comparison (`nharness.analysis.joint`) is its matrix of effects, made again from the items beside
+it, with what its selectivity is a mean of. Sides of one text are resampled together, clusters alike in all records and
+in all languages of a parallel corpus. Where items differ or are not published, the two intervals are put together as
+if they were independent, which is wider.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from statistics import NormalDist
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nharness.errors import FileFormatError
-from nharness.record.cells import Task, largest_targets
-from nharness.record.items import Item, read_items
+from nharness.analysis.analyse import aim_of
+from nharness.analysis.effects import effects_of
+from nharness.analysis.joint import SETTINGS, Side, score_differences
+from nharness.analysis.measurements import by_key, from_items
+from nharness.analysis.selectivity import mean_weights, rows_of
+from nharness.errors import FileFormatError, UsageError
+from nharness.record.items import read_items
 from nharness.record.model import Record
 from nharness.record.store import find, inside
 
-Z95 = NormalDist().inv_cdf(0.975)
-Sums = dict[str, tuple[float, float]]
 _AGREES = 1e-3
 
 
 @dataclass(frozen=True)
-class Influence:
-    """How one record's selectivity on one task depends on each cluster of items.
-
-    languages: per language the influences I(l, c), clusters in ascending order of their ids; `key` is a digest of all
-    those ids: records can be paired when their keys are equal.
-    """
+class Paired:
+    """One record's side on one task; `key` is a digest of its items: records with equal keys can be paired."""
 
     key: str
-    selectivity: float
-    languages: Mapping[str, NDArray[np.float64]]
+    side: Side
 
 
 @dataclass(frozen=True)
@@ -61,8 +49,8 @@ class Difference:
         return self.interval[0] > 0 or self.interval[1] < 0
 
 
-def influences(record: Record, folder: Path, *, max_bytes: int = 500_000_000) -> dict[str, Influence]:
-    """Return the influence of each task whose selectivity the items file reproduces; empty without an items file.
+def sides(record: Record, folder: Path, *, max_bytes: int = 500_000_000) -> dict[str, Paired]:
+    """Return a record's side of each task whose selectivity the items file reproduces; empty without an items file.
 
     A task is left out when items of a cell are absent, or when the selectivity from the items is not the record's.
     """
@@ -71,25 +59,37 @@ def influences(record: Record, folder: Path, *, max_bytes: int = 500_000_000) ->
         return {}
     try:
         path = inside(folder, entry.name)
-        sums = _sums(record, read_items(path, max_bytes=max_bytes)) if path.is_file() else {}
-    except FileFormatError:
+        if not path.is_file():
+            return {}
+        own = (item for item in read_items(path, max_bytes=max_bytes) if item.control is None)
+        table = by_key(from_items(own))
+        found = {}
+        for task in record.tasks:
+            effects = effects_of(task, record.targets, table, SETTINGS, aim_of(record))
+            weights = mean_weights(rows_of(effects, record.targets)).get("selectivity", {})
+            found[task.name] = Side(effects, weights)
+    except (FileFormatError, UsageError):
         return {}
-    found = {task.name: _influence(record, task, sums) for task in record.tasks}
-    return {name: influence for name, influence in found.items() if influence is not None}
+    return {name: Paired(side.text(), side) for name, side in found.items() if _reproduced(record, name, side)}
 
 
-def difference(a: Influence, b: Influence) -> Difference | None:
-    """Return the paired difference of two records' selectivity on one task; None when their items differ."""
-    if a.key != b.key:
-        return None
-    value = a.selectivity - b.selectivity
-    variance = 0.0
-    for tag, mine in a.languages.items():
-        apart = mine - b.languages[tag]
-        if len(apart) > 1:
-            variance += len(apart) / (len(apart) - 1) * float(apart @ apart)
-    half = Z95 * math.sqrt(variance)
-    return Difference(value, (value - half, value + half), paired=True)
+def differences(found: Mapping[str, Paired]) -> dict[tuple[str, str], Difference]:
+    """Return the paired differences of every two records of one text, by their names in the order given.
+
+    A pair is absent where the items differ, or where they are too few for an interval.
+    """
+    texts: dict[str, list[str]] = {}
+    for name, paired in found.items():
+        texts.setdefault(paired.key, []).append(name)
+    known: dict[tuple[str, str], Difference] = {}
+    for names in texts.values():
+        known |= _within(names, [found[name].side for name in names])
+    return known
+
+
+def difference(a: Paired, b: Paired) -> Difference | None:
+    """Return the paired difference of two records on one task; None when their items differ or are too few."""
+    return differences({"a": a, "b": b}).get(("a", "b"))
 
 
 def unpaired(a: Record, b: Record, task: str) -> Difference | None:
@@ -107,72 +107,24 @@ def unpaired(a: Record, b: Record, task: str) -> Difference | None:
     return Difference(value, (value - low, value + high), paired=False)
 
 
-def _sums(record: Record, items: Iterable[Item]) -> dict[tuple[str, str | None, str], Sums]:
-    """Return, per (task, target, language), numerator and weight summed per cluster; control draws are passed over."""
-    metrics = {task.name: task.metric for task in record.tasks}
-    found: dict[tuple[str, str | None, str], Sums] = {}
-    for item in items:
-        measured = _measured(metrics.get(item.task, ""), item.values)
-        if item.control is not None or measured is None:
-            continue
-        clusters = found.setdefault((item.task, item.target, item.language), {})
-        before = clusters.get(item.cluster, (0.0, 0.0))
-        clusters[item.cluster] = (before[0] + measured[0], before[1] + measured[1])
+def _within(names: Sequence[str], held: Sequence[Side]) -> dict[tuple[str, str], Difference]:
+    pairs = list(combinations(range(len(names)), 2))
+    found: dict[tuple[str, str], Difference] = {}
+    if not pairs:
+        return found
+    done = 0
+    for part in score_differences(held, pairs):
+        for at, value in enumerate(part.estimate):
+            first, second = pairs[done + at]
+            if part.withheld(at) is None:
+                ends = float(part.low[at]), float(part.high[at])
+                found[names[first], names[second]] = Difference(float(value), ends, paired=True)
+        done += len(part.estimate)
     return found
 
 
-def _measured(metric: str, values: Mapping[str, float]) -> tuple[float, float] | None:
-    """Return an item's numerator and weight: bits and bytes, or the metric's value and 1."""
-    if metric == "bits_per_byte":
-        nll, size = values.get("nll"), values.get("bytes")
-        return None if nll is None or size is None else (nll / math.log(2), size)
-    value = values.get(metric)
-    return None if value is None else (value, 1.0)
-
-
-def _influence(record: Record, task: Task, sums: Mapping[tuple[str, str | None, str], Sums]) -> Influence | None:
-    weights = _weights(record, task)
-    summary = record.summary_of(task.name)
-    if not weights or summary is None or summary.selectivity is None:
-        return None
-    sign = 1.0 if task.direction == "lower" else -1.0
-    total, moved, digest = 0.0, {}, hashlib.sha256()
-    for tag in task.languages:
-        base = sums.get((task.name, None, tag), {})
-        names = sorted(base)
-        digest.update("\0".join([tag, *names, ""]).encode("utf-8", "surrogatepass"))
-        intact = np.array([base[name] for name in names]).reshape(-1, 2)
-        moved[tag] = np.zeros(len(names))
-        for target in [name for name, language in weights if language == tag]:
-            edited = sums.get((task.name, target, tag))
-            if not names or edited is None or sorted(edited) != names:
-                return None
-            change = sign * (np.array([edited[name][0] for name in names]) - intact[:, 0])
-            size = float(intact[:, 1].sum())
-            harm = float(change.sum()) / size
-            total += weights[target, tag] * harm
-            moved[tag] += weights[target, tag] * (change - harm * intact[:, 1]) / size
-    if abs(total - summary.selectivity.value) > _AGREES * max(abs(total), 1e-6):
-        return None
-    return Influence(digest.hexdigest()[:16], summary.selectivity.value, moved)
-
-
-def _weights(record: Record, task: Task) -> dict[tuple[str, str], float]:
-    """Return the weight of every measured cell (target, language) in the task's selectivity.
-
-    Means are over complete rows of each language's largest target: those whose own cell and at least one other did not
-    fail. The cells of a target without neurons count as harm 0, and are left out here.
-    """
-    whole = largest_targets(record.targets)
-    ok = {(c.target, c.language) for c in record.cells if c.task == task.name and c.status == "ok"}
-    found: dict[tuple[str, str], float] = {}
-    rows = 0
-    for target in record.targets:
-        others = [tag for tag in task.languages if tag != target.language and (target.name, tag) in ok]
-        if target.name not in whole or (target.name, target.language) not in ok or not others:
-            continue
-        rows += 1
-        if target.neurons and target.language is not None:
-            found[target.name, target.language] = 1.0
-            found |= {(target.name, tag): -1.0 / len(others) for tag in others}
-    return {place: weight / rows for place, weight in found.items()}
+def _reproduced(record: Record, task: str, side: Side) -> bool:
+    summary = record.summary_of(task)
+    if summary is None or summary.selectivity is None or not side.weights:
+        return False
+    return abs(side.score - summary.selectivity.value) <= _AGREES * max(abs(side.score), 1e-6)

@@ -1,23 +1,27 @@
-"""Which records may be compared, which may be ranked, and which of those cannot be told apart.
+"""Which records may be compared, which are ranked together, and between which ranks each of those lies.
 
 Two records are *comparable* on a task when model, component, corpus, languages and the task itself are the same: their
 difference means something. They are *ranked* together when kinds of neurons, budget, shares of a language's neurons,
 intervention and the items measured are the same as well: only then does nothing but the detector differ. Within such a
-set, records are taken in order of selectivity; the first one leads tier 1, and every following one whose difference
-from the leader is not decided (its interval includes 0) shares the tier; the next one leads the next tier. Nothing is
-ranked within a tier.
+set, all differences of selectivity are resampled together (`nharness.analysis.joint`), and a record's *rank interval*
+goes from one more than the number of records that are surely better to all but those that are surely worse: with 95 %
+confidence every rank of the set lies in its interval. Records whose intervals overlap cannot be told apart. A record
+without items, or with fewer than 20 sources of text in a language, is shown and not ranked.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nharness.analysis.bootstrap import FEW_CLUSTERS
+from nharness.analysis.joint import rank_intervals
 from nharness.record.model import Record
-from nharness_leaderboard.paired import Difference, Influence, difference, unpaired
+from nharness_leaderboard.paired import Difference, Paired, difference, unpaired
 from nharness_leaderboard.results import Entry
 
 _FROM = ("plugin", "distribution")
@@ -25,12 +29,20 @@ _FROM = ("plugin", "distribution")
 
 @dataclass(frozen=True)
 class Standing:
-    """A record's place on one task: the set it is ranked in, its tier, the tier's leader, how far behind it is."""
+    """A record's place on one task: the set it is in, its rank interval among `of` ranked ones, or why it has none."""
 
     group: str
-    tier: int
-    leader: str
-    behind: Difference | None
+    ranks: tuple[int, int] | None
+    of: int
+    reason: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The interval as it is written: `1-3 of 15`, a single rank alone; empty without a rank."""
+        if self.ranks is None:
+            return ""
+        low, high = self.ranks
+        return f"{low if low == high else f'{low}-{high}'} of {self.of}"
 
 
 def comparable_key(record: Record, task_name: str) -> str:
@@ -61,16 +73,14 @@ def _key(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:8]
 
 
-def compare(a: Entry, b: Entry, task: str, known: Mapping[str, Mapping[str, Influence]]) -> Difference | None:
+def compare(a: Entry, b: Entry, task: str, known: Mapping[str, Mapping[str, Paired]]) -> Difference | None:
     """Return A minus B on a task: paired when both have the same items, else from their intervals."""
     one, two = known.get(a.slug, {}).get(task), known.get(b.slug, {}).get(task)
     paired = difference(one, two) if one is not None and two is not None else None
     return paired or unpaired(a.record, b.record, task)
 
 
-def standings(
-    entries: Sequence[Entry], known: Mapping[str, Mapping[str, Influence]]
-) -> dict[tuple[str, str], Standing]:
+def standings(entries: Sequence[Entry], known: Mapping[str, Mapping[str, Paired]]) -> dict[tuple[str, str], Standing]:
     """Return every record's standing, by (short name, task); a task without selectivity has none."""
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
@@ -80,23 +90,38 @@ def standings(
                 groups.setdefault((summary.task, key), []).append(entry)
     found: dict[tuple[str, str], Standing] = {}
     for (task, key), members in groups.items():
-        found |= _tiers(task, key, sorted(members, key=lambda e: (-_selectivity(e, task), e.slug)), known)
+        found |= {(slug, task): standing for slug, standing in _ranked(task, key, members, known).items()}
     return found
 
 
-def _tiers(
-    task: str, key: str, members: Sequence[Entry], known: Mapping[str, Mapping[str, Influence]]
-) -> dict[tuple[str, str], Standing]:
-    found: dict[tuple[str, str], Standing] = {}
-    tier, leader = 0, members[0]
-    for entry in members:
-        behind = compare(leader, entry, task, known) if tier else None
-        if not tier or (behind is not None and behind.decided):
-            tier, leader, behind = tier + 1, entry, None
-        found[entry.slug, task] = Standing(key, tier, leader.slug, behind)
-    return found
+def unranked(paired: Paired | None) -> str | None:
+    """Return why a record cannot be ranked on a task; None where it can."""
+    if paired is None:
+        return "its items are not published, or do not give its selectivity"
+    few: dict[str, int] = {}
+    for (_, tag), cell in paired.side.effects.cells.items():
+        few[tag] = min(few.get(tag, len(cell.ids)), len(set(cell.clusters)))
+    thin = min(few, key=lambda tag: few[tag], default=None)
+    if thin is not None and few[thin] < FEW_CLUSTERS:
+        return f"{thin} was judged on {few[thin]} sources; a rank needs {FEW_CLUSTERS} in every language"
+    return None
 
 
-def _selectivity(entry: Entry, task: str) -> float:
-    summary = entry.record.summary_of(task)
-    return summary.selectivity.value if summary and summary.selectivity else float("-inf")
+def _ranked(
+    task: str, key: str, members: Sequence[Entry], known: Mapping[str, Mapping[str, Paired]]
+) -> dict[str, Standing]:
+    """Return the standings of one set: rank intervals among those of one text, the largest such group."""
+    held = {entry.slug: known.get(entry.slug, {}).get(task) for entry in members}
+    why = {entry.slug: unranked(held[entry.slug]) for entry in members}
+    able = {slug: paired for slug, paired in held.items() if paired is not None and why[slug] is None}
+    texts = Counter(paired.key for paired in able.values())
+    text = max(texts, key=lambda digest: (texts[digest], digest), default="")
+    names = [slug for slug, paired in able.items() if paired.key == text]
+    ranks = dict(zip(names, rank_intervals([able[slug].side for slug in names]), strict=True))
+    other = "its items are not those of the other records of the set"
+    return {
+        slug: Standing(key, ranks[slug], len(names))
+        if slug in ranks
+        else Standing(key, None, len(names), reason or other)
+        for slug, reason in why.items()
+    }

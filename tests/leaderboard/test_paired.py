@@ -1,4 +1,4 @@
-"""Paired differences and tiers: against a brute-force bootstrap, and hand-made orders."""
+"""Paired differences and ranks: against a brute-force bootstrap, against `compare`, and in simulated boards."""
 
 import json
 from dataclasses import replace
@@ -9,12 +9,13 @@ from synthetic_records import synthetic_record
 from synthetic_runs import synthetic_run
 
 from nharness.analysis.analyse import analyse
+from nharness.analysis.compare import compare
 from nharness.analysis.measurements import from_items
 from nharness.record.consistency.results import result_problems
 from nharness.record.items import read_items, write_items
 from nharness.record.model import configuration_key
 from nharness.record.store import describe, find
-from nharness_leaderboard.paired import difference, influences, unpaired
+from nharness_leaderboard.paired import Paired, difference, differences, sides, unpaired
 from nharness_leaderboard.results import Entry
 from nharness_leaderboard.site.board import language_data
 from nharness_leaderboard.site.text import intervention_text
@@ -54,7 +55,7 @@ def selectivity(record, folder, chosen):
 
 
 def test_difference_agrees_with_a_bootstrap_over_clusters(entries):
-    known = [influences(entry.record, entry.folder)["ppl"] for entry in entries]
+    known = [sides(entry.record, entry.folder)["ppl"] for entry in entries]
     found = difference(*known)
     rng = np.random.default_rng(0)
     clusters = {tag: [f"{tag}-{i}" for i in range(30)] for tag in entries[0].record.languages}
@@ -70,16 +71,15 @@ def test_difference_agrees_with_a_bootstrap_over_clusters(entries):
 
 
 def test_pairing_narrows_and_needs_the_same_items(entries):
-    one, two = (influences(entry.record, entry.folder)["ppl"] for entry in entries)
+    one, two = (sides(entry.record, entry.folder)["ppl"] for entry in entries)
     apart = unpaired(entries[0].record, entries[1].record, "ppl")
     assert apart.value == pytest.approx(difference(one, two).value)
     assert not apart.paired
     same = difference(one, one)
-    assert same.value == 0
-    assert same.interval == (0, 0)
+    assert same.value == pytest.approx(0, abs=1e-12)
+    assert same.interval == pytest.approx((0, 0), abs=1e-12)
     assert unpaired(entries[0].record, entries[0].record, "ppl").interval[1] > 0
-    other = type(one)("another key", one.selectivity, one.languages)
-    assert difference(one, other) is None
+    assert difference(one, Paired("another key", one.side)) is None
 
 
 def test_items_that_do_not_give_the_published_selectivity_pair_nothing(entries, tmp_path):
@@ -90,8 +90,8 @@ def test_items_that_do_not_give_the_published_selectivity_pair_nothing(entries, 
         if line["target"] == line["language"] and line["control"] is None:
             line["values"]["nll"] += 1
     (tmp_path / name).write_text("\n".join(map(json.dumps, lines)))
-    assert influences(record, tmp_path) == {}
-    assert influences(record, tmp_path / "absent") == {}
+    assert sides(record, tmp_path) == {}
+    assert sides(record, tmp_path / "absent") == {}
 
 
 def in_shares(entry, folder):
@@ -133,7 +133,7 @@ def test_shares_of_neurons_do_not_water_the_summary_down_and_are_ranked_apart(en
     assert after.control_selectivity.mean == pytest.approx(before.control_selectivity.mean)
     assert after.rows[0].selectivity.value < after.rows[1].selectivity.value
     assert not list(result_problems(parts.record))
-    known = {entry.slug: influences(entry.record, entry.folder) for entry in (whole, parts)}
+    known = {entry.slug: sides(entry.record, entry.folder) for entry in (whole, parts)}
     assert difference(known[whole.slug]["ppl"], known[parts.slug]["ppl"]).value == pytest.approx(0, abs=1e-9)
     assert ranking_key(whole.record, "ppl") != ranking_key(parts.record, "ppl")
     assert comparable_key(whole.record, "ppl") == comparable_key(parts.record, "ppl")
@@ -145,24 +145,45 @@ def test_shares_of_neurons_do_not_water_the_summary_down_and_are_ranked_apart(en
     assert by_language["en"][0] == pytest.approx(after.rows[1].selectivity.value, rel=1e-4)
 
 
-def hand_made(*values, half=0.05):
-    found = []
-    for number, value in enumerate(values):
-        record = synthetic_record(seed=3, detector=f"synthetic-{number}", accuracy=False)
-        summary = record.summary[0]
-        estimate = summary.selectivity.model_copy(update={"value": value, "interval": (value - half, value + half)})
-        changed = record.model_copy(
-            update={"summary": (summary.model_copy(update={"selectivity": estimate}),)}
-        ).with_id()
-        found.append(Entry(None, changed))
-    return found
+def test_the_board_and_the_command_give_one_number_for_one_pair(entries):
+    one, two = entries
+    own = [sides(entry.record, entry.folder)["ppl"] for entry in entries]
+    items = [read_items(entry.folder / find(entry.record.files, "items").name) for entry in entries]
+    told = compare(
+        *(from_items(item for item in each if item.control is None) for each in items),
+        tasks=one.record.tasks,
+        targets=(one.record.targets, two.record.targets),
+    )[0].selectivity
+    assert difference(*own).value == pytest.approx(told.value, rel=1e-9)
+    assert difference(*own).interval == pytest.approx(told.interval, rel=1e-9)
+    again = differences({"x": own[0], "y": own[1], "z": own[0]})
+    assert again["x", "y"].interval == pytest.approx(told.interval, rel=1e-9)
+    assert again["y", "z"].value == pytest.approx(-told.value, rel=1e-9)
 
 
-def test_tiers_group_what_cannot_be_told_apart():
-    found = hand_made(0.5, 0.48, 0.44, 0.40, 0.1)
-    placed = standings(found, {})
-    assert [placed[e.slug, "ppl"].tier for e in found] == [1, 1, 1, 2, 3]
-    assert placed[found[1].slug, "ppl"].leader == found[0].slug
+def test_ranks_are_intervals_and_say_why_there_is_none(tmp_path):
+    strengths = (0.2, 0.202, 0.1)
+    found = [
+        Entry(
+            tmp_path / str(at),
+            synthetic_run(tmp_path / str(at), seed=at, strength=strength, documents=60, detector=f"d{at}"),
+        )
+        for at, strength in enumerate(strengths)
+    ]
+    found = [
+        Entry(e.folder, e.record.model_copy(update={"baseline": found[0].record.baseline}).with_id()) for e in found
+    ]
+    known = {entry.slug: sides(entry.record, entry.folder) for entry in found}
+    placed = [standings(found, known)[entry.slug, "ppl"] for entry in found]
+    assert [standing.ranks for standing in placed] == [(1, 2), (1, 2), (3, 3)]
+    assert [standing.text for standing in placed] == ["1-2 of 3", "1-2 of 3", "3 of 3"]
+    hidden = standings(found, {found[0].slug: known[found[0].slug]})[found[1].slug, "ppl"]
+    assert hidden.ranks is None
+    assert "items are not published" in hidden.reason
+    thin = Entry(tmp_path / "thin", synthetic_run(tmp_path / "thin", seed=5, documents=24))
+    alone = standings([thin], {thin.slug: sides(thin.record, thin.folder)})[thin.slug, "ppl"]
+    assert alone.ranks is None
+    assert "12 sources" in alone.reason
 
 
 def test_what_was_measured_on_less_text_is_not_ranked_beside_the_rest():
@@ -179,4 +200,4 @@ def test_what_is_not_comparable_is_never_in_one_set():
     placed = standings([Entry(None, one), Entry(None, two)], {})
     sets = {key[0]: standing.group for key, standing in placed.items() if key[1] == "ppl"}
     assert len(set(sets.values())) == 2
-    assert {standing.tier for standing in placed.values()} == {1}
+    assert {standing.ranks for standing in placed.values()} == {None}

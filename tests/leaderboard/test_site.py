@@ -167,7 +167,9 @@ def test_heat_map_is_the_record(watched, site, records, number):
             assert value == harm
             assert ("harm" in classes.split()) == (harm >= 0)
             assert ("own" in classes.split()) == (cell.target == cell.language)
-            assert ("*" in text) == (cell.q < 0.05 and (cell.control is None or cell.control.q < 0.05))
+            assert ("*" in text) == (
+                cell.q is not None and cell.q < 0.05 and (cell.control is None or cell.control.q < 0.05)
+            )
             assert abs(float(re.match(r"[+−]?[\d.]+", text)[0].replace(MINUS, "-")) - harm) <= 0.0005
             assert float(shade.rstrip("%")) == pytest.approx(100 * abs(harm) / largest, abs=0.51)
 

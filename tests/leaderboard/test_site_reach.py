@@ -11,7 +11,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def test_compare_pairs_records_with_items(watched, site, records):
-    from nharness_leaderboard.paired import difference, influences
+    from nharness_leaderboard.paired import difference, sides
 
     one, two = records[1][:2]
     page = watched.open(site / "index.html")
@@ -19,7 +19,7 @@ def test_compare_pairs_records_with_items(watched, site, records):
         page.check(f"tr[data-id='{slug(record)}'] input")
     page.click("#go")
     page.wait_for_selector("#differences [data-difference]")
-    expected = difference(*(influences(r, records[0] / place(r))["ppl"] for r in (one, two)))
+    expected = difference(*(sides(r, records[0] / place(r))["ppl"] for r in (one, two)))
     text = page.text_content("#differences tbody")
     assert float(page.get_attribute("#differences [data-difference]", "data-difference")) == pytest.approx(
         expected.value

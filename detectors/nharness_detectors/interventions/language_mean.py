@@ -38,6 +38,7 @@ class Add(Intervention):
     """The language's mean added to the activation."""
 
     name = "add"
+    purpose = "steer"
     strength_option = "alpha"
     Options = LanguageMeanOptions
     options: LanguageMeanOptions

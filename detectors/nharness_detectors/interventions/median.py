@@ -26,6 +26,7 @@ class Median(Intervention):
     """Activation held at the language's median response."""
 
     name = "median"
+    purpose = "steer"
     strength_option = "alpha"
     Options = MedianOptions
     options: MedianOptions

@@ -49,6 +49,7 @@ class Amplify(Intervention):
 
     name = "amplify"
     version = "2"
+    purpose = "steer"
     strength_option = "alpha"
     Options = AmplifyOptions
     options: AmplifyOptions

@@ -29,6 +29,7 @@ class Steer(Intervention):
     """The source language's neurons switched off and the target language's driven."""
 
     name = "steer"
+    purpose = "steer"
     strength_option = "alpha"
     needs_source = True
     Options = SteerOptions

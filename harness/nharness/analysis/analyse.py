@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from nharness.analysis.cell_results import Context, baselines_of, cells_of
 from nharness.analysis.control_effects import ControlEffects, control_effects_of
 from nharness.analysis.curves import area_under_budget
-from nharness.analysis.effects import effects_of
+from nharness.analysis.effects import HARM, Aim, effects_of
 from nharness.analysis.measurements import Failure, Measurement, by_key
 from nharness.analysis.rounding import rounded
 from nharness.analysis.selectivity import summarise
@@ -31,7 +32,7 @@ class Known:
 
     failures: cells without items. noise_floors: by (task, language), in the task's unit. overlapping: (task, language)
     pairs whose items share text with the detection. unknown: those whose text the tokenizer hardly knows. curve: points
-    of the budget curve, for the area under it.
+    of the budget curve, for the area under it. aim: what the intervention is for.
     """
 
     failures: Sequence[Failure] = ()
@@ -39,6 +40,7 @@ class Known:
     overlapping: Collection[tuple[str, str]] = ()
     unknown: Collection[tuple[str, str]] = ()
     curve: Sequence[CurvePoint] = ()
+    aim: Aim = HARM
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def analyse(
             {language for name, language in known.overlapping if name == task.name},
             {language for name, language in known.unknown if name == task.name},
         )
-        effects = effects_of(task, targets, table, settings)
+        effects = effects_of(task, targets, table, settings, known.aim)
         controls[task.name] = control_effects_of(effects, targets, table, tried)
         baseline += baselines_of(task, context, settings.precision)
         cells += cells_of(effects, targets, controls[task.name], context)
@@ -136,8 +138,41 @@ def reanalyse(record: Record, measurements: Iterable[Measurement]) -> Analysis:
         ]
     floors = {(b.task, b.language): b.noise_floor for b in record.baseline if b.noise_floor is not None}
     overlapping = {(cell.task, cell.language) for cell in record.cells if "overlap" in cell.flags}
-    known = Known(failures, floors, overlapping, unknown_text(record.tasks, record.corpus), record.curve)
+    known = Known(
+        failures, floors, overlapping, unknown_text(record.tasks, record.corpus), record.curve, aim_of(record)
+    )
     return analyse(measurements, tasks=record.tasks, targets=record.targets, settings=record.analysis, known=known)
+
+
+def recomputed(record: Record, measurements: Iterable[Measurement]) -> Record:
+    """Return the record with every number that follows from its items as this version computes it, under a new id.
+
+    What items do not hold stays as it was. Points of a curve at other doses are of other records' items, and stay too.
+    """
+    found = reanalyse(record, measurements)
+    cells = tuple(
+        new.model_copy(
+            update={
+                "edited_activations": old.edited_activations,
+                "items_available": old.items_available,
+                "reason": old.reason,
+            }
+        )
+        for new, old in zip(found.cells, record.cells, strict=True)
+    )
+    changed: dict[str, Any] = {"baseline": found.baseline, "cells": cells, "summary": found.summary}
+    if record.controls is not None:
+        draws = tuple(
+            draw.model_copy(update={"changes": found.control_changes.get((draw.target, draw.draw), draw.changes)})
+            for draw in record.controls.draws
+        )
+        changed["controls"] = record.controls.model_copy(update={"draws": draws})
+    return record.model_copy(update=changed).with_id()
+
+
+def aim_of(record: Record) -> Aim:
+    """Return what a record's intervention is for."""
+    return Aim(record.intervention.purpose, record.intervention.source)
 
 
 def _changes(

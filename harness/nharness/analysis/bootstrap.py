@@ -16,11 +16,16 @@ Every cell is a ratio of sums over clusters, `theta = sum_c change[c] / sum_c we
    `T_b = |theta_b A - estimate| / sqrt(max(v_b, 0.05 se^2))` and q the k-th largest T_b,
    `k = floor((1 - level) (B + 1))`, the interval is `estimate -+ q se`, and
    `p = (1 + #{T_b >= |estimate| / se}) / (B + 1)`. Zero lies outside the interval exactly when `p <= k / (B + 1)`,
-   which is 1 - level up to rounding.
+   which is 1 - level up to rounding. B are the draws in which every cell of the contrast has a cluster: a draw that
+   leaves one empty says nothing of it, and is not counted.
+5. A contrast of which a cell has fewer than 5 clusters has an estimate and nothing else (`Intervals.withheld`): too few
+   to tell how they scatter (of 2 clusters, intervals covered 72 %). Below 20, q is at least Student's t and p at least
+   its tail, with Satterthwaite's degrees of freedom over the strata, `(sum s_h^2)^2 / sum(s_h^4 / (C_h - 1))`: five
+   clusters have 126 different resamples, however many are drawn.
 
 Chosen by simulation against percentile, equal-tailed studentised and t intervals: it alone stayed within 93-97 % for
-20-60 skewed documents of unequal length. The floor of 5 % under v_b keeps draws without variance from making the
-interval infinite.
+20-60 skewed documents of unequal length. Of 5 to 19 documents it covers 93.5-98.5 %, a t interval of skewed ones 90 %.
+The floor of 5 % under v_b keeps draws without variance from making the interval infinite.
 
 For yes/no items `turn` is the change of one item that turns (1 for shares, 100 for points): two pseudo-clusters of
 change +-turn sqrt(1/2) and weight 1 then enter each cell's interval and p, not its estimate: Agresti and Min's (2005)
@@ -34,6 +39,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -41,6 +47,8 @@ from nharness.errors import OptionError, UsageError
 
 Floats = NDArray[np.float64]
 VARIANCE_FLOOR = 0.05
+FEWEST_CLUSTERS = 5
+FEW_CLUSTERS = 20
 CHUNK_ENTRIES = 2_000_000
 
 
@@ -62,9 +70,9 @@ class Totals:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Per contrast [s]: estimate, standard error, interval, two-sided bootstrap p.
+    """Per contrast [s]: estimate, standard error, interval, two-sided bootstrap p, clusters of its smallest cell.
 
-    A cell with a single cluster has an estimate alone; the rest is NaN.
+    A contrast of fewer than 5 clusters has an estimate alone; the rest is NaN, and `withheld` says why.
     """
 
     estimate: Floats
@@ -72,6 +80,18 @@ class Intervals:
     low: Floats
     high: Floats
     p: Floats
+    clusters: NDArray[np.int64]
+
+    def withheld(self, at: int) -> str | None:
+        """Return why a contrast has no interval and no p; None where it has."""
+        return too_few(int(self.clusters[at]))
+
+
+def too_few(clusters: int) -> str | None:
+    """Return why so many clusters give no interval and no p; None where they do."""
+    if clusters >= FEWEST_CLUSTERS:
+        return None
+    return f"{clusters} cluster{'' if clusters == 1 else 's'} of items; an interval needs at least {FEWEST_CLUSTERS}"
 
 
 class ClusterBootstrap:
@@ -91,34 +111,65 @@ class ClusterBootstrap:
         self._strata = [np.flatnonzero(labels) for labels in _indicator(resampling_strata(totals.weight > 0))]
         self._counts = [_counts(len(rows) + 2 * (turn > 0), draws, seed, i) for i, rows in enumerate(self._strata)]
         self.estimate: Floats = totals.change.sum(axis=0) / totals.weight.sum(axis=0)
-        self.replicates: Floats = self._replicates(with_pseudo=False)
+        self.clusters: NDArray[np.int64] = (totals.weight > 0).sum(axis=0)
+        self.replicates, self._empty = self._replicates(with_pseudo=False)
 
     def intervals(self, contrasts: Floats | None = None) -> Intervals:
-        """Return intervals of the contrasts [m, s]; of every cell alone when none are given."""
+        """Return intervals of the contrasts [m, s], each by itself; of every cell alone when none are given."""
+        return self._studentised(contrasts, together=False)
+
+    def simultaneous(self, contrasts: Floats) -> Intervals:
+        """Return intervals of the contrasts [m, s] that hold all at once, and p corrected for their number (max |T|).
+
+        In every draw the largest |T_b| of all contrasts that have an interval counts for each of them.
+        """
+        return self._studentised(contrasts, together=True)
+
+    def _studentised(self, contrasts: Floats | None, *, together: bool) -> Intervals:
         cells = self.totals.change.shape[1]
         matrix = np.eye(cells) if contrasts is None else np.asarray(contrasts, dtype=np.float64)
         if matrix.ndim != 2 or matrix.shape[0] != cells:
             raise UsageError(f"contrasts are {matrix.shape}; expected [{cells}, s]")
         smoothed = self._turn > 0 and contrasts is None
         centre, replicates = self._centre(smoothed=smoothed)
-        parts, single = self._influence(centre, smoothed=smoothed)
-        influence = [part @ matrix for part in parts]
+        influence = [part @ matrix for part in self._influence(centre, smoothed=smoothed)]
+        clusters = np.where(matrix != 0, self.clusters[:, None], np.iinfo(np.int64).max).min(axis=0)
         error = np.sqrt(sum((part**2).sum(axis=0) for part in influence))
-        error = np.where((matrix[single] != 0).any(axis=0), np.nan, error)
+        error = np.where(clusters < FEWEST_CLUSTERS, np.nan, error)
         spread = np.sqrt(np.maximum(self._variances(influence), VARIANCE_FLOOR * error**2))
-        return self._studentised(self.estimate @ matrix, centre @ matrix, error, (replicates @ matrix, spread))
-
-    def _studentised(self, estimate: Floats, centre: Floats, error: Floats, drawn: tuple[Floats, Floats]) -> Intervals:
-        replicates, spread = drawn
+        estimate, centre = self.estimate @ matrix, centre @ matrix
         with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.where(spread > 0, np.abs(replicates - centre) / spread, 0.0)
+            t = np.where(spread > 0, np.abs(replicates @ matrix - centre) / spread, 0.0)
             observed = np.where(error > 0, np.abs(centre) / error, np.where(centre == 0, 0.0, np.inf))
-        rank = max(1, int(np.floor((1 - self.level) * (self.draws + 1) + 1e-9)))
-        quantile = np.partition(t, self.draws - rank, axis=0)[self.draws - rank]
-        p = (1 + (t >= observed).sum(axis=0)) / (self.draws + 1)
+        if self._empty.any():
+            t[(self._empty.astype(np.float64) @ (matrix != 0)) > 0] = np.nan
+        freedom = np.where(clusters < FEW_CLUSTERS, self._freedom(influence, matrix != 0), np.nan)
+        quantile, p = self._tail(_largest(t, clusters) if together else t, observed, freedom)
+        p = np.where(error > 0, p, np.where(observed > 0, 1 / (self.draws + 1), 1.0))
         low, high = centre - quantile * error, centre + quantile * error
-        known = np.isfinite(error)
-        return Intervals(estimate, error, *(np.where(known, values, np.nan) for values in (low, high, p)))
+        return Intervals(estimate, error, low, high, np.where(np.isnan(error), np.nan, p), clusters)
+
+    def _tail(self, t: Floats, observed: Floats, freedom: Floats) -> tuple[Floats, Floats]:
+        """Return the quantile of |T_b| [B, s] and p of each contrast, no less than Student's where `freedom` is known.
+
+        Draws that say nothing of a contrast are NaN.
+        """
+        drawn = np.isfinite(t).sum(axis=0)
+        rank = np.maximum(1, np.floor((1 - self.level) * (drawn + 1) + 1e-9)).astype(np.int64)
+        largest = np.sort(np.where(np.isnan(t), -1.0, t), axis=0)[::-1]
+        quantile = largest[rank - 1, np.arange(t.shape[1])]
+        p = (1 + (t >= observed).sum(axis=0)) / (drawn + 1)
+        return np.fmax(quantile, stats.t.ppf((1 + self.level) / 2, freedom)), np.fmax(
+            p, 2 * stats.t.sf(observed, freedom)
+        )
+
+    def _freedom(self, influence: list[Floats], used: NDArray[np.bool_]) -> Floats:
+        """Return Satterthwaite's degrees of freedom of every contrast [s], from what each stratum adds to its se^2."""
+        squares = [(part**2).sum(axis=0) for part in influence]
+        held = [((self.totals.weight[rows] > 0) @ used).sum(axis=0) for rows in self._strata]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts = (square**2 / np.maximum(count - 1, 1) for square, count in zip(squares, held, strict=True))
+            return np.asarray(sum(squares) ** 2 / sum(parts), dtype=np.float64)
 
     def _rows(self, stratum: int, *, smoothed: bool) -> tuple[Floats, Floats, NDArray[np.uint8]]:
         """Return change, weight [rows, m] and counts [B, rows] of one stratum, with its pseudo-clusters if smoothed."""
@@ -130,8 +181,8 @@ class ClusterBootstrap:
         half = np.sqrt(0.5) * self._turn * held
         return np.vstack([change, half, -half]), np.vstack([weight, held, held]), counts
 
-    def _replicates(self, *, with_pseudo: bool) -> Floats:
-        """Return theta_b [B, m]; a draw that leaves a cell empty keeps the cell's estimate."""
+    def _replicates(self, *, with_pseudo: bool) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return theta_b [B, m], and which draws leave a cell empty; theta_b is the cell's estimate there."""
         top = np.zeros((self.draws, self.estimate.size))
         bottom = np.zeros_like(top)
         for stratum in range(len(self._strata)):
@@ -140,22 +191,23 @@ class ClusterBootstrap:
             for part, block in _blocks(counts):
                 top[part, held] = block @ change[:, held]
                 bottom[part, held] = block @ weight[:, held]
-        return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), self.estimate)
+        empty = bottom <= 0
+        return np.where(empty, self.estimate, top / np.where(empty, 1.0, bottom)), empty
 
     def _centre(self, *, smoothed: bool) -> tuple[Floats, Floats]:
         if not smoothed:
             return self.estimate, self.replicates
         parts = [self._rows(i, smoothed=True)[:2] for i in range(len(self._strata))]
         centre = sum(change.sum(axis=0) for change, _ in parts) / sum(weight.sum(axis=0) for _, weight in parts)
-        return np.asarray(centre), self._replicates(with_pseudo=True)
+        return np.asarray(centre), self._replicates(with_pseudo=True)[0]
 
-    def _influence(self, centre: Floats, *, smoothed: bool) -> tuple[list[Floats], NDArray[np.bool_]]:
-        """Return u of every cell, one array [rows, m] a stratum, and which cells have a single cluster [m]."""
+    def _influence(self, centre: Floats, *, smoothed: bool) -> list[Floats]:
+        """Return u of every cell, one array [rows, m] a stratum."""
         parts = [self._rows(i, smoothed=smoothed)[:2] for i in range(len(self._strata))]
         total = sum(weight.sum(axis=0) for _, weight in parts)
         number = sum((weight > 0).sum(axis=0) for _, weight in parts).astype(np.float64)
         grow = np.sqrt(number / np.maximum(number - 1, 1))
-        return [(change - centre * weight) / total * grow for change, weight in parts], number < 2
+        return [(change - centre * weight) / total * grow for change, weight in parts]
 
     def _variances(self, influence: list[Floats]) -> Floats:
         variance = np.zeros((self.draws, influence[0].shape[1]))
@@ -179,6 +231,21 @@ def resampling_strata(present: NDArray[np.bool_]) -> NDArray[np.int64]:
     graph = coo_array((np.ones(len(row)), (row, clusters + column)), shape=(size, size))
     labels = connected_components(graph, directed=False)[1][:clusters]
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _largest(t: Floats, clusters: NDArray[np.int64]) -> Floats:
+    """Return every draw's largest T [B, s] over the contrasts that have an interval, for each of them alike."""
+    usable = clusters >= FEWEST_CLUSTERS
+    largest = np.fmax.reduce(t[:, usable], axis=1) if usable.any() else np.full(len(t), np.nan)
+    return np.broadcast_to(largest[:, None], t.shape)
+
+
+def resample(present: NDArray[np.bool_], *, draws: int, seed: int) -> Floats:
+    """Return how often each cluster is drawn [B, C], strata of `present` [C, m] apart, as the bootstrap draws them."""
+    found = np.zeros((draws, len(present)))
+    for number, labels in enumerate(_indicator(resampling_strata(present))):
+        found[:, labels] = _counts(int(labels.sum()), draws, seed, number)
+    return found
 
 
 def _indicator(strata: NDArray[np.int64]) -> NDArray[np.bool_]:

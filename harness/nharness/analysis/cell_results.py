@@ -1,6 +1,7 @@
 """The record's cells and baselines of one task: values, intervals, p and q, flags.
 
-Flags: `few_items` fewer than 20 clusters, below which intervals were not simulated to cover; `near_chance`,
+Flags: `few_clusters` fewer than 20 clusters, below which an interval is wide and below five of which there is none, nor
+a p (`withheld` says so); `near_chance`,
 `near_ceiling`, `near_floor` a baseline nearer to an end than a change that could be detected (significance.py);
 `underpowered` a change that is not significant while one of a tenth of the baseline would not have been either;
 `below_noise_floor` a change smaller than what another batch size does; `overlap` detection text in the evaluation;
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nharness.analysis.bootstrap import FEW_CLUSTERS
 from nharness.analysis.control_effects import ControlEffects
 from nharness.analysis.effects import Effects, Place
 from nharness.analysis.measurements import BITS_PER_BYTE, Key, Measurement, Paired, columns
@@ -25,7 +27,6 @@ from nharness.analysis.significance import Room, benjamini_hochberg, detectable_
 from nharness.record.cells import NOT_MEASURED, Baseline, CellFlag, CellResult, Target, Task
 from nharness.record.types import one_line
 
-FEWEST_CLUSTERS = 20
 DETECTABLE_SHARE = 0.1
 UNBOUNDED = (BITS_PER_BYTE,)
 LOW_SHARE = 0.1
@@ -102,7 +103,10 @@ def _computed(effects: Effects, place: Place, q: float, controls: ControlEffects
     at = list(effects.cells).index(place)
     measured = context.table[effects.task.name, place[0], None, place[1]]
     error = float(found.standard_error[at]) if found is not None else math.nan
-    detectable = detectable_effect(error, len(set(cell.clusters)), level=1 - effects.settings.confidence)
+    clusters = len(set(cell.clusters))
+    detectable = detectable_effect(error, clusters, level=1 - effects.settings.confidence)
+    withheld = found.withheld(at) if found is not None else None
+    exact = mcnemar(cell.before, cell.after) if effects.right_or_wrong and withheld is None else None
     return CellResult(
         task=effects.task.name,
         target=place[0],
@@ -114,11 +118,13 @@ def _computed(effects: Effects, place: Place, q: float, controls: ControlEffects
         interval=interval(found.low[at], found.high[at], digits) if found is not None else None,
         p=rounded(float(found.p[at]), digits) if found is not None else None,
         q=rounded(q, digits),
-        mcnemar_p=rounded(mcnemar(cell.before, cell.after), digits) if effects.right_or_wrong else None,
+        mcnemar_p=rounded(exact, digits),
         perplexity_ratio=rounded(_perplexity_ratio(effects.task, cell), digits),
         items=len(cell.ids),
         items_available=max(len(cell.ids), measured.available or len(measured.ids)),
         truncated=_count(measured, "truncated") or None,
+        clusters=clusters,
+        withheld=withheld,
         edited_activations=measured.edited_activations,
         flags=_flags(effects, place, q, detectable, context),
         minimum_detectable_effect=rounded(detectable, digits),
@@ -143,6 +149,7 @@ def _empty(task: Task, place: Place, context: Context, digits: int) -> CellResul
         perplexity_ratio=1.0 if task.metric == BITS_PER_BYTE else None,
         items=int(kept.sum()),
         items_available=max(int(kept.sum()), baseline.available or 0),
+        clusters=len({name for name, keep in zip(baseline.clusters, kept, strict=True) if keep}),
         edited_activations=0,
         flags=("empty_target",),
     )
@@ -166,8 +173,8 @@ def _flags(
     bounded = task.metric not in UNBOUNDED and task.unit.startswith("share")
     room = Room(0.0, 1.0 if bounded else None, task.chance, higher_is_better=task.direction == "higher")
     flags = list(room_flags(cell.baseline, detectable, room))
-    if len(set(cell.clusters)) < FEWEST_CLUSTERS:
-        flags.append("few_items")
+    if len(set(cell.clusters)) < FEW_CLUSTERS:
+        flags.append("few_clusters")
     blind = detectable is not None and detectable > DETECTABLE_SHARE * abs(cell.baseline)
     if blind and not q < 1 - settings.confidence:
         flags.append("underpowered")

@@ -3,7 +3,7 @@
 Both may come from different detectors, interventions, strengths or models, as long as items have the same ids and
 weights. For every cell in both, `difference = change in the first - change in the second` is computed item by item on
 what both have seen, so that what items have in common falls out; cells and the means over rows are resampled together
-(bootstrap.py), and the differences' p are corrected over the matrix.
+(joint.py, as the board does it), and the differences' p are corrected over the matrix.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nharness.analysis.effects import Effects, Place, effects_of
+from nharness.analysis.effects import HARM, Aim, Effects, Place, effects_of
+from nharness.analysis.joint import SETTINGS, Side, score_differences
 from nharness.analysis.measurements import Measurement, Paired, by_key
-from nharness.analysis.rounding import interval, rounded
-from nharness.analysis.selectivity import summarise
+from nharness.analysis.rounding import interval, known, rounded
+from nharness.analysis.selectivity import PARTS, mean_weights, rows_of
 from nharness.analysis.significance import benjamini_hochberg
 from nharness.errors import UsageError
 from nharness.record.cells import Target, Task
-from nharness.record.results import AnalysisSettings
 from nharness.record.types import Estimate
 
 
@@ -28,7 +28,8 @@ from nharness.record.types import Estimate
 class Difference:
     """One cell in both: the changes on their common items, first minus second with interval, p and q (two-sided).
 
-    In the task's unit. interval, p and q are None with a single cluster of items.
+    In the task's unit. interval, p and q are None, and `withheld` says why, with fewer than five clusters of items.
+    flags: those of the cell in either, as the records have them.
     """
 
     target: str
@@ -40,6 +41,8 @@ class Difference:
     p: float | None
     q: float | None
     items: int
+    withheld: str | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,46 +67,71 @@ def compare(
     *,
     tasks: Sequence[Task],
     targets: tuple[Sequence[Target], Sequence[Target]],
-    settings: AnalysisSettings,
+    aim: Aim = HARM,
+    flags: Mapping[tuple[str, str, str], tuple[str, ...]] | None = None,
 ) -> tuple[TaskComparison, ...]:
     """Return one comparison a task; targets are matched by name, and have no neurons where either says 0.
+
+    aim: what the first one's intervention is for. flags: by (task, target, language), what the two records say.
 
     Raises `UsageError` when the two have no cell in common, or items of one id that differ in weight.
     """
     tables = by_key(first), by_key(second)
     found = []
     for task in tasks:
-        sides = [effects_of(task, rows, table, settings) for rows, table in zip(targets, tables, strict=True)]
-        found.append(_compared(sides[0], sides[1], targets[0]))
+        sides = [effects_of(task, rows, table, SETTINGS, aim) for rows, table in zip(targets, tables, strict=True)]
+        found.append(_compared(sides[0], sides[1], targets[0], flags or {}))
     if not any(task.cells for task in found):
         raise UsageError("the two have no target, task and language in common whose items share an id")
     return tuple(found)
 
 
-def _compared(first: Effects, second: Effects, targets: Sequence[Target]) -> TaskComparison:
+def _compared(
+    first: Effects, second: Effects, targets: Sequence[Target], flags: Mapping[tuple[str, str, str], tuple[str, ...]]
+) -> TaskComparison:
     pairs: dict[Place, tuple[Paired, Paired]] = {}
     for place in dict.fromkeys([*first.cells, *first.empty]):
         paired = _common(first, second, place)
         if paired is not None:
             pairs[place] = paired
     neither = first.empty & second.empty
-    gaps = Effects(first.task, {place: _gap(*both) for place, both in pairs.items()}, neither, first.settings)
+    gaps = Effects(first.task, {place: _gap(*both) for place, both in pairs.items()}, neither, SETTINGS, first.aim)
     held = {place[0] for place in pairs} | {place[0] for place in neither}
-    summary = summarise(gaps, [target for target in targets if target.name in held])
+    weights = mean_weights(rows_of(gaps, [target for target in targets if target.name in held]))
+    common = [
+        Effects(first.task, {p: both[i] for p, both in pairs.items()}, neither, SETTINGS, first.aim) for i in (0, 1)
+    ]
+    harms = {name: _difference([Side(side, weights[name]) for side in common]) for name in PARTS if name in weights}
     sides = [set(side.cells) | set(side.empty) for side in (first, second)]
     return TaskComparison(
         first.task.name,
-        _differences(gaps, pairs),
+        _differences(gaps, pairs, flags),
         tuple(sorted(sides[0] - sides[1])),
         tuple(sorted(sides[1] - sides[0])),
-        summary.on_target,
-        summary.off_target,
-        summary.selectivity,
+        *(harms.get(name) for name in PARTS),
     )
 
 
-def _differences(gaps: Effects, pairs: Mapping[Place, tuple[Paired, Paired]]) -> tuple[Difference, ...]:
-    found, digits = gaps.intervals, gaps.settings.precision
+def _difference(sides: Sequence[Side]) -> Estimate:
+    """Return the first side's score minus the second's; what is left beyond the record's digits is 0."""
+    digits = SETTINGS.precision
+    size = sum(abs(weight * (s.effects.harm(place) or 0.0)) for s in sides for place, weight in s.weights.items())
+    for found in score_differences(sides, [(0, 1)]):
+        value, low, high = (
+            0.0 if abs(number) < size * 10.0**-digits else float(number)
+            for number in (found.estimate[0], found.low[0], found.high[0])
+        )
+        ends = interval(low, high, digits)
+        return Estimate(value=known(value, digits), interval=ends, withheld=found.withheld(0))
+    return Estimate(value=0.0, interval=(0.0, 0.0))
+
+
+def _differences(
+    gaps: Effects,
+    pairs: Mapping[Place, tuple[Paired, Paired]],
+    flags: Mapping[tuple[str, str, str], tuple[str, ...]],
+) -> tuple[Difference, ...]:
+    found, digits = gaps.intervals, SETTINGS.precision
     if found is None:
         return ()
     q = benjamini_hochberg(found.p)
@@ -118,6 +146,8 @@ def _differences(gaps: Effects, pairs: Mapping[Place, tuple[Paired, Paired]]) ->
             rounded(float(found.p[at]), digits),
             rounded(float(q[at]), digits),
             len(gap.ids),
+            found.withheld(at),
+            flags.get((gaps.task.name, *place), ()),
         )
         for at, (place, gap) in enumerate(gaps.cells.items())
     )

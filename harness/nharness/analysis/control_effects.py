@@ -63,8 +63,8 @@ class ControlEffects:
 
     @cached_property
     def q(self) -> Floats:
-        """Its p after Benjamini-Hochberg over the whole matrix [T, G]."""
-        return benjamini_hochberg(self.test.p)
+        """Its p after Benjamini-Hochberg over the whole matrix [T, G], no less than the draws can tell."""
+        return np.maximum(benjamini_hochberg(self.test.p), self.test.resolution)
 
     def part(self, place: Place) -> CellControl | None:
         """Return the record's comparison of one cell, None when no draw of it gave a number."""
@@ -82,7 +82,7 @@ class ControlEffects:
             sd=rounded(float(np.std(values, ddof=1)), digits) if len(values) > 1 else None,
             effect=rounded(control_deviations(own, values), digits),
             worse=sum(sign * value >= sign * own for value in values),
-            p=rounded(float(self.test.p[at]), digits),
+            p=rounded(float(self.test.told[at]), digits),
             q=rounded(float(self.q[at]), digits),
         )
 

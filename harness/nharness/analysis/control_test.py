@@ -18,6 +18,10 @@ A rank among R = 20 draws is never below 1/21, and Benjamini-Hochberg over 64 ce
    the share of draws' p below it. Every part can only raise p. Since the tail depends on n, a cell with n draws takes
    the smaller a of all residuals and of those with at least n draws.
 
+4. What R different draws show never goes below 1 / (R + 1), and below it stands the model of the tail alone. That model
+   decides which cells stand out, as the simulated error rates allow; a p or q that is told is at least `resolution`,
+   R counting the different draws of all targets whose tail is pooled.
+
 The calibration pools cells of one task, taking the *shape* (not mean or spread) of what random neurons do as one for
 all of them. Two draws leave no residual to judge, and no p; with three to four the t is all but blind.
 Simulated (tests/harness/analysis/test_control_test.py): see there for the share of cells and matrices under the null.
@@ -47,6 +51,7 @@ class ControlTest:
 
     null_rate: share of the draws' own p values below 0.05 when tested against each other by t: 0.05 when the t alone
         would do, more with heavy tails (NaN without residuals).
+    resolution: 1 / (1 + different draws that were pooled); no p or q below it is more than an extrapolation.
     """
 
     draws: NDArray[np.int64]
@@ -55,6 +60,12 @@ class ControlTest:
     t: Floats
     p: Floats
     null_rate: float
+    resolution: float
+
+    @property
+    def told(self) -> Floats:
+        """The p that may be told [T, G]: no less than the draws can tell."""
+        return np.maximum(self.p, self.resolution)
 
 
 def control_test(effect: Floats, controls: Floats) -> ControlTest:
@@ -79,7 +90,8 @@ def control_test(effect: Floats, controls: Floats) -> ControlTest:
     raw = np.where(usable, 2 * stats.t.sf(np.abs(t), np.maximum(draws - 1, 1)), np.nan)
     residuals = _residuals(deviation, squares, known & usable[:, None, :])
     p = np.where((draws >= 3) & (sd == 0) & (effect == mean), 1.0, _calibrated(raw, draws, residuals))
-    return ControlTest(draws, mean, sd, t, p, float((residuals.p < BODY).mean()) if residuals.p.size else float("nan"))
+    rate = float((residuals.p < BODY).mean()) if residuals.p.size else float("nan")
+    return ControlTest(draws, mean, sd, t, p, rate, 1 / (1 + int(known.any(axis=2).sum())))
 
 
 @dataclass(frozen=True)

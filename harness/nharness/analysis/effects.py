@@ -17,9 +17,25 @@ from nharness.analysis.measurements import Key, Measurement, Paired, pair
 from nharness.analysis.significance import right_or_wrong
 from nharness.record.cells import Target, Task
 from nharness.record.results import AnalysisSettings
+from nharness.record.sources import Purpose
 
 Floats = NDArray[np.float64]
 Place = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What an intervention is for, which decides what is counted as its success.
+
+    purpose: to harm a language, to steer towards one, to restore one. source: of a steering, the language whose neurons
+    are switched off: its own row cannot move, and is in no mean.
+    """
+
+    purpose: Purpose = "harm"
+    source: str | None = None
+
+
+HARM = Aim()
 
 
 @dataclass(frozen=True)
@@ -33,14 +49,23 @@ class Effects:
     cells: Mapping[Place, Paired]
     empty: frozenset[Place]
     settings: AnalysisSettings
+    aim: Aim = HARM
 
     @property
     def sign(self) -> float:
-        """What turns a change into harm: 1 where lower is better, -1 where higher is."""
-        return 1.0 if self.task.direction == "lower" else -1.0
+        """What turns a change into what the intervention is for.
+
+        For harm 1 where lower is better and -1 where higher is; the opposite for steering and restoring, whose success
+        is a gain.
+        """
+        harm = 1.0 if self.task.direction == "lower" else -1.0
+        return harm if self.aim.purpose == "harm" else -harm
 
     def harm(self, place: Place) -> float | None:
-        """Return a cell's harm in the task's unit: 0 for an empty target, None for a cell without items."""
+        """Return a cell's harm, or gain where that is the aim, in the task's unit.
+
+        0 for an empty target, None for a cell without items.
+        """
         if place in self.empty:
             return 0.0
         return self.sign * self.cells[place].change if place in self.cells else None
@@ -51,7 +76,7 @@ class Effects:
         if not self.cells:
             return None
         return ClusterBootstrap(
-            _totals(list(self.cells.values())),
+            totals_of(list(self.cells.values())),
             draws=self.settings.bootstrap_draws,
             seed=self.settings.seed,
             level=self.settings.confidence,
@@ -77,7 +102,11 @@ class Effects:
 
 
 def effects_of(
-    task: Task, targets: Sequence[Target], table: Mapping[Key, Measurement], settings: AnalysisSettings
+    task: Task,
+    targets: Sequence[Target],
+    table: Mapping[Key, Measurement],
+    settings: AnalysisSettings,
+    aim: Aim = HARM,
 ) -> Effects:
     """Return the effects of one task; a cell that failed, or shares no item with its baseline, is left out."""
     cells: dict[Place, Paired] = {}
@@ -92,10 +121,11 @@ def effects_of(
                 empty.add((target.name, language))
             elif edited is not None and (paired := pair(baseline, edited, task.metric)) is not None:
                 cells[target.name, language] = paired
-    return Effects(task, cells, frozenset(empty), settings)
+    return Effects(task, cells, frozenset(empty), settings, aim)
 
 
-def _totals(cells: Sequence[Paired]) -> Totals:
+def totals_of(cells: Sequence[Paired]) -> Totals:
+    """Return the sums per cluster of each cell, clusters in ascending order of their names."""
     names = sorted({name for cell in cells for name in cell.clusters})
     rows = {name: row for row, name in enumerate(names)}
     change, weight = np.zeros((len(names), len(cells))), np.zeros((len(names), len(cells)))

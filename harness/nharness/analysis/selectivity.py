@@ -1,6 +1,8 @@
 """The summary of a matrix: harm on the diagonal against harm off it, per row and over all rows, with joint intervals.
 
-A *row* is one target that is a language's neurons. *Harm* is the change turned so that worse is positive.
+A *row* is one target that is a language's neurons. *Harm* is the change turned so that worse is positive; for an
+intervention that steers or restores, better is, and read *gain* for harm. The row of the language that a steering
+leads away from cannot move: it has nulls and is in no mean.
 
 - on_target: harm to the own language. off_target: mean harm to the task's other languages that were computed.
 - selectivity = on_target - off_target. The task's numbers are means over the complete rows, those that have both, so
@@ -128,7 +130,7 @@ def control_selectivity(rows: Sequence[Row], controls: ControlEffects) -> Contro
         return None
     own, drawn = found
     digits = controls.effects.settings.precision
-    p = control_test(np.array([[own]]), np.array(drawn)[None, :, None]).p[0, 0]
+    p = control_test(np.array([[own]]), np.array(drawn)[None, :, None]).told[0, 0]
     return ControlSelectivity(
         draws=len(drawn),
         mean=known(float(np.mean(drawn)), digits),
@@ -150,6 +152,8 @@ def langspec_f1(own_harm: float, other_harms: Sequence[float], own_baseline: flo
 
 
 def _row(effects: Effects, target: Target, language: str) -> Row:
+    if language == effects.aim.source:
+        return Row(target, language, None, ())
     there = [tag for tag in effects.task.languages if effects.harm((target.name, tag)) is not None]
     own = (target.name, language) if language in there else None
     return Row(target, language, own, tuple((target.name, tag) for tag in there if tag != language))
@@ -175,7 +179,8 @@ def _estimates(effects: Effects, wanted: Sequence[Mapping[str, Weights]]) -> Ite
                     0.0 if abs(number) < size * 10.0**-digits else float(number)
                     for number in (found.estimate[at], found.low[at], found.high[at])
                 )
-                estimates[name] = Estimate(value=known(value, digits), interval=interval(low, high, digits))
+                ends = interval(low, high, digits)
+                estimates[name] = Estimate(value=known(value, digits), interval=ends, withheld=found.withheld(at))
             at += 1
         yield estimates
 
@@ -189,7 +194,7 @@ def _row_summary(effects: Effects, row: Row, estimates: Mapping[str, Estimate]) 
     alone = worst is not None and sum(harm == harms[worst] for harm in harms.values()) == 1
     cell = effects.cells.get(row.own) if row.own is not None else None
     f1 = None
-    if task.direction == "higher" and own is not None and cell is not None:
+    if task.direction == "higher" and effects.aim.purpose == "harm" and own is not None and cell is not None:
         f1 = langspec_f1(own, list(others.values()), cell.baseline)
     return RowSummary(
         target=row.target.name,

@@ -91,6 +91,7 @@ def _all_records(first: Path, second: Path) -> tuple[Any, Tables]:
 
 
 def _records(first: Path, second: Path) -> tuple[Any, Tables]:
+    from nharness.analysis.analyse import aim_of
     from nharness.analysis.compare import compare
     from nharness.analysis.measurements import from_items
 
@@ -101,19 +102,31 @@ def _records(first: Path, second: Path) -> tuple[Any, Tables]:
         from_items(there),
         tasks=[task for task in one.tasks if task.name in names],
         targets=(one.targets, other.targets),
-        settings=one.analysis,
+        aim=aim_of(one),
+        flags={place: tuple(sorted(flags)) for place, flags in _flags(one, other).items()},
     )
     tables: dict[str, Sequence[Mapping[str, Any]]] = {}
     for task in found:
         described = one.task(task.task)
         title = f"{task.task}, {described.unit}" if described else task.task
         tables[f"{title}: harm, means over rows, first minus second"] = [
-            {"harm": name, "difference": estimate.value, "interval": estimate.interval}
+            {"harm": name, "difference": estimate.value, "interval": estimate.interval or estimate.withheld}
             for name in HARMS
             if (estimate := getattr(task, name)) is not None
         ]
-        tables[f"{title}: change in every cell, first minus second"] = [asdict(cell) for cell in task.cells]
+        tables[f"{title}: change in every cell, first minus second"] = [
+            {**asdict(cell), "flags": ", ".join(cell.flags)} for cell in task.cells
+        ]
     return [_plain(task) for task in found], tables
+
+
+def _flags(*records: Any) -> dict[tuple[str, str, str], set[str]]:
+    """Return what records say of their cells, by (task, target, language)."""
+    found: dict[tuple[str, str, str], set[str]] = {}
+    for record in records:
+        for cell in record.cells:
+            found.setdefault((cell.task, cell.target, cell.language), set()).update(cell.flags)
+    return found
 
 
 def _plain(task: TaskComparison) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Bring records of older formats up to the newest: written beside the old file, or in its place with --in-place.
 
+With --recompute, every number that follows from the items beside a record is written as this version computes it.
 In place, a folder that is named after the record's id, as in a results folder, is renamed after the new one.
 """
 
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--in-place", action="store_true", help="replace the file instead of writing NAME.migrated.json"
     )
+    parser.add_argument("--recompute", action="store_true", help="compute the numbers anew from the items beside it")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -36,6 +38,8 @@ def execute(arguments: argparse.Namespace) -> int:
         if problems or not isinstance(document, dict):
             raise FileFormatError(f"{path}: {problems[0].message if problems else 'no JSON object'}")
         newest = migrate(document)
+        if arguments.recompute:
+            newest = _recomputed(newest, path)
         if newest == document:
             say(f"{path}: already the newest format")
             continue
@@ -43,6 +47,21 @@ def execute(arguments: argparse.Namespace) -> int:
         atomic.write_json(target, newest)
         say(f"{path}: written to {_renamed(target, document, newest) if arguments.in_place else target}")
     return 0
+
+
+def _recomputed(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the document with its numbers computed anew; raises `FileFormatError` without an items file."""
+    from nharness.analysis.analyse import recomputed
+    from nharness.analysis.measurements import from_items
+    from nharness.record.items import read_items
+    from nharness.record.model import Record
+    from nharness.record.store import find, inside
+
+    record = Record.model_validate(document)
+    items = find(record.files, "items")
+    if items is None:
+        raise FileFormatError(f"{path} lists no items file, so its numbers cannot be computed anew")
+    return recomputed(record, from_items(read_items(inside(path.parent, items.name)))).document()
 
 
 def _renamed(path: Path, before: dict[str, Any], after: dict[str, Any]) -> Path:

@@ -12,12 +12,11 @@ from nharness.cli.terminal import console
 from nharness.record.items import read_items
 from nharness.record.model import Record
 from nharness.record.store import find, inside
-from nharness.report.matrix import matrix_table, matrix_title, summary_rows, summary_units
+from nharness.report.matrix import caution_lines, legend, matrix_table, matrix_title, summary_rows, summary_units
 from nharness.report.outputs import METRIC, output_rows
 from nharness.report.truth import LEGEND as TRUTH_LEGEND
 from nharness.report.truth import stability_rows, truth_table
 
-LEGEND = "* q < 0.05 against no change and against random neurons"
 COLOURS = "; orange is harm, blue is benefit"
 
 
@@ -46,7 +45,9 @@ def show_record(record: Record, path: Path) -> None:
         on.print(Text(matrix_title(record, task.name), style="bold"))
         on.print(matrix_table(record, task.name))
     coloured = on.color_system is not None and not on.no_color
-    on.print(Text(LEGEND + COLOURS * coloured, style="dim"))
+    on.print(Text(legend(record) + COLOURS * coloured, style="dim"))
+    for line in caution_lines(record):
+        on.print(Text(f"! {line}", style="yellow"))
     on.print()
     print_table(summary_rows(record))
     on.print(Text(summary_units(record), style="dim"))

@@ -37,7 +37,6 @@ CellFlag = Literal[
     "near_floor",
     "underpowered",
     "below_noise_floor",
-    "few_items",
     "few_clusters",
     "unknown_tokens",
     "truncated",

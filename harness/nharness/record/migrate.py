@@ -18,7 +18,7 @@ Step = Callable[[dict[str, Any]], dict[str, Any]]
 _RECORD_2: dict[str, Any] = {"headline": None, "structure": None, "repeats": None, "warnings": []}
 _MODEL_2 = {"checkpoint": None, "adapters": None, "record_dtype": None, "batching": None, "noise_floor_on": None}
 _SPLIT_2 = {"sources": None, "unknown_share": None}
-_INTERVENTION_2 = {"purpose": "harm", "version": None, "plugin": None, "distribution": None}
+_INTERVENTION_2 = {"purpose": "harm", "source": None, "version": None, "plugin": None, "distribution": None}
 _TASK_2 = {
     "plugin": None,
     "distribution": None,
@@ -52,6 +52,8 @@ def _to_2(document: dict[str, Any]) -> dict[str, Any]:
         _fill(target, {"hinge": None, "short": None})
     for cell in _each(document.get("cells")):
         _fill(cell, _CELL_2)
+        if isinstance(cell.get("flags"), list):
+            cell["flags"] = ["few_clusters" if flag == "few_items" else flag for flag in cell["flags"]]
     for summary in [*_each(document.get("summary")), *_each(document.get("curve"))]:
         for part in [summary, *_each(summary.get("rows"))]:
             for name in _ESTIMATES:

@@ -195,6 +195,9 @@ class Intervention(Part):
         "harm",
         description="What it is for: to harm a language, to steer towards one, to restore one. Signs follow from it.",
     )
+    source: Asserted[LanguageTag | None] = Field(
+        None, description="Language that a steering leads away from, whose neurons it switches off; null where none."
+    )
     version: Asserted[Name | None] = Field(None, description="Version of the intervention; null where not stated.")
     plugin: Asserted[Name | None] = Field(None, description="Module of the plug-in that registered it, or null.")
     distribution: Asserted[Name | None] = Field(

@@ -1,7 +1,8 @@
 """The language x language matrix of a record, coloured by size and sign, significance marked.
 
-Rows are what was deactivated, columns the language that was measured. `*` marks a change that stands out from none and
-from random neurons, both corrected (q below 0.05); orange is harm, blue is benefit, both dark when large.
+Rows are whose neurons were edited, columns the language that was measured. `*` marks a change that stands out from none
+and from random neurons, both corrected (q below 0.05); orange is harm, blue is benefit, both dark when large. Heading,
+signs and legend follow from what the intervention is for and from what was drawn.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from nharness.record.cells import NOT_MEASURED, CellResult
+from nharness.record.flags import flag_lines
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 
 SMALL, LEVEL = 0.5, 0.05
 HARM, BENEFIT = (217, 95, 2), (33, 102, 172)
+CORNER = {"harm": "off", "steer": "to", "restore": "restored"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ def measure_of(record: Record, task: str) -> Measure:
     """Return what to show for a task: perplexity ratios, or changes in the task's unit."""
     described = record.task(task)
     if described is not None and described.unit == "bits per byte":
-        return Measure("perplexity, deactivated / intact", 2, 1.0, 1)
+        edited = "deactivated" if record.intervention.purpose == "harm" else "edited"
+        return Measure(f"perplexity, {edited} / intact", 2, 1.0, 1)
     unit = described.unit if described else "value"
     worse = 1 if described is not None and described.direction == "lower" else -1
     return Measure(f"change of {unit}", 2, 0.0, worse)
@@ -57,7 +61,36 @@ def matrix_title(record: Record, task: str) -> str:
 
 def summary_units(record: Record) -> str:
     """Return what the numbers of `summary_rows` are, for the line below them."""
-    return _printable(f"+ is harm ({'; '.join(f'{task.name}: {task.unit}' for task in record.tasks)})")
+    sign = "harm" if record.intervention.purpose == "harm" else "gain"
+    source = record.intervention.source
+    left = f"; {source}, which is led away from, is in no mean" if source is not None else ""
+    return _printable(f"+ is {sign} ({'; '.join(f'{task.name}: {task.unit}' for task in record.tasks)}){left}")
+
+
+def legend(record: Record) -> str:
+    """Return what `*` means in this record, which depends on the random neurons it was held against."""
+    with_draws = drawn(record)
+    without = [task.name for task in record.tasks if task.name not in with_draws]
+    if not with_draws:
+        return "* q < 0.05 against no change; no random neurons were drawn"
+    text = "* q < 0.05 against no change and against random neurons"
+    return text if not without else _printable(f"{text} ({', '.join(without)}: against no change alone)")
+
+
+def drawn(record: Record) -> frozenset[str]:
+    """Return the tasks on which random neurons were measured."""
+    draws = record.controls.draws if record.controls is not None else ()
+    return frozenset(task for draw in draws for task in draw.changes)
+
+
+def caution_lines(record: Record) -> list[str]:
+    """Return what the flags of the record's cells say, task by task, and why intervals are withheld."""
+    lines = []
+    for task in record.tasks:
+        cells = [cell for cell in record.cells if cell.task == task.name]
+        name = f"{task.name}: " if len(record.tasks) > 1 else ""
+        lines += [_printable(f"{name}{line}") for line in flag_lines(cells, task.languages)]
+    return lines
 
 
 def _printable(text: str) -> str:
@@ -69,17 +102,20 @@ def matrix_table(record: Record, task: str) -> Table:
     measure = measure_of(record, task)
     languages = [language for language in record.languages if any(c.language == language for c in record.cells)]
     cells = {(cell.target, cell.language): cell for cell in record.cells if cell.task == task}
+    random = task in drawn(record)
     scale = max((_harm(measure, cell) for cell in cells.values()), key=abs, default=0.0)
     if abs(scale) < SMALL:
         measure = replace(measure, digits=3)
     table = Table(box=None, padding=(0, 0), header_style="bold")
-    table.add_column("off \\ on ", justify="right", style="bold")
+    table.add_column(f"{CORNER[record.intervention.purpose]} \\ on ", justify="right", style="bold")
     for language in languages:
         table.add_column(f"{language:>7} ", justify="right")
     table.add_column(" neurons", justify="right")
     for target in record.targets:
         row = [
-            _cell(measure, cells.get((target.name, language)), abs(scale), language == target.language)
+            _cell(
+                measure, cells.get((target.name, language)), abs(scale), own=language == target.language, random=random
+            )
             for language in languages
         ]
         table.add_row(f"{target.name} ", *row, f"{target.neurons}")
@@ -91,21 +127,24 @@ def _harm(measure: Measure, cell: CellResult) -> float:
     return 0.0 if value is None else measure.harm * (value - measure.neutral)
 
 
-def _cell(measure: Measure, cell: CellResult | None, scale: float, diagonal: bool) -> Text:  # noqa: FBT001 - drawn bold
+def _cell(measure: Measure, cell: CellResult | None, scale: float, *, own: bool, random: bool) -> Text:
     if cell is None or (cell.reason or "").endswith(NOT_MEASURED):
         return Text("   .    ", style="dim")
     value = measure.value(cell)
     if value is None:
         return Text(" failed ", style="red")
-    mark = "*" if stands_out(cell) else " "
+    mark = "*" if stands_out(cell, random=random) else " "
     text = f"{value:7.{measure.digits}f}{mark}"
-    return Text(text, style=_colour(_harm(measure, cell), scale) + Style(bold=diagonal))
+    return Text(text, style=_colour(_harm(measure, cell), scale) + Style(bold=own))
 
 
-def stands_out(cell: CellResult) -> bool:
-    """Tell whether a change is told from none and from what random neurons do, both corrected over the matrix."""
-    against_random = cell.control is None or (cell.control.q is not None and cell.control.q < LEVEL)
-    return cell.q is not None and cell.q < LEVEL and against_random
+def stands_out(cell: CellResult, *, random: bool) -> bool:
+    """Tell whether a change is told from none and from what random neurons do, both corrected over the matrix.
+
+    random: whether random neurons were measured on the cell's task; a cell that lacks them then is told from nothing.
+    """
+    against = not random or (cell.control is not None and cell.control.q is not None and cell.control.q < LEVEL)
+    return cell.q is not None and cell.q < LEVEL and against
 
 
 def _colour(harm: float, scale: float) -> Style:
@@ -138,12 +177,17 @@ def _random(summary: TaskSummary) -> str:
     controls = summary.control_selectivity
     if controls is None:
         return "-"
-    p = "" if controls.p is None else "p < 0.001, " if controls.p < 0.001 else f"p {controls.p:.3f}, "
-    return f"{controls.mean:+.4f} ({p}{controls.draws} draws)"
+    if controls.p is None:
+        return f"{controls.mean:+.4f} ({controls.draws} draws)"
+    if controls.p <= 1 / (1 + controls.draws) * (1 + 1e-9):
+        return f"{controls.mean:+.4f} (beyond what {controls.draws} draws can tell, p <= {controls.p:.2g})"
+    return f"{controls.mean:+.4f} (p {controls.p:.3f}, {controls.draws} draws)"
 
 
 def _estimate(estimate: object) -> str:
     value, interval = getattr(estimate, "value", None), getattr(estimate, "interval", None)
     if value is None:
         return "-"
-    return f"{value:+.4f}" if interval is None else f"{value:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]"
+    if interval is None:
+        return f"{value:+.4f}{' [no interval]' if getattr(estimate, 'withheld', None) else ''}"
+    return f"{value:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]"

@@ -12,7 +12,8 @@ Legend: `G` languages, `W` words of a language, `V` vocabulary, `D` model width,
    specific: on some words of one language, towards their successors; related: likewise for two languages;
    general: on every word, towards the shared words; silent: on the words that a specific neuron knows, and writes
    nothing; loud: on every word, more than any other, to where the LM head does not read; shared: on the same words of
-   every language, faintly, to where the LM head does not read; dead: on none.
+   every language, faintly, to where the LM head does not read; dead: on none; uneven (only where asked for): like
+   general, fully in one language and by a share of it in all others.
 4. silent and loud are decoys: what they do looks like language, or like much, and switching them off costs no language
    more than another. Every language has as many neurons of each role, so that languages differ by names alone.
 """
@@ -22,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +43,9 @@ UNREAD = 24  # places of the residual stream that the LM head does not read
 SURE = 1.6  # mean logit of a word's successor: less sure than the text would allow, so that every writer helps
 LEAST, MOST = 0.75, 1.25  # how strongly a neuron writes
 LOUDNESS, FAINTNESS = 1.5, 0.05
-ROLES = ("specific", "related", "general", "silent", "loud", "shared", "dead")
+ROLES = ("specific", "related", "general", "silent", "loud", "shared", "dead", "uneven")
+UNEVEN = (0.1, 0.3, 0.6, 1.0)  # what an uneven neuron does in other languages, as a share of its own, in turn
+UNEVEN_PUSH = 1.0  # what all uneven neurons of a layer write together
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,14 @@ class Planting:
     loud: int = 6
     shared: int = 400
     dead: int = 46
+    uneven: int = 0
 
 
 @dataclass(frozen=True)
 class PlantedModel:
     """The model with its text, and what every neuron is.
 
-    membership: bool [G, M], neurons that a language needs: specific, related, and (in every row) general ones.
+    membership: bool [G, M], neurons that a language needs: specific, related, uneven, and (in every row) general ones.
     strength: float64 [G, M], how much a neuron writes towards the language's own words; 0 for all that are general or
     no member. roles: int8 [M], index into `ROLES`.
     """
@@ -101,11 +106,13 @@ def planted_model(
     words: int = 12,
     planting: Planting | None = None,
     documents: int = 24,
+    sure: float = SURE,
     seed: int = 0,
 ) -> PlantedModel:
     """Return a planted model with its tokenizer, corpus and truth; no training, milliseconds, no random weights.
 
-    seed: where in their layer neurons stand, how strongly each one writes (0.75 to 1.25), and the text.
+    sure: mean logit of a word's successor; the larger, the more a language loses with its neurons. seed: where in
+    their layer neurons stand, how strongly each one writes (0.75 to 1.25), and the text.
     Raises `OptionError` for fewer than three languages (related neurons belong to two, general ones to all).
     """
     tags = parse_languages(languages)
@@ -118,7 +125,7 @@ def planted_model(
     vocabulary = Vocabulary(tags, words)
     random = np.random.default_rng(seed)
     plans = [_Layer(vocabulary, chosen, random) for _ in range(layers)]
-    model = _network(vocabulary, plans)
+    model = _network(vocabulary, plans, sure)
     return PlantedModel(
         model=model,
         tokenizer=_tokenizer(vocabulary),
@@ -131,28 +138,40 @@ def planted_model(
     )
 
 
+@dataclass(frozen=True)
+class _Neuron:
+    role: str
+    fires: NDArray[np.bool_]
+    gain: NDArray[np.float64]
+    predicts: NDArray[np.float64]
+    unread: NDArray[np.float64]
+    strength: Mapping[int, float]
+
+
 class _Layer:
     """One layer's neurons: which tokens each fires on, and what it writes.
 
-    fires: bool [I, V]; predicts: float64 [I, V] towards predicted tokens; unread: float64 [I, UNREAD].
+    fires: bool [I, V]; gain: float64 [I, V], how strongly; predicts: float64 [I, V] towards predicted tokens; unread:
+    float64 [I, UNREAD].
     """
 
     def __init__(self, vocabulary: Vocabulary, planting: Planting, random: np.random.Generator) -> None:
         self._vocabulary, self._random = vocabulary, random
-        self._rows: list[tuple[str, NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64], Mapping[int, float]]]
-        self._rows = []
+        self._rows: list[_Neuron] = []
         for row in range(len(vocabulary.languages)):
             self._language(row, planting)
         self._everywhere(planting)
+        self._uneven(planting.uneven)
         order = random.permutation(len(self._rows))
         rows = [self._rows[place] for place in order]
-        self.roles = np.array([ROLES.index(row[0]) for row in rows], dtype=np.int8)
-        self.fires = np.stack([row[1] for row in rows])
-        self.predicts = np.stack([row[2] for row in rows])
-        self.unread = np.stack([row[3] for row in rows])
+        self.roles = np.array([ROLES.index(row.role) for row in rows], dtype=np.int8)
+        self.fires = np.stack([row.fires for row in rows])
+        self.gain = np.stack([row.gain for row in rows])
+        self.predicts = np.stack([row.predicts for row in rows])
+        self.unread = np.stack([row.unread for row in rows])
         self.strength = np.zeros((len(vocabulary.languages), len(rows)))
         for unit, row in enumerate(rows):
-            for language, strength in row[4].items():
+            for language, strength in row.strength.items():
                 self.strength[language, unit] = strength
         self.membership = (self.strength > 0) | (self.roles == ROLES.index("general"))
 
@@ -185,6 +204,20 @@ class _Layer:
         for _ in range(planting.dead):
             self._add("dead", np.zeros(0, dtype=np.int64))
 
+    def _uneven(self, count: int) -> None:
+        """Add neurons of each language in turn that help all others by a share of what they help it."""
+        known, languages = self._vocabulary, range(len(self._vocabulary.languages))
+        every = np.concatenate([known.of(row) for row in languages])
+        for place in range(count):
+            row, share = place % len(languages), UNEVEN[place // len(languages) % len(UNEVEN)]
+            strength = float(self._random.uniform(LEAST, MOST))
+            predicts, gain = np.zeros(known.size), np.ones(known.size)
+            predicts[known.shared[place % 2 :: 2]] = UNEVEN_PUSH / count
+            for other in languages:
+                gain[known.of(other)] = strength if other == row else strength * share
+            helped = {other: strength if other == row else strength * share for other in languages}
+            self._add("uneven", every, predicts=predicts, gain=gain, strength=helped)
+
     def _predictor(self, role: str, words: Mapping[int, NDArray[np.int64]]) -> None:
         """Add a neuron that fires on words (by language) and writes towards their successors."""
         strength = float(self._random.uniform(LEAST, MOST))
@@ -193,30 +226,15 @@ class _Layer:
         predicts[self._vocabulary.successor[tokens]] = strength
         self._add(role, tokens, predicts=predicts, strength=dict.fromkeys(words, strength))
 
-    def _add(
-        self,
-        role: str,
-        tokens: NDArray[np.int64],
-        *,
-        predicts: NDArray[np.float64] | None = None,
-        unread: NDArray[np.float64] | None = None,
-        strength: Mapping[int, float] | None = None,
-    ) -> None:
-        fires = np.zeros(self._vocabulary.size, dtype=bool)
+    def _add(self, role: str, tokens: NDArray[np.int64], **parts: Any) -> None:
+        size = self._vocabulary.size
+        fires = np.zeros(size, dtype=bool)
         fires[tokens] = True
-        empty = np.zeros(self._vocabulary.size), np.zeros(UNREAD)
-        self._rows.append(
-            (
-                role,
-                fires,
-                empty[0] if predicts is None else predicts,
-                empty[1] if unread is None else unread,
-                strength or {},
-            )
-        )
+        quiet = {"gain": np.ones(size), "predicts": np.zeros(size), "unread": np.zeros(UNREAD), "strength": {}}
+        self._rows.append(_Neuron(role, fires, **{**quiet, **parts}))
 
 
-def _network(vocabulary: Vocabulary, plans: Sequence[_Layer]) -> LlamaForCausalLM:
+def _network(vocabulary: Vocabulary, plans: Sequence[_Layer], sure: float) -> LlamaForCausalLM:
     size = vocabulary.size
     width = (2 * size + UNREAD + 3) // 4 * 4
     config = LlamaConfig(
@@ -244,11 +262,11 @@ def _network(vocabulary: Vocabulary, plans: Sequence[_Layer]) -> LlamaForCausalL
             block, unit = layer.mlp, width**0.5  # a normalised one-hot vector is `unit` in its place
             fires = torch.from_numpy(plan.fires).float()
             block.gate_proj.weight[:, :size] = (2 * fires - 1) / unit
-            block.up_proj.weight[:, :size] = 1 / unit
+            block.up_proj.weight[:, :size] = torch.from_numpy(plan.gain).float() / unit
             block.down_proj.weight[size : 2 * size] = torch.from_numpy(plan.predicts).float().T
             block.down_proj.weight[2 * size : 2 * size + UNREAD] = torch.from_numpy(plan.unread).float().T
         model.lm_head.weight[:, size : 2 * size] = torch.eye(size)
-        model.lm_head.weight *= SURE / _certainty(model, vocabulary)
+        model.lm_head.weight *= sure / _certainty(model, vocabulary)
     return model
 
 

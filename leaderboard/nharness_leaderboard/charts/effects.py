@@ -10,7 +10,7 @@ from nharness.record.model import Record
 from nharness.record.results import CurvePoint
 from nharness.record.tables import Row
 from nharness.record.types import Estimate
-from nharness.report.matrix import stands_out
+from nharness.report.matrix import drawn, stands_out
 from nharness_leaderboard.charts.frame import CONTROL, HARM, SHADES, Chart, frame, plain
 
 
@@ -143,12 +143,13 @@ def _band(name: str, low: str, middle: str, high: str, task: Task) -> list[Mappi
 def matrix_chart(record: Record, task: Task) -> Chart:
     """Return the language-by-language matrix of harm, numbers on it, significance marked: for papers."""
     sign = 1 if task.direction == "lower" else -1
+    random = task.name in drawn(record)
     rows: list[Row] = [
         {
             "target": cell.target,
             "language": cell.language,
             "harm": None if cell.change is None else sign * cell.change,
-            "mark": "*" if stands_out(cell) else "",
+            "mark": "*" if stands_out(cell, random=random) else "",
         }
         for cell in record.cells
         if cell.task == task.name

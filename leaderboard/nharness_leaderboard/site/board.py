@@ -103,7 +103,8 @@ def _task_row(entry: Entry, summary: TaskSummary, placed: Standings) -> dict[str
         if control
         else None,
         "set": ranking_key(entry.record, summary.task),
-        "tier": standing.tier if standing else None,
+        "rank": [*standing.ranks, standing.of] if standing and standing.ranks else None,
+        "unranked": standing.reason if standing else None,
     }
 
 

@@ -22,7 +22,7 @@ from nharness.record.schema import schema_text
 from nharness.record.store import RECORD_NAME, inside
 from nharness.record.tables import cell_rows, summary_rows, to_csv, to_latex
 from nharness_leaderboard.limits import MAX_FILE, MAX_RECORD
-from nharness_leaderboard.paired import Influence, influences
+from nharness_leaderboard.paired import Difference, differences, sides
 from nharness_leaderboard.results import Entry, read_results
 from nharness_leaderboard.site.board import board_data, language_data
 from nharness_leaderboard.site.comparison import comparison_script
@@ -78,11 +78,15 @@ def build_site(results: Path, out: Path, *, title: str = "Language neurons leade
     vega = vega_script()
     found = read_results(results, files=True)
     site = _Site(_prepare(out), title)
-    known = {entry.slug: influences(entry.record, entry.folder) for entry in found.entries}
+    known = {entry.slug: sides(entry.record, entry.folder) for entry in found.entries}
     placed = standings(found.entries, known)
     views = [record_view(entry, placed) for entry in found.entries]
+    apart = {
+        task: differences({slug: held[task] for slug, held in known.items() if task in held})
+        for task in sorted({task for held in known.values() for task in held})
+    }
     for entry, view in zip(found.entries, views, strict=True):
-        _record(site, entry, view, known[entry.slug])
+        _record(site, entry, view, apart)
     _overview(site, found.entries, placed)
     _subjects(site, views)
     for name in ASSETS:
@@ -102,9 +106,11 @@ def _prepare(out: Path) -> Path:
     return out
 
 
-def _record(site: _Site, entry: Entry, view: RecordView, influence: Mapping[str, Influence]) -> None:
+def _record(
+    site: _Site, entry: Entry, view: RecordView, apart: Mapping[str, Mapping[tuple[str, str], Difference]]
+) -> None:
     folder = f"data/{view.slug}"
-    site.file(f"data/{view.slug}.js", comparison_script(view, influence))
+    site.file(f"data/{view.slug}.js", comparison_script(view, apart))
     site.file(f"{folder}/cells.csv", to_csv(cell_rows(entry.record)))
     site.file(f"{folder}/every-eval-ever.json", json.dumps(to_every_eval_ever(entry.record), ensure_ascii=False))
     copy_plain(entry.folder / RECORD_NAME, site.out / folder / RECORD_NAME, max_bytes=MAX_RECORD)
@@ -135,7 +141,7 @@ def _overview(site: _Site, entries: Sequence[Entry], placed: Any) -> None:
 
 def _subjects(site: _Site, views: Sequence[RecordView]) -> None:
     for folder, heading, other, note, found in (
-        ("detectors", "Detectors", "Models", "Best tier", detectors(views)),
+        ("detectors", "Detectors", "Models", "Best rank", detectors(views)),
         ("models", "Models", "Detectors", "Neurons", models(views)),
     ):
         site.page(

@@ -1,4 +1,4 @@
-"""What the compare page loads of one record: summaries, matrix, and the influences that pair it with any other."""
+"""What the compare page loads of one record: summaries, matrix, and its paired differences from all others."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from typing import Any
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 from nharness.record.types import Estimate
-from nharness_leaderboard.paired import Influence
+from nharness_leaderboard.paired import Difference
 from nharness_leaderboard.site.board import accuracy_lost
 from nharness_leaderboard.site.text import intervention_text, rounded, script_json
 from nharness_leaderboard.site.view import RecordView, TaskView
 from nharness_leaderboard.ties import comparable_key
 
+Apart = Mapping[str, Mapping[tuple[str, str], Difference]]
 
-def comparison_script(view: RecordView, influence: Mapping[str, Influence]) -> str:
+
+def comparison_script(view: RecordView, apart: Apart) -> str:
     """Return a script that registers the record; its data are JSON in which nothing can end a script."""
-    return f'window.nharnessRecords["{view.slug}"]={script_json(comparison_data(view, influence))};\n'
+    return f'window.nharnessRecords["{view.slug}"]={script_json(comparison_data(view, apart))};\n'
 
 
-def comparison_data(view: RecordView, influence: Mapping[str, Influence]) -> dict[str, Any]:
-    """Return the record's document for comparing; selectivity is exact, the rest has five significant digits."""
+def comparison_data(view: RecordView, apart: Apart) -> dict[str, Any]:
+    """Return the record's document for comparing; selectivity is exact, the rest has five significant digits.
+
+    apart: by task, the paired differences of every two records by their short names.
+    """
     record = view.record
     truth = record.ground_truth[0] if record.ground_truth else None
     return {
@@ -36,11 +41,22 @@ def comparison_data(view: RecordView, influence: Mapping[str, Influence]) -> dic
         "auroc": rounded(truth.auroc) if truth else None,
         "tokens": view.cost["tokens"],
         "seconds": rounded(view.cost["seconds"]),
-        "tasks": {task.task.name: _task(record, task, influence.get(task.task.name)) for task in view.tasks},
+        "tasks": {
+            task.task.name: _task(record, task, _minus(view.slug, apart.get(task.task.name, {}))) for task in view.tasks
+        },
     }
 
 
-def _task(record: Record, view: TaskView, influence: Influence | None) -> dict[str, Any]:
+def _minus(slug: str, found: Mapping[tuple[str, str], Difference]) -> dict[str, list[float]]:
+    """Return this record minus each other, with the interval, by the other's short name."""
+    here = {second: [d.value, *d.interval] for (first, second), d in found.items() if first == slug}
+    there = {
+        first: [-d.value, -d.interval[1], -d.interval[0]] for (first, second), d in found.items() if second == slug
+    }
+    return here | there
+
+
+def _task(record: Record, view: TaskView, minus: Mapping[str, list[float]]) -> dict[str, Any]:
     summary = view.summary
     control = summary.control_selectivity if summary else None
     return {
@@ -56,10 +72,7 @@ def _task(record: Record, view: TaskView, influence: Influence | None) -> dict[s
         "diag": summary.diagonal_share if summary else None,
         "effect": rounded(control.effect) if control else None,
         "set": comparable_key(record, view.task.name),
-        "key": influence.key if influence else None,
-        "influence": {tag: [rounded(float(v)) for v in values] for tag, values in influence.languages.items()}
-        if influence
-        else None,
+        "minus": {slug: [rounded(value) for value in three] for slug, three in minus.items()},
     }
 
 

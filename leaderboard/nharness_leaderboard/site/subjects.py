@@ -40,7 +40,7 @@ def detectors(views: Sequence[RecordView]) -> list[Subject]:
             page=found[0].detector_page,
             views=tuple(found),
             others=len({view.record.model.name for view in found}),
-            note=_best_tier(found),
+            note=_best_rank(found),
             facts=(
                 ("Versions", _join(view.record.detector.version for view in found)),
                 ("Plug-in", _join(view.record.detector.distribution or view.record.detector.plugin for view in found)),
@@ -103,6 +103,6 @@ def _join(values: Iterable[str]) -> str:
     return f"{shown} and {len(unique) - 30} more" if len(unique) > 30 else shown
 
 
-def _best_tier(views: Sequence[RecordView]) -> str:
-    tiers = [task.standing.tier for view in views for task in view.tasks if task.standing]
-    return str(min(tiers)) if tiers else NONE
+def _best_rank(views: Sequence[RecordView]) -> str:
+    ranked = [task.standing for view in views for task in view.tasks if task.standing and task.standing.ranks]
+    return min(ranked, key=lambda standing: standing.ranks or (0, 0)).text if ranked else NONE

@@ -8,24 +8,14 @@ from statistics import fmean
 
 from nharness.languages import display_name
 from nharness.record.cells import CellResult, Target, Task
+from nharness.record.flags import MEANING
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
-from nharness.report.matrix import stands_out
+from nharness.report.matrix import drawn, stands_out
 from nharness_leaderboard.charts import Chart, charts
 from nharness_leaderboard.results import Entry, slug
 from nharness_leaderboard.site.text import fixed, intervention_text, p_value, rounded, selection_text, whole
 from nharness_leaderboard.ties import Standing
-
-FLAGS = {
-    "near_chance": "the intact model is too near chance to be harmed",
-    "near_ceiling": "the intact model is near the ceiling",
-    "near_floor": "the intact model is near the floor",
-    "underpowered": "too few items to find an effect of this size",
-    "below_noise_floor": "smaller than the difference between two batch sizes",
-    "few_items": "few items",
-    "overlap": "evaluation text was also in the detection text",
-    "empty_target": "the language has no neurons",
-}
 
 
 @dataclass(frozen=True)
@@ -121,17 +111,20 @@ def _name(target: Target) -> str:
 
 def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
     cells = {(cell.target, cell.language): cell for cell in record.cells if cell.task == task.name}
+    random = task.name in drawn(record)
     largest = max((abs(cell.change) for cell in cells.values() if cell.change is not None), default=0.0)
     rows = tuple(
         HeatRow(
             target=target.name,
             name=_name(target),
             neurons=target.neurons,
-            cells=tuple(_heat(cells[target.name, tag], task, target.language, largest) for tag in task.languages),
+            cells=tuple(
+                _heat(cells[target.name, tag], task, target.language, largest, random=random) for tag in task.languages
+            ),
         )
         for target in record.targets
     )
-    flags = {flag: FLAGS[flag] for row in rows for cell in row.cells for flag in cell.flags}
+    flags = {flag: MEANING[flag] for row in rows for cell in row.cells for flag in cell.flags}
     columns = {}
     for tag in task.languages:
         found = [set(cells[row.target, tag].flags) for row in rows if cells[row.target, tag].change is not None]
@@ -148,7 +141,7 @@ def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
     )
 
 
-def _heat(cell: CellResult, task: Task, own: str | None, largest: float) -> HeatCell:
+def _heat(cell: CellResult, task: Task, own: str | None, largest: float, *, random: bool) -> HeatCell:
     harm = None if cell.change is None else (cell.change if task.direction == "lower" else -cell.change)
     places = 4 if largest < 0.1 else 3 if largest < 10 else 1
     shade = round(100 * abs(harm) / largest) if harm is not None and largest else 0
@@ -159,7 +152,7 @@ def _heat(cell: CellResult, task: Task, own: str | None, largest: float) -> Heat
         shade=shade,
         side="gain" if harm is not None and harm < 0 else "harm",
         own=own == cell.language,
-        significant=stands_out(cell),
+        significant=stands_out(cell, random=random),
         flags=tuple(cell.flags),
         title=_title(cell, harm),
     )
@@ -178,7 +171,7 @@ def _title(cell: CellResult, harm: float | None) -> str:
         parts.append(f"perplexity x {rounded(cell.perplexity_ratio, 4)}")
     if cell.control and cell.control.effect is not None:
         parts.append(f"{rounded(cell.control.effect, 3)} sd from {cell.control.draws} random draws")
-    return "; ".join([*parts, *(FLAGS[flag] for flag in cell.flags)])
+    return "; ".join([*parts, *(MEANING[flag] for flag in cell.flags)])
 
 
 def _warnings(record: Record) -> Sequence[str]:

@@ -11,6 +11,7 @@ from matrix_measurements import CHOICE, LANGUAGES, PPL, SETTINGS, matrix, target
 from synthetic_records import synthetic_record
 
 from nharness.analysis.analyse import Known, analyse, reanalyse
+from nharness.analysis.effects import Aim
 from nharness.analysis.measurements import Failure, Measurement, from_items
 from nharness.analysis.selectivity import langspec_f1
 from nharness.errors import UsageError
@@ -65,9 +66,7 @@ def test_harms_that_cancel_leave_nothing_behind():
         ("fr", "fr"): (1, 1, 1),
     }
     measured = [
-        Measurement(
-            "lines", target, None, tag, ("a", "b", "c"), ("a", "b", "c"), {"share": np.array(values, dtype=float)}
-        )
+        Measurement("lines", target, None, tag, tuple("abcdef"), tuple("abcdef"), {"share": np.array(2 * values)})
         for (target, tag), values in shares.items()
     ]
     (summary,) = run(measured, rows=targets(general=False), tasks=(lines,)).summary
@@ -237,9 +236,64 @@ def test_one_document_gives_numbers_without_intervals():
     found = run([first(m, 1) for m in matrix() if m.task == "ppl"], tasks=(PPL,))
     got = cell(found, "ppl", "en", "en")
     assert got.change is not None
-    assert (got.interval, got.p, got.q) == (None, None, None)
-    assert "few_items" in got.flags
+    assert (got.interval, got.p, got.q, got.clusters) == (None, None, None, 1)
+    assert got.withheld == "1 cluster of items; an interval needs at least 5"
+    assert "few_clusters" in got.flags
     assert found.summary[0].selectivity.interval is None
+
+
+def test_below_five_clusters_there_is_no_interval_p_or_star_and_the_reason_is_told():
+    found = run([first(m, 4) for m in matrix() if m.task == "ppl"], tasks=(PPL,))
+    got = cell(found, "ppl", "en", "en")
+    assert (got.interval, got.p, got.q, got.minimum_detectable_effect) == (None, None, None, None)
+    assert got.withheld == "4 clusters of items; an interval needs at least 5"
+    assert found.summary[0].selectivity.withheld == got.withheld
+    enough = run([first(m, 5) for m in matrix() if m.task == "ppl"], tasks=(PPL,))
+    got = cell(enough, "ppl", "en", "en")
+    assert got.interval is not None
+    assert got.withheld is None
+    assert "few_clusters" in got.flags
+    choice = run([few(m) for m in matrix() if m.task == "choice"], tasks=(CHOICE,))
+    assert cell(choice, "choice", "en", "en").mcnemar_p is None
+
+
+def few(m):
+    """The same items from three pages."""
+    return Measurement(m.task, m.target, m.control, m.language, m.ids, tuple(f"p{i % 3}" for i in range(120)), m.values)
+
+
+def test_what_is_told_of_random_draws_never_goes_below_what_they_can_tell():
+    found = run()  # 6 draws of each of 4 targets: 24 different ones
+    for each in found.cells:
+        if each.control is not None:
+            assert each.control.p >= 1 / 25
+            assert each.control.q >= each.control.p
+    assert cell(found, "ppl", "fr", "fr").control.p == pytest.approx(1 / 25)
+    assert found.summary[0].control_selectivity.p == pytest.approx(1 / 7)
+
+
+def test_steering_counts_gains_and_leaves_out_the_language_it_leads_away_from():
+    gained = [
+        Measurement(m.task, m.target, m.control, m.language, m.ids, m.clusters, {"acc": 1 - m.values["acc"]})
+        for m in matrix()
+        if m.task == "choice"
+    ]
+    table = by_key(gained)
+    rows = targets(general=False)
+    (harm,) = run(gained, tasks=(CHOICE,), rows=rows).summary
+    (steer,) = run(gained, tasks=(CHOICE,), rows=rows, known=Known(aim=Aim("steer", "zh"))).summary
+    own = (
+        table["choice", "en", None, "en"].values["acc"].mean() - table["choice", None, None, "en"].values["acc"].mean()
+    )
+    assert own > 0.2
+    assert harm.rows[0].on_target.value == pytest.approx(-own)
+    assert steer.rows[0].on_target.value == pytest.approx(own)
+    assert steer.rows[0].diagonal is True
+    assert harm.rows[0].diagonal is False
+    assert steer.rows[1].on_target is None  # away from Chinese: nothing there can move
+    assert steer.on_target.value == pytest.approx(own)
+    assert steer.selectivity.value > 0 > harm.selectivity.value
+    assert steer.langspec_f1 is None
 
 
 def as_record(found):

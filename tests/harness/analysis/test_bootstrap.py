@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from nharness.analysis.bootstrap import ClusterBootstrap, Totals, resampling_strata
 from nharness.errors import OptionError, UsageError
@@ -119,6 +120,63 @@ def test_edges_no_change_constant_change_one_cluster():
     single = ClusterBootstrap(Totals(np.array([[3.0]]), np.array([[2.0]])), draws=99).intervals()
     assert single.estimate.tolist() == [1.5]
     assert np.isnan([single.low[0], single.high[0], single.p[0]]).all()
+    assert single.withheld(0) == "1 cluster of items; an interval needs at least 5"
+
+
+@pytest.mark.parametrize("kind", ["normal", "skewed", "heavy"])
+@pytest.mark.parametrize("size", [5, 6, 8, 12, 19])
+def test_small_samples_cover(kind, size):
+    change, weight = documents(np.random.default_rng(11), kind, size, 2000)
+    found = ClusterBootstrap(Totals(change, weight), draws=999, seed=1).intervals()
+    covered = np.mean((found.low <= 0.05) & (found.high >= 0.05))
+    assert 0.93 <= covered <= 0.99
+    student = stats.t.ppf(0.975, size - 1)
+    assert (found.high - found.estimate >= student * found.standard_error * (1 - 1e-9)).all()
+    sure = 2 * stats.t.sf(np.abs(found.estimate) / found.standard_error, size - 1)
+    assert (found.p >= sure * (1 - 1e-9)).all()
+
+
+def test_a_mean_over_languages_of_few_clusters_each_covers():
+    rng, inside = np.random.default_rng(21), 0
+    contrast = np.full((4, 1), 0.25)
+    for _ in range(300):
+        change, weight = np.zeros((24, 4)), np.zeros((24, 4))
+        for column in range(4):
+            rows = slice(6 * column, 6 * column + 6)
+            c, w = documents(rng, "skewed", 6, 1)
+            change[rows, column], weight[rows, column] = c[:, 0], w[:, 0]
+        found = ClusterBootstrap(Totals(change, weight), draws=499, seed=3).intervals(contrast)
+        inside += found.low[0] <= 0.05 <= found.high[0]
+    assert 0.92 <= inside / 300 <= 0.985
+
+
+def test_a_draw_that_leaves_a_cell_empty_says_nothing_of_it():
+    # 6 of the 60 clusters are in the second cell: 0.2 % of draws have none of them, each of which counted as T = 0
+    rng = np.random.default_rng(22)
+    weight = np.stack([np.ones(60), (np.arange(60) < 6).astype(float)], 1)
+    change = weight * rng.normal(1, 1, (60, 2))
+    resamples = ClusterBootstrap(Totals(change, weight), draws=4999, seed=4)
+    empty = (resamples._counts[0][:, :6].sum(axis=1) == 0).sum()
+    assert empty > 0
+    found = resamples.intervals()
+    assert found.p[1] >= 1 / (5000 - empty)
+    quantile, p = resamples._tail(np.array([[np.nan], [3.0], [1.0], [2.0]]), np.array([2.5]), np.array([np.nan]))
+    assert (quantile.tolist(), p.tolist()) == ([3.0], [0.5])
+
+
+def test_simultaneous_intervals_hold_at_once_and_are_wider():
+    rng, once, all_ = np.random.default_rng(23), 0, 0
+    contrasts = np.eye(12)
+    for _ in range(200):
+        change, weight = documents(rng, "skewed", 40, 12)
+        resamples = ClusterBootstrap(Totals(change, weight), draws=499, seed=5)
+        alone, together = resamples.intervals(contrasts), resamples.simultaneous(contrasts)
+        assert (together.high >= alone.high - 1e-12).all()
+        assert (together.p >= alone.p).all()
+        once += bool(((alone.low <= 0.05) & (alone.high >= 0.05)).all())
+        all_ += bool(((together.low <= 0.05) & (together.high >= 0.05)).all())
+    assert once / 200 < 0.75
+    assert 0.91 <= all_ / 200 <= 0.985
 
 
 def test_items_that_never_turned_still_have_a_width():

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from matrix_measurements import CHOICE, PPL, SETTINGS, matrix, targets
+from matrix_measurements import CHOICE, PPL, matrix, targets
 
 from nharness.analysis.compare import compare
 from nharness.analysis.measurements import Measurement
@@ -36,7 +36,7 @@ def stronger(measurements, factor):
 
 def test_difference_is_that_of_the_changes():
     first, second = stronger(matrix(), 1.5), matrix()
-    ppl, choice = compare(first, second, tasks=(PPL, CHOICE), targets=ROWS, settings=SETTINGS)
+    ppl, choice = compare(first, second, tasks=(PPL, CHOICE), targets=ROWS)
     got = next(c for c in ppl.cells if (c.target, c.language) == ("fr", "fr"))
     assert got.difference == pytest.approx(got.first - got.second)
     assert got.first == pytest.approx(1.5 * got.second)
@@ -50,7 +50,7 @@ def test_difference_is_that_of_the_changes():
 
 
 def test_pairing_makes_the_interval_of_a_shared_noise_narrow():
-    ppl = compare(stronger(matrix(), 1.01), matrix(), tasks=(PPL,), targets=ROWS, settings=SETTINGS)[0]
+    ppl = compare(stronger(matrix(), 1.01), matrix(), tasks=(PPL,), targets=ROWS)[0]
     got = next(c for c in ppl.cells if (c.target, c.language) == ("en", "en"))
     assert got.interval[1] - got.interval[0] < 0.001
 
@@ -78,14 +78,14 @@ def test_intervals_of_differences_cover():
                 for target, values in ((None, base), ("en", nll))
             ]
 
-        got = compare(side(0.3), side(0.2), tasks=(task,), targets=(rows, rows), settings=SETTINGS)[0].cells[0]
+        got = compare(side(0.3), side(0.2), tasks=(task,), targets=(rows, rows))[0].cells[0]
         inside += got.interval[0] <= 0.1 <= got.interval[1]
     assert 0.91 <= inside / 300 <= 0.98
 
 
 def test_cells_of_only_one_side_are_named():
     second = [m for m in matrix() if m.key != ("ppl", "zh", None, "en")]
-    ppl = compare(matrix(), second, tasks=(PPL,), targets=ROWS, settings=SETTINGS)[0]
+    ppl = compare(matrix(), second, tasks=(PPL,), targets=ROWS)[0]
     assert ppl.only_first == (("zh", "en"),)
     assert ppl.only_second == ()
     assert len(ppl.cells) == 11
@@ -93,11 +93,11 @@ def test_cells_of_only_one_side_are_named():
 
 def test_a_side_without_neurons_changes_nothing():
     second = [m for m in matrix() if m.target != "en"]
-    ppl = compare(matrix(), second, tasks=(PPL,), targets=(targets(), targets((0, 20, 30))), settings=SETTINGS)[0]
+    ppl = compare(matrix(), second, tasks=(PPL,), targets=(targets(), targets((0, 20, 30))))[0]
     got = next(c for c in ppl.cells if (c.target, c.language) == ("en", "zh"))
     assert got.second == 0
     assert got.difference == got.first
-    neither = compare(second, second, tasks=(PPL,), targets=(targets((0, 20, 30)),) * 2, settings=SETTINGS)[0]
+    neither = compare(second, second, tasks=(PPL,), targets=(targets((0, 20, 30)),) * 2)[0]
     assert neither.selectivity.value == 0
     assert len(neither.cells) == 9
 
@@ -119,16 +119,16 @@ def test_items_pair_by_id_and_must_be_the_same_text():
         else m
         for m in matrix()
     ]
-    ppl = compare(first, second, tasks=(PPL,), targets=ROWS, settings=SETTINGS)[0]
+    ppl = compare(first, second, tasks=(PPL,), targets=ROWS)[0]
     assert max(abs(c.difference) for c in ppl.cells) < 1e-12
     other = [
         Measurement(m.task, m.target, m.control, m.language, tuple("x" + i for i in m.ids), m.clusters, m.values)
         for m in matrix()
     ]
     with pytest.raises(UsageError, match="in common"):
-        compare(first, other, tasks=(PPL,), targets=ROWS, settings=SETTINGS)
+        compare(first, other, tasks=(PPL,), targets=ROWS)
     for m in second:
         if m.task == "ppl":
             m.values["bytes"][:] = m.values["bytes"] + 1
     with pytest.raises(UsageError, match="other bytes"):
-        compare(first, second, tasks=(PPL,), targets=ROWS, settings=SETTINGS)
+        compare(first, second, tasks=(PPL,), targets=ROWS)

@@ -200,6 +200,8 @@ def describe_intervention(
     plugin, distribution = origin_of("interventions", found.name, found, resolved.plugins)
     return Intervention(
         name=found.name,
+        purpose=found.purpose,
+        source=resolved.spec.source_language if found.needs_source else None,
         version=found.version,
         plugin=plugin,
         distribution=distribution,

@@ -15,7 +15,7 @@ from typing import Literal
 from nharness.analysis.analyse import Analysis, Known, analyse, unknown_text
 from nharness.analysis.control_effects import control_effects_of
 from nharness.analysis.curves import curve_point
-from nharness.analysis.effects import effects_of
+from nharness.analysis.effects import Aim, effects_of
 from nharness.analysis.measurements import Failure, Key, Measurement, by_key
 from nharness.atomic import replaced_folder, write_json
 from nharness.cells import GENERAL, Cell, CellOutcome, Edition, whose
@@ -107,7 +107,7 @@ class RecordWriter:
             tried = sorted({*table, *(failure.key for failure in failures)}, key=repr)
             value = combination.budget if axis == "budget" else combination.strength
             for task in self.tasks:
-                effects = effects_of(task, targets, table, self.settings)
+                effects = effects_of(task, targets, table, self.settings, self.aim(combination))
                 controls = control_effects_of(effects, targets, table, tried)
                 point = curve_point(effects, targets, axis=axis, value=float(value or 0), controls=controls)
                 points.append((combination, point))
@@ -196,6 +196,11 @@ class RecordWriter:
                 failures.append(Failure(cell.task, target, control, cell.language, outcome.reason))
         return measurements, failures
 
+    def aim(self, combination: Combination) -> Aim:
+        """Return what the combination's intervention is for."""
+        intervention = self.editions.intervention(combination.intervention, combination.strength)
+        return Aim(intervention.purpose, self.editions.spec.source_language if intervention.needs_source else None)
+
     def _analysis(self, combination: Combination, curve: Sequence[CurvePoint] = ()) -> Analysis:
         measurements, failures = self.measured(combination)
         floors = {
@@ -205,7 +210,9 @@ class RecordWriter:
         }
         measured_on_text = [task.name for task in self.tasks if task.lm_eval is None]
         overlapping = {(name, found.language) for name in measured_on_text for found in self._corpus.overlap}
-        known = Known(failures, floors, overlapping, unknown_text(self.tasks, self._corpus), curve)
+        known = Known(
+            failures, floors, overlapping, unknown_text(self.tasks, self._corpus), curve, self.aim(combination)
+        )
         return analyse(
             measurements, tasks=self.tasks, targets=self.targets(combination), settings=self.settings, known=known
         )

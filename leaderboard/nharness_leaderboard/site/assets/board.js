@@ -10,7 +10,7 @@
   // unit: the small line under a label; list: shown only in one list, where no headline of a set says it.
   var COLUMNS = [
     { key: "pick", label: "", text: null },
-    { key: "tier", label: "Tier", unit: "= is a tie", help: "tiers", value: function (r) { return state.lang ? null : part(r).tier; }, draw: drawTier, set: true },
+    { key: "rank", label: "Rank", unit: "95 % interval", help: "ranks", value: function (r) { return rank(r) ? rank(r)[0] + rank(r)[1] / 1000 : null; }, draw: drawRank, set: true },
     { key: "detector", label: "Detector", unit: "how neurons were found", value: function (r) { return r.detector; }, draw: drawName, cls: "name" },
     { key: "model", label: "Model", value: function (r) { return r.model; }, list: true },
     { key: "intervention", label: "Intervention", value: function (r) { return r.intervention; }, list: true },
@@ -170,7 +170,7 @@
   }
 
   function sortBy(key) {
-    var text = ["detector", "model", "intervention", "kinds", "tier"].indexOf(key) >= 0;
+    var text = ["detector", "model", "intervention", "kinds", "rank"].indexOf(key) >= 0;
     var same = state.sort.replace("-", "") === key;
     state.sort = same ? (state.sort[0] === "-" ? key : "-" + key) : (text ? key : "-" + key);
     remember();
@@ -186,16 +186,14 @@
                   size + (size === 1 ? " record" : " records")].join(" \u00b7 ");
       body.append(make("tr", {}, make("th", { colspan: shownColumns.length, scope: "rowgroup" }, make("div", {}, [set.model, make("small", {}, text)]))));
     }
-    var before = null, tied = !state.view && !state.lang && state.sort === "-selectivity";
     members.forEach(function (row) {
-      var tier = part(row).tier, same = tied && before !== null && tier === before, line = make("tr", { "data-id": row.id, "class": same ? "tied" : null });
+      var line = make("tr", { "data-id": row.id });
       shownColumns.forEach(function (column) {
         var cell = make("td", { "class": column.cls || null });
         if (!column.value) cell.append(drawPick(row));
-        else cell.append(column.draw ? column.draw(row, scale, same) : String(column.value(row)));
+        else cell.append(column.draw ? column.draw(row, scale) : String(column.value(row)));
         line.append(cell);
       });
-      before = tier === undefined ? null : tier;
       body.append(line);
     });
     return body;
@@ -230,11 +228,12 @@
     ]);
   }
 
-  function drawTier(row, scale, tied) {
-    var tier = state.lang ? null : part(row).tier;
-    if (tier === null || tier === undefined) return n.NONE;
-    if (tied) return make("span", { "class": "tier tie", title: "cannot be told apart from the row above" }, ["=", make("span", { "class": "sr" }, " tier " + tier)]);
-    return make("span", { "class": "tier" + (tier === 1 ? " first" : "") }, String(tier));
+  function rank(row) { return state.lang ? null : part(row).rank || null; }
+
+  function drawRank(row) {
+    var found = rank(row), why = state.lang ? null : part(row).unranked;
+    if (!found) return why ? make("span", { "class": "unranked", title: why }, ["none", make("span", { "class": "sr" }, ": " + why)]) : n.NONE;
+    return make("span", { "class": "rank" + (found[0] === 1 ? " first" : "") }, found[0] === found[1] ? String(found[0]) : found[0] + "\u2013" + found[1]);
   }
 
   function drawName(row) {
@@ -279,11 +278,11 @@
   }
 
   function save(kind) {
-    var columns = ["id", "detector", "model", "intervention", "kinds", "budget", "task", "unit", "language", "tier", "selectivity", "selectivity_low", "selectivity_high",
+    var columns = ["id", "detector", "model", "intervention", "kinds", "budget", "task", "unit", "language", "rank_low", "rank_high", "selectivity", "selectivity_low", "selectivity_high",
                    "control_effect", "control_p", "diagonal", "accuracy_lost_points", "auroc", "truth", "neurons", "tokens", "seconds", "badge"];
     var rows = sorted.map(function (r) {
       var s = sel(r);
-      return [r.id, r.detector, r.model, r.intervention, r.kinds, r.budget, state.task, taskOf().unit, state.lang || "all", state.lang ? null : part(r).tier, s[0], s[1], s[2],
+      return [r.id, r.detector, r.model, r.intervention, r.kinds, r.budget, state.task, taskOf().unit, state.lang || "all", rank(r) && rank(r)[0], rank(r) && rank(r)[1], s[0], s[1], s[2],
               control(r, 2), control(r, 3), diagonal(r), r.accuracy, r.auroc, r.truth, r.neurons, r.tokens, r.seconds, r.badge];
     });
     if (kind === "csv") n.save("board.csv", "text/csv", n.csv(columns, rows));

@@ -1,7 +1,7 @@
 // Compare: loads the chosen records' data (a script each, which works from the disk), shows them side by side, pairs them.
 (function () {
   "use strict";
-  var n = window.nharness, make = n.make, known = n.data(), MAX = 6, Z = 1.959963984540054;
+  var n = window.nharness, make = n.make, known = n.data(), MAX = 6;
   var add = document.getElementById("add"), loaded = window.nharnessRecords = Object.create(null);
   var chosen = [], task = "";
 
@@ -91,18 +91,10 @@
     ])]);
   }
 
-  // The paired difference as the methods page gives it; unpaired where items differ or are not published.
-  function difference(a, b) {
-    var value = a.s[0] - b.s[0];
-    if (a.key && a.key === b.key) {
-      var variance = 0;
-      Object.keys(a.influence).forEach(function (tag) {
-        var one = a.influence[tag], two = b.influence[tag], sum = 0;
-        for (var i = 0; i < one.length; i++) sum += (one[i] - two[i]) * (one[i] - two[i]);
-        if (one.length > 1) variance += one.length / (one.length - 1) * sum;
-      });
-      return { value: value, low: value - Z * Math.sqrt(variance), high: value + Z * Math.sqrt(variance), how: "paired" };
-    }
+  // The paired difference, resampled when the site was built; unpaired where items differ or are not published.
+  function difference(a, b, id) {
+    var value = a.s[0] - b.s[0], paired = a.minus[id];
+    if (paired) return { value: paired[0], low: paired[1], high: paired[2], how: "paired" };
     if (a.s[1] === null || b.s[1] === null) return null;
     return { value: value, low: value - Math.hypot(a.s[0] - a.s[1], b.s[2] - b.s[0]), high: value + Math.hypot(a.s[2] - a.s[0], b.s[0] - b.s[1]), how: "unpaired" };
   }
@@ -115,7 +107,7 @@
         var name = label(a) + " minus " + label(b);
         if (!one || !two || one.s[0] === null || two.s[0] === null) { rows.push([name, n.NONE, "", "no selectivity on both"]); return; }
         if (one.set !== two.set) { rows.push([name, n.NONE, "", "not comparable: another model, corpus, set of languages or task"]); return; }
-        var d = difference(one, two);
+        var d = difference(one, two, b.id);
         if (!d) { rows.push([name, n.signed(one.s[0] - two.s[0]), "", "no interval"]); return; }
         var decided = d.low > 0 || d.high < 0;
         rows.push([name, make("b", { "data-difference": d.value }, n.places(d.value)), n.places(d.low) + " to " + n.places(d.high), d.how + (decided ? "" : ", cannot be told apart")]);
