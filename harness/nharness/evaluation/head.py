@@ -147,7 +147,7 @@ class Head:
                 logits = logits if shape is None else shape(logits.float())
                 inside = (wanted >= low) & (wanted < low + width)
                 right += torch.where(inside, _gather(logits, (wanted - low).clamp(0, logits.shape[1] - 1)), 0.0)
-                parts.append(_logsumexp(logits))
+                parts.append(logsumexp(logits))
             result[start : start + step] = torch.stack(parts).logsumexp(0) - right
         return result
 
@@ -247,7 +247,7 @@ def _is_plain_linear(output: Any) -> bool:
     )
 
 
-def _logsumexp(logits: Tensor) -> Tensor:
+def logsumexp(logits: Tensor) -> Tensor:
     """Return logsumexp over the last dimension, float32; one fused pass instead of four."""
     return logits[:, 0].float() - torch.log_softmax(logits, 1, dtype=torch.float32)[:, 0]
 

@@ -90,6 +90,11 @@ class LmEvalBridge:
     def batch_size(self, size: int) -> None:
         self._lm.batch_size_per_gpu = size
 
+    def scorer(self, output_type: str | None) -> str:
+        """Return who scores a task of that type: "nharness"; "lm-eval" where the model writes or does not allow it."""
+        writes = output_type == "generate_until"
+        return "lm-eval" if writes or self._lm.own is None else "nharness"
+
     def measure(self, spec: TaskSpec, *, ids: Sequence[str] | None = None) -> TaskResult:
         """Return the task's items, in its order; with `ids`, those of an earlier result alone.
 
@@ -172,6 +177,7 @@ class LmEvalBridge:
             "batch_size": self._lm.batch_size,
             "max_length": self._lm.max_length,
             "softmax_dtype": SOFTMAX_DTYPE,
+            "scorer": self.scorer(first.OUTPUT_TYPE),
             "lm_eval": version("lm_eval"),
             "tasks": {name: task.VERSION for name, task in tasks.items()},
             "num_fewshot": first.config.num_fewshot or 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from lm_eval.models.huggingface import HFLM
 
 from nharness.errors import CellError
 from nharness.evaluation.checkpoint_decoding import own_decoding
+from nharness.evaluation.likelihood import Likelihoods, likelihoods_for
 
 Request = Any
 Item = tuple[str, int]
@@ -21,11 +23,13 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
     """HFLM without progress bars: counts the tokens it reads, and knows whose prompts it cut.
 
     tokens: forward tokens, padding included. cut: items whose prompt was longer than the context, so that its beginning
-    was left out. A likelihood that is not finite stops it.
+    was left out. likelihoods: scored by `nharness.evaluation.likelihood` where the model allows it. One that is not
+    finite stops it.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, likelihoods: bool = True, **options: Any) -> None:
         super().__init__(**options)
+        self.likelihoods = likelihoods
         self.tokens = 0
         self.cut: set[Item] = set()
         self._asked: Sequence[Request] = ()
@@ -63,7 +67,18 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
                 if len(context) + len(continuation) > self.max_length + 1:
                     self.cut.add((str(asked.task_name), int(asked.doc_id)))
             self._asked = ()
-        return super()._loglikelihood_tokens(requests, *args, **kwargs)
+        if self.own is None:
+            return super()._loglikelihood_tokens(requests, *args, **kwargs)
+        before = self.own.tokens
+        pairs = [(context, continuation) for _, context, continuation in requests]
+        found = self.own.score(pairs, longest=self.max_length, rows=int(self.batch_size))
+        self.tokens += self.own.tokens - before
+        return found
+
+    @cached_property
+    def own(self) -> Likelihoods | None:
+        """Our scoring of likelihoods; None where the model does not allow it and lm-eval's own is used."""
+        return likelihoods_for(self.model) if self.likelihoods else None
 
     def loglikelihood_rolling(self, requests: Sequence[Request], disable_tqdm: bool = True) -> Any:  # noqa: FBT001, FBT002, ARG002 - lm-eval's signature
         """Return the log-likelihood of every text, in nats; long ones are read in windows and none is cut."""

@@ -111,8 +111,11 @@ def _jaccard(membership: NDArray[np.bool_]) -> tuple[tuple[float | None, ...], .
     )
 
 
-def describe_tasks(plan: Plan, resolved: Resolved) -> tuple[Task, ...]:
-    """Return the tasks of a plan, one per name, with the languages it is measured in, in order."""
+def describe_tasks(plan: Plan, resolved: Resolved, worker: Worker | None = None) -> tuple[Task, ...]:
+    """Return the tasks of a plan, one per name, with the languages it is measured in, in order.
+
+    worker: tells what only the model does, such as who scores.
+    """
     languages: dict[str, list[str]] = {}
     for name, language in plan.tasks:
         languages.setdefault(name, []).append(language)
@@ -134,7 +137,8 @@ def describe_tasks(plan: Plan, resolved: Resolved) -> tuple[Task, ...]:
             "limit": task.limit,
             "chance": task.chance,
         }
-        found.append(Task.model_validate({**described, **resolved.runner(task).described(task, resolved.spec)}))
+        told = {} if worker is None else worker.described(task)
+        found.append(Task.model_validate({**described, **resolved.runner(task).described(task, resolved.spec), **told}))
     return tuple(found)
 
 

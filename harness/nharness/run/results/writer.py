@@ -140,7 +140,7 @@ class RecordWriter:
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks of the run as records describe them."""
-        return provenance.describe_tasks(self.context.plan, self.context.resolved)
+        return provenance.describe_tasks(self.context.plan, self.context.resolved, self.context.worker)
 
     @cached_property
     def settings(self) -> AnalysisSettings:

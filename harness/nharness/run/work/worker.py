@@ -155,6 +155,10 @@ class Worker:
             what["edit"] = {"backend": spec.edit_backend, "scope": spec.scope}
         return cell_key(identity, digest, what)
 
+    def described(self, task: TaskSpec) -> Mapping[str, Any]:
+        """Return what a record says of a task that only the model tells."""
+        return self._measuring(task.kind).described(task)
+
     def task(self, cell: Cell) -> TaskSpec:
         """Return what a cell measures."""
         return self._tasks[cell.task, cell.language]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,11 @@ class LmEvalMeasuring(Measuring):
         del cell, before
         found = self._bridge.measure(task)
         return Product(Measured(found.items, note="; ".join(found.notes)), found.tokens)
+
+    def described(self, task: TaskSpec) -> Mapping[str, Any]:
+        """Return who scores the task."""
+        definition = self._bridge.loader.definition(task)
+        return {"scorer": self._bridge.scorer("generate_until" if definition.decoding is not None else None)}
 
     def halve(self) -> bool:
         """Halve the requests of a batch for the rest of the run."""

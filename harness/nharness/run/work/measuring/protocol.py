@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -95,6 +95,11 @@ class Measuring(ABC):
         del cell, task
         found: Measured = product.value
         return found
+
+    def described(self, task: TaskSpec) -> Mapping[str, Any]:
+        """Return what a record says of the task that only the model tells; fields as of `TaskRunner.described`."""
+        del task
+        return {}
 
     def halve(self) -> bool:
         """Halve the batch; False when it cannot be any smaller."""

@@ -1,0 +1,218 @@
+"""Log-likelihoods of continuations: contexts are run once, and the LM head sees the counted tokens only.
+
+lm-eval's own scoring runs every (context, continuation) pair whole and makes a [rows, tokens, vocabulary] tensor of it.
+
+1. Continuations of one context share its key/value cache: the context but for its last token is run once, then the
+   last token with every continuation. A context with one continuation, or too short to gain anything, is run as it is.
+2. Rows are batched by length. The head is applied to the hidden states that predict a token of a continuation, a few at
+   a time: its log-softmax gives the log-likelihood, its largest entry whether greedy decoding would have written it.
+3. Whether a model allows that is found out on a probe, against its own plain forward: with the cache, else without,
+   else not at all (`likelihoods_for` is None, and lm-eval's own path is taken).
+
+Legend: `R` rows, `P` tokens of the longest context, `S` of the longest continuation, `N` counted tokens, `D` width of
+the trunk, `V` vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nharness.errors import CellError
+from nharness.evaluation.head import TOLERANCE, Head, logsumexp
+from nharness.models.trace import evaluating
+
+Tokens = list[int]
+Answer = tuple[float, bool]
+CPU_VALUES, DEVICE_VALUES = 1 << 20, 1 << 26  # logits held at once; on a CPU as many as its cache holds
+SHORTEST = 8  # tokens of a context that are worth a pass of their own
+ROW = 160  # tokens that a row of a batch stands for
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One continuation after a context, both token ids; place: where its answer belongs."""
+
+    place: int
+    context: Tokens
+    continuation: Tokens
+
+
+class Likelihoods:
+    """Scores continuations on one model; valid under any edit of its feed-forward layers.
+
+    shared: contexts are run once for all their continuations.
+    """
+
+    def __init__(self, model: Any, head: Head, *, shared: bool) -> None:
+        self.model, self.head, self.shared = model, head, shared
+        self.tokens = 0
+
+    def score(self, asked: Sequence[tuple[Tokens, Tokens]], *, longest: int, rows: int) -> list[Answer]:
+        """Return (log-likelihood in nats, whether greedy decoding gives it) of every (context, continuation).
+
+        longest: tokens that the model reads; what is longer loses its beginning. rows: of a batch, about.
+        """
+        cut = [_cut(place, pair, longest) for place, pair in enumerate(asked)]
+        found: dict[int, Answer] = {}
+        groups: dict[tuple[int, ...], list[Asked]] = {}
+        for each in cut:
+            groups.setdefault(tuple(each.context), []).append(each)
+        together = [g for g in groups.values() if self.shared and len(g) > 1 and len(g[0].context) > SHORTEST]
+        served = {each.place for group in together for each in group}
+        with torch.inference_mode(), evaluating(self.model):
+            for batch in _by_length([each for each in cut if each.place not in served], rows):
+                found |= self._alone(batch)
+            for some in _groups_by_length(together, rows):
+                found |= self._together(some)
+        return [found[place] for place in range(len(cut))]
+
+    def _alone(self, batch: Sequence[Asked]) -> dict[int, Answer]:
+        inputs = [(each.context + each.continuation)[:-1] for each in batch]
+        ids = _padded(inputs, left=False).to(self.model.device)
+        self.tokens += ids.numel()
+        hidden = _hidden(self.head.trunk(input_ids=ids, use_cache=False))
+        starts = [len(each.context) - 1 for each in batch]
+        return self._answers(hidden, batch, starts)
+
+    def _together(self, groups: Sequence[Sequence[Asked]]) -> dict[int, Answer]:
+        device = self.model.device
+        prefixes = [group[0].context[:-1] for group in groups]
+        ids, lengths = _padded(prefixes, left=True), torch.tensor([len(prefix) for prefix in prefixes])
+        mask = torch.arange(ids.shape[1])[None] >= ids.shape[1] - lengths[:, None]  # [groups, P]
+        places = (mask.long().cumsum(1) - 1).clamp_min(0)
+        first = self.head.trunk(
+            input_ids=ids.to(device),
+            attention_mask=mask.long().to(device),
+            position_ids=places.to(device),
+            use_cache=True,
+        )
+        batch = [each for group in groups for each in group]
+        owners = torch.tensor([row for row, group in enumerate(groups) for _ in group])  # [R]
+        cache = first.past_key_values
+        cache.reorder_cache(owners.to(device))
+        after = _padded([[each.context[-1], *each.continuation[:-1]] for each in batch], left=False)  # [R, S]
+        seen = torch.cat([mask[owners].long(), torch.ones_like(after)], 1)
+        second = self.head.trunk(
+            input_ids=after.to(device),
+            attention_mask=seen.to(device),
+            position_ids=(lengths[owners][:, None] + torch.arange(after.shape[1])[None]).to(device),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        self.tokens += ids.numel() + after.numel()
+        return self._answers(_hidden(second), batch, [0] * len(batch))
+
+    def _answers(self, hidden: Tensor, batch: Sequence[Asked], starts: Sequence[int]) -> dict[int, Answer]:
+        """Return the answers; `starts` say where in each row the first token of its continuation is predicted."""
+        counts = [len(each.continuation) for each in batch]
+        places = enumerate(zip(starts, counts, strict=True))
+        rows = torch.cat([hidden[row, start : start + n] for row, (start, n) in places])  # [N, D]
+        wanted = torch.tensor([token for each in batch for token in each.continuation], device=rows.device)
+        values, right = self._judged(rows, wanted)
+        split = zip(batch, torch.split(values, counts), torch.split(right, counts), strict=True)
+        return {each.place: (float(value.sum()), bool(hit.all())) for each, value, hit in split}
+
+    def _judged(self, rows: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log-likelihoods float64 [N] and hits bool [N] of tokens `wanted` [N] after hidden states [N, D]."""
+        shape = self.head.reading.shape if self.head.reading is not None else None
+        most = CPU_VALUES if self.model.device.type == "cpu" else DEVICE_VALUES
+        step = max(1, most // int(self.head.output.weight.shape[0]))
+        values, hits = [], []
+        for start in range(0, len(rows), step):
+            logits = self.head.output(rows[start : start + step]).float()  # [n, V]
+            logits = logits if shape is None else shape(logits)
+            tokens = wanted[start : start + step].to(logits.device)
+            chosen = logits.gather(1, tokens[:, None])[:, 0]
+            values.append((chosen - logsumexp(logits)).double().cpu())
+            largest = chosen == logits.amax(1)
+            largest[largest.clone()] = (
+                logits[largest].argmax(1) == tokens[largest]
+            )  # of equal ones the first is written
+            hits.append(largest.cpu())
+        return torch.cat(values), torch.cat(hits)
+
+
+def likelihoods_for(model: Any) -> Likelihoods | None:
+    """Return what scores as the model's own plain forward does, sharing contexts if it can; None where nothing does."""
+    try:
+        head = Head(model)
+    except (ArithmeticError, ValueError, RuntimeError):  # logits that are no numbers
+        return None
+    if head.reading is None or not hasattr(head.output, "weight"):
+        return None
+    for shared in (True, False):
+        made = Likelihoods(model, head, shared=shared)
+        if _agrees(made):
+            return made
+    return None
+
+
+def _agrees(made: Likelihoods) -> bool:
+    model, size = made.model, int(made.head.output.weight.shape[0])
+    stream = ((torch.arange(96) * 7919 + 11) % size).tolist()
+    contexts = [stream[:13], stream[20:40], stream[45:48]]
+    asked = [(context, stream[start : start + n]) for context in contexts for start, n in ((50, 1), (60, 4), (70, 2))]
+    try:
+        found = made.score(asked, longest=64, rows=8)
+        with torch.inference_mode(), evaluating(model):
+            for (context, continuation), (value, _) in zip(asked, found, strict=True):
+                ids = torch.tensor([(context + continuation)[:-1]], device=model.device)
+                logs = model(input_ids=ids, use_cache=False).logits[0, len(context) - 1 :].float().log_softmax(-1)
+                true = float(logs.gather(1, torch.tensor(continuation, device=logs.device)[:, None]).sum())
+                if not abs(value - true) <= TOLERANCE.get(model.dtype, 3e-2) * max(1.0, abs(true)):
+                    return False
+    except (TypeError, ValueError, AttributeError, LookupError, RuntimeError):  # no such cache, argument or mask
+        return False
+    return True
+
+
+def _cut(place: int, pair: tuple[Tokens, Tokens], longest: int) -> Asked:
+    context, continuation = pair
+    if not 0 < len(continuation) <= longest:
+        raise CellError(f"a continuation has {len(continuation)} tokens; expected 1 to the {longest} of the context")
+    return Asked(place, context[-max(1, longest + 1 - len(continuation)) :], continuation)
+
+
+def _by_length(asked: Sequence[Asked], rows: int) -> Iterator[list[Asked]]:
+    batch: list[Asked] = []
+    for each in sorted(asked, key=lambda one: -len(one.context) - len(one.continuation)):
+        longest = len(batch[0].context) + len(batch[0].continuation) if batch else 0
+        if batch and longest * (len(batch) + 1) > rows * ROW:
+            yield batch
+            batch = []
+        batch.append(each)
+    if batch:
+        yield batch
+
+
+def _groups_by_length(groups: Sequence[list[Asked]], rows: int) -> Iterator[list[list[Asked]]]:
+    batch: list[list[Asked]] = []
+    size = 0
+    for group in sorted(groups, key=lambda one: -max(len(each.continuation) for each in one)):
+        own = len(group[0].context) + sum(len(each.continuation) for each in group)
+        if batch and size + own > rows * ROW:
+            yield batch
+            batch, size = [], 0
+        batch.append(group)
+        size += own
+    if batch:
+        yield batch
+
+
+def _padded(rows: Sequence[Tokens], *, left: bool) -> Tensor:
+    longest = max(len(row) for row in rows)
+    padded = torch.zeros(len(rows), longest, dtype=torch.long)
+    for place, row in enumerate(rows):
+        where = slice(longest - len(row), longest) if left else slice(0, len(row))
+        padded[place, where] = torch.tensor(row)
+    return padded
+
+
+def _hidden(output: Any) -> Tensor:
+    found = getattr(output, "last_hidden_state", None)
+    return output[0] if found is None else found  # type: ignore[no-any-return]
