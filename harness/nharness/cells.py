@@ -12,26 +12,13 @@ from typing import Any, Literal
 
 from nharness.evaluation.items import Item
 
-GENERAL = "general"  # the one target that is no language: the neurons of all of them
-
-
-def part_target(language: str, share: float) -> str:
-    """Return the name of the target that is a share of a language's neurons, `fr:0.25`; it tells all shares apart."""
-    return f"{language}:{str(float(share)).removesuffix('.0')}"
-
-
-def whose(target: str) -> tuple[str, float]:
-    """Return the language (or `GENERAL`) that a target's neurons are of, and which share of them it is."""
-    language, _, share = target.partition(":")
-    return language, float(share or 1)
-
 
 @dataclass(frozen=True, slots=True)
 class Edition:
     """What is done to the model: which neurons, and how they are changed.
 
-    target: a language, a share of its neurons (`fr:0.25`), or `GENERAL`. control: None for the detection's own neurons,
-    else the random draw's number.
+    target: a language, a share of its neurons (`fr:0.25`), a rung of its ladder (`fr#64`), or `GENERAL`.
+    control: None for the detection's own neurons, else the random draw's number.
     budget, strength: None where none was asked for.
     """
 

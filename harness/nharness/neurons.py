@@ -133,12 +133,23 @@ class Detection:
         """
         if not 0 < budget <= 1:
             raise OptionError(f"budget is a share of all neurons, above 0 and at most 1; got {budget}")
-        count = budget_count(budget, self.size)
+        cut = self.strongest(budget_count(budget, self.size))
+        return replace(cut, options={**self.options, "budget": budget})
+
+    def strongest(self, units: int) -> Detection:
+        """Return the detection with the best `units` neurons per language; ties and short rows as in `cut`."""
         membership = np.zeros_like(self.membership)
-        for row, strength in enumerate(self.strength()):
-            best = np.argsort(-strength, kind="stable")[:count]
-            membership[row, best[np.isfinite(strength[best])]] = True
-        return replace(self, membership=membership, options={**self.options, "budget": budget})
+        for row, flat in enumerate(self.ranked()):
+            membership[row, flat[:units]] = True
+        return replace(self, membership=membership)
+
+    def ranked(self) -> list[NDArray[np.int64]]:
+        """Return each language's scored candidates as flat indices, the best first, ties in flat order."""
+        found = []
+        for strength in self.strength():
+            order = np.argsort(-strength, kind="stable")
+            found.append(order[np.isfinite(strength[order])].astype(np.int64))
+        return found
 
     @property
     def short(self) -> dict[str, tuple[int, int]]:

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from nharness.cells import GENERAL
 from nharness.detector import Evidence
 from nharness.errors import UsageError
 from nharness.intervention import Target
@@ -34,6 +33,7 @@ from nharness.run.plan.resolve import load_intervention
 from nharness.run.single import changes_for, read_evidence, target_of
 from nharness.run.work.edits import to_edits
 from nharness.spec import Named
+from nharness.targets import GENERAL
 
 Neurons = Sequence[tuple[int, int]] | str | Path
 Files = str | Path | Sequence[str | Path]

@@ -244,6 +244,9 @@ class RunSpec(Value):
     budget_curve: Annotated[Rates, Flag(group="what is run")] = Field(
         (), description="several budgets: the dose-response"
     )
+    ladder: Annotated[bool, Flag(group="what is run")] = Field(
+        False, description="switch off more and more of every language's list: the headline"
+    )
     progressive: Annotated[Rates, Flag(group="what is run")] = Field(
         (), description="switch off these shares of each language's neurons, the best first"
     )

@@ -77,7 +77,10 @@ class Record(Part):
     cost: Asserted[Cost] = Field(description="What the record cost to make.")
     environment: Asserted[Environment] = Field(description="The software and the machine.")
     files: tuple[FileEntry, ...] = Field(
-        (), max_length=2, description="Files beside the record: one with the items, one with the neurons, nothing else."
+        (),
+        max_length=3,
+        description="Files beside the record: one with the items, one with the neurons, where a ladder was climbed one "
+        "with the items of its rungs; nothing else.",
     )
     analysis: AnalysisSettings = Field(description="How the numbers were computed from the items.")
 

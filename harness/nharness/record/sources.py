@@ -241,7 +241,9 @@ class Environment(Part):
 class FileEntry(Part):
     """A file beside the record."""
 
-    role: Literal["items", "neurons"] = Field(description="What the file holds: every item, or the detected neurons.")
+    role: Literal["items", "ladder", "neurons"] = Field(
+        description="What the file holds: every item, every item of the rungs of ladders, or the detected neurons."
+    )
     name: RelativeName = Field(description="Path relative to the record's folder, '/' between parts; never leaves it.")
     sha256: Digest = Field(description="SHA-256 of the file's bytes, hexadecimal.")
     bytes: Count = Field(description="Size of the file in bytes.")

@@ -40,7 +40,7 @@ def sha256_of(path: Path) -> str:
         raise FileFormatError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def describe(folder: Path, path: Path, role: Literal["items", "neurons"]) -> FileEntry:
+def describe(folder: Path, path: Path, role: Literal["items", "ladder", "neurons"]) -> FileEntry:
     """Return the entry of a file that lies inside `folder`; raises `FileFormatError` when it does not."""
     if not path.resolve().is_relative_to(folder.resolve()):
         raise FileFormatError(f"{path} does not lie beside the record in {folder}")

@@ -33,6 +33,7 @@ from nharness.run.results.writer import RecordWriter
 from nharness.run.stages.ablate import ablate
 from nharness.run.stages.answer import answer
 from nharness.run.stages.assess import assess
+from nharness.run.stages.climb import Ladders, climb
 from nharness.run.stages.detect import detect
 from nharness.run.stages.editions import Editions
 from nharness.run.stages.evaluate import STAGE as EVALUATE
@@ -53,6 +54,7 @@ class RunResult:
     claims: Sequence[ClaimResult] = ()
     seconds: float = 0.0
     warnings: Sequence[str] = field(default=())
+    ladders: Ladders = field(default_factory=Ladders)
 
     @property
     def failed(self) -> list[Cell]:
@@ -106,6 +108,7 @@ def run(
         before = worker.checksum()
         with folder.remembering(lambda: failures.cells):
             evaluated = evaluate(context, editions)
+            ladders = climb(context, editions, evaluated)
         altered = worker.checksum() != before or executor.altered()
     if altered:
         raise NharnessError("the model's parameters are not what they were before the edits; no record was written")
@@ -113,9 +116,10 @@ def run(
         listen(Noted("note", "records are left as they are; run again without --lf to write them whole"))
     if part or request.last_failed:
         return RunResult({}, evaluated.outcomes, (), time.perf_counter() - started, resolved.warnings)
-    records = RecordWriter(context, request, folder, editions, evaluated, detected.found, assessed).write()
+    records = RecordWriter(context, request, folder, editions, evaluated, ladders, detected.found, assessed).write()
     claims = check_claims(resolved.spec.claims, list(records.values()))
-    return RunResult(records, evaluated.outcomes, claims, time.perf_counter() - started, resolved.warnings)
+    seconds = time.perf_counter() - started
+    return RunResult(records, evaluated.outcomes, claims, seconds, resolved.warnings, ladders)
 
 
 def load_worker(resolved: Resolved, listen: Listener) -> Worker:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from nharness.cells import GENERAL
 from nharness.detector import Evidence
 from nharness.errors import ModelError, UnknownNameError, UsageError
 from nharness.intervention import Change, Intervention, Target
@@ -19,6 +18,7 @@ from nharness.languages import parse_language
 from nharness.models import SITES
 from nharness.neurons import Detection, OfModel, same_model
 from nharness.statistics import load as load_statistics
+from nharness.targets import GENERAL
 
 
 def target_of(detection: Detection, language: str, evidence: Evidence) -> Target:

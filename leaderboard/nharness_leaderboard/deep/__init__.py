@@ -1,5 +1,6 @@
 """Recomputing a record: whatever follows from the files beside it, or from what ships with nharness.
 
+    ladder    the headline from the items of the ladders' rungs
     items     every aggregate from the items, with the record's own settings and seeds
     sense     whether items can be what they say: ranges, the same text in every cell, edits that edit
     neurons   counts, kinds, layers, overlaps, detector and options from the neurons file
@@ -20,6 +21,7 @@ from nharness.record.model import Record
 from nharness.record.problems import Problem, shown, unique
 from nharness_leaderboard.curves import curve_problems
 from nharness_leaderboard.deep.items import item_differences
+from nharness_leaderboard.deep.ladder import headline_differences
 from nharness_leaderboard.deep.neurons import neuron_differences
 from nharness_leaderboard.deep.targets import target_differences
 from nharness_leaderboard.deep.truth import truth_differences
@@ -30,6 +32,7 @@ CHECKS: tuple[tuple[str, str, Check], ...] = (
     ("/neurons/file", "the targets cannot be recomputed", target_differences),
     ("/ground_truth", "the truth cannot be held against it", truth_differences),
     ("/files", "the items file cannot be used", item_differences),
+    ("/headline", "the headline cannot be recomputed", headline_differences),
 )
 
 

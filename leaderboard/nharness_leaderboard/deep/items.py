@@ -39,10 +39,10 @@ def item_differences(record: Record, folder: Path) -> Iterator[Problem]:
     found = reanalyse(record, measurements)
     for name in ("baseline", "cells", "summary"):
         parts = [part.document() for part in getattr(found, name)]
-        yield from _apart([name], [part.document() for part in getattr(record, name)], parts)
+        yield from differences([name], [part.document() for part in getattr(record, name)], parts)
     for index, draw in enumerate(record.controls.draws if record.controls else ()):
         changes = found.control_changes.get((draw.target, draw.draw), {})
-        yield from _apart(["controls", "draws", index, "changes"], draw.document()["changes"], changes)
+        yield from differences(["controls", "draws", index, "changes"], draw.document()["changes"], changes)
     if record.controls is None and found.control_changes:
         yield Problem("/controls", "the items file has random draws, the record lists none")
 
@@ -53,7 +53,7 @@ def measured(record: Record, folder: Path) -> list[Measurement]:
     if entry is None:
         raise FileFormatError("the record has no items file")
     items = read_items(inside(folder, entry.name), max_bytes=MAX_ITEMS)
-    return from_items(_bounded(items, _most(record)))
+    return from_items(bounded(items, _most(record)))
 
 
 def _most(record: Record) -> int:
@@ -63,7 +63,7 @@ def _most(record: Record) -> int:
     return cells * max([1, *(b.items for b in record.baseline), *(c.items_available for c in record.cells)])
 
 
-def _bounded(items: Iterable[Item], most: int) -> Iterator[Item]:
+def bounded(items: Iterable[Item], most: int) -> Iterator[Item]:
     """Yield items; raises `FileFormatError` at the first that is one more than there can be."""
     for number, item in enumerate(items, start=1):
         if number > most:
@@ -71,15 +71,15 @@ def _bounded(items: Iterable[Item], most: int) -> Iterator[Item]:
         yield item
 
 
-def _apart(place: list[str | int], got: Any, expected: Any) -> Iterator[Problem]:
+def differences(place: list[str | int], got: Any, expected: Any) -> Iterator[Problem]:
     """Yield every place where two JSON documents differ; numbers may differ by rounding."""
     if isinstance(got, dict) and isinstance(expected, dict):
         for name in dict.fromkeys([*got, *expected]):
             if name not in _NOT_IN_ITEMS:
-                yield from _apart([*place, name], got.get(name), expected.get(name))
+                yield from differences([*place, name], got.get(name), expected.get(name))
     elif isinstance(got, list | tuple) and isinstance(expected, list | tuple) and len(got) == len(expected):
         for index, (one, other) in enumerate(zip(got, expected, strict=True)):
-            yield from _apart([*place, index], one, other)
+            yield from differences([*place, index], one, other)
     elif not _agree(got, expected):
         yield Problem(pointer(*place), f"the record says {shown(got)}, the items give {shown(expected)}")
 

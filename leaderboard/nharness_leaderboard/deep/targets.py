@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness.cells import whose
 from nharness.detector import Evidence
 from nharness.neurons import Detection
 from nharness.neurons import load as load_neurons
@@ -26,6 +25,7 @@ from nharness.run.stages.controls import ControlSampler
 from nharness.run.stages.targets import best_share, choose_targets
 from nharness.spec import ControlSpec
 from nharness.statistics import LanguageTotals, Statistics
+from nharness.targets import whose
 from nharness_leaderboard.deep.neurons import fits
 
 EVERY_KIND = ("specific", "related", "general")

@@ -104,7 +104,7 @@ def reference(place):
         ({"model": {"max_length": 32}}, EVERYTHING),
         ({"model": {"args": {"attn_implementation": "eager"}}}, EVERYTHING),
         ({"corpus": {"detect_tokens": 50}}, TEXT),
-        ({"corpus": {"eval_tokens": 100}}, PERPLEXITY),
+        ({"corpus": {"eval_tokens": 100}}, {"baseline", "target"}),  # controls see the same sample of it
         ({"statistic": "moments"}, TEXT),
         ({"languages": ["de", "en"]}, TEXT),  # settings may be made from the text of all
         ({"scope": "generation"}, {"target", "control", "target lm-eval"}),

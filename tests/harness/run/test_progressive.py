@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 
-from nharness.cells import part_target, whose
 from nharness.errors import UsageError
 from nharness.neurons import Detection
 from nharness.plugins import Plugins
@@ -13,6 +12,7 @@ from nharness.run.plan.plan import target_names
 from nharness.run.plan.resolve import resolve
 from nharness.run.stages.targets import best_share, choose_targets
 from nharness.spec import RunSpec
+from nharness.targets import part_target, whose
 
 
 def detection(best="lowest"):

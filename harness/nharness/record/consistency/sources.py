@@ -14,7 +14,7 @@ from nharness.record.problems import Problem, pointer, shown
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)  # how far a clock may be ahead
-_ENDINGS = {"items": (".jsonl", ".jsonl.gz"), "neurons": (".safetensors",)}
+_ENDINGS = {"items": (".jsonl", ".jsonl.gz"), "ladder": (".jsonl", ".jsonl.gz"), "neurons": (".safetensors",)}
 
 
 def source_problems(record: Record, document: Mapping[str, Any]) -> Iterator[Problem]:

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from nharness.cells import GENERAL, Cell, Edition, part_target
+from nharness.cells import Cell, Edition
 from nharness.errors import NothingCollectedError
 from nharness.run.plan.expression import compile_expression
 from nharness.spec import RunSpec
+from nharness.targets import GENERAL, part_target
 from nharness.task import TaskSpec
 
 

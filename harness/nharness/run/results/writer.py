@@ -6,8 +6,8 @@ A record has a folder of its own, with its items (JSON Lines) and its neurons fi
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -16,12 +16,15 @@ from nharness.analysis.analyse import Analysis, Known, analyse, unknown_text
 from nharness.analysis.control_effects import control_effects_of
 from nharness.analysis.curves import curve_point
 from nharness.analysis.effects import Aim, effects_of
+from nharness.analysis.headline import headline_of
+from nharness.analysis.ladder_items import climbed_of
 from nharness.analysis.measurements import Failure, Key, Measurement, by_key
 from nharness.atomic import replaced_folder, write_json
-from nharness.cells import GENERAL, Cell, CellOutcome, Edition, whose
+from nharness.cells import Cell, CellOutcome, Edition
 from nharness.errors import NharnessError
 from nharness.neurons import Detection
 from nharness.record.cells import Controls, Shortfall, Target, Task
+from nharness.record.headline import Headline
 from nharness.record.items import Item, write_items
 from nharness.record.model import Record
 from nharness.record.results import AnalysisSettings, Cost, CurvePoint
@@ -35,11 +38,13 @@ from nharness.run.plan.request import RunRequest
 from nharness.run.results import provenance
 from nharness.run.results.folder import RunFolder, file_stem
 from nharness.run.stages.assess import Assessed
+from nharness.run.stages.climb import Ladders
 from nharness.run.stages.detect import Detected
 from nharness.run.stages.editions import Editions
 from nharness.run.stages.evaluate import Evaluated
 from nharness.run.versions import installed
 from nharness.run.work.jobs import neurons_digest
+from nharness.targets import GENERAL, whose
 
 KINDS_OF_A_LANGUAGE = ("specific", "related", "general")
 
@@ -75,6 +80,7 @@ class RecordWriter:
     folder: RunFolder
     editions: Editions
     evaluated: Evaluated
+    ladders: Ladders
     detected: Mapping[str, Detected]
     assessed: Assessed = field(default_factory=Assessed)
 
@@ -201,6 +207,30 @@ class RecordWriter:
         intervention = self.editions.intervention(combination.intervention, combination.strength)
         return Aim(intervention.purpose, self.editions.spec.source_language if intervention.needs_source else None)
 
+    def climbed(self, combination: Combination) -> dict[Cell, CellOutcome]:
+        """Return the combination's rungs and their draws; ladders climb whole lists, whatever the budget."""
+        lists = replace(combination, budget=None)
+        return {
+            cell: outcome
+            for cell, outcome in self.ladders.outcomes.items()
+            if cell.edition is not None and Combination.of(cell.edition) == lists
+        }
+
+    def _headline(self, combination: Combination) -> Headline | None:
+        """Return the headline of the first task of documents; None where no ladder was climbed."""
+        rungs = self.climbed(combination)
+        tasks = [task for task in self.tasks if any(cell.task == task.name for cell in rungs)]
+        if not tasks:
+            return None
+        found = [*self.cells(combination).items(), *rungs.items()]
+        measurements = [
+            _measurement(_key(cell), outcome)
+            for cell, outcome in found
+            if outcome.status == "passed" and (cell.edition is None or cell in rungs)
+        ]
+        climbed = climbed_of(measurements, tasks[0], self.context.languages)
+        return headline_of(climbed, self.settings, tasks[0].name)
+
     def _analysis(self, combination: Combination, curve: Sequence[CurvePoint] = ()) -> Analysis:
         measurements, failures = self.measured(combination)
         floors = {
@@ -258,6 +288,7 @@ class RecordWriter:
             cells=analysis.cells,
             controls=self._controls(combination, analysis),
             summary=analysis.summary,
+            headline=self._headline(combination),
             curve=tuple(curve),
             ground_truth=self.assessed.truths.get(combination.detector) or None,
             stability=self.assessed.stability.get(combination.detector) or None,
@@ -313,29 +344,29 @@ class RecordWriter:
         return "+".join(sorted({outcome.backend for outcome in outcomes.values() if outcome.backend})) or "none"
 
     def _write_files(self, combination: Combination, detection: Detection, folder: Path) -> list[FileEntry]:
-        items = write_items(folder, self._items(combination))
+        items = write_items(folder, _lines(self.cells(combination), self.context.plan.cells))
         neurons = folder / "neurons.safetensors"
         detection.save(neurons)
-        return [describe(folder, items, "items"), describe(folder, neurons, "neurons")]
+        written = [describe(folder, items, "items"), describe(folder, neurons, "neurons")]
+        rungs = self.climbed(combination)
+        if rungs:
+            written.append(describe(folder, write_items(folder, _lines(rungs, rungs), stem="ladder"), "ladder"))
+        return written
 
-    def _items(self, combination: Combination) -> list[Item]:
-        """Return every item of the record, cell by cell in the plan's order, so that equal runs write equal files."""
-        outcomes = self.cells(combination)
-        return [
-            Item(
-                cell.task,
-                cell.edition.target if cell.edition else None,
-                cell.edition.control if cell.edition else None,
-                cell.language,
-                item.id,
-                item.cluster,
-                item.values,
-                item.text,
-            )
-            for cell in self.context.plan.cells
-            if cell in outcomes
-            for item in outcomes[cell].items
-        ]
+
+def _lines(outcomes: Mapping[Cell, CellOutcome], order: Iterable[Cell]) -> list[Item]:
+    """Return every item, cell by cell in an order that equal runs have in common, so that they write equal files."""
+    return [
+        Item(*_key(cell), item.id, item.cluster, item.values, item.text)
+        for cell in order
+        if cell in outcomes
+        for item in outcomes[cell].items
+    ]
+
+
+def _key(cell: Cell) -> Key:
+    edition = cell.edition
+    return (cell.task, edition.target if edition else None, edition.control if edition else None, cell.language)
 
 
 def _measurement(key: Key, outcome: CellOutcome) -> Measurement:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness.cells import GENERAL, Edition, whose
+from nharness.cells import Edition
 from nharness.errors import CellError, during
 from nharness.intervention import Change, Intervention, Target
 from nharness.neurons import Detection
@@ -18,6 +18,7 @@ from nharness.run.stages.detect import Detections
 from nharness.run.stages.record import Recorded
 from nharness.run.stages.targets import best_share, choose_targets
 from nharness.spec import RunSpec
+from nharness.targets import GENERAL, rung_of, whose
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,25 @@ class Editions:
                     self._tables[key] = self.sampler.draw(targets, self.recorded.evidence, control)
         return self._tables[key]
 
+    def rung(self, detector: str, units: int, control: int | None = None) -> Detection:
+        """Return the best `units` neurons that a detector ranks for every language, or one control draw as many."""
+        targets = self.detections[detector].strongest(units)
+        if control is None:
+            return targets
+        with during(detector=detector, control=control):
+            return self.sampler.draw(targets, self.recorded.evidence, control)
+
     def neurons(
         self, detector: str, budget: float | None, target: str, control: int | None = None
     ) -> NDArray[np.int64]:
         """Return the neurons of a target or of one draw for it, ascending flat indices."""
-        name, share = whose(target)
-        return self.table(detector, budget, control, share=share).flat(name)
+        return self._rows(detector, budget, target, control).flat(whose(target)[0])
+
+    def _rows(self, detector: str, budget: float | None, target: str, control: int | None) -> Detection:
+        units = rung_of(target)
+        if units is not None:
+            return self.rung(detector, units, control)
+        return self.table(detector, budget, control, share=whose(target)[1])
 
     def changes(self, edition: Edition) -> tuple[Change, ...]:
         """Return what the edition's intervention does to its neurons; empty when there are none.
@@ -76,8 +90,8 @@ class Editions:
         flat = self.neurons(edition.detector, edition.budget, edition.target, edition.control)
         if not len(flat):
             return ()
-        name, share = whose(edition.target)
-        table = self.table(edition.detector, edition.budget, edition.control, share=share)
+        name, _ = whose(edition.target)
+        table = self._rows(edition.detector, edition.budget, edition.target, edition.control)
         source = self.spec.source_language
         target = Target(
             language=name,

@@ -95,31 +95,32 @@ def evaluate(context: RunContext, editions: Editions) -> Evaluated:
 
     Raises `InterruptedRun` when asked to stop; ends early, without error, after `maxfail` failed cells.
     """
-    return _Evaluation(context, editions).run()
+    return Evaluation(context, editions, {}).run()
 
 
-class _Evaluation:
-    """An evaluation under way: outcomes as they come in."""
+class Evaluation:
+    """An evaluation under way: outcomes as they come in, after those that were there before."""
 
-    def __init__(self, context: RunContext, editions: Editions) -> None:
+    def __init__(self, context: RunContext, editions: Editions, before: Mapping[Cell, CellOutcome]) -> None:
         self._context, self._editions, self._plan = context, editions, context.plan
-        self._outcomes: dict[Cell, CellOutcome] = {}
+        self._outcomes = dict(before)
         self._rounds = ControlRounds(context, self._outcomes)
         self._work = EvaluateWork(context.corpus.fingerprint, context.answered, context.executor.remote)
         self._noted: set[str] = set()
 
     def run(self) -> Evaluated:
+        """Evaluate the cells of the plan."""
         context, groups = self._context, self._plan.by_edition()
         targets = {edition: cells for edition, cells in groups.items() if edition is None or edition.control is None}
         controls = {edition: cells for edition, cells in groups.items() if edition and edition not in targets}
         context.listen(StageStarted(STAGE, len(self._plan.cells), "cells"))
-        self._evaluate({None: targets.pop(None, [])})
-        self._evaluate(targets)
+        self.evaluate({None: targets.pop(None, [])})
+        self.evaluate(targets)
         self._refuse_idle_edits()
         for requested in [controls] if context.part else self._rounds.until_decided(controls):
-            if self._given_up():
+            if self.given_up():
                 break
-            self._evaluate(requested)
+            self.evaluate(requested)
         found = Evaluated({cell: self._outcomes[cell] for cell in self._plan.cells if cell in self._outcomes})
         context.listen(self._finished(found))
         return found
@@ -128,7 +129,7 @@ class _Evaluation:
         done = [o for o in found.outcomes.values() if o.status == "passed"]
         reused = sum(outcome.reused for outcome in done)
         left = len(self._plan.cells) - len(found.outcomes)
-        why = f"cells not run after {len(found.failed)} failed" if self._given_up() else "control cells not needed"
+        why = f"cells not run after {len(found.failed)} failed" if self.given_up() else "control cells not needed"
         summary = f"{len(done)} cells, {reused} of them reused" + (f", {left} {why}" if left else "")
         spared = sum(outcome.spared for outcome in done)
         summary += f", {spared:,} tokens spared by --precision" if spared else ""
@@ -144,10 +145,23 @@ class _Evaluation:
                     outcome = replace(self._outcomes[cell], status="failed", reason=reason, items=())
                     self._finish(Done(cell, "", outcome))
 
-    def _evaluate(self, groups: Mapping[Any, Sequence[Cell]]) -> None:
+    @property
+    def outcomes(self) -> Mapping[Cell, CellOutcome]:
+        """What there is so far."""
+        return self._outcomes
+
+    def change(self, cell: Cell) -> float | None:
+        """Return a cell's change against the baseline, in bits per byte or the metric's mean; None where one lacks."""
+        return self._rounds.change(cell)
+
+    def evaluate(self, groups: Mapping[Any, Sequence[Cell]]) -> None:
+        """Evaluate cells by edition, those that are in the store taken from there.
+
+        Raises `InterruptedRun` when asked to stop; returns early after `maxfail` failed cells.
+        """
         jobs = []
         for edition, cells in groups.items():
-            if self._given_up():
+            if self.given_up():
                 return
             jobs += self._job(edition, cells)
         executor = self._context.executor
@@ -159,7 +173,7 @@ class _Evaluation:
                 for late in executor.finish():
                     self._keep(late)
                 raise InterruptedRun("stopped after the cells that were running")
-            if self._given_up():
+            if self.given_up():
                 return
 
     def _job(self, edition: Edition | None, cells: Sequence[Cell]) -> list[Job]:
@@ -224,6 +238,7 @@ class _Evaluation:
         self._context.listen(StageAdvanced(STAGE, 1, 0 if done.outcome.reused else done.outcome.tokens))
         self._context.listen(CellFinished(done.cell, done.outcome, self._rounds.change(done.cell)))
 
-    def _given_up(self) -> bool:
+    def given_up(self) -> bool:
+        """Tell whether as many cells failed as may."""
         most = self._context.maxfail
         return bool(most) and sum(outcome.status == "failed" for outcome in self._outcomes.values()) >= most

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness.cells import GENERAL
 from nharness.neurons import KINDS, Detection
+from nharness.targets import GENERAL
 
 
 def choose_targets(detection: Detection, kinds: Sequence[str], budget: float | None) -> Detection:

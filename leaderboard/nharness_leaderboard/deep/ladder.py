@@ -1,0 +1,43 @@
+"""The headline of a record from the items of its ladders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nharness.analysis.headline import headline_of
+from nharness.analysis.ladder_items import climbed_of, is_of_a_ladder
+from nharness.analysis.measurements import from_items
+from nharness.record.items import read_items
+from nharness.record.model import Record
+from nharness.record.problems import Problem
+from nharness.record.store import find, inside
+from nharness_leaderboard.deep.items import MAX_ITEMS, bounded, differences, measured
+
+MOST_RUNGS = 200
+
+
+def headline_differences(record: Record, folder: Path) -> Iterator[Problem]:
+    """Yield whatever of the headline is not what the rungs' items give.
+
+    Raises `FileFormatError` or `UsageError` for items that cannot be read or do not belong together.
+    """
+    entry = find(record.files, "ladder")
+    if entry is None or record.headline is None:
+        if entry is not None or record.headline is not None:
+            yield Problem("/headline", "a headline and the items of its ladders come together")
+        return
+    task = next((task for task in record.tasks if task.name == record.headline.task), None)
+    if task is None:
+        yield Problem("/headline/task", f"the record has no task {record.headline.task!r}")
+        return
+    intact = [each for each in measured(record, folder) if each.key[1] is None]
+    documents = max((len(each.ids) for each in intact), default=0)
+    most = MOST_RUNGS * len(record.languages) ** 2 * max(1, documents)
+    rungs = from_items(bounded(read_items(inside(folder, entry.name), max_bytes=MAX_ITEMS), most))
+    strange = next((each.key for each in rungs if not is_of_a_ladder(each.key)), None)
+    if strange is not None:
+        yield Problem("/files", f"the ladders' items hold {strange[1]!r}, which is no rung such as fr#64")
+        return
+    found = headline_of(climbed_of([*intact, *rungs], task, record.languages), record.analysis, task.name)
+    yield from differences(["headline"], record.headline.document(), found.document())
