@@ -138,9 +138,8 @@ def reanalyse(record: Record, measurements: Iterable[Measurement]) -> Analysis:
         ]
     floors = {(b.task, b.language): b.noise_floor for b in record.baseline if b.noise_floor is not None}
     overlapping = {(cell.task, cell.language) for cell in record.cells if "overlap" in cell.flags}
-    known = Known(
-        failures, floors, overlapping, unknown_text(record.tasks, record.corpus), record.curve, aim_of(record)
-    )
+    unknown = unknown_text(record.tasks, record.corpus)
+    known = Known(failures, floors, overlapping, unknown, record.curve, aim_of(record))
     return analyse(measurements, tasks=record.tasks, targets=record.targets, settings=record.analysis, known=known)
 
 

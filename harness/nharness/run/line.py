@@ -29,7 +29,7 @@ from nharness.run.plan.request import RunRequest
 from nharness.run.plan.resolve import Resolved
 from nharness.run.plan.shards import part_of
 from nharness.run.results.folder import RunFolder
-from nharness.run.results.writer import RecordWriter
+from nharness.run.results.writer import Products, RecordWriter
 from nharness.run.stages.ablate import ablate
 from nharness.run.stages.answer import answer
 from nharness.run.stages.assess import assess
@@ -101,25 +101,31 @@ def run(
         context = RunContext(resolved, plan, executor, store, heard, stop, part=part, maxfail=request.maxfail)
         require_parts(context)
         context = context.reading(answer(context))
-        recorded = ablate(context, record(context, needs_of(resolved)))
-        detected = detect(context, recorded)
-        assessed = assess(context, detected.found)
-        editions = Editions.of(context, recorded, detected)
         before = worker.checksum()
         with folder.remembering(lambda: failures.cells):
-            evaluated = evaluate(context, editions)
-            ladders = climb(context, editions, evaluated)
+            made = products(context)
         altered = worker.checksum() != before or executor.altered()
     if altered:
         raise NharnessError("the model's parameters are not what they were before the edits; no record was written")
     if request.last_failed:
         listen(Noted("note", "records are left as they are; run again without --lf to write them whole"))
     if part or request.last_failed:
-        return RunResult({}, evaluated.outcomes, (), time.perf_counter() - started, resolved.warnings)
-    records = RecordWriter(context, request, folder, editions, evaluated, ladders, detected.found, assessed).write()
+        return RunResult({}, made.evaluated.outcomes, (), time.perf_counter() - started, resolved.warnings)
+    records = RecordWriter(context, request, folder, made).write()
     claims = check_claims(resolved.spec.claims, list(records.values()))
     seconds = time.perf_counter() - started
-    return RunResult(records, evaluated.outcomes, claims, seconds, resolved.warnings, ladders)
+    return RunResult(records, made.evaluated.outcomes, claims, seconds, resolved.warnings, made.ladders)
+
+
+def products(context: RunContext) -> Products:
+    """Return what the stages make, one from the other: statistics, detections, what is known of them, cells, ladders."""
+    recorded = ablate(context, record(context, needs_of(context.resolved)))
+    detected = detect(context, recorded)
+    assessed = assess(context, detected.found)
+    editions = Editions.of(context, recorded, detected)
+    evaluated = evaluate(context, editions)
+    ladders = climb(context, editions, evaluated)
+    return Products(editions, evaluated, ladders, detected.found, assessed)
 
 
 def load_worker(resolved: Resolved, listen: Listener) -> Worker:

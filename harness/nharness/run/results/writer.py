@@ -71,6 +71,17 @@ class Combination:
         return file_stem(self.detector, self.intervention, budget, strength)
 
 
+@dataclass(frozen=True)
+class Products:
+    """What the stages of a run made."""
+
+    editions: Editions
+    evaluated: Evaluated
+    ladders: Ladders
+    detected: Mapping[str, Detected]
+    assessed: Assessed = field(default_factory=Assessed)
+
+
 @dataclass
 class RecordWriter:
     """Makes the records of a finished evaluation."""
@@ -78,15 +89,13 @@ class RecordWriter:
     context: RunContext
     request: RunRequest
     folder: RunFolder
-    editions: Editions
-    evaluated: Evaluated
-    ladders: Ladders
-    detected: Mapping[str, Detected]
-    assessed: Assessed = field(default_factory=Assessed)
+    made: Products
 
     def write(self) -> dict[Path, Record]:
         """Write every record with the files beside it; return records by path, in the order of the plan."""
-        editions = [cell.edition for cell in self._outcomes if cell.edition and cell.edition.detector in self.detected]
+        editions = [
+            cell.edition for cell in self._outcomes if cell.edition and cell.edition.detector in self.made.detected
+        ]
         combinations = list(dict.fromkeys(map(Combination.of, editions)))
         analyses = {combination: self._analysis(combination) for combination in combinations}
         curve = self._dose_response(combinations)
@@ -141,7 +150,7 @@ class RecordWriter:
 
     @property
     def _outcomes(self) -> Mapping[Cell, CellOutcome]:
-        return self.evaluated.outcomes
+        return self.made.evaluated.outcomes
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -151,16 +160,16 @@ class RecordWriter:
     @cached_property
     def settings(self) -> AnalysisSettings:
         """How intervals are made."""
-        spec = self.editions.spec
+        spec = self.made.editions.spec
         return AnalysisSettings(
             bootstrap_draws=spec.analysis.bootstrap_draws, seed=spec.seed, confidence=spec.analysis.confidence
         )
 
     def targets(self, combination: Combination) -> tuple[Target, ...]:
         """Return the rows of the combination's matrix, in order."""
-        chosen = tuple(self.editions.spec.kinds) or KINDS_OF_A_LANGUAGE
-        names = target_names(self.editions.spec, self.context.languages)
-        flats = {name: self.editions.neurons(combination.detector, combination.budget, name) for name in names}
+        chosen = tuple(self.made.editions.spec.kinds) or KINDS_OF_A_LANGUAGE
+        names = target_names(self.made.editions.spec, self.context.languages)
+        flats = {name: self.made.editions.neurons(combination.detector, combination.budget, name) for name in names}
         short = self._short(combination)
         return tuple(
             Target(
@@ -178,7 +187,7 @@ class RecordWriter:
         """Return, by language, which detections hold fewer neurons than the budget asks for."""
         if combination.budget is None:
             return {}
-        found = self.detected[combination.detector].detection.cut(combination.budget).short
+        found = self.made.detected[combination.detector].detection.cut(combination.budget).short
         return {tag: Shortfall(asked=asked, got=got) for tag, (asked, got) in found.items()}
 
     def cells(self, combination: Combination) -> dict[Cell, CellOutcome]:
@@ -204,15 +213,15 @@ class RecordWriter:
 
     def aim(self, combination: Combination) -> Aim:
         """Return what the combination's intervention is for."""
-        intervention = self.editions.intervention(combination.intervention, combination.strength)
-        return Aim(intervention.purpose, self.editions.spec.source_language if intervention.needs_source else None)
+        intervention = self.made.editions.intervention(combination.intervention, combination.strength)
+        return Aim(intervention.purpose, self.made.editions.spec.source_language if intervention.needs_source else None)
 
     def climbed(self, combination: Combination) -> dict[Cell, CellOutcome]:
         """Return the combination's rungs and their draws; ladders climb whole lists, whatever the budget."""
         lists = replace(combination, budget=None)
         return {
             cell: outcome
-            for cell, outcome in self.ladders.outcomes.items()
+            for cell, outcome in self.made.ladders.outcomes.items()
             if cell.edition is not None and Combination.of(cell.edition) == lists
         }
 
@@ -240,23 +249,22 @@ class RecordWriter:
         }
         measured_on_text = [task.name for task in self.tasks if task.lm_eval is None]
         overlapping = {(name, found.language) for name in measured_on_text for found in self._corpus.overlap}
-        known = Known(
-            failures, floors, overlapping, unknown_text(self.tasks, self._corpus), curve, self.aim(combination)
-        )
+        unknown = unknown_text(self.tasks, self._corpus)
+        known = Known(failures, floors, overlapping, unknown, curve, self.aim(combination))
         return analyse(
             measurements, tasks=self.tasks, targets=self.targets(combination), settings=self.settings, known=known
         )
 
     @cached_property
     def _corpus(self) -> Corpus:
-        return provenance.describe_corpus(self.context, self.editions.recorded)
+        return provenance.describe_corpus(self.context, self.made.editions.recorded)
 
     def _record(
         self, combination: Combination, analysis: Analysis, curve: Sequence[CurvePoint], folder: Path
     ) -> Record:
-        spec, worker = self.editions.spec, self.context.worker
+        spec, worker = self.made.editions.spec, self.context.worker
         device = str(self.context.identity["device"])
-        detected = self.detected[combination.detector]
+        detected = self.made.detected[combination.detector]
         chosen = detected.detection if combination.budget is None else detected.detection.cut(combination.budget)
         files = self._write_files(combination, chosen, folder)
         neurons_file = next(entry for entry in files if entry.role == "neurons")
@@ -273,7 +281,7 @@ class RecordWriter:
             corpus=self._corpus,
             detector=provenance.describe_detector(self.context.resolved, combination.detector, detected),
             intervention=provenance.describe_intervention(
-                self.editions.intervention(combination.intervention, combination.strength),
+                self.made.editions.intervention(combination.intervention, combination.strength),
                 combination.strength,
                 self._site(combination),
                 self._backend(outcomes),
@@ -290,8 +298,8 @@ class RecordWriter:
             summary=analysis.summary,
             headline=self._headline(combination),
             curve=tuple(curve),
-            ground_truth=self.assessed.truths.get(combination.detector) or None,
-            stability=self.assessed.stability.get(combination.detector) or None,
+            ground_truth=self.made.assessed.truths.get(combination.detector) or None,
+            stability=self.made.assessed.stability.get(combination.detector) or None,
             cost=self._cost(outcomes, detected),
             analysis=self.settings,
             files=tuple(files),
@@ -303,14 +311,14 @@ class RecordWriter:
     def _controls(self, combination: Combination, analysis: Analysis) -> Controls | None:
         if not analysis.control_changes:
             return None
-        spec = self.editions.spec.controls
+        spec = self.made.editions.spec.controls
         sets = {}
         for target, draw in analysis.control_changes:
-            flat = self.editions.neurons(combination.detector, combination.budget, target, draw)
+            flat = self.made.editions.neurons(combination.detector, combination.budget, target, draw)
             sets[target, draw] = (len(flat), neurons_digest(flat))
         return Controls(
             kind=spec.match,
-            seed=self.editions.spec.seed,
+            seed=self.made.editions.spec.seed,
             draws=analysis.draws(sets),
             options=spec.model_dump(mode="json"),
         )
@@ -319,12 +327,12 @@ class RecordWriter:
         passed = [outcome for outcome in outcomes.values() if outcome.status == "passed"]
         reused = [outcome for outcome in passed if outcome.reused]
         unasked = [cell for cell in self.context.plan.cells if cell not in self._outcomes]
-        spared = sum(self.editions.spec.controls.eval_tokens for _ in unasked) + sum(o.tokens for o in reused)
+        spared = sum(self.made.editions.spec.controls.eval_tokens for _ in unasked) + sum(o.tokens for o in reused)
         spared += sum(outcome.spared for outcome in outcomes.values())
         return Cost(
-            forward_tokens={"record": self.editions.recorded.tokens, "evaluate": sum(o.tokens for o in passed)},
+            forward_tokens={"record": self.made.editions.recorded.tokens, "evaluate": sum(o.tokens for o in passed)},
             seconds={
-                "record": self.editions.recorded.seconds,
+                "record": self.made.editions.recorded.seconds,
                 "detect": detected.seconds,
                 "evaluate": sum(outcome.seconds for outcome in passed),
             },
@@ -336,7 +344,7 @@ class RecordWriter:
     def _site(self, combination: Combination) -> Literal["gate", "hidden"]:
         for cell, outcome in self.cells(combination).items():
             if cell.edition is not None and cell.edition.control is None and outcome.status == "passed":
-                for change in self.editions.changes(cell.edition):
+                for change in self.made.editions.changes(cell.edition):
                     return change.site
         return "hidden"
 
