@@ -118,7 +118,7 @@ def run(
 
 
 def products(context: RunContext) -> Products:
-    """Return what the stages make, one from the other: statistics, detections, what is known of them, cells, ladders."""
+    """Return what the stages make, one from the other: statistics, detections, what is known of them, cells."""
     recorded = ablate(context, record(context, needs_of(context.resolved)))
     detected = detect(context, recorded)
     assessed = assess(context, detected.found)
