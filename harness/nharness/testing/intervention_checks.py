@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from nharness.cells import GENERAL
 from nharness.detector import Evidence
 from nharness.errors import NharnessError, UsageError
 from nharness.intervention import Change, Intervention, Target
+from nharness.targets import GENERAL
 from nharness.testing.checks import Check, CheckFailedError, check_options, check_pickles, no_global_state, require
 from nharness.testing.evidence import Made, make_evidence
 
