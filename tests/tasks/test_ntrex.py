@@ -6,7 +6,7 @@ import datasets
 import pytest
 
 from nharness.corpora import load_corpus
-from nharness.errors import CorpusError, FileFormatError, UnknownNameError
+from nharness.errors import CorpusError, FileFormatError, UnknownNameError, UsageError
 from nharness_tasks.corpora import ntrex
 
 SHARED = Path(__file__).parents[2] / "../shared/data/ntrex"
@@ -56,6 +56,13 @@ def test_the_folder_itself_and_the_variable(folder, monkeypatch):
     assert load_corpus("ntrex", named={"ntrex": ntrex.corpus}).fingerprint == whole
     two = load_corpus("ntrex", named={"ntrex": ntrex.corpus}, languages=["German", "zh-CN"])
     assert two.languages == ("de", "zh")
+
+
+def test_only_a_corpus_that_takes_a_folder_is_given_one(folder):
+    with pytest.raises(UsageError, match="corpus mine has its text already; got a folder for it"):
+        load_corpus(f"mine:{folder}", named={"mine": folder})
+    with pytest.raises(UsageError, match="this corpus takes no folder"):
+        load_corpus(f"mine:{folder}", named={"mine": lambda: None})
 
 
 def test_what_is_no_copy(folder, tmp_path):

@@ -48,6 +48,8 @@ def data_files(root: Path) -> Iterator[Path]:
     Raises `CorpusError` for a folder that cannot be read, for archives of a kind that is not read, and beyond
     `MOST_FILES` files of any kind.
     """
+    if root.resolve() == Path(root.resolve().anchor):
+        raise CorpusError(f"{root}: the whole file system; expected a folder with the files of one corpus")
     seen, count = set[tuple[int, int]](), 0
     for folder, below, names in os.walk(root, followlinks=True, onerror=_refuse):
         status = Path(folder).stat()

@@ -79,6 +79,8 @@ def _found(
     place = places.get(name) or (places.get(registered) if mark else None)
     if callable(place):
         return _made(place, Path(folder) if mark else None, remote.languages)
+    if place is not None and mark:
+        raise UsageError(f"corpus {registered} has its text already; got a folder for it, {folder}")
     path = place if place is not None else Path(name)
     chosen = columns or Columns()
     if path.exists() and not (path.is_dir() or path.is_file()):
@@ -95,7 +97,7 @@ def _made(place: Callable[..., Corpus], folder: Path | None, languages: Sequence
     """Call what makes a registered corpus with those of `folder` and `languages` that it takes."""
     taken = inspect.signature(place).parameters
     if folder is not None and "folder" not in taken:
-        raise UsageError(f"a corpus that is no folder of yours takes none; got {folder}")
+        raise UsageError(f"this corpus takes no folder; got {folder}")
     given = {"folder": folder, "languages": tuple(languages)}
     return place(**{name: value for name, value in given.items() if name in taken})
 

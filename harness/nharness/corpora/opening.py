@@ -22,8 +22,11 @@ LONGEST = 1 << 25
 """Most characters of one line, one cell or one paragraph: some ten long novels."""
 LARGEST_WHOLE = 1 << 28
 """Most characters of a file that can only be read whole (JSON that is one value)."""
-EXPANSION, NO_BOMB = 250, 1 << 28
+EXPANSION, NO_BOMB = 100, 1 << 26
 """Most characters of an archive's text for each of its bytes, where there are more than `NO_BOMB` of them."""
+
+GZIP_LEAST = 18
+"""Bytes of the emptiest gzip file."""
 
 
 @dataclass
@@ -61,11 +64,8 @@ class Lines:
 
     def _count(self, characters: int) -> None:
         self._read += characters
-        if self.packed is not None and self._read > max(NO_BOMB, EXPANSION * self.packed):
-            raise FileFormatError(
-                f"{self.path}: unpacks to more than {EXPANSION} times its {self.packed:,} bytes, which no text does; "
-                "unpack it yourself if that is meant"
-            )
+        if self.packed is not None:
+            _refuse_bomb(self.path, self._read, self.packed)
 
 
 @contextmanager
@@ -92,6 +92,21 @@ def opened(path: Path) -> Iterator[Lines]:
         raise FileFormatError(f"{path}: not UTF-8 text after line {_last(lines)} ({error.reason})") from error
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _stated_size(path: Path) -> int:
+    """Return the size of the last member that a gzip file states at its end, modulo 2^32; 0 where it is too short."""
+    with path.open("rb") as raw:
+        raw.seek(max(0, path.stat().st_size - 4))
+        return int.from_bytes(raw.read(4), "little") if raw.tell() > GZIP_LEAST else 0
+
+
+def _refuse_bomb(path: Path, size: int, packed: int) -> None:
+    if size > max(NO_BOMB, EXPANSION * packed):
+        raise FileFormatError(
+            f"{path}: unpacks to more than {EXPANSION} times its {packed:,} bytes, which no text does; unpack it "
+            "yourself if that is meant"
+        )
 
 
 def _last(lines: Lines | None) -> int:

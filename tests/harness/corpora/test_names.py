@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from nharness.corpora import load_corpus
+from nharness.corpora import files, load_corpus
 from nharness.corpora.names import meaning
 from nharness.errors import CorpusError
 
@@ -152,9 +152,13 @@ def test_folders_behind_links_are_read_and_circles_end(tmp_path):
     assert load_corpus(tmp_path / "corpus").languages == ("en",)
 
 
-def test_no_corpus_is_as_large_as_a_disk(tmp_path):
-    with pytest.raises(CorpusError, match=r"more than 20,000 files; expected a folder|cannot be read"):
+def test_no_corpus_is_as_large_as_a_disk(tmp_path, monkeypatch):
+    with pytest.raises(CorpusError, match=r"/: the whole file system; expected a folder"):
         load_corpus("/")
+    put(tmp_path, *(f"train/en-{number}.jsonl" for number in range(30)))
+    monkeypatch.setattr(files, "MOST_FILES", 20)
+    with pytest.raises(CorpusError, match=r"more than 20 files; expected a folder with the files of one corpus"):
+        load_corpus(tmp_path)
     with pytest.raises(CorpusError, match="neither a folder nor a file"):
         load_corpus("/dev/zero")
 
