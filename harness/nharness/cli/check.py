@@ -24,7 +24,9 @@ KINDS = ("detectors", "interventions", "statistics", "tasks", "executors")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is checked."""
     parser.add_argument("name", help="registered name, or module:attribute")
-    parser.add_argument("--kind", choices=KINDS, help="what it is, where two kinds have the name")
+    parser.add_argument(
+        "--kind", choices=KINDS, metavar="KIND", help=f"what it is, where two kinds have the name: {', '.join(KINDS)}"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document")
     add_plugin_options(parser)
 

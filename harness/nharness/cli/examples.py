@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 
 EXAMPLES: Mapping[str, Sequence[str]] = {
@@ -71,5 +73,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
 
 
 def shown(command: str) -> str:
-    """Return a command's examples as the help shows them."""
-    return "\n".join(["Examples:", *(f"  {line}" for line in EXAMPLES.get(command, (f"nharness {command} --help",)))])
+    """Return a command's examples as the help shows them, to be copied from a terminal of any width."""
+    width = shutil.get_terminal_size().columns - len(" \\")
+    lines = EXAMPLES.get(command, (f"nharness {command} --help",))
+    wrapped = [
+        textwrap.wrap(line, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+        for line in lines
+    ]
+    return "\n".join(["Examples:", *(" \\\n".join(parts) for parts in wrapped)])

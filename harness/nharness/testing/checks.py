@@ -132,7 +132,7 @@ def check_pickles(thing: Any) -> None:
     """Check that it travels to another process."""
     try:
         pickle.loads(pickle.dumps(thing))  # noqa: S301 - what was pickled a moment ago
-    except Exception as error:
+    except Exception as error:  # the plug-in boundary: what is checked is anybody's code
         raise CheckFailedError(f"cannot be pickled ({error}); workers of another process need it") from error
 
 
@@ -141,7 +141,7 @@ def check_options(thing: Any) -> None:
     options = thing.options.model_dump(mode="json", by_alias=True)
     try:
         again = type(thing)(**options)
-    except Exception as error:
+    except Exception as error:  # the plug-in boundary: what is checked is anybody's code
         raise CheckFailedError(f"is not made again from its own recorded options {options}: {error}") from error
     require(again.options == thing.options, f"made again from {options}, it has the options {again.options}")
 

@@ -29,7 +29,8 @@ def test_help_of_a_command_is_its_help(capsys):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_shows_examples_that_parse(name, capsys):
+def test_every_command_shows_examples_that_parse(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     told = printed(capsys, name, "--help")
     assert "Examples:\n" in told
     parser = argparse.ArgumentParser(exit_on_error=False)
