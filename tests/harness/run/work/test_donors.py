@@ -183,7 +183,7 @@ def test_donor_values_are_what_the_model_says(engine, loaded):
     neuron_map = locate(loaded.model)
     text = donor_text(engine, make_corpus(en=ENGLISH, de=GERMAN))
     documents = text.evaluated("de")
-    bank = donor_values(engine, neuron_map, change("patch", ()), documents)
+    bank = donor_values(engine, neuron_map, change("patch", ("de",)), documents)
     if engine.policy.window < 100:
         assert len(bank) == sum(len(document.tokens) for document in documents)
         return
@@ -258,7 +258,7 @@ def test_an_expert_says_nothing_at_a_token_that_was_not_sent_to_it():
     random = np.random.default_rng(0)
     documents = [EncodedDocument(f"d{n}", "en", "", 0, random.integers(2, 90, n), 0, n, 0) for n in (9, 14, 5)]
     everything = np.arange(sum(neuron_map.layer_widths))
-    bank = donor_values(engine, neuron_map, change("resample", (), everything), documents)
+    bank = donor_values(engine, neuron_map, change("resample", ("en",), everything), documents)
     starts = np.cumsum([0, *neuron_map.layer_widths])
     expected = []
     for document in documents:
