@@ -14,6 +14,7 @@ from nharness.statistics import LanguageTotals, Statistics, merge
 
 PLUGINS = Plugins()
 NAMES = sorted(name for name, entry in PLUGINS.entries("detectors").items() if entry.plugin == "detectors")
+READING = sorted(set(NAMES) - {"random"})  # which, unless it matches frequencies, looks at no statistic
 SPECIFIED = {
     "lape",
     "ternary",
@@ -144,7 +145,7 @@ def test_one_language_is_an_error(name, evidence_of):
         make(name)(evidence_of(1))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", READING)
 def test_a_language_without_tokens_is_an_error(name, evidence_of):
     evidence = evidence_of(3)
     sites = {
@@ -155,7 +156,7 @@ def test_a_language_without_tokens_is_an_error(name, evidence_of):
         make(name)(Evidence(sites, losses=evidence.losses))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", READING)
 def test_missing_statistics_are_named(name, evidence_of):
     evidence = evidence_of(3)
     bare = {site: Statistics(s.site, s.layer_widths, s.totals, {}) for site, s in evidence.sites.items()}
