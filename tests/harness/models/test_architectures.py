@@ -210,6 +210,8 @@ def test_rows_are_the_tokens_routed(arch):
 
 
 def test_statistics_equal_a_count_over_saved_activations(arch):
+    if arch.name in READ_AHEAD:
+        pytest.skip("refused when it is loaded: it reads ahead")
     texts = [arch.ids[0].numpy(), arch.ids[1].numpy(), arch.ids[0, 2:6].numpy()]
     documents = [(EncodedDocument(f"{n}", "en", f"{n}", 0, text, 1, len(text), 1),) for n, text in enumerate(texts)]
     needs = [(statistic, site) for site in ("gate", "hidden") for statistic in ("activation_count", "moments")]
