@@ -6,11 +6,13 @@ that the same source has the same digest wherever it is installed.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import inspect
 import sys
 from collections.abc import Iterable
 from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,29 @@ def source_digest(thing: Any) -> str:
     described = thing if inspect.isclass(thing) or inspect.isroutine(thing) else type(thing)
     package = str(getattr(described, "__module__", "")).partition(".")[0]
     return engine_digest() if package == HERE.name else package_digest(package)
+
+
+@cache
+def is_modified(name: str) -> bool | None:
+    """Tell whether a distribution's Python files differ from those it was installed with.
+
+    None where that is not known: it is not installed, or from a working copy, which lists no files of its own.
+    """
+    try:
+        listed = distribution(name).files or ()
+    except PackageNotFoundError:
+        return None
+    kept = [each for each in listed if each.suffix == ".py" and each.hash is not None and each.hash.mode == "sha256"]
+    if not any(len(each.parts) > 1 for each in kept):
+        return None
+    return any(_hash(Path(str(each.locate()))) != each.hash.value for each in kept if each.hash is not None)
+
+
+def _hash(path: Path) -> str:
+    """Return a file's SHA-256 as an installer writes it: base64 for addresses, without padding; "" for no file."""
+    if not path.is_file():
+        return ""
+    return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).decode().rstrip("=")
 
 
 def _digest(root: Path, places: Iterable[Path]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from nharness.record.cells import Baseline, CellResult, Task
 from nharness.record.model import Record
+from nharness.record.specification import command
 
 VERSION = "0.3.0"
 
@@ -35,7 +36,7 @@ def to_every_eval_ever(record: Record, *, organization: str = "nharness") -> dic
         "eval_library": {
             "name": "nharness",
             "version": record.identity.nharness,
-            "additional_details": _texts({"command": record.identity.command, "lm_eval": record.environment.lm_eval}),
+            "additional_details": _texts({"command": command(record), "lm_eval": record.environment.lm_eval}),
         },
         "model_info": _model(record),
         "evaluation_results": list(_results(record)),

@@ -37,7 +37,7 @@ def _to_2(document: dict[str, Any]) -> dict[str, Any]:
     Files that are neither items nor neurons are no longer listed.
     """
     document |= {"format": "nharness-record/2"} | _RECORD_2
-    _fill(document.get("identity"), {"source": None})
+    _fill(document.get("identity"), {"source": None, "specification": None})
     _fill(document.get("model"), _MODEL_2)
     _fill(document.get("intervention"), _INTERVENTION_2)
     _fill(document.get("neurons"), {"component": "mlp"})

@@ -29,7 +29,7 @@ from nharness.record.types import MAX_CELLS, MAX_LANGUAGES, Asserted, LanguageTa
 FORMAT: Literal["nharness-record/2"] = "nharness-record/2"
 _NOT_CONTENT = ("cost", "environment")
 _NOT_IDENTITY_1 = ("id", "created", "badge")
-_NOT_IDENTITY = ("id", "created", "command", "study", "badge")
+_NOT_IDENTITY = ("id", "created", "command", "study", "specification", "badge")
 
 
 class Record(Part):
@@ -106,9 +106,9 @@ class Record(Part):
 def content_id(document: Mapping[str, Any]) -> str:
     """Return the content key of a record document: SHA-256 of canonical JSON without what may differ between runs.
 
-    Left out: `identity.id`, `created`, `command`, `study` and `badge`, `cost`, `environment`, `detector.seconds` and
-    the device, so that the same numbers measured the same way have the same key. Documents of format 1 have the key
-    they were written with, which covers command and study.
+    Left out: of the identity id, created, command, study, specification and badge; cost, environment,
+    `detector.seconds` and the device, so that the same numbers measured the same way have the same key. Documents of
+    format 1 have the key they were written with, which covers command and study.
     """
     not_identity = _NOT_IDENTITY_1 if document.get("format") == "nharness-record/1" else _NOT_IDENTITY
     kept = {name: value for name, value in document.items() if name not in _NOT_CONTENT}

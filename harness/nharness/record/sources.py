@@ -49,9 +49,12 @@ class NharnessSource(Part):
     """Which nharness made the record."""
 
     version: Name = Field(description="Version of nharness.")
-    digest: Digest | None = Field(None, description="SHA-256 over its installed source files, or null.")
+    digest: Digest | None = Field(
+        None, description="SHA-256 over the source files that a measured number can depend on."
+    )
     modified: Flag | None = Field(
-        None, description="Whether the digest is another one than that of the release; null where that is not known."
+        None,
+        description="Whether its files are other ones than were installed; null for a working copy.",
     )
 
 
@@ -82,6 +85,9 @@ class Identity(Part):
     command: Asserted[ShortText] = Field(description="The command line, as it was typed.")
     study: Asserted[Study | None] = Field(
         None, description="The study file, or null when the run was given on the command line."
+    )
+    specification: Asserted[Options | None] = Field(
+        None, description="The run's specification, without the machine's paths; null in migrated records."
     )
     source: Asserted[Source | None] = Field(
         None, description="The source code that made the record; null in records that were migrated from format 1."

@@ -11,6 +11,7 @@ from nharness.record.cells import CellResult, Target, Task
 from nharness.record.flags import MEANING
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
+from nharness.record.specification import command
 from nharness.report.matrix import drawn, stands_out
 from nharness_leaderboard.charts import Chart, charts
 from nharness_leaderboard.results import Entry, slug
@@ -82,6 +83,7 @@ class RecordView:
     warnings: tuple[str, ...]
     names: Mapping[str, str]
     cost: Mapping[str, float]
+    command: str
 
 
 def record_view(entry: Entry, placed: Mapping[tuple[str, str], Standing]) -> RecordView:
@@ -100,6 +102,7 @@ def record_view(entry: Entry, placed: Mapping[tuple[str, str], Standing]) -> Rec
         warnings=tuple(_warnings(record)),
         names={target.name: _name(target) for target in record.targets} | {tag: display_name(tag) for tag in tags},
         cost={"tokens": sum(record.cost.forward_tokens.values()), "seconds": sum(record.cost.seconds.values())},
+        command=command(record),
     )
 
 

