@@ -122,7 +122,7 @@ def _notes(new: Sequence[Entry]) -> Iterator[str]:
             shared = ", ".join(overlap.language for overlap in record.corpus.overlap)
             notes.append(f"detection and evaluation text overlap in {shared}")
         if record.identity.badge == "reproduced":
-            notes.append("has the badge 'reproduced': a maintainer ran it")
+            notes.append("has the badge 'reproduced'")
         empty = [tag for tag, count in record.neurons.per_language.items() if not count]
         if empty:
             notes.append("no neurons for " + ", ".join(empty))

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 
-from nharness.errors import UsageError
+from nharness.errors import FileFormatError, UsageError
 from nharness.record.model import Record, configuration_key
 from nharness.record.problems import Problem
+from nharness.record.reproduction import REPRODUCTION_NAME
 from nharness.record.store import RECORD_NAME
 from nharness_leaderboard.curves import curve_problems
 from nharness_leaderboard.deep import deep_problems
 from nharness_leaderboard.limits import MAX_FILE, MAX_FOLDER, MAX_RECORD
+from nharness_leaderboard.reproduction import earned, read_reproduction
 from nharness_leaderboard.results import Entry, Results, place, read_results
 
 
@@ -38,7 +40,8 @@ def check(folder: Path, *, base: str | None = None, reproduced: bool = False) ->
 
     base: a git revision; only records that differ from where this branch left it are recomputed and count as new,
         while names and duplicates are still looked at in all.
-    reproduced: a maintainer says that new records may carry the badge 'reproduced'; without it that is a problem.
+    reproduced: a maintainer says that new records may carry the badge 'reproduced'; without it, and without a
+        reproduction beside the record that earned it, that is a problem.
 
     Raises `UsageError` when git does not know the revision, `FileFormatError` without a folder.
     """
@@ -50,7 +53,7 @@ def check(folder: Path, *, base: str | None = None, reproduced: bool = False) ->
     for entry in results.entries:
         found = [*_folder_problems(folder, entry), *_required(entry.record)]
         if entry in new:
-            found += [*_badge(entry.record, allowed=reproduced), *deep_problems(entry.record, entry.folder)]
+            found += [*_badge(entry, allowed=reproduced), *deep_problems(entry.record, entry.folder)]
             found += curve_problems(entry.record, everything, whole=True)
         if found:
             problems.setdefault(entry.folder / RECORD_NAME, []).extend(found)
@@ -69,8 +72,16 @@ def _required(record: Record) -> Iterator[Problem]:
         yield Problem("/controls", "a published record is compared with random neurons; run it with --controls")
 
 
-def _badge(record: Record, *, allowed: bool) -> Iterator[Problem]:
-    if record.identity.badge == "reproduced" and not allowed:
+def _badge(entry: Entry, *, allowed: bool) -> Iterator[Problem]:
+    where = "/identity/badge"
+    try:
+        proven = earned(entry.record, read_reproduction(entry.folder))
+    except FileFormatError as error:
+        yield Problem(where, str(error).removeprefix(f"{entry.folder}/"))
+        return
+    if entry.record.identity.badge == "reproduced" and not proven:
+        yield Problem(where, "no reproduction beside the record earned it; nharness leaderboard reproduce makes one")
+    elif entry.record.identity.badge == "reproduced" and not allowed:
         yield Problem(
             "/identity/badge", "only a maintainer gives the badge 'reproduced', and says so with --reproduced"
         )
@@ -81,7 +92,7 @@ def _folder_problems(root: Path, entry: Entry) -> Iterator[Problem]:
     if entry.folder.relative_to(root) != expected:
         yield Problem("", f"this record belongs into {expected.as_posix()}")
     sizes = {path: path.lstat().st_size for path in sorted(entry.folder.rglob("*")) if _is_file(path)}
-    listed = {RECORD_NAME, *(file.name for file in entry.record.files)}
+    listed = {RECORD_NAME, REPRODUCTION_NAME, *(file.name for file in entry.record.files)}
     for path, size in sizes.items():
         name = path.relative_to(entry.folder).as_posix()
         limit = MAX_RECORD if name == RECORD_NAME else MAX_FILE

@@ -8,18 +8,20 @@ from nharness import atomic
 from nharness.errors import FileFormatError, OutputError
 from nharness.record.model import Record
 from nharness.record.reading import copy_plain, size_of
+from nharness.record.reproduction import REPRODUCTION_NAME
 from nharness.record.store import RECORD_NAME, inside
 from nharness.record.validate import load_record
 from nharness_leaderboard.limits import MAX_FILE, MAX_FOLDER, MAX_RECORD
+from nharness_leaderboard.reproduction import earned, read_reproduction
 from nharness_leaderboard.results import place
 
 
-def add(path: Path, results: Path, *, reproduced: bool = False) -> Path:
+def add(path: Path, results: Path) -> Path:
     """Copy a record and its files into the results folder; return the new folder.
 
-    path: the record file or its folder. reproduced: give it the badge 'reproduced', else 'self-reported'; the badge is
-    no part of the content key. Raises `FileFormatError` for a record that is not valid or too large, `OutputError` when
-    it is there already or cannot be written.
+    path: the record file or its folder. The badge is 'reproduced' where a reproduction beside the record says so, else
+    'self-reported'; it is no part of the content key. Raises `FileFormatError` for a record that is not valid or too
+    large, `OutputError` when it is there already or cannot be written.
     """
     source = path / RECORD_NAME if path.is_dir() else path
     record = load_record(source, files=True)
@@ -27,10 +29,13 @@ def add(path: Path, results: Path, *, reproduced: bool = False) -> Path:
     folder = results / place(record)
     if folder.exists():
         raise OutputError(f"{folder} exists: the same numbers, measured in the same way, are published already")
-    badge = "reproduced" if reproduced else "self-reported"
+    reproduction = read_reproduction(source.parent)
+    badge = "reproduced" if earned(record, reproduction) else "self-reported"
     kept = record.model_copy(update={"identity": record.identity.model_copy(update={"badge": badge})})
     for entry in record.files:
         copy_plain(inside(source.parent, entry.name), inside(folder, entry.name), max_bytes=MAX_FILE)
+    if reproduction is not None and badge == "reproduced":
+        atomic.write_json(folder / REPRODUCTION_NAME, reproduction.document())
     atomic.write_json(folder / RECORD_NAME, kept.document())
     return folder
 

@@ -16,6 +16,7 @@ from nharness.errors import FileFormatError, OutputError, UsageError
 from nharness.record.model import content_id
 from nharness_leaderboard.comment import comment
 from nharness_leaderboard.gate import check
+from nharness_leaderboard.reproduction import reproduction_of
 from nharness_leaderboard.results import place, read_results, slug
 from nharness_leaderboard.submission import add
 
@@ -54,10 +55,10 @@ def test_added_records_pass_and_the_badge_is_ours(runs, results, tmp_path):
     verdict = check(results)
     assert verdict.passed, messages(verdict)
     assert len(verdict.new) == 2
-    path = add(runs[0][0], tmp_path / "other", reproduced=True)
+    path = add(runs[0][0], tmp_path / "other")
     assert path == tmp_path / "other" / place(runs[0][1])
     document = json.loads((path / "record.json").read_text())
-    assert document["identity"]["badge"] == "reproduced"
+    assert document["identity"]["badge"] == "self-reported"
     assert document["identity"]["id"] == runs[0][1].identity.id
     with pytest.raises(OutputError, match="published already"):
         add(runs[0][0], results)
@@ -83,13 +84,22 @@ def test_only_valid_records_are_added(runs, tmp_path):
 
 
 def test_only_a_maintainer_gives_the_badge_reproduced(runs, tmp_path, capsys):
-    folder = add(runs[0][0], tmp_path, reproduced=True)
+    made = tmp_path / "made"
+    shutil.copytree(runs[0][0], made)
+    found = reproduction_of(runs[0][1], made, runs[0][1], runs[0][0])
+    assert (found.verdict, found.beyond, found.absent) == ("reproduced", 0, 0)
+    (made / "reproduction.json").write_text(json.dumps(found.document()))
+    folder = add(made, tmp_path)
+    shutil.rmtree(made)
+    assert json.loads((folder / "record.json").read_text())["identity"]["badge"] == "reproduced"
     assert "only a maintainer gives the badge 'reproduced'" in messages(check(tmp_path))
     assert check(tmp_path, reproduced=True).passed
     assert main(["leaderboard", "check", "--results", str(tmp_path)]) == 1
     assert main(["leaderboard", "check", "--results", str(tmp_path), "--reproduced"]) == 0
     capsys.readouterr()
-    assert add(folder, tmp_path / "again").parent.is_dir()  # submitted again by anyone, the badge is gone
+    (folder / "reproduction.json").unlink()
+    assert "no reproduction beside the record earned it" in messages(check(tmp_path, reproduced=True))
+    assert add(folder, tmp_path / "again").parent.is_dir()
     assert (
         json.loads((tmp_path / "again" / place(runs[0][1]) / "record.json").read_text())["identity"]["badge"]
         == "self-reported"

@@ -2,6 +2,8 @@
 
 `build --results DIR --out DIR` makes the static site, which opens from the disk.
 `add RECORD... --results DIR` copies valid records and their files into the folder.
+`reproduce RECORD...` makes records again from themselves alone, in a fresh store, and compares every item within the
+record's noise floor; what came of it is written beside the record and alone earns the badge `reproduced`.
 `check --results DIR [--base REF]` says every reason not to publish; exit code 1 when there is one.
 """
 
@@ -14,14 +16,14 @@ from nharness.cli.found import all_records
 from nharness.cli.output import say
 from nharness.errors import UsageError
 
-ACTIONS = ("build", "add", "check")
+ACTIONS = ("build", "add", "check", "reproduce")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the action, the folders and the records."""
     parser.add_argument("action", choices=ACTIONS, help="what to do")
     parser.add_argument(
-        "records", nargs="*", type=Path, metavar="RECORD", help="add: record files, or folders of records or runs"
+        "records", nargs="*", type=Path, metavar="RECORD", help="record files, or folders of records or runs"
     )
     parser.add_argument(
         "--results", type=Path, default=Path("leaderboard/results"), metavar="DIR", help="published records"
@@ -32,16 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--comment", type=Path, metavar="FILE", help="check: also write the comment for a reviewer here"
     )
     parser.add_argument(
-        "--reproduced", action="store_true", help="add, check: a maintainer ran it; give, or let pass, that badge"
+        "--reproduced", action="store_true", help="check: a maintainer made them again; let that badge pass"
     )
+    parser.add_argument("--model", metavar="NAME", help="reproduce: where the record's model lies, if not at its name")
+    parser.add_argument("--corpus", metavar="NAME", help="reproduce: where the record's corpus lies, likewise")
     parser.add_argument("--title", default="Language neurons leaderboard", help="build: title of the site")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the action and return its exit code."""
-    if arguments.records and arguments.action != "add":
+    if arguments.records and arguments.action not in {"add", "reproduce"}:
         raise UsageError(f"leaderboard {arguments.action} takes no records; got {str(arguments.records[0])!r}")
-    return {"build": _build, "add": _add, "check": _check}[arguments.action](arguments)
+    return {"build": _build, "add": _add, "check": _check, "reproduce": _reproduce}[arguments.action](arguments)
 
 
 def _build(arguments: argparse.Namespace) -> int:
@@ -62,8 +66,17 @@ def _add(arguments: argparse.Namespace) -> int:
     if not arguments.records:
         raise UsageError("leaderboard add needs records: their files, or folders of records or runs")
     for path in all_records(arguments.records):
-        say(f"added {add(path, arguments.results, reproduced=arguments.reproduced)}")
+        say(f"added {add(path, arguments.results)}")
     return 0
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    from nharness.cli.reproduce import reproduce
+
+    if not arguments.records:
+        raise UsageError("leaderboard reproduce needs records: their files, or folders of records or runs")
+    verdicts = [reproduce(path, model=arguments.model, corpus=arguments.corpus) for path in all_records(arguments.records)]
+    return int(not all(verdict == "reproduced" for verdict in verdicts))
 
 
 def _check(arguments: argparse.Namespace) -> int:

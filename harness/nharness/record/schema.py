@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from nharness.record.model import FORMAT, Record
+from nharness.record.reproduction import REPRODUCTION_FORMAT, Reproduction
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -23,6 +24,13 @@ def record_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """Return the schema as it is checked in under `leaderboard/schema/`."""
     return json.dumps(record_schema(), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def reproduction_schema_text() -> str:
+    """Return the schema of reproductions as it is checked in under `leaderboard/schema/`."""
+    head = {"$schema": DIALECT, "$id": f"urn:{REPRODUCTION_FORMAT.replace('/', ':')}"}
+    schema = head | Reproduction.model_json_schema(mode="validation")
+    return json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def asserted_fields() -> dict[str, list[str]]:

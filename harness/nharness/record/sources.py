@@ -94,7 +94,7 @@ class Identity(Part):
     )
     badge: Badge = Field(
         "self-reported",
-        description="'self-reported' by whoever submitted it, or 'reproduced' by a maintainer from the command line.",
+        description="'self-reported' by whoever submitted it, or 'reproduced' where a reproduction beside it says so.",
     )
 
 
