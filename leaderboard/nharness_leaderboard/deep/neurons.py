@@ -63,7 +63,10 @@ def _detector(record: Record, detection: Detection) -> Iterator[Problem]:
     yield from _same("/neurons/component", record.neurons.component, detection.component)
     yield from _same("/detector/name", record.detector.name, detection.detector)
     got, written = (_plain(options) for options in (record.detector.options, detection.options))
-    written.pop("budget", None)
+    for options in (got, written):
+        options.pop("budget", None)
+    if record.detector.name.startswith("file:"):
+        got.pop("detector", None)  # which detector the neurons are of, where they were read and not found
     for name in dict.fromkeys([*got, *written]):
         yield from _same(pointer("detector", "options", name), got.get(name), written.get(name))
     selected = int(detection.membership.any(axis=0).sum())
