@@ -66,7 +66,7 @@ class Watched:
     def open(self, path, fragment=""):
         """Open a file and wait until its scripts have run, where it has any that say so."""
         self.page.goto(f"file://{path}{fragment}")
-        overview = path.name in {"index.html", "compare.html"} and path.parent.name not in {"detectors", "models"}
+        overview = path.name in {"records.html", "compare.html"}
         if overview or path.parent.name == "records":
             self.page.wait_for_selector("html[data-ready]", state="attached")
         return self.page

@@ -206,6 +206,7 @@ def test_no_mutant_runs_a_script_in_the_browser(fuzzed):
         watched = Watched(browser)
         for path, fragment in [
             (site / "index.html", ""),
+            (site / "records.html", ""),
             (site / "compare.html", f"#r={compared}"),
             *((path, "") for path in chosen),
         ]:

@@ -54,7 +54,7 @@ def test_a_thousand_records(results, tmp_path):
     assert built.records == RECORDS
     with launched() as browser:
         watched = Watched(browser)
-        page = watched.open(tmp_path / "site" / "index.html")
+        page = watched.open(tmp_path / "site" / "records.html")
         assert page.eval_on_selector_all("#board tr[data-id]", "rows => rows.length") == 100
         page.fill("[name=q]", "synthetic-7 model-3")
         assert page.text_content("#count").startswith("5 of 1000 records")

@@ -17,7 +17,7 @@ def shown_ids(page):
 
 
 def test_board_shows_every_record_best_first_within_its_set(watched, site, records):
-    page = watched.open(site / "index.html")
+    page = watched.open(site / "records.html")
     ids = shown_ids(page)
     assert sorted(ids) == sorted(slug(r) for r in records[1])
     values = {slug(r): r.summary[0].selectivity.value if r.summary[0].selectivity else 0 for r in records[1]}
@@ -29,7 +29,7 @@ def test_board_shows_every_record_best_first_within_its_set(watched, site, recor
 
 
 def test_sorting_by_mouse_and_keyboard(watched, site):
-    page = watched.open(site / "index.html")
+    page = watched.open(site / "records.html")
     page.click("[data-sort=neurons]")
     header = page.locator("th", has=page.locator("[data-sort=neurons]"))
     assert header.get_attribute("aria-sort") == "descending"
@@ -45,7 +45,7 @@ def test_sorting_by_mouse_and_keyboard(watched, site):
 
 
 def test_filters_and_their_state_in_the_url(watched, site, records):
-    page = watched.open(site / "index.html")
+    page = watched.open(site / "records.html")
     page.select_option("[name=model]", "synthetic/large")
     wanted = {slug(r) for r in records[1] if r.model.name == "synthetic/large"}
     assert set(shown_ids(page)) == wanted
@@ -73,7 +73,7 @@ def test_filters_and_their_state_in_the_url(watched, site, records):
 
 
 def test_every_filter_has_an_effect_or_one_value(watched, site):
-    page = watched.open(site / "index.html")
+    page = watched.open(site / "records.html")
     for name in ("task", "model", "detector", "intervention", "kinds", "budget", "badge"):
         values = page.eval_on_selector_all(
             f"[name={name}] option", "options => options.map(o => o.value).filter(Boolean)"
@@ -88,7 +88,7 @@ def test_every_filter_has_an_effect_or_one_value(watched, site):
 
 
 def test_sets_hold_what_is_alike_and_say_it(watched, site, records):
-    page = watched.open(site / "index.html")
+    page = watched.open(site / "records.html")
     heads = page.eval_on_selector_all("#board tbody th", "heads => heads.map(head => head.textContent)")
     assert any("0.1\u202f% of neurons per language" in head for head in heads)
     assert any("general only" in head for head in heads)
@@ -109,7 +109,7 @@ def test_sets_hold_what_is_alike_and_say_it(watched, site, records):
 
 
 def test_one_list_sorts_by_what_sets_hold_apart(watched, site, records):
-    page = watched.open(site / "index.html", "#view=list")
+    page = watched.open(site / "records.html", "#view=list")
     assert len(page.query_selector_all("#board tbody")) == 1
     for column, text in (("model", lambda r: r.model.name), ("kinds", lambda r: "+".join(r.selection.kinds))):
         page.click(f"[data-sort={column}]")
@@ -122,7 +122,7 @@ def test_one_list_sorts_by_what_sets_hold_apart(watched, site, records):
 
 
 def test_accuracy_truth_and_cost_are_the_records(watched, site, records):
-    page = watched.open(site / "index.html")
+    page = watched.open(site / "records.html")
     for record in records[1][2:6]:
         cells = page.eval_on_selector_all(
             f"tr[data-id='{slug(record)}'] td", "cells => cells.map(cell => cell.textContent)"
@@ -135,7 +135,7 @@ def test_accuracy_truth_and_cost_are_the_records(watched, site, records):
 
 
 def test_downloads_hold_what_is_shown(watched, site, records):
-    page = watched.open(site / "index.html", "#model=synthetic%2Flarge")
+    page = watched.open(site / "records.html", "#model=synthetic%2Flarge")
     with page.expect_download() as caught:
         page.click("[data-save=csv]")
     rows = list(csv.DictReader(io.StringIO(caught.value.path().read_text())))

@@ -14,7 +14,7 @@ def test_compare_pairs_records_with_items(watched, site, records):
     from nharness_leaderboard.paired import difference, sides
 
     one, two = records[1][:2]
-    page = watched.open(site / "index.html")
+    page = watched.open(site / "records.html")
     for record in (one, two):
         page.check(f"tr[data-id='{slug(record)}'] input")
     page.click("#go")
@@ -65,7 +65,7 @@ def test_dark_mode_follows_the_system_and_the_button(browser, site, records):
 
 
 def test_keyboard_alone(watched, site):
-    page = watched.open(site / "index.html")
+    page = watched.open(site / "records.html")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     seen = []
@@ -88,7 +88,7 @@ def test_keyboard_alone(watched, site):
     page.wait_for_selector("#chosen li")
 
 
-PAGES = ["index.html", "compare.html", "methods.html", "detectors/index.html", "models/index.html"]
+PAGES = ["index.html", "records.html", "compare.html", "methods.html", "detectors/index.html", "models/index.html"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -109,7 +109,7 @@ def test_accessibility(browser, site, records, scheme):
 
 def test_narrow_screens_and_print(browser, site, records):
     made = Watched(browser, viewport={"width": 380, "height": 700})
-    for name in ("index.html", f"records/{slug(records[1][3])}.html", "methods.html"):
+    for name in ("index.html", "records.html", f"records/{slug(records[1][3])}.html", "methods.html"):
         page = made.open(site / name)
         assert page.evaluate("document.documentElement.scrollWidth") <= 380, name
     page.emulate_media(media="print")

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from nharness_leaderboard.results import Entry, read_results
 from nharness_leaderboard.site.board import board_data, language_data
 from nharness_leaderboard.site.comparison import comparison_script
 from nharness_leaderboard.site.fields import fields
+from nharness_leaderboard.site.front import Front, changes, fronts, leak_text, ratio_text
 from nharness_leaderboard.site.render import asset, environment
 from nharness_leaderboard.site.subjects import detectors, models
 from nharness_leaderboard.site.text import intervention_text, selection_text
@@ -128,7 +130,21 @@ def _record(
 
 def _overview(site: _Site, entries: Sequence[Entry], placed: Any) -> None:
     data = board_data(entries, placed)
-    site.page("index.html", "board.html.j2", page="Board", data=data, by_language=language_data(entries))
+    found = fronts(entries)
+    shown: Sequence[Front | None] = found or [None]
+    for front in shown:
+        site.page(
+            front.page if front else "index.html",
+            "front.html.j2",
+            page="Board",
+            front=front,
+            fronts=found,
+            changes=changes(entries),
+            repository=_repository(),
+            ratio_text=ratio_text,
+            leak_text=leak_text,
+        )
+    site.page("records.html", "board.html.j2", page="Records", data=data, by_language=language_data(entries))
     site.file("data/board.json", json.dumps(data, ensure_ascii=False, allow_nan=False))
     rows = summary_rows([entry.record for entry in entries])
     site.file("data/board.csv", to_csv(rows))
@@ -163,6 +179,12 @@ def _subjects(site: _Site, views: Sequence[RecordView]) -> None:
                 rows=item.rows,
                 filter=folder.removesuffix("s"),
             )
+
+
+def _repository() -> str:
+    """Return the repository's address as the distribution names it, or nothing."""
+    urls = dict(str(each).split(", ", 1) for each in metadata("nharness").get_all("Project-URL") or ())
+    return str(urls.get("Repository", ""))
 
 
 def _label(entry: Entry) -> str:
