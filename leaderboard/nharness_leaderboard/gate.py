@@ -16,8 +16,11 @@ from nharness.record.store import RECORD_NAME
 from nharness_leaderboard.curves import curve_problems
 from nharness_leaderboard.deep import deep_problems
 from nharness_leaderboard.limits import MAX_FILE, MAX_FOLDER, MAX_RECORD
+from nharness_leaderboard.pinned import detector_problems, disagreements
 from nharness_leaderboard.reproduction import earned, read_reproduction
 from nharness_leaderboard.results import Entry, Results, place, read_results
+
+FEWEST_ITEMS = 2
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,11 @@ def check(folder: Path, *, base: str | None = None, reproduced: bool = False) ->
         found = [*_folder_problems(folder, entry), *_required(entry.record)]
         if entry in new:
             found += [*_badge(entry, allowed=reproduced), *deep_problems(entry.record, entry.folder)]
-            found += curve_problems(entry.record, everything, whole=True)
+            found += [*curve_problems(entry.record, everything, whole=True), *detector_problems(entry.record)]
         if found:
             problems.setdefault(entry.folder / RECORD_NAME, []).extend(found)
+    for entry, problem in disagreements(results.entries, new):
+        problems.setdefault(entry.folder / RECORD_NAME, []).append(problem)
     for path, problem in [*_duplicates(results.entries), *_strays(folder)]:
         problems.setdefault(path, []).append(problem)
     removed = [path for path in changed or () if path.name == RECORD_NAME and not path.exists()]
@@ -68,6 +73,8 @@ def _required(record: Record) -> Iterator[Problem]:
     for role in ("items", "neurons"):
         if role not in roles:
             yield Problem("/files", f"a published record comes with its {role} file, so that anyone can recompute it")
+    if any(each.items < FEWEST_ITEMS for each in record.baseline):
+        yield Problem("/baseline", f"a published record is measured on at least {FEWEST_ITEMS} items in every language")
     if record.controls is None or not record.controls.draws:
         yield Problem("/controls", "a published record is compared with random neurons; run it with --controls")
 

@@ -75,7 +75,9 @@ def _reproduce(arguments: argparse.Namespace) -> int:
 
     if not arguments.records:
         raise UsageError("leaderboard reproduce needs records: their files, or folders of records or runs")
-    verdicts = [reproduce(path, model=arguments.model, corpus=arguments.corpus) for path in all_records(arguments.records)]
+    verdicts = [
+        reproduce(path, model=arguments.model, corpus=arguments.corpus) for path in all_records(arguments.records)
+    ]
     return int(not all(verdict == "reproduced" for verdict in verdicts))
 
 
