@@ -83,12 +83,14 @@ class LmEvalBridge:
 
     @property
     def batch_size(self) -> int:
-        """Requests of one forward pass; may be set when memory runs out."""
+        """Requests of one forward pass."""
         return int(self._lm.batch_size)
 
-    @batch_size.setter
-    def batch_size(self, size: int) -> None:
-        self._lm.batch_size_per_gpu = size
+    def halve(self) -> bool:
+        """Halve the requests of one forward pass from here on; False when there is only one."""
+        before = self.batch_size
+        self._lm.batch_size_per_gpu = max(1, before // 2)
+        return self.batch_size < before
 
     def scorer(self, output_type: str | None) -> str:
         """Return who scores a task of that type: "nharness"; "lm-eval" where the model writes or does not allow it."""

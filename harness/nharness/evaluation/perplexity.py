@@ -89,16 +89,19 @@ class PerplexityEngine:
         )
         return [len(ids) for ids in found["input_ids"]]
 
-    def score(self, documents: Sequence[EncodedDocument]) -> tuple[Item, ...]:
+    def score(self, documents: Sequence[EncodedDocument], *, batch_tokens: int | None = None) -> tuple[Item, ...]:
         """Return one item a document, in order, with values nll (nats), tokens (scored) and bytes (UTF-8).
 
         Raises `CellError` naming the first document whose NLL is not finite.
         """
-        return self._scored(documents, self.batches)
+        return self._scored(documents, lambda pieces: self.batches(pieces, batch_tokens=batch_tokens))
 
-    def score_in_other_batches(self, documents: Sequence[EncodedDocument]) -> tuple[Item, ...]:
+    def score_in_other_batches(
+        self, documents: Sequence[EncodedDocument], *, batch_tokens: int | None = None
+    ) -> tuple[Item, ...]:
         """Return the same items from batches of other size and company (`mixed_batches`): the noise of batching."""
-        return self._scored(documents, self._mixed)
+        most = batch_tokens or self.batch_tokens
+        return self._scored(documents, lambda pieces: mixed_batches(pieces, max_tokens=most, together=self.together))
 
     def _scored(
         self, documents: Sequence[EncodedDocument], cut: Callable[[Sequence[EncodedDocument]], Iterator[Batch]]
@@ -118,17 +121,14 @@ class PerplexityEngine:
             for document, n, t in zip(documents, nll, tokens, strict=True)
         )
 
-    def batches(self, pieces: Sequence[EncodedDocument]) -> Iterator[Batch]:
-        """Yield windows in batches that suit the model's device; as `corpora.batches`."""
+    def batches(self, pieces: Sequence[EncodedDocument], *, batch_tokens: int | None = None) -> Iterator[Batch]:
+        """Yield windows in batches that suit the model's device, of `batch_tokens` if given; as `corpora.batches`."""
         return batches(
             pieces,
-            max_tokens=self.batch_tokens,
+            max_tokens=batch_tokens or self.batch_tokens,
             overhead=overhead_on(self.model.device.type),
             together=self.together,
         )
-
-    def _mixed(self, pieces: Sequence[EncodedDocument]) -> Iterator[Batch]:
-        return mixed_batches(pieces, max_tokens=self.batch_tokens, together=self.together)
 
     def _sums(self, batch: Batch) -> NDArray[np.float64]:
         """Return each row's NLL, float64 [B]."""

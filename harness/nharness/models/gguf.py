@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from nharness.atomic import check_writable
+from nharness.atomic import check_writable, write_bytes
 from nharness.models.fingerprint import cache_folder, file_digest
 from nharness.models.source import require_all_layers, require_complete
 
@@ -39,6 +39,20 @@ def converted(folder: Path, file: str) -> Path:
                 shutil.rmtree(target, ignore_errors=True)
                 made.rename(target)
     return target
+
+
+def describe(made: Path, folder: Path, file: str) -> str:
+    """Return what a GGUF file says it is, and how its weights are packed; read once and kept beside the conversion."""
+    import gguf  # noqa: PLC0415 - an extra
+
+    note = made / "checkpoint.txt"
+    if not note.is_file():
+        fields = gguf.GGUFReader(folder / file).fields
+        named, packed = fields.get("general.name"), fields.get("general.file_type")
+        name = str(named.contents()) if named is not None else Path(file).stem
+        kind = gguf.LlamaFileType(packed.contents()).name.partition("_")[2] if packed is not None else ""
+        write_bytes(note, f"{name}, GGUF {kind}".strip().encode())
+    return note.read_text(encoding="utf-8")
 
 
 def _convert(folder: Path, file: str, target: Path) -> None:

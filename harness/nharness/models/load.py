@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from transformers.utils.hub import cached_file
 
 from nharness.errors import ModelError, OptionError, nearest
 from nharness.models.arguments import (
+    BITS,
     OURS,
     quantisation,
     require_attention,
@@ -39,7 +40,7 @@ from nharness.models.arguments import (
 from nharness.models.context import vocabulary_of
 from nharness.models.dependence import ALONE, BATCHED, Batching, dependence_of, require_causal
 from nharness.models.fingerprint import fingerprint_files, fingerprint_model, fingerprint_tokenizer
-from nharness.models.gguf import converted
+from nharness.models.gguf import converted, describe
 from nharness.models.source import (
     Found,
     Named,
@@ -80,7 +81,7 @@ class LoadedModel:
     `name` is what was asked for, `revision` the commit on the hub (None for a folder). `fingerprint` is a digest of the
     weights and of what the config says about them, `tokenizer_fingerprint` one of the tokenizer: neither knows a path.
     `together` is the longest row that may share a forward pass with others: None for any, 0 where every row has to be
-    run alone, since its neighbours would change its logits.
+    run alone, since its neighbours would change its logits. `checkpoint` says what the weights are, format and packing.
     """
 
     model: PreTrainedModel
@@ -90,6 +91,7 @@ class LoadedModel:
     fingerprint: str
     tokenizer_fingerprint: str
     together: int | None = None
+    checkpoint: str = ""
 
     def batching(self, longest: int) -> Batching:
         """Return how rows of up to `longest` tokens are run, in the words of a record."""
@@ -116,8 +118,9 @@ def load_model(
     """
     found = find_source(name, args or {}, named or {})
     trusted = trust_remote_code or found.args.get("trust_remote_code") is True
+    packing = ""
     if found.folder is not None and "gguf_file" in found.args:
-        found = _from_gguf(found)
+        found, packing = _from_gguf(found)
     config = read_config(found)
     check_config(name, config, trust_remote_code=trusted)
     require_effect(found, config, placed=device_map is not None)
@@ -151,6 +154,7 @@ def load_model(
         fingerprint=fingerprint_files([*files, *code], config) if files else fingerprint_model(model),
         tokenizer_fingerprint=fingerprint_tokenizer(tokenizer),
         together=found_out.together,
+        checkpoint=packing or _checkpoint(found, files, config),
     )
 
 
@@ -160,8 +164,11 @@ def _method(config: Mapping[str, Any]) -> str:
     return str(said.get("quant_method", "bitsandbytes")) if said else ""
 
 
-def _from_gguf(found: Found) -> Found:
-    """Return the converted folder of a GGUF file; an argument about other files raises OptionError."""
+def _from_gguf(found: Found) -> tuple[Found, str]:
+    """Return the converted folder of a GGUF file, and what the file says it is.
+
+    An argument about files of other kinds raises OptionError.
+    """
     idle = next((key for key in ("variant", "use_safetensors") if key in found.args), None)
     if idle is not None:
         raise OptionError(f"{idle} has no effect on a GGUF file")
@@ -169,10 +176,21 @@ def _from_gguf(found: Found) -> Found:
     file = str(found.args["gguf_file"])
     try:
         made = converted(folder, file)
+        packing = describe(made, folder, file)
     except LOADING_ERRORS as error:
         raise ModelError(f"{folder / file} cannot be read as a GGUF model: {first_line(error)}") from error
     used = ("gguf_file", "subfolder")
-    return Found(found.name, made, {key: value for key, value in found.args.items() if key not in used})
+    return Found(found.name, made, {key: value for key, value in found.args.items() if key not in used}), packing
+
+
+def _checkpoint(found: Found, files: Sequence[Path], config: Mapping[str, Any]) -> str:
+    """Return what the weights of a folder or hub model are: its name, the format of its files, their numbers."""
+    name = found.folder.resolve().name if found.folder is not None else found.name
+    kind = "safetensors" if files and files[0].suffix == ".safetensors" else "PyTorch"
+    numbers = str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
+    asked = [key.removeprefix("load_in_") for key in BITS if found.args.get(key)]
+    packed = f", quantised to {asked[0]}" if asked else f", quantised: {_method(config)}" if _method(config) else ""
+    return f"{name}, {kind} {numbers}".strip() + packed
 
 
 def _load_weights(

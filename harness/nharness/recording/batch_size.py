@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from nharness.corpora import CPU_TOKENS
 from nharness.recording.trunk import Forward
 
+T = TypeVar("T")
 GRADIENT_TOKENS = 512
 FIRST_TRY = 2048
 MOST = 1 << 17
@@ -52,6 +54,20 @@ def _unless_full(seconds_of: Callable[[int], float], tokens: int) -> float | Non
         return seconds_of(tokens)
     except torch.OutOfMemoryError:
         return None
+
+
+def until_it_fits(attempt: Callable[[], T], halve: Callable[[], bool]) -> T:
+    """Return what `attempt` gives; whenever memory runs out `halve` makes the batch smaller, and it is begun again.
+
+    Raises `torch.OutOfMemoryError` once `halve` returns False: the batch cannot be any smaller.
+    """
+    while True:
+        try:
+            return attempt()
+        except torch.OutOfMemoryError:
+            if not halve():
+                raise
+        release_memory()
 
 
 def release_memory() -> None:

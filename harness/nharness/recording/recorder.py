@@ -27,7 +27,7 @@ from nharness.models import NeuronMap, observe
 from nharness.models.context import vocabulary_of
 from nharness.models.trace import evaluating
 from nharness.recording.accumulator import Accumulator, Scratch, Shard
-from nharness.recording.batch_size import batch_tokens_for, release_memory
+from nharness.recording.batch_size import batch_tokens_for, until_it_fits
 from nharness.recording.builtin import ACCUMULATORS
 from nharness.recording.by_document import layer_starts
 from nharness.recording.dispatch import Dispatch, Needed
@@ -139,18 +139,22 @@ class Recorder:
         Running out of memory takes back what was seen (a negative number), halves the batch and starts the shard
         again. Raises `ModelError` when not even one row fits.
         """
-        while True:
-            done: list[int] = []
-            try:
-                return self._record(language, documents, done, seen)
-            except torch.OutOfMemoryError as error:
-                longest = max(len(part.tokens) for parts in documents for part in parts)
-                if self.batch_tokens <= longest:
-                    raise ModelError(f"a row of {longest} tokens does not fit into memory; lower max_length") from error
-            release_memory()
+        done: list[int] = []
+        longest = max(len(part.tokens) for parts in documents for part in parts)
+
+        def halve() -> bool:
+            if self.batch_tokens <= longest:
+                return False
             self.batch_tokens //= 2
             if seen is not None and done:
                 seen(-sum(done))
+            done.clear()
+            return True
+
+        try:
+            return until_it_fits(lambda: self._record(language, documents, done, seen), halve)
+        except torch.OutOfMemoryError as error:
+            raise ModelError(f"a row of {longest} tokens does not fit into memory; lower max_length") from error
 
     def _with_scout(self) -> list[Needed]:
         return [need for need, kind in self._kinds.items() if kind.scout is not None]

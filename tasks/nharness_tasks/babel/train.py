@@ -17,10 +17,11 @@ from pathlib import Path
 
 import torch
 
+from nharness.models.allocator import keep_freed_memory
 from nharness_tasks.babel.network import new_network, save_folder
 from nharness_tasks.babel.recipe import MODEL_FOLDER, NETWORK, TRAINING, Training
 from nharness_tasks.babel.sequences import SequenceSource, encode
-from nharness_tasks.babel.training import keep_freed_memory, train
+from nharness_tasks.babel.training import train
 from nharness_tasks.babel.vocabulary import train_tokenizer
 from nharness_tasks.corpora.babel_text import splits
 

@@ -5,9 +5,7 @@ Shapes: B batch, T sequence length, V vocabulary.
 
 from __future__ import annotations
 
-import ctypes
 import math
-import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +18,6 @@ from transformers import LlamaForCausalLM
 from nharness_tasks.babel.recipe import Training
 from nharness_tasks.babel.sequences import SequenceSource
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 LOG_EVERY = 20
 
 
@@ -31,15 +28,6 @@ class Progress:
     step: int
     loss: float
     tokens_per_second: float
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory: the large logits otherwise cost page faults at every step (1.6 times slower)."""
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, -1)
-        libc.mallopt(M_TOP_PAD, 2**28)
 
 
 def learning_rate(step: int, recipe: Training) -> float:

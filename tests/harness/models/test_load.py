@@ -331,6 +331,12 @@ def written_gguf(folder, count=None):
     return folder / "tiny.gguf"
 
 
+def test_a_gguf_file_says_what_it_is(tmp_path):
+    loaded = load_model(str(written_gguf(tmp_path)))
+    assert loaded.checkpoint.startswith("tiny, GGUF")
+    assert load_model(str(tmp_path / "tiny.gguf")).checkpoint == loaded.checkpoint
+
+
 def written(kind, folder):
     """Write a checkpoint of one kind, and return what it is loaded by."""
     folder.mkdir()

@@ -166,6 +166,8 @@ def describe_model(worker: Worker, device: str) -> Model:
         layer_widths=worker.neuron_map.layer_widths,
         dtype=worker.dtype,
         device=device,
+        checkpoint=loaded.checkpoint or None,
+        adapters=(),
         batching=loaded.batching(spec.max_length),
         noise_floor_on=NOISE_FLOOR_ON,
         args=dict(spec.args),

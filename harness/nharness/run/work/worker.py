@@ -21,8 +21,9 @@ from nharness.errors import CellError, NharnessError
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import default_policy
 from nharness.models import EditReport, apply_edits, load_model, locate
+from nharness.models.allocator import keep_freed_memory
 from nharness.plugins import import_target
-from nharness.recording.batch_size import release_memory
+from nharness.recording.batch_size import until_it_fits
 from nharness.run.plan.resolve import Resolved
 from nharness.run.versions import installed
 from nharness.run.work.donors import DonorText, drawn_edits
@@ -67,6 +68,7 @@ class Worker:
     def __init__(self, resolved: Resolved) -> None:
         self.resolved = resolved
         model, plugins = resolved.spec.model, resolved.plugins
+        keep_freed_memory()
         self.loaded = load_model(
             model.name,
             dict(model.args),
@@ -227,20 +229,21 @@ class Worker:
         started, cell = time.perf_counter(), cells[0]
         task = self.task(cell)
         measuring = self._measuring(task.kind)
-        while True:
+
+        def attempt() -> tuple[Product, int]:
             before = report.edited_activations
-            try:
-                product = measuring.make(cell, task, intact.get((cell.task, cell.language)))
-                edited = report.edited_activations - before
-                if cell.edition is not None and not edited:
-                    raise CellError("the edit reached no activation: nothing was deactivated while this was evaluated")
-            except (NharnessError, *FAILURES) as error:
-                if not isinstance(error, torch.OutOfMemoryError) or not measuring.halve():
-                    return _Made(cells, None, 0, time.perf_counter() - started, "", failure(error))
-            else:
-                backend = report.backend if cell.edition is not None else ""
-                return _Made(cells, product, edited, time.perf_counter() - started, backend)
-            release_memory()  # not before the error, which holds what did not fit, is gone
+            product = measuring.make(cell, task, intact.get((cell.task, cell.language)))
+            edited = report.edited_activations - before
+            if cell.edition is not None and not edited:
+                raise CellError("the edit reached no activation: nothing was deactivated while this was evaluated")
+            return product, edited
+
+        try:
+            product, edited = until_it_fits(attempt, measuring.halve)
+        except (NharnessError, *FAILURES) as error:
+            return _Made(cells, None, 0, time.perf_counter() - started, "", failure(error))
+        backend = report.backend if cell.edition is not None else ""
+        return _Made(cells, product, edited, time.perf_counter() - started, backend)
 
     def _outcomes(self, made: _Made) -> Iterator[tuple[Cell, CellOutcome]]:
         """Yield every cell of a product with its outcome; what the product cost is on the account of the first."""

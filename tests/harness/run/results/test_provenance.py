@@ -18,6 +18,7 @@ def test_the_device_is_that_of_who_computed_not_of_who_writes(tiny_model_folder)
     assert describe_model(worker, "cuda").device == "cuda"
     found = describe_model(worker, "cpu")
     assert found.batching == "batched"
+    assert (found.checkpoint, found.adapters) == (f"{tiny_model_folder.name}, safetensors float32", ())
     assert "longest documents beside the shortest" in found.noise_floor_on
     here = torch.device("cpu")
     assert describe_environment(here, used="cuda", lm_eval=False).gpu == "cuda of another machine"

@@ -46,10 +46,9 @@ class LmEvalMeasuring(Measuring):
 
     def halve(self) -> bool:
         """Halve the requests of a batch for the rest of the run."""
-        before = self._bridge.batch_size
-        after = self._bridge.batch_size = max(1, before // 2)
-        self.note = f"memory ran out, so lm-eval is measured in batches of {after} rows"
-        return after < before
+        smaller = self._bridge.halve()
+        self.note = f"memory ran out, so lm-eval is measured in batches of {self._bridge.batch_size} rows"
+        return smaller
 
     @cached_property
     def _bridge(self) -> LmEvalBridge:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nharness.cells import Cell
 from nharness.evaluation.items import Item, bits_per_byte
-from nharness.run.work.measuring.protocol import Measured, Measuring, Product
+from nharness.run.work.measuring.protocol import Bench, Measured, Measuring, Product
 from nharness.run.work.stopping import described, rule_for, score_until
 from nharness.run.work.texts import LanguageText
 from nharness.task import TaskSpec
@@ -15,6 +15,10 @@ from nharness.task import TaskSpec
 
 class PerplexityMeasuring(Measuring):
     """The NLL of the evaluation documents; of a baseline, also by how much it depends on how they are batched."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
+        self._batch_tokens = bench.engine.batch_tokens
 
     def key(self, cell: Cell, task: TaskSpec) -> dict[str, Any]:
         """Return the windows, the text, and what a cell stops by."""
@@ -32,27 +36,28 @@ class PerplexityMeasuring(Measuring):
     def make(self, cell: Cell, task: TaskSpec, before: Sequence[Item] | None) -> Product:
         """Return the items, as many as decide where a cell may stop before the last."""
         del task
-        spec, text, engine = self.bench.spec, self._text(cell), self.bench.engine
+        spec, text = self.bench.spec, self._text(cell)
         rule = rule_for(cell, spec)
         if rule is None:
-            items = engine.score(text.documents)
+            items = self._score(text)
             floor = self._noise_floor(self.bench.sample(cell.language), items) if cell.edition is None else None
             return Product(Measured(items, noise_floor=floor), text.tokens)
         if before is None:
-            whole, tokens = list(engine.score(text.documents)), text.tokens
+            whole, tokens = list(self._score(text)), text.tokens
         else:
-            whole, tokens = score_until(
-                lambda part: engine.score(part.documents), text, before, rule=rule, seed=spec.seed
-            )
+            whole, tokens = score_until(self._score, text, before, rule=rule, seed=spec.seed)
         found = Measured(whole, available=len(text.documents), spared=text.tokens - tokens)
         return Product(found, tokens)
 
     def halve(self) -> bool:
         """Halve the tokens of a batch for the rest of the run; a single window cannot be cut."""
-        before = self.bench.engine.batch_tokens
-        after = self.bench.engine.batch_tokens = before // 2 if before > self.bench.engine.policy.window else before
-        self.note = f"memory ran out, so perplexity is measured in batches of {after} tokens"
-        return after < before
+        before = self._batch_tokens
+        self._batch_tokens = before // 2 if before > self.bench.engine.policy.window else before
+        self.note = f"memory ran out, so perplexity is measured in batches of {self._batch_tokens} tokens"
+        return self._batch_tokens < before
+
+    def _score(self, text: LanguageText) -> tuple[Item, ...]:
+        return self.bench.engine.score(text.documents, batch_tokens=self._batch_tokens)
 
     def _text(self, cell: Cell) -> LanguageText:
         control = cell.edition is not None and cell.edition.control is not None
@@ -64,5 +69,5 @@ class PerplexityMeasuring(Measuring):
         usual: items of the text as it was scored, among others.
         """
         chosen = {document.id for document in text.documents}
-        other = self.bench.engine.score_in_other_batches(text.documents)
+        other = self.bench.engine.score_in_other_batches(text.documents, batch_tokens=self._batch_tokens)
         return abs(bits_per_byte([item for item in usual if item.id in chosen]) - bits_per_byte(other))
