@@ -64,13 +64,14 @@ class Change:
         if len(np.unique(flat)) < flat.size:
             raise PluginError("a change names a neuron twice")
         for what, values in (("scale", self.scale), ("shift", self.shift)):
-            if np.shape(values) != shape or not np.isfinite(values).all():
+            if np.shape(values) != shape:
                 raise PluginError(
-                    f"a change has a {what} of shape {list(np.shape(values))} or no number in it; expected "
-                    f"one number for each of its {flat.size} neurons"
+                    f"a change has a {what} {list(np.shape(values))}; expected one number a neuron, {list(shape)}"
                 )
-        if self.draw and not self.donors:
-            raise PluginError(f"a change that draws its values ({self.draw}) names no donor language")
+            if not np.isfinite(values).all():
+                raise PluginError(
+                    f"a change has a {what} that is NaN or infinite; expected a finite number for every neuron"
+                )
 
 
 class InterventionOptions(BaseModel):

@@ -96,15 +96,14 @@ def nharness_register_detectors() -> Sequence[Entry]:
 '''
 DETECTOR_TEST = '''"""The detector keeps its contract, and finds what it must find."""
 
-import pytest
-from nharness.testing.conformance import check_detector
+from nharness.testing import parametrize_with_checks
 
 from $module import $Class
 
 
-@pytest.mark.parametrize("point", check_detector($Class), ids=lambda point: point.name)
-def test_contract(point):
-    assert point.problem == ""
+@parametrize_with_checks([$Class()])
+def test_contract(thing, check):
+    check(thing)
 '''
 INTERVENTION = '''"""$title: the value of every neuron of the target times a factor."""
 
