@@ -45,6 +45,7 @@ def test_excerpts_are_parallel_and_clusters_are_news_documents(folder):
     clusters = {split: {d.cluster for d in found} for split, found in english.items()}
     assert {split: len(found) for split, found in clusters.items()} == {"detect": 3, "eval": 3}
     assert not clusters["detect"] & clusters["eval"]
+    assert all(len({d.cluster for d in found[:3]}) == 3 for found in english.values())
     every = [line for found in english.values() for d in found for line in d.text.split("\n")]
     assert sorted(every, key=lambda line: int(line.split()[-1])) == [f"eng sentence {n}" for n in range(24)]
 
