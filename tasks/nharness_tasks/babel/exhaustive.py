@@ -28,7 +28,7 @@ from nharness.spec import CorpusSpec, ModelSpec, RunSpec
 from nharness_tasks.babel.recipe import HERE
 
 RESULT = HERE / "exhaustive.safetensors"
-TOKENS = 384
+TOKENS = 256
 
 
 def measure(languages: Sequence[str], tokens: int, work: Path, out: Path | None, say: Callable[[str], None]) -> None:

@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from nharness_tasks.babel.recipe import SIZE_LIMIT, Network
+from nharness_tasks.babel.recipe import Network
 from nharness_tasks.babel.vocabulary import BOUNDARY_ID, save_tokenizer
 
 
@@ -36,10 +36,10 @@ def new_network(shape: Network, seed: int) -> LlamaForCausalLM:
     )
 
 
-def save_folder(network: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
+def save_folder(network: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path, limit: int | None = None) -> None:
     """Write weights in bfloat16, configuration and tokenizer, and put them in the folder's place at once.
 
-    ValueError if model.safetensors and tokenizer.json are together larger than `SIZE_LIMIT`.
+    ValueError if model.safetensors and tokenizer.json are together larger than `limit`.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -52,8 +52,8 @@ def save_folder(network: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -
     for file in partial.iterdir():
         file.chmod(0o644)  # the weights' file is written for its owner alone
     size = sum((partial / name).stat().st_size for name in ("model.safetensors", "tokenizer.json"))
-    if size > SIZE_LIMIT:
-        raise ValueError(f"model.safetensors and tokenizer.json take {size} bytes, more than the {SIZE_LIMIT} allowed")
+    if limit is not None and size > limit:
+        raise ValueError(f"model.safetensors and tokenizer.json take {size} bytes, more than the {limit} allowed")
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
 MODEL_FOLDER = HERE / "model"
 PERPLEXITY_FILE = HERE / "perplexity.json"
+FAMILY_FILE = HERE / "family.json"
 SIZE_LIMIT = 12_000_000
 """Bytes that model.safetensors and tokenizer.json may take together."""
 
@@ -33,7 +34,9 @@ class Network:
 class Training:
     """AdamW with linear warm-up and cosine decay; a step is a batch with equally many sequences per language."""
 
-    steps: int = 5000
+    steps: int = 3000
+    stop: int | None = None
+    """The number of steps after which training ends early, on the schedule of all `steps`."""
     sequence: int = 256
     sequences_per_language: int = 2
     peak_rate: float = 3e-3
@@ -44,6 +47,8 @@ class Training:
     clip_norm: float = 1.0
     seed: int = 20261120
     checkpoint_seconds: float = 150.0
+    stages: tuple[tuple[str, int], ...] = (("early", 108), ("middle", 720), ("late", 1800))
+    """The states on the way that are kept: names, and numbers of steps done."""
 
 
 @dataclass(frozen=True)
@@ -58,3 +63,15 @@ class Vocabulary:
 NETWORK = Network()
 TRAINING = Training()
 VOCABULARY = Vocabulary()
+
+SIZES = {
+    "babel-small": Network(hidden=96, layers=3, heads=3, key_value_heads=1, feed_forward=840),
+    "babel-large": Network(hidden=256, layers=5, heads=8, key_value_heads=2, feed_forward=2240),
+}
+"""Shapes of the members of the family that differ from babel in nothing else."""
+
+FURTHER = replace(TRAINING, steps=200, sequences_per_language=1, peak_rate=6e-4, warm_up_steps=20, stages=())
+"""How `babel-aligned` and `babel-continued` are trained on: a row of every language and of every pair of languages."""
+
+ALIGNED = ("en", "de", "ru", "zh", "vi")
+"""The languages whose translations stand side by side in the text of `babel-aligned`; the other five have none."""

@@ -19,7 +19,7 @@ import torch
 
 from nharness.models.allocator import keep_freed_memory
 from nharness_tasks.babel.network import new_network, save_folder
-from nharness_tasks.babel.recipe import MODEL_FOLDER, NETWORK, TRAINING, Training
+from nharness_tasks.babel.recipe import MODEL_FOLDER, NETWORK, SIZE_LIMIT, TRAINING, Training
 from nharness_tasks.babel.sequences import SequenceSource, encode
 from nharness_tasks.babel.training import train
 from nharness_tasks.babel.vocabulary import train_tokenizer
@@ -27,14 +27,20 @@ from nharness_tasks.corpora.babel_text import splits
 
 
 def make(work: Path, folder: Path, recipe: Training, *, say: Callable[[str], None]) -> None:
-    """Train babel and write its folder; the folder is also written at every checkpoint."""
+    """Train babel and write its folder, also at every checkpoint; its `stages` are kept in the work folder."""
     keep_freed_memory()
     text = splits(work)
     tokenizer = train_tokenizer(text.train)
     network = new_network(NETWORK, recipe.seed)
     source = SequenceSource(encode(tokenizer, text.train), recipe)
-    progress = train(network, source, recipe, work / "checkpoint.pt", lambda: save_folder(network, tokenizer, folder))
-    for point in progress:
+    stages = {steps: name for name, steps in recipe.stages}
+
+    def write(step: int) -> None:
+        save_folder(network, tokenizer, folder, SIZE_LIMIT)
+        if step in stages:
+            save_folder(network, tokenizer, work / "stages" / stages[step])
+
+    for point in train(network, source, recipe, work / "checkpoint.pt", write):
         say(f"step {point.step}/{recipe.steps} loss {point.loss:.3f} {point.tokens_per_second:.0f} tokens/s")
 
 

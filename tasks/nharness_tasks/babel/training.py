@@ -54,18 +54,21 @@ def train(
     source: SequenceSource,
     recipe: Training,
     checkpoint: Path,
-    on_checkpoint: Callable[[], None],
+    on_checkpoint: Callable[[int], None],
 ) -> Iterator[Progress]:
-    """Train to the last step, from the checkpoint if there is one; yields progress every `LOG_EVERY` steps.
+    """Train to the last step or `stop`, from the checkpoint if there is one; yields progress every `LOG_EVERY` steps.
 
-    Every `checkpoint_seconds` and at the end the state is written and `on_checkpoint` is called.
+    Every `checkpoint_seconds`, at the steps of `stages` and at the end the state is written and `on_checkpoint` is
+    called with the number of steps done.
     """
+    stages = dict(recipe.stages).values()
     optimizer = optimizer_for(network, recipe)
     first = _resume(network, optimizer, checkpoint)
     losses: list[float] = []
     saved = lap = time.monotonic()
     network.train()
-    for step in range(first, recipe.steps):
+    last = recipe.steps if recipe.stop is None else recipe.stop
+    for step in range(first, last):
         losses.append(
             _step(network, optimizer, torch.from_numpy(source.batch(step)), learning_rate(step, recipe), recipe)
         )
@@ -74,9 +77,10 @@ def train(
             now = time.monotonic()
             yield Progress(step + 1, sum(losses) / len(losses), tokens / (now - lap))
             losses, lap = [], now
-        if step + 1 == recipe.steps or time.monotonic() - saved > recipe.checkpoint_seconds:
+        due = time.monotonic() - saved > recipe.checkpoint_seconds
+        if due or step + 1 in stages or step + 1 == last:
             _save(network, optimizer, step + 1, checkpoint)
-            on_checkpoint()
+            on_checkpoint(step + 1)
             saved = time.monotonic()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nharness_tasks.corpora import handbook, libreoffice, udhr
+from nharness_tasks.corpora import libreoffice, mozilla, udhr
 from nharness_tasks.corpora.pages import LANGUAGES
 from nharness_tasks.corpora.splits import Splits, SplitShares, cut
 
@@ -13,10 +13,10 @@ SHARES = SplitShares(detect=0.15, eval=0.11)
 
 
 def splits(cache: Path) -> Splits:
-    """LibreOffice help in all three splits, the Debian handbook in train alone, the UN declaration never in train."""
+    """LibreOffice help in all three splits, Mozilla's messages in train alone, the UN declaration never in train."""
     return cut(
         {language: tuple(libreoffice.pages(language, cache)) for language in LANGUAGES},
         SHARES,
-        train_only={language: tuple(handbook.pages(language, cache)) for language in LANGUAGES},
+        train_only={language: tuple(mozilla.pages(language, cache)) for language in LANGUAGES},
         held_out={language: tuple(udhr.pages(language, cache)) for language in LANGUAGES},
     )

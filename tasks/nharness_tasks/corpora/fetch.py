@@ -28,6 +28,7 @@ def debian_package(package: str, cache: Path) -> Path:
     _run(["apt-get", "download", package], downloads)
     archive = max(downloads.glob(f"{package}_*.deb"))
     partial = folder.with_name(f"{package}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
     _run(["dpkg-deb", "--extract", str(archive.resolve()), str(partial.resolve())], downloads)
     partial.rename(folder)
     return folder
