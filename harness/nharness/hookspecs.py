@@ -110,6 +110,14 @@ def nharness_register_truths() -> Sequence[Entry]:  # type: ignore[empty-body]
 
 
 @hookspec
+def nharness_register_claims() -> Sequence[Entry]:  # type: ignore[empty-body]
+    """Register claims, findings of a paper that `--claim NAME` and `nharness claims` hold against records.
+
+    Called once. Each entry's target is a `nharness.claims.NamedClaim` subclass. `None` registers nothing.
+    """
+
+
+@hookspec
 def nharness_register_executors() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register executors, which decide where cells run.
 

@@ -32,6 +32,7 @@ KINDS = (
     "tasks",
     "task_runners",
     "truths",
+    "claims",
     "executors",
 )
 

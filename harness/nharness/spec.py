@@ -285,6 +285,9 @@ class RunSpec(Value):
     claims: Annotated[tuple[Claim, ...], Flag("claim", "TEXT", group="rigour", whole=True)] = Field(
         (), description="statements that must hold, such as 'selectivity > 0.01'; one that fails is exit code 1"
     )
+    strict_claims: Annotated[bool, Flag(group="rigour")] = Field(
+        False, description="a claim that is undecided is exit code 1 too"
+    )
     seed: Annotated[int, Flag(group="rigour")] = Field(0, ge=0, le=2**53, description="seed of every random choice")
 
     def digest(self) -> str:

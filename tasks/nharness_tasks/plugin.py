@@ -48,6 +48,15 @@ def nharness_register_models() -> Sequence[Entry]:
 
 
 @hookimpl
+def nharness_register_claims() -> Sequence[Entry]:
+    """Register what the papers say of deactivated neurons."""
+    return (
+        Entry("own-language-most", "A language's neurons harm it most", "nharness_tasks.paper_claims:OwnLanguageMost"),
+        Entry("more-than-random", "They do more than random neurons", "nharness_tasks.paper_claims:MoreThanRandom"),
+    )
+
+
+@hookimpl
 def nharness_register_truths() -> Sequence[Entry]:
     """Register babel's measured ablations, and the model whose neurons are known by construction."""
     return (

@@ -37,6 +37,10 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "nharness report nharness-runs/lape-babel-1a2b3c4d --html report.html",
         "nharness report nharness-runs/lape-babel-1a2b3c4d --format latex --table cells",
     ),
+    "claims": (
+        "nharness claims nharness-runs/lape-babel-1a2b3c4d --claim 'selectivity > 0.01'",
+        "nharness claims nharness-runs/lape-babel-1a2b3c4d --claim own-language-most --strict-claims",
+    ),
     "validate": (
         "nharness validate nharness-runs/lape-babel-1a2b3c4d --deep",
         "nharness validate record.json --format github",
@@ -49,7 +53,6 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "inspect": ("nharness inspect --model Qwen/Qwen2.5-0.5B", "nharness inspect --model ./model --json"),
     "merge": ("nharness merge part-1.safetensors part-2.safetensors --out statistics.safetensors",),
-    "claims": ("nharness claims nharness-runs/lape-babel-1a2b3c4d --claim 'selectivity > 0'",),
     "check": ("nharness check lape", "nharness check my_module:TopMean --json"),
     "import": (
         "nharness import masks masks.pth --languages en,de --layer-widths 1536x30 --out neurons.safetensors",

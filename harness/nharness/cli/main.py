@@ -36,6 +36,7 @@ COMMANDS = {
     "analyze": ("nharness.cli.analyze", "a detection's layers, kinds and overlap between languages"),
     "compare": ("nharness.cli.compare", "two neurons files, or two records on the same items"),
     "report": ("nharness.cli.report", "tables and charts of a run"),
+    "claims": ("nharness.cli.claims", "claims held against records that exist"),
     "validate": ("nharness.cli.validate", "records against the schema"),
     "migrate": ("nharness.cli.migrate", "records of older formats brought up to the newest"),
     "leaderboard": ("nharness.cli.leaderboard", "build the site, add records, check a submission"),

@@ -181,9 +181,7 @@ def _print_result(result: RunResult, plugins: Plugins, durations: int | None) ->
         slowest = sorted(result.outcomes.items(), key=lambda pair: -pair[1].seconds)[: durations or None]
         say("\n".join(f"  {outcome.seconds:8.2f} s  {cell.id}" for cell, outcome in slowest))
     for claim in result.claims:
-        value = "no value" if claim.value is None else f"{claim.value:.4g}"
-        verdict = "holds" if claim.holds else "DOES NOT HOLD"
-        say(f"claim {verdict}: {claim.record} {claim.task}: {claim.statement} ({value})")
+        say(claim.line)
     for text in plugins.hook.nharness_summary(records=list(result.records.values())):
         say(str(text))
     counts = {

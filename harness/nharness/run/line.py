@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from nharness.cells import Cell, CellOutcome
-from nharness.claims import ClaimResult, check_claims
+from nharness.claims import ClaimResult, NamedClaim, check_claims
 from nharness.errors import InterruptedRun, NharnessError, PluginError
 from nharness.events import (
     CellFinished,
@@ -55,6 +56,7 @@ class RunResult:
     seconds: float = 0.0
     warnings: Sequence[str] = field(default=())
     ladders: Ladders = field(default_factory=Ladders)
+    strict_claims: bool = False
 
     @property
     def failed(self) -> list[Cell]:
@@ -63,8 +65,9 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        """0 when all cells ran and all claims held, else 1."""
-        return int(bool(self.failed) or any(not claim.holds for claim in self.claims))
+        """0 when all cells ran and no claim failed, nor is undecided where that is asked, else 1."""
+        bad = {"fails", "undecided"} if self.strict_claims else {"fails"}
+        return int(bool(self.failed) or any(claim.verdict in bad for claim in self.claims))
 
 
 def run(
@@ -112,9 +115,10 @@ def run(
     if part or request.last_failed:
         return RunResult({}, made.evaluated.outcomes, (), time.perf_counter() - started, resolved.warnings)
     records = RecordWriter(context, request, folder, made).write()
-    claims = check_claims(resolved.spec.claims, list(records.values()))
+    claims = _checked(resolved, list(records.values()))
     seconds = time.perf_counter() - started
-    return RunResult(records, made.evaluated.outcomes, claims, seconds, resolved.warnings, made.ladders)
+    strict = resolved.spec.strict_claims
+    return RunResult(records, made.evaluated.outcomes, claims, seconds, resolved.warnings, made.ladders, strict)
 
 
 def products(context: RunContext) -> Products:
@@ -126,6 +130,17 @@ def products(context: RunContext) -> Products:
     evaluated = evaluate(context, editions)
     ladders = climb(context, editions, evaluated)
     return Products(editions, evaluated, ladders, detected.found, assessed)
+
+
+def _checked(resolved: Resolved, records: Sequence[Record]) -> list[ClaimResult]:
+    """Return the specification's claims on the records, those of plug-ins by their names."""
+
+    def make(name: str) -> NamedClaim:
+        found: NamedClaim = resolved.plugins.resolve("claims", name)()
+        return found
+
+    named = {name: partial(make, name) for name in resolved.plugins.entries("claims")}
+    return check_claims(resolved.spec.claims, records, named)
 
 
 def load_worker(resolved: Resolved, listen: Listener) -> Worker:

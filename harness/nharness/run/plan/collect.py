@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from nharness.cells import Cell
-from nharness.claims import read_statement
+from nharness.claims import read_statement, require_known
 from nharness.errors import NothingCollectedError, PluginError, UsageError
 from nharness.events import Collected
 from nharness.plugins import Plugins
@@ -19,11 +19,14 @@ LEAST_PARTS = 8
 
 def collected(spec: RunSpec, plugins: Plugins, expression: str = "") -> tuple[Resolved, Plan]:
     """Return the things a specification names and the cells it comes to; loads no model."""
+    named = plugins.entries("claims")
     for claim in spec.claims:
-        read_statement(claim.statement)
+        if claim.statement.strip() not in named:
+            read_statement(claim.statement)
     resolved = resolve(spec, plugins)
     if not resolved.tasks:
         raise NothingCollectedError(f"nothing to run: {'; '.join(resolved.warnings) or 'no task'}")
+    require_known(spec.claims, {task.name for task in resolved.tasks}, resolved.detectors, named)
     plan = select(make_plan(resolved.spec, resolved.languages, resolved.tasks), expression)
     return resolved, _modified(plan, plugins)
 
