@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from synthetic_runs import synthetic_run
+from synthetic_runs import synthetic_run, unpacked
 
 from nharness.analysis.measurements import from_items
 from nharness.record.items import Item, read_items, write_items
@@ -61,7 +61,7 @@ def with_items(entry, folder, alter):
     for document in documents:
         alter(document)
     folder.mkdir()
-    write_items(folder, [Item(**document) for document in documents]).rename(folder / name)
+    assert unpacked(write_items(folder, [Item(**document) for document in documents])).name == name
     return Entry(folder, entry.record)
 
 
