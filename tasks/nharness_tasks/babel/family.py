@@ -26,12 +26,13 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from nharness.errors import ModelError
+from nharness.models.allocator import keep_freed_memory
 from nharness.models.fingerprint import cache_folder
 from nharness_tasks.babel import packed
 from nharness_tasks.babel.network import new_network, save_folder
 from nharness_tasks.babel.recipe import ALIGNED, FURTHER, HERE, MODEL_FOLDER, NETWORK, SIZES, TRAINING, Training
 from nharness_tasks.babel.sequences import SequenceSource, encode
-from nharness_tasks.babel.training import keep_freed_memory, train
+from nharness_tasks.babel.training import train
 from nharness_tasks.babel.translations import as_edition, mixed, translations
 from nharness_tasks.corpora.babel_text import splits
 from nharness_tasks.corpora.splits import Edition
