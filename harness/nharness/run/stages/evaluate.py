@@ -211,8 +211,10 @@ class Evaluation:
         return found
 
     def _without(self, cells: Sequence[Cell], outcome: CellOutcome) -> list[Job]:
-        """Finish cells that need no job, and return no job."""
+        """Finish cells that need no job, as many as may fail, and return no job."""
         for cell in cells:
+            if self.given_up():
+                break
             self._finish(Done(cell, "", outcome))
         return []
 
