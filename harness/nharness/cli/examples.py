@@ -38,7 +38,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "nharness report nharness-runs/lape-babel-1a2b3c4d --format latex --table cells",
     ),
     "claims": (
-        "nharness claims nharness-runs/lape-babel-1a2b3c4d --claim 'selectivity > 0.01'",
+        "nharness claims nharness-runs/lape-babel-1a2b3c4d --claim 'selectivity >= 0.01'",
         "nharness claims nharness-runs/lape-babel-1a2b3c4d --claim own-language-most --strict-claims",
     ),
     "validate": (

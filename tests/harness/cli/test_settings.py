@@ -152,14 +152,14 @@ def test_a_blocked_plugin_is_neither_imported_nor_used(here, capsys):
     assert main(["list", "plugins", "--json", "-p", "no:top_mean"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["top_mean"]["status"] == "blocked"
-    assert rows["executors"]["hooks"] == ["nharness_register_executors"]
+    assert rows["executors"]["hooks"] == ["nharness_register_executors", "nharness_register_task_runners"]
 
 
 def test_without_autoload_only_named_plugins_are_there(here, capsys, monkeypatch):
     monkeypatch.setenv("NHARNESS_DISABLE_PLUGIN_AUTOLOAD", "1")
     assert main(["plan", "--detector", "lape"]) == 4
     assert "unknown detector 'lape'" in capsys.readouterr().err
-    named = ["-p", "nharness_detectors.plugin", "-p", "nharness_tasks.plugin"]
+    named = [part for name in ("detectors", "tasks", "executors") for part in ("-p", name)]
     assert main(["plan", "--detector", "lape", "--languages", "en,de", "-q", *named]) == 0
     assert "cells" in capsys.readouterr().out
 

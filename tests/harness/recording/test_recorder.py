@@ -11,8 +11,7 @@ import torch
 from nharness.corpora import EncodedDocument
 from nharness.errors import ModelError, OptionError, PluginError, UnknownNameError
 from nharness.models import locate
-from nharness.recording import Accumulator, Recorder, RecordingOptions, shards_of
-from nharness.recording import recorder as recorder_module
+from nharness.recording import Accumulator, Recorder, RecordingOptions, batch_size, shards_of
 from nharness.recording.accumulator import Piece, Scratch, Shard
 from nharness.recording.sums import ActivationCount
 from nharness.statistics import Fold, load, merge, sketch
@@ -364,7 +363,7 @@ def test_running_out_of_memory_halves_the_batch(llama, monkeypatch):
         return whole(tokens)
 
     monkeypatch.setattr(recorder, "_forward", small)
-    monkeypatch.setattr(recorder_module, "release_memory", lambda: alive.append([each() for each in held]))
+    monkeypatch.setattr(batch_size, "release_memory", lambda: alive.append([each() for each in held]))
     found = documents(LENGTHS)
     got = recorder.record_shard("en", found, seen.append)["gate"]
     assert recorder.batch_tokens == 30

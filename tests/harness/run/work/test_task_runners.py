@@ -105,7 +105,7 @@ def test_a_kind_of_ones_own_is_planned_measured_and_described(plugins):
         ("three to nine", True, 3)
     }
     worker = Worker(resolved)
-    flat = np.arange(0, sum(worker.neuron_map.layer_widths), 5)
+    flat = np.arange(sum(worker.neuron_map.layer_widths))
     nothing = np.zeros(len(flat), dtype=np.float32)
     found = {}
     for edition, changes in ((None, ()), (EDITION, (Change("hidden", flat, nothing, nothing),))):
