@@ -120,4 +120,4 @@ def test_what_is_absent_or_a_folder_of_something_else(tmp_path, capsys, command)
         assert main([command, str(path), str(path)] if command == "compare" else [command, str(path)]) == 4
         said = capsys.readouterr().err
         assert "Traceback" not in said
-    assert "no such file" in said
+    assert "it is no plain file" in said  # a folder that is called as a record is

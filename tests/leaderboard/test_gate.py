@@ -21,11 +21,14 @@ from nharness_leaderboard.results import place, read_results, slug
 from nharness_leaderboard.submission import add
 
 
+SIZE = {"draws": 4, "documents": 48}  # 24 sources a language: enough for a rank
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     return [
-        (root / name, synthetic_run(root / name, seed=seed, strength=0.1 * seed, detector=f"synthetic-{name}", draws=4))
+        (root / name, synthetic_run(root / name, seed=seed, strength=0.1 * seed, detector=f"synthetic-{name}", **SIZE))
         for seed, name in ((1, "weak"), (4, "strong"))
     ]
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from html.parser import HTMLParser
 
 import pytest
-from browser import Watched, launched
+from browser import Watched
 from synthetic_records import synthetic_record
 
 from nharness.record.model import content_id
@@ -196,23 +196,22 @@ def test_ten_thousand_mutants_are_judged_and_built_without_a_traceback(fuzzed):
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.timeout(1800)
-def test_no_mutant_runs_a_script_in_the_browser(fuzzed):
+def test_no_mutant_runs_a_script_in_the_browser(fuzzed, browser):
     site = fuzzed[1] / "site"
     records = sorted((site / "records").iterdir())
     chosen = [path for path in records if "window.hacked" in path.read_text(encoding="utf-8")][:12]
     assert chosen
     compared = ",".join(path.stem for path in chosen[:6])
-    with launched() as browser:
-        watched = Watched(browser)
-        for path, fragment in [
-            (site / "index.html", ""),
-            (site / "records.html", ""),
-            (site / "compare.html", f"#r={compared}"),
-            *((path, "") for path in chosen),
-        ]:
-            page = watched.open(path, fragment)
-            assert page.evaluate("[window.hacked, Object.prototype.polluted]") == [None, None], path.name
-        assert watched.close() == []
+    watched = Watched(browser)
+    for path, fragment in [
+        (site / "index.html", ""),
+        (site / "records.html", ""),
+        (site / "compare.html", f"#r={compared}"),
+        *((path, "") for path in chosen),
+    ]:
+        page = watched.open(path, fragment)
+        assert page.evaluate("[window.hacked, Object.prototype.polluted]") == [None, None], path.name
+    assert watched.close() == []
 
 
 def test_what_the_page_check_looks_for_is_found():
@@ -279,7 +278,7 @@ SHOWN = [evil for evil in EVIL if evil and evil.isprintable() and len(evil) < 20
 
 @pytest.mark.browser
 @pytest.mark.timeout(1800)
-def test_script_in_every_text_field_runs_nowhere(tmp_path):
+def test_script_in_every_text_field_runs_nowhere(tmp_path, browser):
     results = tmp_path / "results"
     for number, evil in enumerate(SHOWN):
         document = evil_record(evil)
@@ -297,15 +296,14 @@ def test_script_in_every_text_field_runs_nowhere(tmp_path):
     ids = sorted(path.stem for path in (site / "records").iterdir())
     pages = [("index.html", ""), ("methods.html", ""), ("compare.html", "#r=" + ",".join(ids[:6]))]
     pages += [(path.relative_to(site).as_posix(), "") for path in site.rglob("*.html") if path.parent != site]
-    with launched() as browser:
-        watched = Watched(browser)
-        for name, fragment in pages:
-            page = watched.open(site / name, fragment)
-            assert page.evaluate("[window.hacked, Object.prototype.polluted]") == [None, None], name
-            assert page.query_selector("img, iframe, object, embed, base, form[action]") is None
-        page = watched.open(site / "index.html")
-        assert page.evaluate("Array.from(document.querySelectorAll('a')).every(a => a.protocol === 'file:')")
-        assert watched.close() == []
+    watched = Watched(browser)
+    for name, fragment in pages:
+        page = watched.open(site / name, fragment)
+        assert page.evaluate("[window.hacked, Object.prototype.polluted]") == [None, None], name
+        assert page.query_selector("img, iframe, object, embed, base, form[action]") is None
+    page = watched.open(site / "index.html")
+    assert page.evaluate("Array.from(document.querySelectorAll('a')).every(a => a.protocol === 'file:')")
+    assert watched.close() == []
 
 
 def test_data_in_a_script_cannot_end_it():

@@ -6,7 +6,7 @@ How long that takes is measured by `tests/bench/bench_site.py`.
 import json
 
 import pytest
-from browser import Watched, launched
+from browser import Watched
 from synthetic_records import LANGUAGES, synthetic_record
 
 from nharness.record.model import Record
@@ -49,16 +49,15 @@ def write_records(root):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.browser
-def test_a_thousand_records(results, tmp_path):
+def test_a_thousand_records(results, tmp_path, browser):
     built = build_site(results, tmp_path / "site")
     assert built.records == RECORDS
-    with launched() as browser:
-        watched = Watched(browser)
-        page = watched.open(tmp_path / "site" / "records.html")
-        assert page.eval_on_selector_all("#board tr[data-id]", "rows => rows.length") == 100
-        page.fill("[name=q]", "synthetic-7 model-3")
-        assert page.text_content("#count").startswith("5 of 1000 records")
-        page.fill("[name=q]", "")
-        page.click("#more")
-        assert page.eval_on_selector_all("#board tr[data-id]", "rows => rows.length") == RECORDS
-        assert watched.close() == []
+    watched = Watched(browser)
+    page = watched.open(tmp_path / "site" / "records.html")
+    assert page.eval_on_selector_all("#board tr[data-id]", "rows => rows.length") == 100
+    page.fill("[name=q]", "synthetic-7 model-3")
+    assert page.text_content("#count").startswith("5 of 1000 records")
+    page.fill("[name=q]", "")
+    page.click("#more")
+    assert page.eval_on_selector_all("#board tr[data-id]", "rows => rows.length") == RECORDS
+    assert watched.close() == []

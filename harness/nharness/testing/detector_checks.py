@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nharness.detector import Detector, Evidence
+from nharness.detector import Detector, Evidence, Need
 from nharness.errors import NharnessError, UsageError
 from nharness.neurons import Detection, budget_count
 from nharness.neurons import load as load_neurons
@@ -168,8 +168,12 @@ def _large(detector: Detector) -> None:
 
 
 def _large_evidence(detector: Detector) -> tuple[Evidence, float]:
-    """Return evidence of what it needs of as many neurons as fit, and which share of `LARGE` they are."""
-    small = make_evidence(replace(USUAL, widths=(64,)), detector.needs())
+    """Return evidence of what it needs of as many neurons as fit, and which share of `LARGE` they are.
+
+    Activation counts are there for everybody: what is used and not declared is another check's finding.
+    """
+    counts = Need("activation_count", "gate")
+    small = make_evidence(replace(USUAL, widths=(64,)), tuple(dict.fromkeys((*detector.needs(), counts))))
     size = max(1, sum(tensor.nbytes for table in small.sites.values() for tensor in table.tensors.values()))
     times = max(1, min(LARGE // 64, LARGEST_EVIDENCE // size))
     sites = {

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -35,13 +36,13 @@ LEAST = {
     "analyze": "analyze neurons.safetensors",
     "compare": "compare neurons.safetensors neurons.safetensors",
     "report": f"report {RUN}",
-    "claims": f"claims {RECORD} --claim selectivity>=-9",
+    "claims": f"claims {RECORD} --claim 'selectivity >= -9'",
     "validate": f"validate {RECORD}",
     "migrate": f"migrate {RECORD}",
     "leaderboard build": "leaderboard build",
     "leaderboard add": f"leaderboard add {RECORD}",
     "leaderboard check": "leaderboard check",
-    "leaderboard reproduce": f"leaderboard reproduce {RECORD}",
+    "leaderboard reproduce": f"leaderboard reproduce {RECORD} --model model",
     "inspect": "inspect",
     "check": "check lape",
     "import masks": "import masks masks.pth --languages en,de --layer-widths 40,40 --out masks.safetensors",
@@ -66,6 +67,7 @@ def place(tiny_model_folder, tmp_path_factory):
     """A folder with settings of a quick run, a run that is done, and a file of each kind."""
     folder = tmp_path_factory.mktemp("commands")
     (folder / "nharness.toml").write_text(SETTINGS.format(model=json.dumps(str(tiny_model_folder))))
+    (folder / "model").symlink_to(tiny_model_folder)
     neurons = [[torch.tensor([1, 2]), torch.tensor([0])], [torch.tensor([3]), torch.tensor([5])]]
     torch.save(neurons, folder / "masks.pth")
     for number in (1, 2):
@@ -88,7 +90,7 @@ def place(tiny_model_folder, tmp_path_factory):
 @pytest.mark.parametrize("name", LEAST)
 def test_a_command_with_no_more_than_it_needs(name, place, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    code = main(LEAST[name].split())
+    code = main(shlex.split(LEAST[name]))
     printed = capsys.readouterr()
     assert code == 0, printed.out + printed.err
     assert printed.out.strip()

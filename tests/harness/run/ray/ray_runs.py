@@ -400,6 +400,7 @@ def every_stage(runs, address):
     more = ["--folds", "2", "--controls", "0"]
     arguments = [*runs.arguments, *more]
     arguments[arguments.index("lape")] = "lape,exhaustive"
+    arguments[arguments.index("--detect-tokens") + 1] = "3000"  # two parts need two documents
     options = arguments.index("--option")
     del arguments[options : options + 2]
     found = {}
