@@ -20,11 +20,9 @@ def curve_problems(record: Record, others: Iterable[Record], *, whole: bool) -> 
     others: where to look for that record, the record itself included. whole: a point that none of them shows is a
         problem too, since nobody could recompute it.
     """
-    asked = _asked(record)
-    near = [other for other in others if _asked(other) == asked]
+    everyone = list(others)
     for index, point in enumerate(record.curve):
-        source = next((other for other in near if _at(other, record, point)), None)
-        summary = source.summary_of(point.task) if source else None
+        summary = _measured(point, record, everyone)
         if summary is not None:
             yield from _differences(f"/curve/{index}", point, summary)
         elif whole:
@@ -32,6 +30,27 @@ def curve_problems(record: Record, others: Iterable[Record], *, whole: bool) -> 
             yield Problem(
                 f"/curve/{index}", f"no record here was measured at {where}; publish all records of a curve together"
             )
+
+
+def with_points(record: Record, others: Iterable[Record]) -> Record:
+    """Return the record, under a new id, with its curve's points as the records measured at each dose have them.
+
+    A point of which none of the others was measured stays as it is.
+    """
+    everyone = list(others)
+    curve = tuple(_renewed(point, _measured(point, record, everyone)) for point in record.curve)
+    return record if curve == record.curve else record.model_copy(update={"curve": curve}).with_id()
+
+
+def _renewed(point: CurvePoint, summary: TaskSummary | None) -> CurvePoint:
+    return point if summary is None else point.model_copy(update={name: getattr(summary, name) for name in _HARMS})
+
+
+def _measured(point: CurvePoint, record: Record, others: Iterable[Record]) -> TaskSummary | None:
+    """Return the summary of the record that was measured at a point's dose; None where it is not among the others."""
+    asked = _asked(record)
+    found = next((other for other in others if _asked(other) == asked and _at(other, record, point)), None)
+    return found.summary_of(point.task) if found else None
 
 
 def _asked(record: Record) -> tuple[object, ...]:

@@ -20,7 +20,6 @@ from nharness_leaderboard.reproduction import reproduction_of
 from nharness_leaderboard.results import place, read_results, slug
 from nharness_leaderboard.submission import add
 
-
 SIZE = {"draws": 4, "documents": 48}  # 24 sources a language: enough for a rank
 
 

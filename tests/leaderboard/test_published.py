@@ -8,6 +8,8 @@ import pytest
 
 from nharness.cli.main import main
 from nharness.plugins import Plugins
+from nharness.record.model import Record
+from nharness_leaderboard.curves import with_points
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "leaderboard" / "results"
@@ -51,3 +53,15 @@ def test_the_table_of_the_readme_is_that_of_the_records():
             summary = next(each for each in record["summary"] if each["task"] == "ppl")
             found += [f"{summary['selectivity']['value']:+.3f}", f"{100 * summary['diagonal_share']:.0f}"]
         assert numbers == found, name
+
+
+def test_points_of_a_curve_are_those_of_the_records_at_their_doses():
+    records = [Record.model_validate(document) for document in RECORDS if document["detector"]["name"] == "random"]
+    own = next(record for record in records if record.curve)
+    place = next(number for number, each in enumerate(own.curve) if each.value != own.selection.budget)
+    point = own.curve[place]
+    lie = point.model_copy(update={"selectivity": point.selectivity.model_copy(update={"value": 9.0})})
+    forged = own.model_copy(update={"curve": (*own.curve[:place], lie, *own.curve[place + 1 :])}).with_id()
+    assert with_points(forged, [*records, forged]) == own
+    assert with_points(forged, [forged]).curve[place] == lie  # nobody else says what it was
+    assert with_points(own, records) is own

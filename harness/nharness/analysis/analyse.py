@@ -146,7 +146,7 @@ def reanalyse(record: Record, measurements: Iterable[Measurement]) -> Analysis:
 def recomputed(record: Record, measurements: Iterable[Measurement]) -> Record:
     """Return the record with every number that follows from its items as this version computes it, under a new id.
 
-    What items do not hold stays as it was. Points of a curve at other doses are of other records' items, and stay too.
+    What items do not hold stays as it was; so do the points of a curve, which are of other records' items.
     """
     found = reanalyse(record, measurements)
     cells = tuple(

@@ -1,18 +1,23 @@
 """Bring records of older formats up to the newest: written beside the old file, or in its place with --in-place.
 
-With --recompute, every number that follows from the items beside a record is written as this version computes it.
+With --recompute, every number that follows from the items beside a record is written as this version computes it; the
+points of a dose-response are those of the other records named with it.
 In place, a folder that is named after the record's id, as in a results folder, is renamed after the new one.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nharness.cli.found import all_records
 from nharness.cli.output import say
 from nharness.errors import FileFormatError
+
+if TYPE_CHECKING:
+    from nharness.record.model import Record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,28 +34,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Migrate every file; raises `FileFormatError` for one that cannot be read or brought up."""
     from nharness import atomic
-    from nharness.record.loading import MAX_BYTES, parse
-    from nharness.record.migrate import migrate
-    from nharness.record.reading import read_plain
 
-    for path in all_records(arguments.files):
-        document, problems = parse(read_plain(path, max_bytes=MAX_BYTES))
-        if problems or not isinstance(document, dict):
-            raise FileFormatError(f"{path}: {problems[0].message if problems else 'no JSON object'}")
-        newest = migrate(document)
-        if arguments.recompute:
-            newest = _recomputed(newest, path)
-        if newest == document:
+    paths = all_records(arguments.files)
+    before = {path: _read(path) for path in paths}
+    after = _migrated(before, recompute=arguments.recompute)
+    for path, newest in after.items():
+        if newest == before[path]:
             say(f"{path}: already the newest format")
             continue
         target = path if arguments.in_place else path.with_suffix(".migrated.json")
         atomic.write_json(target, newest)
-        say(f"{path}: written to {_renamed(target, document, newest) if arguments.in_place else target}")
+        say(f"{path}: written to {_renamed(target, before[path], newest) if arguments.in_place else target}")
     return 0
 
 
-def _recomputed(document: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the document with its numbers computed anew; raises `FileFormatError` without an items file."""
+def _read(path: Path) -> dict[str, Any]:
+    from nharness.record.loading import MAX_BYTES, parse
+    from nharness.record.reading import read_plain
+
+    document, problems = parse(read_plain(path, max_bytes=MAX_BYTES))
+    if problems or not isinstance(document, dict):
+        raise FileFormatError(f"{path}: {problems[0].message if problems else 'no JSON object'}")
+    return document
+
+
+def _migrated(documents: Mapping[Path, dict[str, Any]], *, recompute: bool) -> dict[Path, dict[str, Any]]:
+    """Return every document in the newest format; recomputed, points of curves are those of the records given."""
+    from nharness.record.migrate import migrate
+
+    newest = {path: migrate(document) for path, document in documents.items()}
+    if not recompute:
+        return newest
+    from nharness_leaderboard.curves import with_points
+
+    records = {path: _recomputed(document, path) for path, document in newest.items()}
+    return {path: with_points(record, records.values()).document() for path, record in records.items()}
+
+
+def _recomputed(document: dict[str, Any], path: Path) -> Record:
+    """Return the record with its numbers computed anew; raises `FileFormatError` without an items file."""
     from nharness.analysis.analyse import recomputed
     from nharness.analysis.measurements import from_items
     from nharness.record.items import read_items
@@ -61,7 +83,7 @@ def _recomputed(document: dict[str, Any], path: Path) -> dict[str, Any]:
     items = find(record.files, "items")
     if items is None:
         raise FileFormatError(f"{path} lists no items file, so its numbers cannot be computed anew")
-    return recomputed(record, from_items(read_items(inside(path.parent, items.name)))).document()
+    return recomputed(record, from_items(read_items(inside(path.parent, items.name))))
 
 
 def _renamed(path: Path, before: dict[str, Any], after: dict[str, Any]) -> Path:

@@ -452,6 +452,7 @@ def everything(runs):
 
 
 if __name__ == "__main__":
+    os.environ["OMP_NUM_THREADS"] = "1"  # a forked process has none of the threads that OpenMP believes to have
     os.environ[MARK] = f"{os.getpid()}-{time.monotonic_ns()}"
     os.environ["HF_TOKEN"] = "not to be handed on"
     os.environ["RAY_DEDUP_LOGS"] = "0"
