@@ -13,18 +13,6 @@ import pytest
 SHARED_TEXT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-KNOWN_FAILURES = Path(__file__).with_name("known_failures.txt")
-
-
-def pytest_collection_modifyitems(items):
-    """Mark what is known to fail, by name; see the file."""
-    lines = [line for line in KNOWN_FAILURES.read_text().splitlines() if line and not line.startswith("#")]
-    known = dict(line.split(" | ", 1) for line in lines)
-    for item in items:
-        if item.nodeid in known:
-            item.add_marker(pytest.mark.xfail(reason=known[item.nodeid], strict=False))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     import torch
