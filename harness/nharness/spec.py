@@ -202,13 +202,17 @@ class Claim(Value):
     detector: str | None = Field(None, description="the one detector it is about; none: every one")
 
 
-def _several(folds: int) -> int:
+REPEATS = 4
+"""Repeats of the detection whose scatter is in a headline's interval, where nothing else is asked for."""
+
+
+def _several(folds: int | None) -> int | None:
     if folds == 1:
         raise ValueError("expected 0 (none) or at least 2 parts to compare")
     return folds
 
 
-Folds = Annotated[int, AfterValidator(_several)]
+Folds = Annotated[Annotated[int, Field(ge=0, le=50)] | None, AfterValidator(_several)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Rates = Annotated[tuple[Share, ...], Distinct, AfterValidator(lambda rates: tuple(sorted(rates)))]
@@ -273,8 +277,8 @@ class RunSpec(Value):
     source_language: Annotated[str | None, Flag(metavar="LANG", group="what is run")] = Field(
         None, description="for steer: whose neurons are switched off"
     )
-    folds: Annotated[Folds, Flag(group="rigour")] = Field(
-        0, ge=0, le=50, description="repeat detection on so many disjoint parts of the corpus; 0 does not"
+    folds: Annotated[Folds, Flag(metavar="N", group="rigour", default=f"{REPEATS} with --ladder, else 0")] = Field(
+        None, description="repeat detection on so many disjoint parts of the text; the headline's interval covers them"
     )
     null: Annotated[bool, Flag(group="rigour")] = Field(
         False, description="repeat detection with shuffled language labels"

@@ -23,12 +23,23 @@ from nharness.analysis.kept_share import NO_EFFECT, NOT_REACHED, Climb, Reading,
 from nharness.analysis.ladder import LEVEL
 from nharness.analysis.rounding import known, rounded
 from nharness.analysis.two_level import Design, Scatter, scatter
-from nharness.record.headline import Headline, LanguageHeadline, Leak, Rung
+from nharness.record.headline import Headline, Hinge, LanguageHeadline, Leak, Rung
 from nharness.record.results import AnalysisSettings
 from nharness.record.types import Estimate
 
 Floats = NDArray[np.float64]
 FEWEST_DRAWS = 3
+HINGE, HINGE_SHARE = "hinge", 1 / 3
+"""The flag of a language of which one unit carries more than this share of the harm where its ladder is read."""
+
+
+@dataclass(frozen=True)
+class Without:
+    """A rung without one of its units: how many it has with it, the unit's flat index, and the own harm left."""
+
+    units: int
+    unit: int
+    harm: float
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,8 @@ class Climbed:
 
     climbs: by language. empty: languages whose target has no unit at all. repeats: the climbs of each repeat of the
     detection, a language without units absent. design: how repeats vary the text. chance: by language and number of
-    units, the own harm of random draws matched to the target, as shares.
+    units, the own harm of random draws matched to the target, as shares. without: by language, the rung that is read
+    without its strongest unit.
     """
 
     climbs: Mapping[str, Climb]
@@ -45,6 +57,7 @@ class Climbed:
     repeats: Sequence[Mapping[str, Climb]] = ()
     design: Design = "folds"
     chance: Mapping[str, Mapping[int, Sequence[float]]] = field(default_factory=dict)
+    without: Mapping[str, Without] = field(default_factory=dict)
 
     @property
     def clusters(self) -> int:
@@ -52,8 +65,13 @@ class Climbed:
         return min((climb.fewest_clusters for climb in self.climbs.values()), default=0)
 
 
-def headline_of(found: Climbed, settings: AnalysisSettings, task: str = "ppl") -> Headline:
-    """Return the record's headline; without a climbed language it is 0 of 0, and has no estimate."""
+def headline_of(
+    found: Climbed, settings: AnalysisSettings, task: str = "ppl", held: Mapping[str, int | None] | None = None
+) -> Headline:
+    """Return the record's headline; without a climbed language it is 0 of 0, and has no estimate.
+
+    held: by language, in how many repeats the strongest unit is among the best as many; the items do not tell.
+    """
     readings = {tag: read_ladder(climb.harms()) for tag, climb in found.climbs.items()}
     limits = {tag: _limit(climb, readings[tag], found.chance.get(tag, {})) for tag, climb in found.climbs.items()}
     shares = {tag: _shown(readings[tag], limits[tag]) for tag in found.climbs} | dict.fromkeys(found.empty, 0.0)
@@ -64,6 +82,8 @@ def headline_of(found: Climbed, settings: AnalysisSettings, task: str = "ppl") -
         tag: _language(climb, readings[tag], limits[tag], _ends(spread, place, shares[tag], settings), digits)
         for place, (tag, climb) in enumerate(found.climbs.items())
     }
+    hinges = {tag: _hinge(found, tag, readings[tag], (held or {}).get(tag), digits) for tag in found.without}
+    languages |= {tag: _hung(languages[tag], hinge) for tag, hinge in hinges.items() if hinge is not None}
     languages |= {tag: LanguageHeadline(kept=0.0, flags=(NO_EFFECT,)) for tag in found.empty}
     estimate = None
     if shares:
@@ -77,6 +97,7 @@ def headline_of(found: Climbed, settings: AnalysisSettings, task: str = "ppl") -
         estimate=estimate,
         reached=reached,
         of=len(shares),
+        repeats=len(found.repeats),
         rank_eligible=eligible,
         languages=languages,
     )
@@ -174,6 +195,20 @@ def _language(
             for n, row in zip(climb.units, harms, strict=True)
         ),
     )
+
+
+def _hinge(found: Climbed, tag: str, reading: Reading, held: int | None, digits: int) -> Hinge | None:
+    """Return what the strongest unit of the rung that is read carries of its harm; None where that is no harm."""
+    less, own = found.without[tag], _own_at(reading)
+    if tag not in found.climbs or less.units != found.climbs[tag].units[int(reading.upper)] or own <= 0:
+        return None
+    share = known((own - less.harm) / own, digits)
+    return Hinge(unit=less.unit, share=share, repeats_with=held)
+
+
+def _hung(language: LanguageHeadline, hinge: Hinge) -> LanguageHeadline:
+    flags = language.flags + ((HINGE,) if hinge.share > HINGE_SHARE else ())
+    return language.model_copy(update={"hinge": hinge, "flags": flags})
 
 
 def _units(climb: Climb, reading: Reading) -> float:

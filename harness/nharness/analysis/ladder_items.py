@@ -1,50 +1,79 @@
 """From the measurements of a ladder's rungs to what the headline is made of.
 
-A rung's target is called `fr#64` (`nharness.targets`): the best 64 units of `fr`. Its draws are the same target with a
-control's number. The intact model's measurements stand among the others, as everywhere.
+A rung's target is called `fr#64` (`nharness.targets`): the best 64 units of `fr`; `fr/2#64` in repeat 2 of the
+detection; `fr#64-1528` without unit 1528. Its draws are the same target with a control's number. The intact model's
+measurements stand among the others, as everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from nharness.analysis.headline import Climbed
+from nharness.analysis.headline import Climbed, Without
 from nharness.analysis.kept_share import Climb
 from nharness.analysis.measurements import Key, Measurement, Paired, by_key, pair
 from nharness.record.cells import Task
-from nharness.targets import rung_of, whose
+from nharness.targets import RungName, rung_of
+
+Rungs = dict[int, dict[str, Paired]]
 
 
 def climbed_of(measurements: Iterable[Measurement], task: Task, languages: Sequence[str]) -> Climbed:
     """Return the ladders that measurements of a task hold, of these languages in order.
 
-    A language without a rung of its own is `empty`: nothing could be switched off for it. A rung that was not measured
-    in the language itself is left out.
+    Only rungs at which every language was measured that was measured at any are kept: at the others nothing is read.
+    A language without one is `empty`: nothing could be switched off for it.
     """
+    found = _Sorted({tag: {} for tag in languages}, {tag: {} for tag in languages})
     table = by_key([each for each in measurements if each.task == task.name])
-    rungs: dict[str, dict[int, dict[str, Paired]]] = {tag: {} for tag in languages}
-    chance: dict[str, dict[int, list[float]]] = {tag: {} for tag in languages}
-    for (_, target, control, language), found in table.items():
-        units, tag = None if target is None else rung_of(target), whose(target or "")[0]
-        intact = table.get((task.name, None, None, language))
-        if units is None or intact is None or tag not in rungs:
-            continue
-        paired = pair(intact, found, task.metric)
-        if paired is None:
-            continue
-        if control is None:
-            rungs[tag].setdefault(units, {})[language] = paired
-        elif language == tag:
-            chance[tag].setdefault(units, []).append(paired.change / paired.baseline)
-    climbs = {tag: Climb.of(tag, whole) for tag, found in rungs.items() if (whole := _measured(tag, found))}
-    return Climbed(climbs, [tag for tag in languages if tag not in climbs], chance=chance)
+    for (_, target, control, language), measured in table.items():
+        name, intact = rung_of(target or ""), table.get((task.name, None, None, language))
+        paired = None if name is None or intact is None else pair(intact, measured, task.metric)
+        if name is not None and paired is not None and name.language in found.whole:
+            found.add(name, control, language, paired)
+    climbs = _climbs(found.whole)
+    return Climbed(
+        climbs,
+        empty=[tag for tag in languages if tag not in climbs],
+        repeats=[_climbs(found.repeats[number]) for number in sorted(found.repeats)],
+        chance=found.chance,
+        without=found.without,
+    )
 
 
-def _measured(tag: str, rungs: Mapping[int, Mapping[str, Paired]]) -> dict[int, Mapping[str, Paired]]:
-    return {units: cells for units, cells in rungs.items() if tag in cells}
+@dataclass
+class _Sorted:
+    """Rungs of the detection and of its repeats, by language; draws, and rungs without a unit, in the own language."""
+
+    whole: dict[str, Rungs]
+    chance: dict[str, dict[int, list[float]]]
+    repeats: dict[int, dict[str, Rungs]] = field(default_factory=dict)
+    without: dict[str, Without] = field(default_factory=dict)
+
+    def add(self, name: RungName, control: int | None, language: str, paired: Paired) -> None:
+        """Put a measurement where it belongs."""
+        if control is None and name.without is None:
+            ladders = self.whole if name.repeat is None else self.repeats.setdefault(name.repeat, {})
+            ladders.setdefault(name.language, {}).setdefault(name.units, {})[language] = paired
+        elif language == name.language and name.repeat is None:
+            harm = paired.change / paired.baseline
+            if name.without is None:
+                self.chance[language].setdefault(name.units, []).append(harm)
+            else:
+                self.without[language] = Without(name.units, name.without, harm)
+
+
+def _climbs(rungs: Mapping[str, Rungs]) -> dict[str, Climb]:
+    return {tag: Climb.of(tag, whole) for tag, found in rungs.items() if (whole := _complete(tag, found))}
+
+
+def _complete(tag: str, rungs: Rungs) -> dict[int, Mapping[str, Paired]]:
+    """Return the rungs at which most languages were measured, the own one among them and not alone."""
+    most = max((len(cells) for cells in rungs.values() if tag in cells), default=0)
+    return {units: cells for units, cells in rungs.items() if tag in cells and len(cells) == most > 1}
 
 
 def is_of_a_ladder(key: Key) -> bool:
     """Tell whether a measurement is of a rung or of one of its draws."""
-    target = key[1]
-    return target is not None and rung_of(target) is not None
+    return key[1] is not None and rung_of(key[1]) is not None

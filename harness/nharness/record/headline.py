@@ -41,6 +41,16 @@ class Rung(Part):
     others: Number = Field(description="Signed mean harm to the other languages, as shares of their intact values.")
 
 
+class Hinge(Part):
+    """How much of a language's harm hangs on one unit, the strongest of the rung that is read."""
+
+    unit: Count = Field(description="Flat index of the unit.")
+    share: Number = Field(description="Share of the rung's own harm that is gone when the unit is spared.")
+    repeats_with: Asserted[Count | None] = Field(
+        None, description="Repeats of the detection that have the unit among their best as many, or null."
+    )
+
+
 class LanguageHeadline(Part):
     """One language's part of the headline."""
 
@@ -54,8 +64,11 @@ class LanguageHeadline(Part):
     worst: Leak | None = Field(None, description="The other language harmed most where `kept` was read, or null.")
     at_5: Share | None = Field(None, description="The same as `kept` at 5 % harm, or null.")
     at_25: Share | None = Field(None, description="The same as `kept` at 25 % harm, or null.")
+    hinge: Hinge | None = Field(None, description="The strongest unit where `kept` was read, or null.")
     flags: tuple[Identifier, ...] = Field((), max_length=12, description="Reasons to read it with care.")
-    ladder: tuple[Rung, ...] = Field((), max_length=200, description="Every size that was evaluated, smallest first.")
+    ladder: tuple[Rung, ...] = Field(
+        (), max_length=200, description="Every size measured in all languages, smallest first."
+    )
 
 
 class Headline(Part):
@@ -67,10 +80,18 @@ class Headline(Part):
     estimate: Estimate | None = Field(None, description="Mean of `kept` over languages, 0 to 1, or null.")
     reached: Count = Field(description="Languages in which the harm was reached.")
     of: Count = Field(description="Languages that were tried.")
+    repeats: Count = Field(
+        0, description="Repeats of the detection whose scatter is in the intervals; 0: they cover the text alone."
+    )
     rank_eligible: Flag = Field(description="Whether it may be ranked: enough languages reached, clusters and units.")
     languages: dict[LanguageTag, LanguageHeadline] = Field(
         default_factory=dict, max_length=MAX_LANGUAGES, description="Per language."
     )
+
+    @property
+    def held(self) -> dict[str, int | None]:
+        """By language, in how many repeats its strongest unit is among the best as many."""
+        return {tag: each.hinge.repeats_with for tag, each in self.languages.items() if each.hinge is not None}
 
 
 class Repeat(Part):

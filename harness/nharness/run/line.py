@@ -126,7 +126,7 @@ def products(context: RunContext) -> Products:
     recorded = ablate(context, record(context, needs_of(context.resolved)))
     detected = detect(context, recorded)
     assessed = assess(context, detected.found)
-    editions = Editions.of(context, recorded, detected)
+    editions = Editions.of(context, recorded, detected, assessed.repeated.folds)
     evaluated = evaluate(context, editions)
     ladders = climb(context, editions, evaluated)
     return Products(editions, evaluated, ladders, detected.found, assessed)

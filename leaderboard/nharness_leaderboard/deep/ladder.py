@@ -39,5 +39,6 @@ def headline_differences(record: Record, folder: Path) -> Iterator[Problem]:
     if strange is not None:
         yield Problem("/files", f"the ladders' items hold {strange[1]!r}, which is no rung such as fr#64")
         return
-    found = headline_of(climbed_of([*intact, *rungs], task, record.languages), record.analysis, task.name)
+    climbed = climbed_of([*intact, *rungs], task, record.languages)
+    found = headline_of(climbed, record.analysis, task.name, record.headline.held)
     yield from differences(["headline"], record.headline.document(), found.document())

@@ -53,3 +53,26 @@ def test_what_is_no_ladder_is_refused():
         Ladder(-1, 10)
     with pytest.raises(OptionError, match="ladder"):
         Ladder(20, 10)
+
+
+def test_a_ladder_that_starts_higher_finds_the_same_crossing():
+    def harm(units):
+        return units / 1000
+
+    whole = climbed(Ladder(1000, 10_000), harm)
+    for start in (1, 3, 40, 90, 100, 101, 170, 640, 1000):
+        again = climbed(Ladder(1000, 10_000, farthest=0.10, start=start), harm)
+        above = min(units for units in again if harm(units) >= 0.10)
+        below = max(units for units in again if harm(units) < 0.10)
+        assert below < 100 <= above
+        assert harm(above) - harm(below) <= 0.02
+        assert len(again) <= len(whole)
+
+
+def test_where_the_other_languages_are_measured():
+    ladder = Ladder(100, 10_000)
+    points = {1: 0.01, 2: 0.04, 4: 0.06, 8: 0.09, 12: 0.12, 16: 0.2, 32: 0.3}
+    assert ladder.around(points, (0.05, 0.10, 0.25)) == {2, 4, 8, 12, 16, 32}
+    assert ladder.around(points, (0.10,)) == {8, 12}
+    assert ladder.around({1: 0.01, 2: 0.04, 4: 0.03}, (0.10,)) == {2}
+    assert ladder.around({}, (0.10,)) == set()

@@ -62,9 +62,10 @@ def check_text(resolved: Resolved) -> None:
 
 def parts_of_text(spec: RunSpec) -> int:
     """Return into how many parts `--folds` and `--null` deal the text: a multiple of the folds; 0 without either."""
-    if not (spec.folds or spec.null):
-        return 0
-    return spec.folds if not spec.null else max(spec.folds, 1) * -(-LEAST_PARTS // max(spec.folds, 1))
+    folds = spec.folds or 0
+    if not spec.null:
+        return folds
+    return max(folds, 1) * -(-LEAST_PARTS // max(folds, 1))
 
 
 def too_few(language: str, parts: int, found: int, tokens: int | None = None) -> str:

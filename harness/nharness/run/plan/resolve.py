@@ -16,7 +16,7 @@ from nharness.languages import choose_languages
 from nharness.neurons import Detection, same_model
 from nharness.neurons import load as load_neurons
 from nharness.plugins import Plugins
-from nharness.spec import CorpusSpec, Named, RunSpec
+from nharness.spec import REPEATS, CorpusSpec, Named, RunSpec
 from nharness.task import TaskFamily, TaskRunner, TaskSpec, expand_tasks
 
 FILE = "file:"
@@ -91,6 +91,7 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
         raise UsageError("the same intervention is named twice; run it with different --out to compare its options")
     _check_strengths(spec, interventions)
     _check_repeats(spec, detectors)
+    spec = spec.model_copy(update={"folds": _folds(spec, detectors)})
     _check_source(spec, interventions)
     if spec.progressive and spec.kinds == ("general",):
         raise UsageError("--progressive takes shares of each language's neurons; with --kinds general there are none")
@@ -242,6 +243,13 @@ def _check_repeats(spec: RunSpec, detectors: Mapping[str, Detector]) -> None:
     if (spec.folds or spec.null) and all(reasons.values()):
         told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         raise UsageError(f"--folds and --null repeat detection, but nothing here can be repeated ({told})")
+
+
+def _folds(spec: RunSpec, detectors: Mapping[str, Detector]) -> int:
+    """Return on how many parts of the text detection is repeated: as asked, or as a headline's interval wants it."""
+    if spec.folds is not None:
+        return spec.folds
+    return REPEATS if spec.ladder and any(not why_not_repeated(detector) for detector in detectors.values()) else 0
 
 
 def _check_strengths(spec: RunSpec, interventions: Mapping[str, Intervention]) -> None:

@@ -18,6 +18,8 @@ from nharness.intervention import Intervention as Method
 from nharness.neurons import KINDS, Detection, Kind
 from nharness.record.cells import Task
 from nharness.record.detection import KindCounts, LayerProfile, Neurons
+from nharness.record.headline import Repeat, Repeats
+from nharness.record.results import DetectorCost
 from nharness.record.sources import (
     Corpus,
     Detector,
@@ -28,12 +30,16 @@ from nharness.record.sources import (
     PluginSource,
     Source,
 )
+from nharness.recording.accumulator import Accumulator
+from nharness.recording.builtin import ACCUMULATORS
 from nharness.run.context import RunContext
 from nharness.run.plan.plan import Plan
 from nharness.run.plan.resolve import FromFile, Resolved, origin_of, plugin_of
 from nharness.run.stages.detect import Detected
+from nharness.run.stages.editions import Editions
 from nharness.run.stages.record import Recorded
 from nharness.run.versions import installed
+from nharness.run.work.jobs import neurons_digest
 from nharness.run.work.texts import describe_split, find_overlap
 from nharness.run.work.worker import Worker
 from nharness.sources import engine_digest, is_modified, source_digest
@@ -238,6 +244,43 @@ def describe_detector(resolved: Resolved, name: str, detected: Detected) -> Dete
         options=found.options.model_dump(mode="json", by_alias=True) if read is None else read,
         tokens=detection.provenance.get("detection_tokens"),
     )
+
+
+def describe_cost(resolved: Resolved, name: str, recorded: Recorded) -> DetectorCost | None:
+    """Return what a detector alone needs of the model, wherever it came from; None of a neurons file.
+
+    A backward pass counts as two forward ones, and what needs none goes along with the first; a neuron ablated alone
+    counts as a forward pass.
+    """
+    found = resolved.detectors[name]
+    if isinstance(found, FromFile):
+        return None
+    tokens = sum(totals.tokens for totals in recorded.evidence.any.totals.values()) if found.needs() else 0
+    kinds = [_accumulator(need.statistic, resolved) for need in found.needs()]
+    gradients = {kind.gradient for kind in kinds if kind.gradient}
+    passes = 3 * len(gradients) if gradients else 1
+    ablated = found.ablation_tokens() * len(recorded.evidence.languages) * sum(recorded.evidence.layer_widths)
+    return DetectorCost(tokens=tokens * passes + ablated)
+
+
+def _accumulator(statistic: str, resolved: Resolved) -> type[Accumulator]:
+    found: type[Accumulator] = ACCUMULATORS.get(statistic) or resolved.plugins.resolve("statistics", statistic)
+    return found
+
+
+def describe_repeats(editions: Editions, name: str) -> Repeats | None:
+    """Return what is known of the repeats of a detection; None where it was not repeated."""
+    repeats = editions.repeats.get(name, ())
+    parts = tuple(
+        Repeat(
+            name=f"fold-{number}",
+            tokens=each.provenance.get("detection_tokens"),
+            neurons={tag: len(each.flat(tag)) for tag in each.languages},
+            digests={tag: neurons_digest(each.flat(tag)) for tag in each.languages},
+        )
+        for number, each in enumerate(repeats)
+    )
+    return Repeats(kind="folds", parts=parts) if parts else None
 
 
 def describe_intervention(

@@ -238,7 +238,13 @@ class RecordWriter:
             if outcome.status == "passed" and (cell.edition is None or cell in rungs)
         ]
         climbed = climbed_of(measurements, tasks[0], self.context.languages)
-        return headline_of(climbed, self.settings, tasks[0].name)
+        held = {
+            climber.language: number
+            for climber, number in self.made.ladders.held.items()
+            if (climber.detector, climber.intervention, climber.strength, climber.task)
+            == (combination.detector, combination.intervention, combination.strength, tasks[0].name)
+        }
+        return headline_of(climbed, self.settings, tasks[0].name, held)
 
     def _analysis(self, combination: Combination, curve: Sequence[CurvePoint] = ()) -> Analysis:
         measurements, failures = self.measured(combination)
@@ -301,8 +307,9 @@ class RecordWriter:
             headline=self._headline(combination),
             curve=tuple(curve),
             ground_truth=self.made.assessed.truths.get(combination.detector) or None,
-            stability=self.made.assessed.stability.get(combination.detector) or None,
-            cost=self._cost(outcomes, detected),
+            stability=self.made.assessed.repeated.stability.get(combination.detector) or None,
+            repeats=provenance.describe_repeats(self.made.editions, combination.detector),
+            cost=self._cost(combination, outcomes, detected),
             analysis=self.settings,
             files=tuple(files),
             environment=provenance.describe_environment(
@@ -325,19 +332,26 @@ class RecordWriter:
             options=spec.model_dump(mode="json"),
         )
 
-    def _cost(self, outcomes: Mapping[Cell, CellOutcome], detected: Detected) -> Cost:
+    def _cost(self, combination: Combination, outcomes: Mapping[Cell, CellOutcome], detected: Detected) -> Cost:
+        ladder = [outcome for outcome in self.climbed(combination).values() if outcome.status == "passed"]
         passed = [outcome for outcome in outcomes.values() if outcome.status == "passed"]
         reused = [outcome for outcome in passed if outcome.reused]
         unasked = [cell for cell in self.context.plan.cells if cell not in self._outcomes]
         spared = sum(self.made.editions.spec.controls.eval_tokens for _ in unasked) + sum(o.tokens for o in reused)
         spared += sum(outcome.spared for outcome in outcomes.values())
         return Cost(
-            forward_tokens={"record": self.made.editions.recorded.tokens, "evaluate": sum(o.tokens for o in passed)},
+            forward_tokens={
+                "record": self.made.editions.recorded.tokens,
+                "evaluate": sum(o.tokens for o in passed),
+                "climb": sum(o.tokens for o in ladder),
+            },
             seconds={
                 "record": self.made.editions.recorded.seconds,
                 "detect": detected.seconds,
                 "evaluate": sum(outcome.seconds for outcome in passed),
+                "climb": sum(outcome.seconds for outcome in ladder),
             },
+            detector=provenance.describe_cost(self.context.resolved, combination.detector, self.made.editions.recorded),
             cells_computed=len(passed) - len(reused),
             cells_reused=len(reused),
             tokens_saved=spared,

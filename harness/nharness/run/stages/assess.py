@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nharness.record.results import GroundTruth, Stability
+from nharness.record.results import GroundTruth
 from nharness.run.context import RunContext
 from nharness.run.stages.detect import Detected
-from nharness.run.stages.repeats import repeat_detection
+from nharness.run.stages.repeats import Repeated, repeat_detection
 from nharness.run.stages.truth import score_detectors
 
 
 @dataclass(frozen=True)
 class Assessed:
-    """By detector; a detector without an entry was not assessed."""
+    """Scores against truths by detector, one without an entry was not assessed; and detections repeated."""
 
     truths: Mapping[str, tuple[GroundTruth, ...]] = field(default_factory=dict)
-    stability: Mapping[str, tuple[Stability, ...]] = field(default_factory=dict)
+    repeated: Repeated = field(default_factory=Repeated)
 
 
 def assess(context: RunContext, detected: Mapping[str, Detected]) -> Assessed:

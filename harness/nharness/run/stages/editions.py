@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,14 +16,17 @@ from nharness.run.context import RunContext
 from nharness.run.stages.controls import ControlSampler
 from nharness.run.stages.detect import Detections
 from nharness.run.stages.record import Recorded
-from nharness.run.stages.targets import best_share, choose_targets
+from nharness.run.stages.targets import best_share, choose_targets, without
 from nharness.spec import RunSpec
-from nharness.targets import GENERAL, rung_of, whose
+from nharness.targets import GENERAL, RungName, rung_of, whose
 
 
 @dataclass(frozen=True)
 class Editions:
-    """Which neurons each edition edits, worked out when first asked for; failed: detectors without any, and why."""
+    """Which neurons each edition edits, worked out when first asked for.
+
+    failed: detectors without any, and why. repeats: by detector, its detections on other text.
+    """
 
     spec: RunSpec
     recorded: Recorded
@@ -31,15 +34,22 @@ class Editions:
     interventions: Mapping[str, Intervention]
     sampler: ControlSampler
     failed: Mapping[str, str] = field(default_factory=dict)
+    repeats: Mapping[str, Sequence[Detection]] = field(default_factory=dict, repr=False)
     _tables: dict[tuple[str, float | None, int | None, float], Detection] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, context: RunContext, recorded: Recorded, detected: Detections) -> Editions:
+    def of(
+        cls,
+        context: RunContext,
+        recorded: Recorded,
+        detected: Detections,
+        repeats: Mapping[str, Sequence[Detection]],
+    ) -> Editions:
         """Return the editions of a run's detections."""
         sampler = ControlSampler(context.spec.controls, context.spec.seed, context.plugins)
         detections = {name: found.detection for name, found in detected.found.items()}
         interventions = context.resolved.interventions
-        return cls(context.spec, recorded, detections, interventions, sampler, detected.failed)
+        return cls(context.spec, recorded, detections, interventions, sampler, detected.failed, repeats)
 
     def table(
         self, detector: str, budget: float | None, control: int | None = None, *, share: float = 1.0
@@ -60,9 +70,12 @@ class Editions:
                     self._tables[key] = self.sampler.draw(targets, self.recorded.evidence, control)
         return self._tables[key]
 
-    def rung(self, detector: str, units: int, control: int | None = None) -> Detection:
-        """Return the best `units` neurons that a detector ranks for every language, or one control draw as many."""
-        targets = self.detections[detector].strongest(units)
+    def rung(self, detector: str, rung: RungName, control: int | None = None) -> Detection:
+        """Return the neurons of a rung, for every language as many, or one control draw as many."""
+        whole = self.detections[detector] if rung.repeat is None else self.repeats[detector][rung.repeat]
+        targets = whole.strongest(rung.units)
+        if rung.without is not None:
+            targets = without(targets, rung.without)
         if control is None:
             return targets
         with during(detector=detector, control=control):
@@ -75,9 +88,9 @@ class Editions:
         return self._rows(detector, budget, target, control).flat(whose(target)[0])
 
     def _rows(self, detector: str, budget: float | None, target: str, control: int | None) -> Detection:
-        units = rung_of(target)
-        if units is not None:
-            return self.rung(detector, units, control)
+        rung = rung_of(target)
+        if rung is not None:
+            return self.rung(detector, rung, control)
         return self.table(detector, budget, control, share=whose(target)[1])
 
     def changes(self, edition: Edition) -> tuple[Change, ...]:

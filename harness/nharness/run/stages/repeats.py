@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -43,6 +43,7 @@ from nharness.run.work.recipe import (
     recording_key,
     settled,
 )
+from nharness.spec import RunSpec
 from nharness.statistics import Fold, LanguageTotals, Statistics
 
 STAGE = "repeat"
@@ -51,11 +52,19 @@ Block = tuple[str, int]
 """A language and the number of one of its blocks."""
 
 
-def repeat_detection(context: RunContext, detected: Mapping[str, Detected]) -> dict[str, tuple[Stability, ...]]:
-    """Return, by detector, the agreement between folds and what shuffled labels leave; empty where not asked for."""
+@dataclass(frozen=True)
+class Repeated:
+    """By detector: the agreement between its repeats and what shuffled labels leave, and its detections on folds."""
+
+    stability: Mapping[str, tuple[Stability, ...]] = field(default_factory=dict)
+    folds: Mapping[str, tuple[Detection, ...]] = field(default_factory=dict)
+
+
+def repeat_detection(context: RunContext, detected: Mapping[str, Detected]) -> Repeated:
+    """Return detections repeated on folds and on shuffled labels; empty where not asked for."""
     spec = context.spec
     if not (spec.folds or spec.null):
-        return {}
+        return Repeated()
     detectors = {}
     for name in detected:
         detector = context.resolved.detectors[name]
@@ -66,17 +75,24 @@ def repeat_detection(context: RunContext, detected: Mapping[str, Detected]) -> d
             detectors[name] = detector
     blocks = record_blocks(context, detectors, parts_of_text(spec))
     found: dict[str, list[Stability]] = {name: [] for name in detectors}
+    folds: dict[str, list[Detection]] = {}
     if spec.folds:
-        folds = map(blocks.evidence, blocks.folds(spec.folds))
-        for name, repeats in _repeated(context, detectors, folds).items():
-            found[name].append(stability(repeats, kind="folds"))
+        folds = _repeated(context, detectors, map(blocks.evidence, blocks.folds(spec.folds)))
+        for name, repeats in folds.items():
+            found[name].append(stability([_cut(each, spec) for each in repeats], kind="folds"))
     if spec.null:
         dealt = map(blocks.evidence, blocks.shuffles(SHUFFLES, spec.seed))
         for name, others in _repeated(context, detectors, dealt).items():
-            whole = detected[name].detection
-            observed = whole if spec.budget is None else whole.cut(spec.budget)
-            found[name].append(_as_part(label_shuffle(observed, others), stability([observed, *others])))
-    return {name: tuple(parts) for name, parts in found.items()}
+            observed, drawn = _cut(detected[name].detection, spec), [_cut(each, spec) for each in others]
+            found[name].append(_as_part(label_shuffle(observed, drawn), stability([observed, *drawn])))
+    return Repeated(
+        {name: tuple(parts) for name, parts in found.items()},
+        {name: tuple(repeats) for name, repeats in folds.items()},
+    )
+
+
+def _cut(detection: Detection, spec: RunSpec) -> Detection:
+    return detection if spec.budget is None else detection.cut(spec.budget)
 
 
 def require_parts(context: RunContext) -> None:
@@ -100,7 +116,7 @@ def _repeated(
                 del found[name]
                 context.listen(Noted("warning", f"{error}; it is not repeated"))
             else:
-                found[name].append(detection if context.spec.budget is None else detection.cut(context.spec.budget))
+                found[name].append(detection)
     return found
 
 

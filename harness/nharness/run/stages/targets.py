@@ -6,6 +6,7 @@ Legend: `T` targets, `G` languages, `M` neurons of the model.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,13 @@ def best_share(targets: Detection, detection: Detection, share: float) -> Detect
         best = flat[np.argsort(-strength[flat], kind="stable")]
         membership[row, best[: max(1, round(share * len(flat)))]] = True
     return _rows(targets, targets.languages, membership)
+
+
+def without(detection: Detection, neuron: int) -> Detection:
+    """Return the detection without one neuron (flat index) in any language."""
+    membership = detection.membership.copy()
+    membership[:, neuron] = False
+    return replace(detection, membership=membership)
 
 
 def _rows(detection: Detection, names: tuple[str, ...], membership: NDArray[np.bool_]) -> Detection:

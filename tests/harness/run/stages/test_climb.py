@@ -2,14 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from nharness.analysis.ladder import LEVEL, Ladder
+from nharness.analysis.ladder import LEVEL, LEVELS, Ladder, rung_read
+from nharness.cells import Cell
 from nharness.cli.main import main
 from nharness.events import CellFinished
 from nharness.models import Edit, apply_edits
+from nharness.neurons import load
 from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.line import run
@@ -48,16 +51,25 @@ def first(spec, tmp_path_factory):
     return out, run(RunRequest(spec, out), Plugins())
 
 
+def lists(result):
+    """Return every climber's list, the best first: of the detection, or of one of its repeats."""
+    (path,) = result.records
+    whole = load(path.parent / "neurons.safetensors")
+    return dict(zip(whole.languages, whole.ranked(), strict=True)), whole.layer_widths
+
+
 def test_a_rung_is_the_loss_of_so_many_of_the_best(spec, first):
     _, result = first
+    flats, layers = lists(result)
     worker = Worker(resolve(spec, Plugins()))
+    widths = np.cumsum([0, *layers])
     for climber, points in result.ladders.rungs.items():
+        if climber.repeat is not None:
+            continue
         text = worker.text(climber.language).documents
         before = sum(item.values["nll"] for item in worker.engine.score(text))
         for units, harm in points.items():
-            cell = climber.cells(units, (climber.language,))[0]
-            flat = result.ladders.flats[climber][:units]
-            widths = np.cumsum([0, *worker.neuron_map.layer_widths])
+            flat = flats[climber.language][:units]
             edits = [
                 Edit.zero(layer, [int(f - widths[layer]) for f in flat if widths[layer] <= f < widths[layer + 1]])
                 for layer in range(len(widths) - 1)
@@ -66,19 +78,57 @@ def test_a_rung_is_the_loss_of_so_many_of_the_best(spec, first):
             with apply_edits(worker.loaded.model, worker.neuron_map, edits, backend="hook"):
                 after = sum(item.values["nll"] for item in worker.engine.score(text))
             assert harm == pytest.approx((after - before) / before, abs=1e-6)
-            assert result.ladders.outcomes[cell].status == "passed"
+            assert result.ladders.outcomes[climber.cell(units, climber.language)].status == "passed"
 
 
 def test_every_ladder_was_climbed_to_its_end(first):
     _, result = first
-    assert {climber.language for climber in result.ladders.rungs} == set(LANGUAGES)
-    for climber, points in result.ladders.rungs.items():
-        size = len(result.ladders.flats[climber])
-        assert Ladder(size, result.ladders.size).next(points) is None
-        read = result.ladders.read(climber)
+    flats, widths = lists(result)
+    whole = {climber: points for climber, points in result.ladders.rungs.items() if climber.repeat is None}
+    assert {climber.language for climber in whole} == set(LANGUAGES)
+    for climber, points in whole.items():
+        assert Ladder(len(flats[climber.language]), sum(widths)).next(points) is None
+        read = rung_read(points)
         assert points[read] >= LEVEL or points[read] == max(points.values())
         draws = [cell for cell in result.ladders.outcomes if cell.edition.control is not None]
         assert len([cell for cell in draws if cell.edition.target == f"{climber.language}#{read}"]) == 2
+
+
+def test_the_others_are_measured_where_a_level_lies_and_nowhere_else(first):
+    _, result = first
+    for climber, points in result.ladders.rungs.items():
+        ladder = Ladder(max(points), 10**6)
+        wanted = ladder.around(points, LEVELS if climber.repeat is None else (LEVEL,))
+        for units in points:
+            others = [tag for tag in LANGUAGES if tag != climber.language]
+            measured = [climber.cell(units, tag) in result.ladders.outcomes for tag in others]
+            assert measured == [units in wanted] * len(others)
+
+
+def test_repeats_climb_from_where_the_whole_was_read_and_widen_the_interval(first):
+    _, result = first
+    (record,) = result.records.values()
+    repeats = {climber.repeat for climber in result.ladders.rungs} - {None}
+    assert repeats == {0, 1, 2, 3}
+    assert record.headline.repeats == len(record.repeats.parts) == 4
+    for climber, points in result.ladders.rungs.items():
+        if climber.repeat is not None:
+            assert rung_read(result.ladders.rungs[replace(climber, repeat=None)]) in points
+
+
+def test_the_strongest_neuron_carries_what_is_gone_without_it(first):
+    _, result = first
+    (record,) = result.records.values()
+    for climber, points in result.ladders.rungs.items():
+        hinge = None if climber.repeat is not None else record.headline.languages[climber.language].hinge
+        if hinge is None:
+            continue
+        read = rung_read(points)
+        spared = result.ladders.outcomes[climber.cell(read, climber.language, without=hinge.unit)]
+        intact = result.outcomes[Cell(None, climber.task, climber.language)]
+        before, after = (sum(item.values["nll"] for item in each.items) for each in (intact, spared))
+        assert hinge.share == pytest.approx(1 - (after - before) / before / points[read], abs=1e-6)
+        assert hinge.repeats_with in range(5)
 
 
 def test_the_same_ladder_again_comes_out_of_the_store(spec, first):
@@ -97,9 +147,11 @@ def test_the_record_has_the_headline_and_files_that_give_it(first, capsys):
     headline = record.headline
     assert set(headline.languages) == set(LANGUAGES)
     for tag, found in headline.languages.items():
-        climber = next(each for each in result.ladders.rungs if each.language == tag)
+        climber = next(each for each in result.ladders.rungs if each.language == tag and each.repeat is None)
         points = result.ladders.rungs[climber]
-        assert {rung.units: rung.own for rung in found.ladder} == pytest.approx(points, rel=1e-5, abs=1e-9)
+        assert found.ladder
+        for rung in found.ladder:
+            assert rung.own == pytest.approx(points[rung.units], rel=1e-5, abs=1e-9)
     assert headline.estimate.value == pytest.approx(np.mean([found.kept for found in headline.languages.values()]))
     assert main(["validate", "--deep", str(path.parent)]) == 0, capsys.readouterr()
 
