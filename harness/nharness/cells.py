@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nharness.evaluation.items import Item
+from nharness.task.runner import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,13 @@ class Cell:
     edition: Edition | None
     task: str
     language: str
+
+    @property
+    def role(self) -> Role:
+        """Whether it measures the intact model, a target, or a random draw for one."""
+        if self.edition is None:
+            return "intact"
+        return "target" if self.edition.control is None else "control"
 
     @property
     def id(self) -> str:

@@ -6,7 +6,7 @@ Nothing here imports lm-eval or a tensor library.
 from nharness.task.expansion import CODE, expand_tasks
 from nharness.task.families import CodedFamily, PerplexityFamily, TaskFamily
 from nharness.task.outputs import JUDGEMENTS, OutputLanguageFamily, written_in
-from nharness.task.runner import TaskRunner
+from nharness.task.runner import Role, TaskRunner
 from nharness.task.spec import FEWSHOT_SEED, TaskSpec
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "CodedFamily",
     "OutputLanguageFamily",
     "PerplexityFamily",
+    "Role",
     "TaskFamily",
     "TaskRunner",
     "TaskSpec",

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from nharness.spec import RunSpec, TaskOptions
 from nharness.task.spec import TaskSpec
+
+Role = Literal["intact", "target", "control"]
+"""What a cell measures: the model as it is, with a target's units edited, or with those of a random draw."""
 
 
 class TaskRunner(ABC):
@@ -46,8 +49,8 @@ class TaskRunner(ABC):
         return task
 
     @abstractmethod
-    def tokens(self, task: TaskSpec, spec: RunSpec, *, control: bool) -> int:
-        """Return the most forward tokens that one cell costs, roughly; `control` tells the cell of a random draw."""
+    def tokens(self, task: TaskSpec, spec: RunSpec, role: Role) -> int:
+        """Return the most forward tokens that one cell of the role costs, roughly."""
 
     def includes(self, name: str, options: TaskOptions) -> bool:
         """Tell whether a folder that the user named has a task of that name, which no family knows."""

@@ -106,7 +106,6 @@ def estimated_tokens(resolved: Resolved, plan: Plan) -> int:
     total = len(spec.languages) * spec.corpus.detect_tokens
     runners = {place: resolved.runner(task) for place, task in plan.tasks.items()}
     for cell in plan.cells:
-        control = cell.edition is not None and cell.edition.control is not None
         place = cell.task, cell.language
-        total += runners[place].tokens(plan.tasks[place], spec, control=control)
+        total += runners[place].tokens(plan.tasks[place], spec, cell.role)
     return total

@@ -10,7 +10,7 @@ from nharness.evaluation.decoding import Decoding
 from nharness.evaluation.include_paths import check_include_paths
 from nharness.run.versions import installed
 from nharness.spec import RunSpec, TaskOptions
-from nharness.task import FEWSHOT_SEED, TaskRunner, TaskSpec, written_in
+from nharness.task import FEWSHOT_SEED, Role, TaskRunner, TaskSpec, written_in
 
 ITEM_TOKENS = 100
 ITEMS = 100
@@ -28,10 +28,11 @@ class PerplexityRunner(TaskRunner):
         del options
         return task
 
-    def tokens(self, task: TaskSpec, spec: RunSpec, *, control: bool) -> int:
-        """Return the tokens of the text, for a control draw of its sample."""
+    def tokens(self, task: TaskSpec, spec: RunSpec, role: Role) -> int:
+        """Return the tokens of the text; for a draw of its sample, for the intact model of both: its noise floor."""
         del task
-        return spec.controls.eval_tokens if control else spec.corpus.eval_tokens
+        text, sample = spec.corpus.eval_tokens, spec.controls.eval_tokens
+        return {"intact": text + min(text, sample), "target": text, "control": min(text, sample)}[role]
 
     def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
         """Return the text it is measured on."""
@@ -48,9 +49,9 @@ class GenerationRunner(TaskRunner):
         """Return the task going on from prompts in `source`, as `nharness.task.written_in`."""
         return written_in(task, source, tasks)
 
-    def tokens(self, task: TaskSpec, spec: RunSpec, *, control: bool) -> int:
+    def tokens(self, task: TaskSpec, spec: RunSpec, role: Role) -> int:
         """Return `ITEM_TOKENS` a prompt."""
-        del spec, control
+        del spec, role
         return ITEM_TOKENS * (task.limit or ITEMS)
 
     def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
@@ -68,9 +69,9 @@ class LmEvalRunner(TaskRunner):
         """Return the task with its name in lm-eval and the metric that its YAML says it has."""
         return task if task.metric else self._loader(options).settle(task)
 
-    def tokens(self, task: TaskSpec, spec: RunSpec, *, control: bool) -> int:
+    def tokens(self, task: TaskSpec, spec: RunSpec, role: Role) -> int:
         """Return `ITEM_TOKENS` an item; without a limit, `ITEMS` items."""
-        del spec, control
+        del spec, role
         return ITEM_TOKENS * (task.limit or ITEMS)
 
     def includes(self, name: str, options: TaskOptions) -> bool:

@@ -339,17 +339,16 @@ class RecordWriter:
         unasked = [cell for cell in self.context.plan.cells if cell not in self._outcomes]
         spared = sum(self.made.editions.spec.controls.eval_tokens for _ in unasked) + sum(o.tokens for o in reused)
         spared += sum(outcome.spared for outcome in outcomes.values())
+        evaluations = {"evaluate": passed, "climb": ladder} if ladder else {"evaluate": passed}
         return Cost(
             forward_tokens={
                 "record": self.made.editions.recorded.tokens,
-                "evaluate": sum(o.tokens for o in passed),
-                "climb": sum(o.tokens for o in ladder),
+                **{stage: sum(outcome.tokens for outcome in found) for stage, found in evaluations.items()},
             },
             seconds={
                 "record": self.made.editions.recorded.seconds,
                 "detect": detected.seconds,
-                "evaluate": sum(outcome.seconds for outcome in passed),
-                "climb": sum(outcome.seconds for outcome in ladder),
+                **{stage: sum(outcome.seconds for outcome in found) for stage, found in evaluations.items()},
             },
             detector=provenance.describe_cost(self.context.resolved, combination.detector, self.made.editions.recorded),
             cells_computed=len(passed) - len(reused),

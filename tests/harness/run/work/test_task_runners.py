@@ -16,6 +16,7 @@ from nharness.intervention import Change
 from nharness.plugins import Plugins
 from nharness.run.plan.collect import collected, estimated_tokens
 from nharness.run.plan.resolve import resolve
+from nharness.run.plan.runners import PerplexityRunner
 from nharness.run.results.provenance import describe_tasks
 from nharness.run.work.jobs import Job
 from nharness.run.work.measuring.protocol import Measured, Measuring, Product
@@ -61,7 +62,7 @@ class NormMeasuring(Measuring):
 class NormRunner(TaskRunner):
     measuring = "norm_plugin:NormMeasuring"
 
-    def tokens(self, task, spec, *, control):
+    def tokens(self, task, spec, role):
         return 7
 
     def described(self, task, spec):
@@ -183,3 +184,9 @@ def test_the_record_says_what_prompts_and_decoding_really_are(tmp_path, asked, c
     assert found["ppl"].distribution.startswith("nharness ")
     assert found["output_language"].decoding["temperature"] == 0.0
     assert (found["output_language"].repeats, found["output_language"].dataset) == (1, "sample, split eval")
+
+
+def test_the_noise_floor_of_the_intact_model_is_in_the_estimate():
+    spec = RunSpec(corpus={"eval_tokens": 2000}, controls={"eval_tokens": 300})
+    runner, task = PerplexityRunner(), TaskSpec("ppl", "ppl", "de", "perplexity", "bits_per_byte", "bits per byte")
+    assert [runner.tokens(task, spec, role) for role in ("intact", "target", "control")] == [2300, 2000, 300]

@@ -40,8 +40,10 @@ class PerplexityMeasuring(Measuring):
         rule = rule_for(cell, spec)
         if rule is None:
             items = self._score(text)
-            floor = self._noise_floor(self.bench.sample(cell.language), items) if cell.edition is None else None
-            return Product(Measured(items, noise_floor=floor), text.tokens)
+            if cell.edition is not None:
+                return Product(Measured(items), text.tokens)
+            sample = self.bench.sample(cell.language)
+            return Product(Measured(items, noise_floor=self._noise_floor(sample, items)), text.tokens + sample.tokens)
         if before is None:
             whole, tokens = list(self._score(text)), text.tokens
         else:
