@@ -3,7 +3,7 @@
 Legend: `G` languages, `M` neurons of the model.
 
 1. For every neuron alone, h_j is set to 0 and each language's mean loss is measured; the runner does that and hands
-   over delta[k, j] = loss with the neuron off minus loss with it on, in nats per token (`evidence.losses`,
+   over delta[k, j] = loss with the neuron off minus loss with it on, in nats per token (`evidence.loss_changes`,
    "delta/<lang>").
 2. score[k, j] = delta[k, j] - mean over the other languages of delta[., j]; with `contrast=false`, delta[k, j]
    itself.
@@ -25,11 +25,11 @@ from nharness_detectors.selection import contrast, highest_of_each
 
 
 class ExhaustiveOptions(DetectorOptions):
-    """Share given to each language; whether the others' losses are subtracted; tokens per language to ablate on."""
+    """Share given to each language; whether the others' changes are subtracted; tokens per language to ablate on."""
 
     top_rate: float = Field(0.01, gt=0, le=1, description="share of all neurons given to each language")
     contrast: bool = Field(True, description="less the mean loss of the other languages")
-    tokens: int = Field(96, ge=1, le=1_000_000, description="tokens per language that losses are measured on")
+    tokens: int = Field(96, ge=1, le=1_000_000, description="tokens per language on which neurons are switched off")
 
 
 class Exhaustive(Detector):
@@ -40,7 +40,7 @@ class Exhaustive(Detector):
     options: ExhaustiveOptions
 
     def needs(self) -> tuple[Need, ...]:
-        """Return activation counts at the gate, which name the languages and layers; losses come apart."""
+        """Return activation counts at the gate, which name the languages and layers; changes of the loss come apart."""
         return (Need("activation_count", "gate"),)
 
     def ablation_tokens(self) -> int:
@@ -50,15 +50,17 @@ class Exhaustive(Detector):
     def detect(self, evidence: Evidence) -> Detection:
         """Return each language's neurons; score in nats per token [G, M].
 
-        Raises `UsageError` when a language's losses were not measured or are of another model's size.
+        Raises `UsageError` when the changes of a language were not measured or are of another model's size.
         """
         size = sum(evidence.layer_widths)
         delta = np.empty((len(evidence.languages), size))
         for row, tag in zip(delta, evidence.languages, strict=True):
-            measured = evidence.losses.get(f"delta/{tag}")
+            measured = evidence.loss_changes.get(f"delta/{tag}")
             if measured is None or measured.shape != (size,):
                 got = "none" if measured is None else f"shape {measured.shape}"
-                raise UsageError(f"detector exhaustive needs {size} losses of {tag!r}, one a neuron; got {got}")
+                raise UsageError(
+                    f"detector exhaustive needs {size} changes of loss for {tag!r}, one a neuron; got {got}"
+                )
             row[:] = measured
         score = contrast(delta) if self.options.contrast else delta
         candidates = score > 0

@@ -36,8 +36,8 @@ _INTERVENTIONS = (
     ("constant", "constant:Constant", "activation held at one number (Gurgurov et al. 2025)"),
     ("scale", "scale:Scale", "activation multiplied"),
     ("amplify", "scale:Amplify", "activation held at a high quantile of what it is in the language"),
-    ("resample", "draw:Resample", "activation taken from a random token of another language"),
-    ("patch", "draw:Patch", "activation taken from the parallel sentence in another language"),
+    ("resample", "donors:Resample", "activation taken from a random token of another language"),
+    ("patch", "donors:Patch", "activation taken from the parallel sentence in another language"),
     ("steer", "steer:Steer", "the source language's neurons off, the target language's on (Tang et al. 2024)"),
 )
 

@@ -61,13 +61,13 @@ class Evidence:
     """What was recorded for a detector: statistics by site, all with the same languages and widths.
 
     reference: another detector's result, for detectors that are built relative to one (`random`).
-    losses: float64 [M] a language under "delta/<lang>", the change of mean NLL (nats per token) when one neuron is
-        zeroed alone; only for `exhaustive`.
+    loss_changes: float64 [M] a language under "delta/<lang>", the change of mean NLL (nats per token) when one neuron
+        is zeroed alone; only for `exhaustive`.
     """
 
     sites: Mapping[str, Statistics]
     reference: Detection | None = None
-    losses: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    loss_changes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
     def together(cls, tables: Mapping[str, Statistics], **more: Any) -> Evidence:
@@ -151,7 +151,7 @@ class Detector(ABC):
     def ablation_tokens(self) -> int:
         """Return on how many tokens per language the runner is to ablate every neuron alone; 0: not at all.
 
-        The result is `Evidence.losses`.
+        The result is `Evidence.loss_changes`.
         """
         return 0
 

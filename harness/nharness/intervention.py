@@ -19,7 +19,7 @@ from nharness.errors import PluginError
 from nharness.record.sources import Purpose
 
 SITES = ("gate", "hidden")
-DRAWS = ("", "resample", "patch")
+VALUES_FROM = ("", "resample", "patch")
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,21 @@ class Target:
 class Change:
     """`a -> scale * a + shift` for the given neurons at one site: flat int64 [n], scale and shift float32 [n].
 
-    draw: "resample" or "patch" replaces the value instead by one of other text; scale and shift are then unused.
-    donors: languages whose text the values come from, in order of preference; seed: of the draw.
+    values_from: "resample" or "patch" replaces the value instead by one of other text; scale and shift are then unused.
+    donors: languages whose text the values come from, in order of preference; seed: of the random tokens.
     """
 
     site: Literal["gate", "hidden"]
     flat: NDArray[np.int64]
     scale: NDArray[np.float32]
     shift: NDArray[np.float32]
-    draw: Literal["", "resample", "patch"] = ""
+    values_from: Literal["", "resample", "patch"] = ""
     donors: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Raise `PluginError` for what no change can be."""
-        for what, value, allowed in (("site", self.site, SITES), ("draw", self.draw, DRAWS)):
+        for what, value, allowed in (("site", self.site, SITES), ("values_from", self.values_from, VALUES_FROM)):
             if value not in allowed:
                 raise PluginError(f"a change has {what} {value!r}; expected one of {', '.join(map(repr, allowed))}")
         flat, shape = np.asarray(self.flat), np.shape(self.flat)

@@ -116,13 +116,13 @@ class Plugins:
     def resolve(self, kind: str, name: str) -> Any:
         """Return the object behind a name, or behind a `module:attribute` path that nobody registered.
 
-        Raises `UnknownNameError` with the nearest name, `PluginError` when the target cannot be imported.
+        Raises `UnknownNameError` with the nearest name, `PluginError` when its value cannot be imported.
         """
         registered = self._entries[kind].get(name)
         if registered is None and ":" not in name:
             raise UnknownNameError(singular(kind), name, self._entries[kind])
-        target = registered.entry.target if registered else name
-        return import_target(target, what=f"{singular(kind)} {name!r}") if isinstance(target, str) else target
+        value = registered.entry.value if registered else name
+        return import_named(value, what=f"{singular(kind)} {name!r}") if isinstance(value, str) else value
 
     def _load(self, point: EntryPoint) -> None:
         distribution = point.dist.name if point.dist else ""
@@ -196,11 +196,11 @@ class Plugins:
             raise PluginError(f"plug-in {name!r} given with -p{what}: {status.error}")
 
 
-def import_target(path: str, *, what: str) -> Any:
+def import_named(path: str, *, what: str) -> Any:
     """Import `"module:attribute"`; raises `PluginError` naming `what` when it is malformed or absent."""
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute:
-        raise PluginError(f"{what}: target {path!r} should read 'package.module:attribute'")
+        raise PluginError(f"{what}: {path!r} should read 'package.module:attribute'")
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:

@@ -19,7 +19,7 @@ from nharness.analysis.bootstrap import ClusterBootstrap, Totals
 from nharness.analysis.control_test import control_test
 from nharness.analysis.controls import ControlPlan, ControlRules
 from nharness.analysis.measurements import Measurement
-from nharness.analysis.sequential import Precision, progress
+from nharness.analysis.sequential import Precision, look
 from nharness.analysis.significance import benjamini_hochberg
 from nharness.record.cells import Target, Task
 from nharness.record.results import AnalysisSettings
@@ -52,7 +52,7 @@ def time_bootstrap(*, joint):
         weight[rows, columns] = rng.lognormal(5.5, 0.6, (500, 1))
         change[rows, columns] = weight[rows, columns] * rng.normal(0.05, 0.3, (500, columns.sum()))
     begun = time.perf_counter()
-    ClusterBootstrap(Totals(change, weight), draws=10_000).intervals()
+    ClusterBootstrap(Totals(change, weight), resamples=10_000).intervals()
     text = "parallel texts" if joint else "texts of their own"
     print(f"bootstrap, 10 000 draws, 500 documents x 64 cells, {text}: {time.perf_counter() - begun:.2f} s")
 
@@ -175,7 +175,7 @@ def adaptive(measurements):
 def stopped(measurements, target, language):
     base, edited = (measurements[t, None, language].values for t in (None, target))
     change, size, seen = (edited["nll"] - base["nll"]) / np.log(2), base["bytes"], 0
-    while not (at := progress(change[:seen], size[:seen], DOCUMENTS, Precision(0.01))).stop:
+    while not (at := look(change[:seen], size[:seen], DOCUMENTS, Precision(0.01))).stop:
         seen = at.wanted
     return seen
 

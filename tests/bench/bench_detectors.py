@@ -67,8 +67,8 @@ def make_evidence(detector, layers, documents):
     totals = {tag: LanguageTotals(TOKENS, documents) for tag in TAGS}
     statistics = {site: Statistics(site, (WIDTH,) * layers, totals, tensors) for site, tensors in sites.items()}
     size = sum(tensor.nbytes for entry in statistics.values() for tensor in entry.tensors.values())
-    losses = {f"delta/{tag}": random.standard_normal(layers * WIDTH) for tag in TAGS}
-    return Evidence(statistics, losses=losses), size
+    changes = {f"delta/{tag}": random.standard_normal(layers * WIDTH) for tag in TAGS}
+    return Evidence(statistics, loss_changes=changes), size
 
 
 def make(statistic, size, documents, random):

@@ -21,9 +21,9 @@ from nharness.evaluation.items import Item
 from nharness.events import StageFinished, StageStarted
 from nharness.plugins import Plugins
 from nharness.run.line import run
+from nharness.run.plan.parts import Part, part_of
 from nharness.run.plan.plan import make_plan, select
 from nharness.run.plan.request import RunRequest
-from nharness.run.plan.shards import Part, part_of
 from nharness.run.stages.evaluate import EvaluateWork
 from nharness.run.store import Store
 from nharness.run.work.executor import LocalExecutor

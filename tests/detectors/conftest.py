@@ -25,8 +25,8 @@ def build(languages=4, widths=(30, 17, 45), seed=0, *, documents=7, routed=False
             size = {"tokens": tokens[tag], "documents": numbers[tag]}
             tensors |= tensors_of(tag, random, dead, **size, ties=ties, routed=routed)
         sites[site] = Statistics(site, tuple(widths), totals, tensors, {"model": "made-up"})
-    losses = {f"delta/{tag}": random.standard_normal(sum(widths)) for tag in tags}
-    return Evidence(sites, losses=losses)
+    changes = {f"delta/{tag}": random.standard_normal(sum(widths)) for tag in tags}
+    return Evidence(sites, loss_changes=changes)
 
 
 def tensors_of(tag, random, dead, *, tokens, documents, ties, routed):
@@ -90,7 +90,7 @@ def select_languages(evidence, tags):
         )
         for name, s in evidence.sites.items()
     }
-    return Evidence(sites, reference=evidence.reference, losses=evidence.losses)
+    return Evidence(sites, reference=evidence.reference, loss_changes=evidence.loss_changes)
 
 
 def counts_evidence(counts, tokens, widths=None):

@@ -103,7 +103,7 @@ def test_order_of_layers_does_not_matter(name, evidence_of):
     index = np.concatenate([parts[i] for i in order])
     moved = Evidence(
         {site: rearranged(s, index, tuple(widths[i] for i in order)) for site, s in evidence.sites.items()},
-        losses={key: value[index] for key, value in evidence.losses.items()},
+        loss_changes={key: value[index] for key, value in evidence.loss_changes.items()},
     )
     a, b = make(name)(evidence), make(name)(moved)
     assert b.score == pytest.approx(a.score[..., index], abs=5e-3 if name == "probe" else 1e-5)
@@ -126,10 +126,11 @@ def rearranged(recorded, index, widths):
 def test_order_of_shards_does_not_matter(name, evidence_of):
     shards = [evidence_of(3, (50, 70), seed=seed) for seed in (1, 2, 3)]
     if name == "exhaustive":
-        shards = [Evidence(shard.sites, losses=shards[0].losses) for shard in shards]
+        shards = [Evidence(shard.sites, loss_changes=shards[0].loss_changes) for shard in shards]
     first, second = (
         Evidence(
-            {site: merge([shard.sites[site] for shard in some]) for site in ("gate", "hidden")}, losses=some[0].losses
+            {site: merge([shard.sites[site] for shard in some]) for site in ("gate", "hidden")},
+            loss_changes=some[0].loss_changes,
         )
         for some in (shards, shards[::-1])
     )
@@ -153,7 +154,7 @@ def test_a_language_without_tokens_is_an_error(name, evidence_of):
         for site, s in evidence.sites.items()
     }
     with pytest.raises(UsageError, match="no token was recorded for language 'zh'"):
-        make(name)(Evidence(sites, losses=evidence.losses))
+        make(name)(Evidence(sites, loss_changes=evidence.loss_changes))
 
 
 @pytest.mark.parametrize("name", READING)
@@ -176,7 +177,7 @@ def test_the_plugin_and_the_detectors_need_no_tensor_library():
     code = (
         "import sys, nharness_detectors.plugin as p; assert 'numpy' not in sys.modules;"
         "p.nharness_register_detectors(), p.nharness_register_interventions(); assert 'numpy' not in sys.modules;"
-        "import importlib; [importlib.import_module(e.target.split(':')[0]) for e in "
+        "import importlib; [importlib.import_module(e.value.split(':')[0]) for e in "
         "p.nharness_register_detectors() + p.nharness_register_interventions()];"
         "assert 'torch' not in sys.modules"
     )

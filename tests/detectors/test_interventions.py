@@ -132,7 +132,7 @@ def test_amplify(evidence):
 @pytest.mark.parametrize("name", ["resample", "patch"])
 def test_draws_name_what_the_runner_draws(name, evidence):
     change = only_change(name, evidence, seed=3)
-    assert (change.draw, change.donors, change.seed) == (name, ("en", "zh"), 3)
+    assert (change.values_from, change.donors, change.seed) == (name, ("en", "zh"), 3)
     assert only_change(name, evidence, Target("general", FLAT)).donors == ("en", "de", "zh")
     assert make(name).needs() == ()
 

@@ -162,7 +162,7 @@ def test_crane(evidence, contrast, relevance, rows):
 
 
 def test_exhaustive(evidence):
-    columns = list(zip(*(evidence.losses[f"delta/{tag}"].tolist() for tag in evidence.languages), strict=True))
+    columns = list(zip(*(evidence.loss_changes[f"delta/{tag}"].tolist() for tag in evidence.languages), strict=True))
     scores = [[c[k] - others(c, k) for c in columns] for k in range(len(columns[0]))]
     assert_top_of_each(Exhaustive(top_rate=0.1)(evidence), scores, 0.1)
     bare = [list(row) for row in zip(*columns, strict=True)]
@@ -171,12 +171,15 @@ def test_exhaustive(evidence):
 
 def test_exhaustive_needs_every_languages_losses(evidence):
     tag = evidence.languages[-1]
-    with pytest.raises(UsageError, match=f"needs 125 losses of '{tag}', one a neuron; got none"):
+    with pytest.raises(UsageError, match=f"needs 125 changes of loss for '{tag}', one a neuron; got none"):
         Exhaustive()(
-            Evidence(evidence.sites, losses={n: v for n, v in evidence.losses.items() if not n.endswith(f"/{tag}")})
+            Evidence(
+                evidence.sites,
+                loss_changes={n: v for n, v in evidence.loss_changes.items() if not n.endswith(f"/{tag}")},
+            )
         )
     with pytest.raises(UsageError, match=r"got shape \(3,\)"):
-        Exhaustive()(Evidence(evidence.sites, losses=dict.fromkeys(evidence.losses, np.zeros(3))))
+        Exhaustive()(Evidence(evidence.sites, loss_changes=dict.fromkeys(evidence.loss_changes, np.zeros(3))))
 
 
 def moments_by_hand(from_statistic):
@@ -214,7 +217,9 @@ def test_crane_by_hand(from_statistic):
 
 def test_exhaustive_by_hand(from_counts):
     evidence = from_counts([[1, 1], [1, 1]], [10, 10])
-    evidence = Evidence(evidence.sites, losses={"delta/en": np.array([1.0, 0.0]), "delta/de": np.array([0.5, 2.0])})
+    evidence = Evidence(
+        evidence.sites, loss_changes={"delta/en": np.array([1.0, 0.0]), "delta/de": np.array([0.5, 2.0])}
+    )
     found = Exhaustive(top_rate=0.5)(evidence)
     assert found.score.tolist() == [[0.5, -2], [-0.5, 2]]
     assert found.membership.tolist() == [[True, False], [False, True]]

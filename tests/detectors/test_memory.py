@@ -29,7 +29,7 @@ def test_peak_memory(name, bench, monkeypatch):
     histograms = any(need.statistic in {"histogram", "quantile_sketch"} for need in detector.needs())
     monkeypatch.setattr(bench, "WIDTH", 512 if histograms else 8192)
     evidence, size = bench.make_evidence(detector, 4, 8)
-    size += sum(losses.nbytes for losses in evidence.losses.values()) if detector.ablation_tokens() else 0
+    size += sum(change.nbytes for change in evidence.loss_changes.values()) if detector.ablation_tokens() else 0
     detector(evidence)  # what is imported and cached at the first call
     tracemalloc.start()
     try:

@@ -342,7 +342,7 @@ def test_the_kit_is_light_and_refuses_what_it_does_not_know():
     ("changes", "message"),
     [
         ({"site": "output"}, "a change has site 'output'; expected one of 'gate', 'hidden'"),
-        ({"draw": "clip"}, "a change has draw 'clip'; expected one of '', 'resample', 'patch'"),
+        ({"values_from": "clip"}, "a change has values_from 'clip'; expected one of '', 'resample', 'patch'"),
         ({"flat": np.array([3, 3])}, "names a neuron twice"),
         ({"flat": np.array([-1, 3])}, "expected flat indices"),
         ({"flat": np.array([1.5, 3])}, "expected flat indices"),

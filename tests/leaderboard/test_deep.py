@@ -124,9 +124,9 @@ FORMER_TRUTH = Path(__file__).parent / "data" / "former_babel_exhaustive.safeten
 @pytest.fixture
 def published(monkeypatch):
     """The record of `lape` on babel at 0.2 %: its corpus ships with nharness, and one of its truths did."""
-    truths = {"exhaustive": SimpleNamespace(entry=SimpleNamespace(target=FORMER_TRUTH))}
+    truths = {"exhaustive": SimpleNamespace(entry=SimpleNamespace(value=FORMER_TRUTH))}
     shipped = SimpleNamespace(entries=lambda kind: truths if kind == "truths" else Plugins().entries(kind))
-    monkeypatch.setattr("nharness_leaderboard.deep.truth.Plugins", lambda: shipped)
+    monkeypatch.setattr("nharness_leaderboard.deep.ground_truth.Plugins", lambda: shipped)
     for folder in PUBLISHED:
         record = load_record(folder / "record.json")
         if record.selection.budget == 0.002 and record.ground_truth:

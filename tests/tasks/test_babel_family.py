@@ -136,7 +136,7 @@ def test_every_member_is_registered_and_found_or_says_how_to_make_it(
     monkeypatch.setattr(family, "FOLDER", tmp_path / "nothing")
     registered = Plugins().entries("models")
     for name in family.MEMBERS:
-        target = getattr(family, registered[name].entry.target.partition(":")[2])
+        target = getattr(family, registered[name].entry.value.partition(":")[2])
         with pytest.raises(ModelError, match=rf"`python -m nharness_tasks.babel.family {name}` makes it"):
             target()
     made = family.made_folder("babel-small")

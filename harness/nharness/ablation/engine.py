@@ -31,7 +31,7 @@ from nharness.models import NeuronMap
 from nharness.models.context import longest_context
 from nharness.models.trace import evaluating
 
-Losses = Mapping[str, NDArray[np.float64]]
+LossChanges = Mapping[str, NDArray[np.float64]]
 WINDOW = 32  # tokens of each document: many short windows see more of a language, and more neurons are silent in them
 DOCUMENTS = 1_000  # most documents per language that windows are chosen from
 RUN_TOKENS = 1024  # tokens of one forward pass on a CPU
@@ -51,7 +51,7 @@ class Chosen:
 class Ablation:
     """The measurement: delta/<language> float64 [M], and per language the tokens it is a mean over."""
 
-    losses: Losses
+    loss_changes: LossChanges
     tokens: Mapping[str, int]
     documents: Mapping[str, frozenset[str]]
     forward_tokens: int
@@ -69,7 +69,7 @@ def choose_windows(model: Any, tokenizer: Any, documents: Mapping[str, Sequence[
         encoded = list(encode(tokenizer, found[:DOCUMENTS], language=tag, policy=whole))
         places = _spread(len(encoded), -(-tokens // policy.window))
         chosen[tag] = tuple(next(windows(encoded[place], policy)) for place in places)
-        counted[tag] = sum(piece.counted_to - piece.counted_from for piece in chosen[tag])
+        counted[tag] = sum(window.counted_to - window.counted_from for window in chosen[tag])
         used[tag] = frozenset(encoded[place].id for place in places)
     return Chosen(chosen, counted, used)
 
@@ -92,8 +92,8 @@ class Ablator:
         """Return the cost of every neuron for every language; windows and errors as in `choose_windows`."""
         chosen = choose_windows(self._model, tokenizer, documents, tokens)
         made = {
-            tag: [self.layer(layer.index, pieces) for layer in self._map.layers]
-            for tag, pieces in chosen.windows.items()
+            tag: [self.layer(layer.index, windows) for layer in self._map.layers]
+            for tag, windows in chosen.windows.items()
         }
         return ablation_of(
             chosen,
@@ -103,7 +103,7 @@ class Ablator:
 
     @torch.inference_mode()
     def layer(
-        self, index: int, pieces: Sequence[EncodedDocument], seen: Callable[[int], None] = lambda _tokens: None
+        self, index: int, windows: Sequence[EncodedDocument], seen: Callable[[int], None] = lambda _tokens: None
     ) -> tuple[NDArray[np.float64], int]:
         """Return one layer's summed changes of NLL on windows, in nats [N], and the forward tokens they cost.
 
@@ -113,7 +113,7 @@ class Ablator:
         with evaluating(self._model):
             stage = stage_of(self._model, self._map, self._head, layer)
             total = torch.zeros(layer.width, dtype=torch.float64)
-            cut = batches(pieces, max_tokens=self._run_tokens, together=self._together)
+            cut = batches(windows, max_tokens=self._run_tokens, together=self._together)
             made = [_rows(batch, self._model.device) for batch in cut]
             if index not in self._ways:
                 self._ways[index] = choose(stage, made[0])
@@ -131,8 +131,8 @@ class Ablator:
 
 def ablation_of(chosen: Chosen, sums: Mapping[str, Sequence[NDArray[np.float64]]], forward_tokens: int) -> Ablation:
     """Return the measurement from every language's layers, in order, each the summed changes of its neurons."""
-    losses = {f"delta/{tag}": np.concatenate(parts) / chosen.tokens[tag] for tag, parts in sums.items()}
-    return Ablation(losses, chosen.tokens, chosen.documents, forward_tokens)
+    changes = {f"delta/{tag}": np.concatenate(parts) / chosen.tokens[tag] for tag, parts in sums.items()}
+    return Ablation(changes, chosen.tokens, chosen.documents, forward_tokens)
 
 
 def _spread(size: int, count: int) -> list[int]:
@@ -140,12 +140,12 @@ def _spread(size: int, count: int) -> list[int]:
     return sorted({int((step + 0.5) * size / count) for step in range(count)}) if count < size else list(range(size))
 
 
-def text_digest(pieces: Sequence[EncodedDocument]) -> str:
+def text_digest(windows: Sequence[EncodedDocument]) -> str:
     """Return the SHA-256 over the windows' tokens and what counts of them."""
     sha = hashlib.sha256()
-    for piece in pieces:
-        sha.update(f"{piece.counted_from}/{piece.counted_to}/".encode())
-        sha.update(piece.tokens.astype("<i8").tobytes())
+    for window in windows:
+        sha.update(f"{window.counted_from}/{window.counted_to}/".encode())
+        sha.update(window.tokens.astype("<i8").tobytes())
     return sha.hexdigest()
 
 

@@ -1,6 +1,6 @@
 """Paired cluster bootstrap: joint intervals and p values for many cells at once.
 
-Legend: `C` clusters, `c` one cluster, `m` cells, `s` contrasts (linear combinations of cells), `B` draws.
+Legend: `C` clusters, `c` one cluster, `m` cells, `s` contrasts (linear combinations of cells), `B` resamples.
 
 Every cell is a ratio of sums over clusters, `theta = sum_c change[c] / sum_c weight[c]`: bits per byte are
 `sum(nll change) / ln 2 / sum(bytes)`, accuracy points are `sum(100 * change) / items`.
@@ -8,16 +8,16 @@ Every cell is a ratio of sums over clusters, `theta = sum_c change[c] / sum_c we
 1. Clusters (documents, or sources that several items share) are drawn with replacement, the *same* draw for all
    cells, so that differences between cells and means over cells are paired. Cells that share no cluster, directly or
    through others, are drawn independently (`resampling_strata`): no language loses its size to another.
-2. Each draw gives replicates `theta_b`; a contrast `A` of cells has `estimate = theta A`, replicates `theta_b A`.
+2. Each resample gives replicates `theta_b`; a contrast `A` of cells has `estimate = theta A`, replicates `theta_b A`.
 3. Linearisation: `u[c] = sum over cells of A (change[c] - theta weight[c]) / sum(weight) * sqrt(k / (k - 1))`, k the
-   clusters of the cell; standard error `se^2 = sum_c u[c]^2`, and in a draw with counts w
+   clusters of the cell; standard error `se^2 = sum_c u[c]^2`, and in a resample with counts w
    `v_b = sum w u^2 - sum over strata of (sum w u)^2 / C_stratum`.
 4. Symmetric studentised interval (Hall, The Bootstrap and Edgeworth Expansion, 1992, section 3.6): with
    `T_b = |theta_b A - estimate| / sqrt(max(v_b, 0.05 se^2))` and q the k-th largest T_b,
    `k = floor((1 - level) (B + 1))`, the interval is `estimate -+ q se`, and
    `p = (1 + #{T_b >= |estimate| / se}) / (B + 1)`. Zero lies outside the interval exactly when `p <= k / (B + 1)`,
-   which is 1 - level up to rounding. B are the draws in which every cell of the contrast has a cluster: a draw that
-   leaves one empty says nothing of it, and is not counted.
+   which is 1 - level up to rounding. B are the resamples in which every cell of the contrast has a cluster: one that
+   leaves a cell empty says nothing of it, and is not counted.
 5. A contrast of which a cell has fewer than 5 clusters has an estimate and nothing else (`Intervals.withheld`): too few
    to tell how they scatter (of 2 clusters, intervals covered 72 %). Below 20, q is at least Student's t and p at least
    its tail, with Satterthwaite's degrees of freedom over the strata, `(sum s_h^2)^2 / sum(s_h^4 / (C_h - 1))`: five
@@ -25,7 +25,7 @@ Every cell is a ratio of sums over clusters, `theta = sum_c change[c] / sum_c we
 
 Chosen by simulation against percentile, equal-tailed studentised and t intervals: it alone stayed within 93-97 % for
 20-60 skewed documents of unequal length. Of 5 to 19 documents it covers 93.5-98.5 %, a t interval of skewed ones 90 %.
-The floor of 5 % under v_b keeps draws without variance from making the interval infinite.
+The floor of 5 % under v_b keeps resamples without variance from making the interval infinite.
 
 For yes/no items `turn` is the change of one item that turns (1 for shares, 100 for points): two pseudo-clusters of
 change +-turn sqrt(1/2) and weight 1 then enter each cell's interval and p, not its estimate: Agresti and Min's (2005)
@@ -95,21 +95,21 @@ def too_few(clusters: int) -> str | None:
 
 
 class ClusterBootstrap:
-    """Resamples of all cells of one task; everything asked of one instance shares its draws.
+    """Resamples of all cells of one task; everything asked of one instance shares its resamples.
 
-    Raises `OptionError` for fewer than 99 draws or a level outside (0, 1).
+    Raises `OptionError` for fewer than 99 resamples or a level outside (0, 1).
     """
 
     def __init__(
-        self, totals: Totals, *, draws: int = 10_000, seed: int = 0, level: float = 0.95, turn: float = 0.0
+        self, totals: Totals, *, resamples: int = 10_000, seed: int = 0, level: float = 0.95, turn: float = 0.0
     ) -> None:
-        if draws < 99:
-            raise OptionError(f"draws is {draws}; expected at least 99")
+        if resamples < 99:
+            raise OptionError(f"resamples is {resamples}; expected at least 99")
         if not 0 < level < 1:
             raise OptionError(f"level is {level}; expected a share between 0 and 1")
-        self.totals, self.draws, self.level, self._turn = totals, draws, level, turn
+        self.totals, self.resamples, self.level, self._turn = totals, resamples, level, turn
         self._strata = [np.flatnonzero(labels) for labels in _indicator(resampling_strata(totals.weight > 0))]
-        self._counts = [_counts(len(rows) + 2 * (turn > 0), draws, seed, i) for i, rows in enumerate(self._strata)]
+        self._counts = [_counts(len(rows) + 2 * (turn > 0), resamples, seed, i) for i, rows in enumerate(self._strata)]
         self.estimate: Floats = totals.change.sum(axis=0) / totals.weight.sum(axis=0)
         self.clusters: NDArray[np.int64] = (totals.weight > 0).sum(axis=0)
         self.replicates, self._empty = self._replicates(with_pseudo=False)
@@ -121,7 +121,7 @@ class ClusterBootstrap:
     def simultaneous(self, contrasts: Floats) -> Intervals:
         """Return intervals of the contrasts [m, s] that hold all at once, and p corrected for their number (max |T|).
 
-        In every draw the largest |T_b| of all contrasts that have an interval counts for each of them.
+        In every resample the largest |T_b| of all contrasts that have an interval counts for each of them.
         """
         return self._studentised(contrasts, together=True)
 
@@ -145,14 +145,14 @@ class ClusterBootstrap:
             t[(self._empty.astype(np.float64) @ (matrix != 0)) > 0] = np.nan
         freedom = np.where(clusters < FEW_CLUSTERS, self._freedom(influence, matrix != 0), np.nan)
         quantile, p = self._tail(_largest(t, clusters) if together else t, observed, freedom)
-        p = np.where(error > 0, p, np.where(observed > 0, 1 / (self.draws + 1), 1.0))
+        p = np.where(error > 0, p, np.where(observed > 0, 1 / (self.resamples + 1), 1.0))
         low, high = centre - quantile * error, centre + quantile * error
         return Intervals(estimate, error, low, high, np.where(np.isnan(error), np.nan, p), clusters)
 
     def _tail(self, t: Floats, observed: Floats, freedom: Floats) -> tuple[Floats, Floats]:
         """Return the quantile of |T_b| [B, s] and p of each contrast, no less than Student's where `freedom` is known.
 
-        Draws that say nothing of a contrast are NaN.
+        Resamples that say nothing of a contrast are NaN.
         """
         drawn = np.isfinite(t).sum(axis=0)
         rank = np.maximum(1, np.floor((1 - self.level) * (drawn + 1) + 1e-9)).astype(np.int64)
@@ -182,8 +182,8 @@ class ClusterBootstrap:
         return np.vstack([change, half, -half]), np.vstack([weight, held, held]), counts
 
     def _replicates(self, *, with_pseudo: bool) -> tuple[Floats, NDArray[np.bool_]]:
-        """Return theta_b [B, m], and which draws leave a cell empty; theta_b is the cell's estimate there."""
-        top = np.zeros((self.draws, self.estimate.size))
+        """Return theta_b [B, m], and which resamples leave a cell empty; theta_b is the cell's estimate there."""
+        top = np.zeros((self.resamples, self.estimate.size))
         bottom = np.zeros_like(top)
         for stratum in range(len(self._strata)):
             change, weight, counts = self._rows(stratum, smoothed=with_pseudo)
@@ -210,7 +210,7 @@ class ClusterBootstrap:
         return [(change - centre * weight) / total * grow for change, weight in parts]
 
     def _variances(self, influence: list[Floats]) -> Floats:
-        variance = np.zeros((self.draws, influence[0].shape[1]))
+        variance = np.zeros((self.resamples, influence[0].shape[1]))
         for part, counts in zip(influence, self._counts, strict=True):
             held = np.flatnonzero((part != 0).any(axis=0))
             u = part[:, held]
@@ -234,17 +234,17 @@ def resampling_strata(present: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _largest(t: Floats, clusters: NDArray[np.int64]) -> Floats:
-    """Return every draw's largest T [B, s] over the contrasts that have an interval, for each of them alike."""
+    """Return every resample's largest T [B, s] over the contrasts that have an interval, for each of them alike."""
     usable = clusters >= FEWEST_CLUSTERS
     largest = np.fmax.reduce(t[:, usable], axis=1) if usable.any() else np.full(len(t), np.nan)
     return np.broadcast_to(largest[:, None], t.shape)
 
 
-def resample(present: NDArray[np.bool_], *, draws: int, seed: int) -> Floats:
+def resample(present: NDArray[np.bool_], *, resamples: int, seed: int) -> Floats:
     """Return how often each cluster is drawn [B, C], strata of `present` [C, m] apart, as the bootstrap draws them."""
-    found = np.zeros((draws, len(present)))
+    found = np.zeros((resamples, len(present)))
     for number, labels in enumerate(_indicator(resampling_strata(present))):
-        found[:, labels] = _counts(int(labels.sum()), draws, seed, number)
+        found[:, labels] = _counts(int(labels.sum()), resamples, seed, number)
     return found
 
 
@@ -252,13 +252,13 @@ def _indicator(strata: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.equal.outer(np.arange(strata.max() + 1), strata)
 
 
-def _counts(clusters: int, draws: int, seed: int, stratum: int) -> NDArray[np.uint8]:
+def _counts(clusters: int, resamples: int, seed: int, stratum: int) -> NDArray[np.uint8]:
     """Return how often each cluster was drawn [B, C]; a pure function of its arguments."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, stratum]))
-    counts = np.empty((draws, clusters), dtype=np.uint8)
+    counts = np.empty((resamples, clusters), dtype=np.uint8)
     step = max(1, CHUNK_ENTRIES // clusters)
-    for start in range(0, draws, step):
-        rows = min(step, draws - start)
+    for start in range(0, resamples, step):
+        rows = min(step, resamples - start)
         drawn = rng.integers(0, clusters, size=(rows, clusters)) + np.arange(rows)[:, None] * clusters
         counts[start : start + rows] = np.bincount(drawn.ravel(), minlength=rows * clusters).reshape(rows, clusters)
     return counts

@@ -77,7 +77,7 @@ class Effects:
             return None
         return ClusterBootstrap(
             totals_of(list(self.cells.values())),
-            draws=self.settings.bootstrap_draws,
+            resamples=self.settings.bootstrap_draws,
             seed=self.settings.seed,
             level=self.settings.confidence,
             turn=1.0 if self.right_or_wrong else 0.0,

@@ -1,6 +1,6 @@
 """The headline of a record: the mean kept share over languages, with what stands beside it and its interval.
 
-Legend: `T` languages that have a ladder, `B` draws, `R` repeats, `P` rungs, `C` clusters.
+Legend: `T` languages that have a ladder, `B` resamples, `R` repeats, `P` rungs, `C` clusters.
 
 The interval resamples documents, the same in all languages of parallel text, through every step from the items to the
 mean (kept_share.py), and the repeats of the detection where there are any (two_level.py). A language's own harm must be
@@ -115,7 +115,7 @@ def kept_scatter(found: Climbed, settings: AnalysisSettings) -> Scatter:
     present = np.zeros((len(names), len(found.climbs)), dtype=bool)
     for column, climb in enumerate(found.climbs.values()):
         present[[rows[name] for name in climb.clusters], column] = True
-    counts = resample(present, draws=settings.bootstrap_draws, seed=settings.seed)
+    counts = resample(present, resamples=settings.bootstrap_draws, seed=settings.seed)
     tags = list(found.climbs)
     value, drawn = (_shares(found.climbs, tags, part, rows, found) for part in (None, counts))
     repeats = [_shares(repeat, tags, counts, rows, found) for repeat in found.repeats]
@@ -154,7 +154,7 @@ def _limit(climb: Climb, reading: Reading, chance: Mapping[int, Sequence[float]]
     """Return the own harm above which an effect is shown: more than noise, and more than random draws do."""
     rung = int(reading.upper)
     totals = Totals(climb.change[rung, 0][:, None], climb.base[0][:, None])
-    found = ClusterBootstrap(totals, draws=999).intervals()
+    found = ClusterBootstrap(totals, resamples=999).intervals()
     noise = float(found.high[0] - found.estimate[0])
     drawn = np.asarray(chance.get(climb.units[rung], ()), dtype=np.float64)
     random = -math.inf

@@ -115,5 +115,7 @@ def _resampled(sides: Sequence[Side]) -> tuple[ClusterBootstrap, Floats] | None:
         scores[start : start + len(places), number] = weights
         start += len(places)
     rule = SETTINGS
-    bootstrap = ClusterBootstrap(totals_of(cells), draws=rule.bootstrap_draws, seed=rule.seed, level=rule.confidence)
+    bootstrap = ClusterBootstrap(
+        totals_of(cells), resamples=rule.bootstrap_draws, seed=rule.seed, level=rule.confidence
+    )
     return bootstrap, scores

@@ -1,6 +1,6 @@
 """The kept share: how much of the harm stays in a language that was made H worse.
 
-Legend: `P` rungs of a ladder, `G` languages, `C` clusters, `B` draws, `R` repeats of the detection.
+Legend: `P` rungs of a ladder, `G` languages, `C` clusters, `B` resamples, `R` repeats of the detection.
 
 For target t and its best n units, harm is a share of the intact model's bits: `o(n)` in the language itself, `x(n)` the
 signed mean over the others. At the first n at which o reaches H (linear between neighbouring rungs; 0 units do 0):

@@ -53,7 +53,7 @@ class Precision:
 
 
 @dataclass(frozen=True)
-class Progress:
+class Look:
     """Where a cell stands: `stop` or go on to `wanted` clusters (never more than are available).
 
     half_width: of the interval so far, in the task's unit; inf below two clusters.
@@ -64,7 +64,7 @@ class Progress:
     wanted: int
 
 
-def progress(change: ArrayLike, weight: ArrayLike, available: int, rule: Precision) -> Progress:
+def look(change: ArrayLike, weight: ArrayLike, available: int, rule: Precision) -> Look:
     """Return whether a cell may stop, from its clusters so far (change and weight per cluster, in their fixed order).
 
     available: clusters there are at all; a cell that has seen them stops. Raises `UsageError` for unequal lengths.
@@ -75,13 +75,13 @@ def progress(change: ArrayLike, weight: ArrayLike, available: int, rule: Precisi
     k = changes.size
     half_width = _half_width(changes, weights, rule.level) if k > 1 else float("inf")
     if k >= available:
-        return Progress(stop=True, half_width=half_width, wanted=available)
+        return Look(stop=True, half_width=half_width, wanted=available)
     if k < rule.fewest:
-        return Progress(stop=False, half_width=half_width, wanted=min(rule.fewest, available))
+        return Look(stop=False, half_width=half_width, wanted=min(rule.fewest, available))
     if half_width <= rule.half_width:
-        return Progress(stop=True, half_width=half_width, wanted=k)
+        return Look(stop=True, half_width=half_width, wanted=k)
     grown = k * min(GROWTH, max(1.05, (half_width / rule.half_width) ** 2))
-    return Progress(stop=False, half_width=half_width, wanted=min(available, int(np.ceil(grown))))
+    return Look(stop=False, half_width=half_width, wanted=min(available, int(np.ceil(grown))))
 
 
 def evaluation_order(clusters: Sequence[str], *, seed: int = 0) -> list[int]:

@@ -1,6 +1,6 @@
 """Intervals over two sources of chance: the text a number was measured on, and the text its neurons were found in.
 
-Legend: `B` draws, `R` repeats of the detection, `s` statistics.
+Legend: `B` resamples, `R` repeats of the detection, `s` statistics.
 
 A statistic `value` of a detection is measured on clusters of text; the detection itself was repeated R times on other
 text, on disjoint folds of it or on resampled documents, and every repeat's statistic measured on the same clusters.

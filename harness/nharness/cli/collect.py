@@ -11,9 +11,9 @@ from nharness.cli.preflight import require_executor, require_model
 from nharness.cli.where import default_out
 from nharness.plugins import Plugins
 from nharness.run.plan.collect import check_text, collected, estimated_tokens
+from nharness.run.plan.parts import part_of, read_part
 from nharness.run.plan.plan import Plan
 from nharness.run.plan.resolve import Resolved
-from nharness.run.plan.shards import part_of, read_part
 from nharness.run.results.folder import RunFolder
 from nharness.spec import RunSpec
 

@@ -17,7 +17,7 @@ from nharness.cli import settings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
 from nharness.record.sources import Study
-from nharness.run.plan.shards import Part, read_part
+from nharness.run.plan.parts import Part, read_part
 from nharness.run.results.folder import RunFolder, read_json, read_run
 from nharness.spec import RunSpec
 
@@ -35,7 +35,7 @@ RUN_DEFAULTS = {
 
 
 @dataclass(frozen=True)
-class Parts:
+class Joined:
     """What run folders have in common: specification, study, -k, by what they were made; and which parts they are."""
 
     spec: RunSpec
@@ -80,13 +80,13 @@ def _is_without(folder: Path) -> bool:
     return (folder / "run.json").is_file() and not RunFolder(folder).store.is_dir()
 
 
-def common_parts(folders: list[Path]) -> Parts:
+def common_parts(folders: list[Path]) -> Joined:
     """Return what all run folders are parts of; raises `UsageError` naming the first that does not belong with it."""
     found = {folder: _read(folder / "run.json") for folder in folders if (folder / "run.json").is_file()}
     if not found:
         raise UsageError(f"none of {', '.join(map(str, folders))} holds a run (no run.json)")
     first, begun = next(iter(found.items()))
-    shards = {folder: read_part(each["part"]["shard"]) for folder, each in found.items() if each.get("part")}
+    parts = {folder: read_part(each["part"]["shard"]) for folder, each in found.items() if each.get("part")}
     identities = {f: _read(f / "identity.json") for f in found if (f / "identity.json").is_file()}
     for folder, each in found.items():
         if each["spec"] != begun["spec"]:
@@ -100,12 +100,12 @@ def common_parts(folders: list[Path]) -> Parts:
                     f"{folder} was run with {name} {identity.get(name)}, {next(iter(identities))} with {value}; join "
                     "parts that were run alike"
                 )
-    return Parts(
+    return Joined(
         settings.checked(begun["spec"]),
         Study(**begun["study"]) if begun.get("study") else None,
         (begun.get("part") or {}).get("expression", ""),
         next(iter(identities.values()), None),
-        tuple(shards.values()),
+        tuple(parts.values()),
     )
 
 

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Merge, write, and say how much text the whole is of."""
-    from nharness.statistics.parts import merge_files
+    from nharness.statistics.files import merge_files
 
     with told_warnings():
         whole = merge_files(arguments.files)

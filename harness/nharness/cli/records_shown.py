@@ -12,10 +12,10 @@ from nharness.cli.terminal import console
 from nharness.record.items import read_items
 from nharness.record.model import Record
 from nharness.record.store import find, inside
+from nharness.report.ground_truth import LEGEND as TRUTH_LEGEND
+from nharness.report.ground_truth import stability_rows, truth_table
 from nharness.report.matrix import caution_lines, legend, matrix_table, matrix_title, summary_rows, summary_units
 from nharness.report.outputs import METRIC, output_rows
-from nharness.report.truth import LEGEND as TRUTH_LEGEND
-from nharness.report.truth import stability_rows, truth_table
 
 COLOURS = "; orange is harm, blue is benefit"
 

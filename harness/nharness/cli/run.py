@@ -87,8 +87,8 @@ def execute(arguments: argparse.Namespace, *, aside: Sequence[str] = ()) -> int:
         from nharness.cli.collect import collect
 
         return collect(spec, plugins, arguments)
+    from nharness.run.plan.parts import read_part
     from nharness.run.plan.resolve import resolve
-    from nharness.run.plan.shards import read_part
 
     resolve(spec, plugins)  # a slip in a name is answered before a tensor library is imported
     if arguments.shard:

@@ -25,8 +25,8 @@ from nharness.events import Listener
 from nharness.plugins import Plugins
 from nharness.record.sources import Study
 from nharness.run.line import RunResult, run
+from nharness.run.plan.parts import read_part
 from nharness.run.plan.request import RunRequest
-from nharness.run.plan.shards import read_part
 from nharness.run.versions import installed
 from nharness.spec import RunSpec
 

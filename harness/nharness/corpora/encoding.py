@@ -6,8 +6,8 @@ Legend: `n` tokens of one encoded document.
    all.
 2. Tokens that the tokenizer added are not counted, unless the policy says so; nor is, with tokens of interest
    "response", any token that begins inside the prompt.
-3. A document of more than `max_length` tokens becomes several parts. Each has the added special tokens around it
-   and, before its counted tokens, `overlap` tokens of the part before, so that every token of the document is
+3. A document of more than `max_length` tokens becomes several windows. Each has the added special tokens around it
+   and, before its counted tokens, `overlap` tokens of the window before, so that every token of the document is
    counted exactly once.
 4. The budget takes whole documents in order and ends before the one that would exceed it; the first is always taken.
 """
@@ -32,9 +32,9 @@ CHUNK = 256
 class EncodingPolicy:
     """What can change a number about the same text; `provenance` is how it is recorded.
 
-    max_length: most tokens of one part, added ones included. special_tokens: "tokenizer" adds what the tokenizer
+    max_length: most tokens of one window, added ones included. special_tokens: "tokenizer" adds what the tokenizer
     adds by itself, "none" nothing. count_special: added tokens count as well. interest: "all" tokens, or the
-    "response" alone. overlap: tokens of context that a part repeats from the one before, uncounted.
+    "response" alone. overlap: tokens of context that a window repeats from the one before, uncounted.
     """
 
     max_length: int = 512
@@ -57,17 +57,17 @@ class EncodingPolicy:
 
 @dataclass(frozen=True)
 class EncodedDocument:
-    """One document, or one part of a long one, as the model reads it.
+    """One document, or one window of a long one, as the model reads it.
 
     tokens: int64 [n]. counted_from, counted_to: the half-open range of tokens that count. bytes: UTF-8 bytes of the
-    document's counted text, on its first part; 0 on the others, so that sums are right. unknown: counted tokens that
+    document's counted text, on its first window; 0 on the others, so that sums are right. unknown: counted tokens that
     are the tokenizer's unknown token.
     """
 
     id: str
     language: str
     cluster: str
-    part: int
+    number: int
     tokens: NDArray[np.int64]
     counted_from: int
     counted_to: int
@@ -96,15 +96,15 @@ class Amount:
         return self.unknown / self.tokens if self.tokens else 0.0
 
 
-def amount(parts: Iterable[EncodedDocument]) -> Amount:
+def amount(windows: Iterable[EncodedDocument]) -> Amount:
     """Return how much text some encoded documents of one language hold."""
-    found = tuple(parts)
+    found = tuple(windows)
     return Amount(
-        documents=len({part.id for part in found}),
-        sources=len({part.cluster for part in found}),
-        tokens=sum(part.counted for part in found),
-        unknown=sum(part.unknown for part in found),
-        bytes=sum(part.bytes for part in found),
+        documents=len({window.id for window in found}),
+        sources=len({window.cluster for window in found}),
+        tokens=sum(window.counted for window in found),
+        unknown=sum(window.unknown for window in found),
+        bytes=sum(window.bytes for window in found),
     )
 
 
@@ -116,7 +116,7 @@ def encode(
     policy: EncodingPolicy | None = None,
     max_tokens: int | None = None,
 ) -> Iterator[EncodedDocument]:
-    """Yield the documents of one language encoded, in order, parts of one document next to each other.
+    """Yield the documents of one language encoded, in order, windows of one document next to each other.
 
     max_tokens: budget of counted tokens. What holds no counted token is left out. Raises `CorpusError` when
     nothing is left, `OptionError` when `max_length` leaves no room beside special tokens and overlap.
@@ -124,14 +124,14 @@ def encode(
     chosen = policy or EncodingPolicy()
     total = 0
     for chunk in _chunks(documents):
-        for document, parts in zip(chunk, _encode_chunk(tokenizer, chunk, language, chosen), strict=True):
-            counted = sum(part.counted for part in parts)
+        for document, windows in zip(chunk, _encode_chunk(tokenizer, chunk, language, chosen), strict=True):
+            counted = sum(window.counted for window in windows)
             if not counted:
                 continue
             if total and max_tokens is not None and total + counted > max_tokens:
                 return
             total += counted
-            yield from parts
+            yield from windows
             del document
     if not total:
         raise CorpusError(f"no document of language {language!r} has a token that counts ({chosen.interest} tokens)")
@@ -149,13 +149,13 @@ def require_known(documents: Iterable[EncodedDocument], vocabulary: int) -> None
 
 
 def by_document(encoded: Iterable[EncodedDocument]) -> Iterator[tuple[EncodedDocument, ...]]:
-    """Group the parts of each document."""
+    """Group the windows of each document."""
     group: list[EncodedDocument] = []
-    for part in encoded:
-        if group and part.part == 0:
+    for window in encoded:
+        if group and window.number == 0:
             yield tuple(group)
             group = []
-        group.append(part)
+        group.append(window)
     if group:
         yield tuple(group)
 
@@ -191,7 +191,7 @@ def _encode_chunk(
             places = result["offset_mapping"][row] if offsets else None
             skip = _prompt_tokens(tokenizer, document.prompt, places, start, stop)
         text = document.text if policy.interest == "response" else document.prompt + document.text
-        yield tuple(_parts(document, language, _Body(ids, start, stop, skip, text, unknown_id), policy))
+        yield tuple(_windows(document, language, _Body(ids, start, stop, skip, text, unknown_id), policy))
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _prompt_tokens(tokenizer: Any, prompt: str, places: Any, start: int, stop: i
     return sum(places[place][0] < len(prompt) for place in range(start, stop))
 
 
-def _parts(document: Document, language: str, body: _Body, policy: EncodingPolicy) -> Iterator[EncodedDocument]:
+def _windows(document: Document, language: str, body: _Body, policy: EncodingPolicy) -> Iterator[EncodedDocument]:
     prefix, own, suffix = body.ids[: body.start], body.ids[body.start : body.stop], body.ids[body.stop :]
     room = policy.max_length - len(prefix) - len(suffix)
     if room - policy.overlap < 1:
@@ -222,7 +222,7 @@ def _parts(document: Document, language: str, body: _Body, policy: EncodingPolic
             f"an overlap of {policy.overlap}"
         )
     size = len(document_bytes(body.text))
-    begin, part = 0, 0
+    begin, window = 0, 0
     while begin < len(own):
         context = min(policy.overlap, begin)
         end = min(len(own), begin - context + room)
@@ -235,14 +235,14 @@ def _parts(document: Document, language: str, body: _Body, policy: EncodingPolic
                 document.id,
                 language,
                 document.cluster,
-                part,
+                window,
                 tokens,
                 0 if wide and begin == body.skip == 0 else first,
                 len(tokens) if wide and end == len(own) else last,
-                0 if part else size,
+                0 if window else size,
                 0 if body.unknown_id is None else int((tokens[first:last] == body.unknown_id).sum()),
             )
-            part += 1
+            window += 1
         begin = end
 
 

@@ -70,16 +70,16 @@ def windows(document: EncodedDocument, policy: WindowPolicy) -> Iterator[Encoded
         tokens = np.concatenate([np.array([policy.prefix], dtype=np.int64), tokens])
         low, high = low + 1, high + 1
     done, last = max(low, 1) - 1, high - 1  # target t is tokens[t + 1]
-    part = 0
+    number = 0
     while done < last:
         end = min(last, max(policy.window, done + policy.stride))
         start = max(0, end - policy.window)
         yield replace(
             document,
-            part=part,
+            number=number,
             tokens=tokens[start : end + 1],
             counted_from=done + 1 - start,
             counted_to=end + 1 - start,
-            bytes=0 if part else document.bytes,
+            bytes=0 if number else document.bytes,
         )
-        done, part = end, part + 1
+        done, number = end, number + 1

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nharness.errors import ModelError
 from nharness.models.counting import count_edits
 from nharness.models.edit import AnyEdit, Backend, EditReport, Plan, Scope, SitePlan, plan_edits
-from nharness.models.fold import fold_edits, why_not_exact, why_not_foldable
+from nharness.models.folding import fold_edits, why_not_exact, why_not_foldable
 from nharness.models.generation import Phase, watch_phase
 from nharness.models.neuron_map import NeuronMap
 from nharness.models.taps import SiteValues, visit_sites

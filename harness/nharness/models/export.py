@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from nharness.atomic import check_writable
 from nharness.errors import ModelError, OutputError
 from nharness.models.edit import AnyEdit, plan_edits
-from nharness.models.fold import fold_edits, why_not_foldable
+from nharness.models.folding import fold_edits, why_not_foldable
 from nharness.models.neuron_map import NeuronMap
 
 # Switches by which configs give feed-forward blocks a bias; which of them fits is found by building the model.

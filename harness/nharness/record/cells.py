@@ -26,7 +26,7 @@ from nharness.record.types import (
     NonNegative,
     Number,
     Options,
-    Part,
+    Section,
     Share,
     ShortText,
 )
@@ -51,7 +51,7 @@ NOT_MEASURED = "it was not measured"
 NEURON_DIGEST = "SHA-256 of the neurons' ascending flat indices (int64, little-endian), hexadecimal."
 
 
-class Task(Part):
+class Task(Section):
     """One evaluation, in one or more languages."""
 
     name: Identifier = Field(description="Name of the task in this record, such as 'ppl' or 'xcopa'.")
@@ -92,7 +92,7 @@ class Task(Part):
     )
 
 
-class Baseline(Part):
+class Baseline(Section):
     """The intact model on one task and language."""
 
     task: Identifier = Field(description="Name of the task.")
@@ -109,7 +109,7 @@ class Baseline(Part):
     )
 
 
-class Hinge(Part):
+class Hinge(Section):
     """The single unit of a target that carries most of its harm to the own language."""
 
     unit: tuple[Count, Count] = Field(description="The unit, as (layer, unit).")
@@ -119,14 +119,14 @@ class Hinge(Part):
     at_cut: Asserted[Flag] = Field(description="Whether the unit lies within the repeats' scatter of the cut.")
 
 
-class Shortfall(Part):
+class Shortfall(Section):
     """A target that has fewer neurons than its budget asks for."""
 
     asked: Count = Field(description="Neurons that the budget asks for.")
     got: Count = Field(description="Neurons that the detector gave.")
 
 
-class Target(Part):
+class Target(Section):
     """What one row of the matrix deactivates."""
 
     name: Identifier = Field(description="Name of the target: a language tag, or a kind such as 'general'.")
@@ -157,7 +157,7 @@ def largest_targets(targets: Iterable[Target]) -> frozenset[str]:
     return frozenset(target.name for target in largest.values())
 
 
-class CellControl(Part):
+class CellControl(Section):
     """The cell's effect against random neurons, matched to the target and edited in the same way."""
 
     draws: Count = Field(description="Random draws evaluated for this cell.")
@@ -177,7 +177,7 @@ class CellControl(Part):
     q: Share | None = Field(None, description="p after Benjamini-Hochberg over the task's whole matrix, 0 to 1.")
 
 
-class CellResult(Part):
+class CellResult(Section):
     """One target deactivated, one task measured on one language."""
 
     task: Identifier = Field(description="Name of the task.")
@@ -218,7 +218,7 @@ class CellResult(Part):
     control: CellControl | None = Field(None, description="Comparison with random controls, or null.")
 
 
-class ControlDraw(Part):
+class ControlDraw(Section):
     """One random set of neurons, matched to one target."""
 
     target: Identifier = Field(description="Name of the target it is matched to.")
@@ -231,7 +231,7 @@ class ControlDraw(Part):
     )
 
 
-class Controls(Part):
+class Controls(Section):
     """All random controls of the record."""
 
     kind: Identifier = Field(description="How draws are matched, such as 'layer', 'frequency' or 'uniform'.")

@@ -14,15 +14,15 @@ from nharness.record.types import (
     Identifier,
     KindName,
     LanguageTag,
-    Part,
     RelativeName,
+    Section,
     Share,
 )
 
 LayerCounts = tuple[Count, ...]
 
 
-class KindCounts(Part):
+class KindCounts(Section):
     """Neurons of each kind: specific to one language, related to several, general to all, unassigned to none."""
 
     specific: Count = Field(description="Neurons of exactly one language.")
@@ -31,7 +31,7 @@ class KindCounts(Part):
     unassigned: Count = Field(description="Neurons of no language.")
 
 
-class LayerProfile(Part):
+class LayerProfile(Section):
     """Neurons per layer; each list has one count per layer [L]."""
 
     languages: dict[LanguageTag, LayerCounts] = Field(
@@ -47,7 +47,7 @@ class LayerProfile(Part):
     )
 
 
-class Neurons(Part):
+class Neurons(Section):
     """The detected neurons."""
 
     component: Identifier = Field(

@@ -21,19 +21,19 @@ from nharness.record.types import (
     LanguageTag,
     NonNegative,
     Number,
-    Part,
+    Section,
     Share,
 )
 
 
-class Leak(Part):
+class Leak(Section):
     """The other language that is harmed most."""
 
     language: LanguageTag = Field(description="The language.")
     share: Number = Field(description="Its harm at the crossing, as a share of its intact value.")
 
 
-class Rung(Part):
+class Rung(Section):
     """One size of a language's nested sets of best units."""
 
     units: Count = Field(description="Units switched off.")
@@ -41,7 +41,7 @@ class Rung(Part):
     others: Number = Field(description="Signed mean harm to the other languages, as shares of their intact values.")
 
 
-class Hinge(Part):
+class Hinge(Section):
     """How much of a language's harm hangs on one unit, the strongest of the rung that is read."""
 
     unit: Count = Field(description="Flat index of the unit.")
@@ -51,7 +51,7 @@ class Hinge(Part):
     )
 
 
-class LanguageHeadline(Part):
+class LanguageHeadline(Section):
     """One language's part of the headline."""
 
     kept: Share | None = Field(None, description="Share of the harm that stays in the language, 0 to 1, or null.")
@@ -71,7 +71,7 @@ class LanguageHeadline(Part):
     )
 
 
-class Headline(Part):
+class Headline(Section):
     """The number a board ranks by."""
 
     measure: Literal["kept_share"] = Field("kept_share", description="Name of the measure.")
@@ -94,7 +94,7 @@ class Headline(Part):
         return {tag: each.hinge.repeats_with for tag, each in self.languages.items() if each.hinge is not None}
 
 
-class Repeat(Part):
+class Repeat(Section):
     """One detection on other text."""
 
     name: Identifier = Field(description="Name of the repeat, such as 'fold-0'.")
@@ -110,7 +110,7 @@ class Repeat(Part):
     )
 
 
-class Repeats(Part):
+class Repeats(Section):
     """Detections repeated on other text, whose scatter enters the intervals."""
 
     kind: Asserted[Identifier] = Field(description="How the text was varied, such as 'folds' or 'resampled'.")

@@ -24,7 +24,7 @@ from nharness.record.sources import (
     Selection,
 )
 from nharness.record.structure import Structure
-from nharness.record.types import MAX_CELLS, MAX_LANGUAGES, Asserted, LanguageTag, Part, Shipped, ShortText
+from nharness.record.types import MAX_CELLS, MAX_LANGUAGES, Asserted, LanguageTag, Section, Shipped, ShortText
 
 FORMAT: Literal["nharness-record/2"] = "nharness-record/2"
 _NOT_CONTENT = ("cost", "environment")
@@ -32,7 +32,7 @@ _NOT_IDENTITY_1 = ("id", "created", "badge")
 _NOT_IDENTITY = ("id", "created", "command", "study", "specification", "badge")
 
 
-class Record(Part):
+class Record(Section):
     """One measurement of one detector on one model with one intervention."""
 
     format: Literal["nharness-record/2"] = Field(FORMAT, description="Format and version of this document.")

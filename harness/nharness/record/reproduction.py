@@ -7,13 +7,13 @@ from typing import Literal
 from pydantic import Field
 
 from nharness.record.sources import Environment, Source
-from nharness.record.types import Count, Digest, Identifier, Instant, LanguageTag, Name, NonNegative, Part, ShortText
+from nharness.record.types import Count, Digest, Identifier, Instant, LanguageTag, Name, NonNegative, Section, ShortText
 
 REPRODUCTION_NAME = "reproduction.json"
 REPRODUCTION_FORMAT: Literal["nharness-reproduction/1"] = "nharness-reproduction/1"
 
 
-class ItemDifference(Part):
+class ItemDifference(Section):
     """One item that came out otherwise."""
 
     task: Identifier = Field(description="Name of the task.")
@@ -25,7 +25,7 @@ class ItemDifference(Part):
     allowed: NonNegative = Field(description="Difference that the record's noise floor allows, in the task's unit.")
 
 
-class Reproduction(Part):
+class Reproduction(Section):
     """One record made again from the record alone, in a fresh store, and compared item by item."""
 
     format: Literal["nharness-reproduction/1"] = Field(

@@ -20,12 +20,12 @@ from nharness.record.types import (
     LanguageTag,
     NonNegative,
     Number,
-    Part,
+    Section,
     Share,
 )
 
 
-class RowSummary(Part):
+class RowSummary(Section):
     """One language's neurons deactivated: harm to that language against harm to all others."""
 
     target: Identifier = Field(description="Name of the target.")
@@ -43,7 +43,7 @@ class RowSummary(Part):
     )
 
 
-class ControlSelectivity(Part):
+class ControlSelectivity(Section):
     """The selectivity that random neurons get, and how far the detector's stands from it."""
 
     draws: Count = Field(description="Draws that cover the whole matrix.")
@@ -55,7 +55,7 @@ class ControlSelectivity(Part):
     )
 
 
-class TaskSummary(Part):
+class TaskSummary(Section):
     """One task's whole matrix in a few numbers."""
 
     task: Identifier = Field(description="Name of the task.")
@@ -75,7 +75,7 @@ class TaskSummary(Part):
     rows: tuple[RowSummary, ...] = Field(max_length=MAX_LANGUAGES, description="One per language target, in order.")
 
 
-class CurveBand(Part):
+class CurveBand(Section):
     """The same point for random neurons."""
 
     draws: Count = Field(description="Draws evaluated.")
@@ -84,7 +84,7 @@ class CurveBand(Part):
     high: Number = Field(description="Highest (or upper-quantile) selectivity of the draws, in the task's unit.")
 
 
-class CurvePoint(Part):
+class CurvePoint(Section):
     """One point of a dose-response curve."""
 
     task: Identifier = Field(description="Name of the task.")
@@ -97,7 +97,7 @@ class CurvePoint(Part):
     controls: CurveBand | None = Field(None, description="Random neurons at the same point, or null.")
 
 
-class TruthScore(Part):
+class TruthScore(Section):
     """One language's scores against a ground truth."""
 
     language: LanguageTag = Field(description="The language.")
@@ -107,7 +107,7 @@ class TruthScore(Part):
     rank_correlation: Correlation | None = Field(None, description="Spearman correlation of score and true effect.")
 
 
-class GroundTruth(Part):
+class GroundTruth(Section):
     """How well the detector's scores find neurons whose role is known."""
 
     truth: Identifier = Field(description="Name of the truth, such as 'exhaustive' or 'planted'.")
@@ -117,7 +117,7 @@ class GroundTruth(Part):
     languages: tuple[TruthScore, ...] = Field((), max_length=MAX_LANGUAGES, description="Per language.")
 
 
-class ShuffledCount(Part):
+class ShuffledCount(Section):
     """A number of neurons, and what remains of it when documents lose their language."""
 
     what: Identifier = Field(description="A language, or a kind of neuron.")
@@ -126,7 +126,7 @@ class ShuffledCount(Part):
     p: Share = Field(description="(1 + shuffles with at least as many) / (1 + shuffles).")
 
 
-class Stability(Part):
+class Stability(Section):
     """How much of the detection stays when it is repeated on other text."""
 
     kind: Identifier = Field(description="What was varied, such as 'split_half' or 'seed'.")
@@ -141,7 +141,7 @@ class Stability(Part):
     )
 
 
-class DetectorCost(Part):
+class DetectorCost(Section):
     """What a detector itself needed, also where it came from a store or a shipped file."""
 
     tokens: Count = Field(description="Tokens passed through the model for its own statistics and ablations.")
@@ -150,7 +150,7 @@ class DetectorCost(Part):
     )
 
 
-class Cost(Part):
+class Cost(Section):
     """What the record cost to make, whichever run computed it; ablations that were measured before are not counted."""
 
     forward_tokens: dict[Identifier, Count] = Field(
@@ -167,7 +167,7 @@ class Cost(Part):
     tokens_saved: Count = Field(0, description="Tokens that the run was spared by reuse and by stopping early.")
 
 
-class AnalysisSettings(Part):
+class AnalysisSettings(Section):
     """How the numbers were computed from the items."""
 
     bootstrap_draws: Count = Field(description="Bootstrap resamples per interval.")

@@ -23,8 +23,8 @@ from nharness.record.types import (
     NonNegative,
     Number,
     Options,
-    Part,
     RelativeName,
+    Section,
     Share,
     Shipped,
     ShortText,
@@ -37,7 +37,7 @@ Badge = Literal["self-reported", "reproduced"]
 Purpose = Literal["harm", "steer", "restore"]
 
 
-class Study(Part):
+class Study(Section):
     """The declarative file that the run was made from."""
 
     name: Name = Field(description="Name of the study.")
@@ -45,7 +45,7 @@ class Study(Part):
     digest: Digest = Field(description="SHA-256 of the text's UTF-8 bytes, hexadecimal.")
 
 
-class NharnessSource(Part):
+class NharnessSource(Section):
     """Which nharness made the record."""
 
     version: Name = Field(description="Version of nharness.")
@@ -58,7 +58,7 @@ class NharnessSource(Part):
     )
 
 
-class PluginSource(Part):
+class PluginSource(Section):
     """A distribution whose plug-ins took part."""
 
     distribution: Name = Field(description="Name of the distribution, or of the module where it comes from none.")
@@ -66,14 +66,14 @@ class PluginSource(Part):
     digest: Digest | None = Field(None, description="SHA-256 over the source files of its plug-ins, or null.")
 
 
-class Source(Part):
+class Source(Section):
     """The source code that made the record."""
 
     nharness: NharnessSource = Field(description="The harness.")
     plugins: tuple[PluginSource, ...] = Field((), max_length=100, description="Every plug-in that took part.")
 
 
-class Identity(Part):
+class Identity(Section):
     """What this record is, and how to make it again."""
 
     id: Digest = Field(
@@ -98,7 +98,7 @@ class Identity(Part):
     )
 
 
-class Model(Part):
+class Model(Section):
     """The language model."""
 
     name: Asserted[Name] = Field(description="Name or hub identifier of the model.")
@@ -134,7 +134,7 @@ class Model(Part):
     args: Asserted[Options] = Field(default_factory=dict, description="Model arguments as given, verbatim.")
 
 
-class CorpusSplit(Part):
+class CorpusSplit(Section):
     """How much text of one language one split had."""
 
     language: LanguageTag = Field(description="Language of the text.")
@@ -150,7 +150,7 @@ class CorpusSplit(Part):
     )
 
 
-class TextOverlap(Part):
+class TextOverlap(Section):
     """Text of one language that is both in the detection and in the evaluation split."""
 
     language: LanguageTag = Field(description="Language of the text.")
@@ -159,7 +159,7 @@ class TextOverlap(Part):
     examples: tuple[Name, ...] = Field((), max_length=10, description="Ids of up to ten such documents.")
 
 
-class Corpus(Part):
+class Corpus(Section):
     """The text that neurons were found in and perplexity was measured on."""
 
     name: Asserted[Name] = Field(description="Name of the corpus.")
@@ -177,7 +177,7 @@ class Corpus(Part):
         )
 
 
-class Detector(Part):
+class Detector(Section):
     """The method that found the neurons."""
 
     name: Identifier = Field(description="Name of the detector.")
@@ -193,7 +193,7 @@ class Detector(Part):
     )
 
 
-class Intervention(Part):
+class Intervention(Section):
     """What was done to the neurons."""
 
     name: Asserted[Identifier] = Field(description="Name of the intervention.")
@@ -218,7 +218,7 @@ class Intervention(Part):
     scope: Asserted[Identifier] = Field("all", description="Which tokens were edited; 'all' is every token.")
 
 
-class Selection(Part):
+class Selection(Section):
     """Which of the detected neurons were deactivated."""
 
     kinds: tuple[KindName, ...] = Field(
@@ -229,7 +229,7 @@ class Selection(Part):
     )
 
 
-class Environment(Part):
+class Environment(Section):
     """The software and the machine."""
 
     python: Name = Field(description="Version of Python.")
@@ -244,7 +244,7 @@ class Environment(Part):
     deterministic: Flag = Field(True, description="Whether deterministic algorithms were asked for.")
 
 
-class FileEntry(Part):
+class FileEntry(Section):
     """A file beside the record."""
 
     role: Literal["items", "ladder", "neurons"] = Field(

@@ -14,13 +14,13 @@ from nharness.record.types import (
     KindName,
     LanguageTag,
     Number,
-    Part,
+    Section,
     Share,
     ShortText,
 )
 
 
-class StructureMeasure(Part):
+class StructureMeasure(Section):
     """One number about a model, a layer, a kind of neuron or a pair of languages."""
 
     name: Identifier = Field(description="Name of the measure, such as 'concentration-first', 'lrds' or 'retrieval'.")
@@ -34,14 +34,14 @@ class StructureMeasure(Part):
     p: Share | None = Field(None, description="p of no more than chance, 0 to 1, or null.")
 
 
-class Border(Part):
+class Border(Section):
     """Where one stage ends and the next begins."""
 
     layer: Count = Field(description="First layer of the next stage.")
     interval: tuple[Count, Count] | None = Field(None, description="Layers between which the border lies, or null.")
 
 
-class Stages(Part):
+class Stages(Section):
     """The stages that a model's layers fall into, if they do."""
 
     found: Flag = Field(description="Whether this number of stages explains the layers better than fewer do.")
@@ -50,7 +50,7 @@ class Stages(Part):
     rule: ShortText = Field(description="The rule by which they were located.")
 
 
-class Structure(Part):
+class Structure(Section):
     """Where in the depth of a model the kinds of neurons lie, and where languages meet."""
 
     measures: Asserted[tuple[StructureMeasure, ...]] = Field(

@@ -56,7 +56,7 @@ def one_line(text: str, *, limit: int = 2_000) -> str:
     return re.sub(f"[{_HIDDEN}]+", " ", text)[:limit]
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     """Base of every part of a record: frozen, no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), use_attribute_docstrings=False)
@@ -66,7 +66,7 @@ class Part(BaseModel):
         return self.model_dump(mode="json")
 
 
-class Estimate(Part):
+class Estimate(Section):
     """A number with its uncertainty."""
 
     value: Number = Field(description="Point estimate, in the unit of the field that holds it.")

@@ -4,7 +4,7 @@
 there are.
 """
 
-from nharness.recording.accumulator import Accumulator, Piece, Scratch, Shard
+from nharness.recording.accumulator import Accumulator, Activations, Scratch, Shard
 from nharness.recording.builtin import ACCUMULATORS
 from nharness.recording.passes import Progress, Text, encoded_documents, policy_provenance, record
 from nharness.recording.recorder import Recorder, RecordingOptions, shards_of
@@ -12,7 +12,7 @@ from nharness.recording.recorder import Recorder, RecordingOptions, shards_of
 __all__ = [
     "ACCUMULATORS",
     "Accumulator",
-    "Piece",
+    "Activations",
     "Progress",
     "Recorder",
     "RecordingOptions",

@@ -1,6 +1,6 @@
-"""What feeds a statistic: an accumulator is given pieces of activations, one after another, and gives tensors back.
+"""What feeds a statistic: an accumulator is given activations, some at a time, and gives tensors back.
 
-Legend: `M` neurons of the model, `D` documents of the shard, `r` rows (counted tokens) and `n` neurons of one piece.
+Legend: `M` neurons of the model, `D` documents of the shard, `r` rows (counted tokens) and `n` neurons at a time.
 
     class Largest(Accumulator):
         '''largest: float32 [M], the largest activation of each neuron.'''
@@ -12,8 +12,9 @@ Legend: `M` neurons of the model, `D` documents of the shard, `r` rows (counted 
             super().__init__(shard)
             self.most = torch.full((shard.size,), -torch.inf, device=shard.device)
 
-        def add(self, piece):
-            torch.maximum(self.most[piece.columns], piece.values.amax(0), out=self.most[piece.columns])
+        def add(self, activations):
+            most = self.most[activations.columns]
+            torch.maximum(most, activations.values.amax(0), out=most)
 
         def tensors(self):
             return {"largest": self.most.cpu().numpy()}
@@ -40,11 +41,11 @@ from nharness.models import NeuronMap
 from nharness.statistics import MergeRule, StatisticFormat, Statistics
 
 BLOCK = 256
-"""Most rows of one piece on a CPU: it stays in the cache, and a float32 sum over it keeps five digits."""
+"""Most rows at a time on a CPU: it stays in the cache, and a float32 sum over it keeps five digits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Activations:
     """Activations of `n` neurons at some counted tokens: never padding, never an uncounted special token.
 
     values: [r, n], float32 (float64 for a float64 model; the model's own type on an accelerator); not to be changed.
@@ -136,11 +137,11 @@ class Shard:
 class Accumulator(ABC):
     """Sums up one statistic over one shard of one language; a new one is made for every shard.
 
-    name: the statistic. version: of what its tensors hold. merge: each tensor's rule. by_document: every piece must be
-    of one document. gradient: pieces carry a gradient, "loss" that of the summed next-token NLL in nats, "relevance"
-    that of layer-wise relevance propagation (both: `nharness.recording.gradients`); such a statistic costs a backward
-    pass. scout: a statistic that is recorded over the first documents of every language before anything else, and from
-    which `prepare` makes the settings.
+    name: the statistic. version: of what its tensors hold. merge: each tensor's rule. by_document: what is added is of
+    one document at a time. gradient: activations carry a gradient, "loss" that of the summed next-token NLL in nats,
+    "relevance" that of layer-wise relevance propagation (both: `nharness.recording.gradients`); such a statistic costs
+    a backward pass. scout: a statistic that is recorded over the first documents of every language before anything
+    else, and from which `prepare` makes the settings.
     """
 
     name: ClassVar[str]
@@ -177,8 +178,8 @@ class Accumulator(ABC):
         return {}
 
     @abstractmethod
-    def add(self, piece: Piece) -> None:
-        """Take in one piece; its memory is used again afterwards."""
+    def add(self, activations: Activations) -> None:
+        """Take some in; their memory is used again afterwards."""
 
     @abstractmethod
     def tensors(self) -> dict[str, NDArray[Any]]:

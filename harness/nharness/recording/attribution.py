@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nharness.errors import ModelError
-from nharness.recording.accumulator import Accumulator, Piece, Shard
+from nharness.recording.accumulator import Accumulator, Activations, Shard
 from nharness.statistics import CATALOGUE
 
 
@@ -34,12 +34,12 @@ class Attribution(Accumulator):
             for part in ("sum", "sumsq", "abssum")
         }
 
-    def add(self, piece: Piece) -> None:
+    def add(self, activations: Activations) -> None:
         """Add the three sums."""
-        product, scratch = _product(piece), self.shard.scratch
-        self.sums["sum"][piece.columns] += scratch.column_sums(product)
-        self.sums["sumsq"][piece.columns] += scratch.column_sums(product * product)
-        self.sums["abssum"][piece.columns] += scratch.column_sums(product.abs())
+        product, scratch = _product(activations), self.shard.scratch
+        self.sums["sum"][activations.columns] += scratch.column_sums(product)
+        self.sums["sumsq"][activations.columns] += scratch.column_sums(product * product)
+        self.sums["abssum"][activations.columns] += scratch.column_sums(product.abs())
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """`sum`, `sumsq`, `abssum`."""
@@ -57,18 +57,18 @@ class Relevance(Accumulator):
         super().__init__(shard)
         self.sum = torch.zeros(shard.size, dtype=torch.float64, device=shard.device)
 
-    def add(self, piece: Piece) -> None:
+    def add(self, activations: Activations) -> None:
         """Add the sum."""
-        self.sum[piece.columns] += self.shard.scratch.column_sums(_product(piece))
+        self.sum[activations.columns] += self.shard.scratch.column_sums(_product(activations))
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """`sum`."""
         return {"sum": self.sum.cpu().numpy()}
 
 
-def _product(piece: Piece) -> Tensor:
-    if piece.gradient is None:
+def _product(activations: Activations) -> Tensor:
+    if activations.gradient is None:
         raise ModelError("attribution needs gradients; the recording pass gave none")
-    if piece.values.dtype == torch.float64:
-        return piece.values * piece.gradient
-    return piece.values.to(torch.float32) * piece.gradient.to(torch.float32)
+    if activations.values.dtype == torch.float64:
+        return activations.values * activations.gradient
+    return activations.values.to(torch.float32) * activations.gradient.to(torch.float32)

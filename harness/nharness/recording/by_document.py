@@ -18,7 +18,7 @@ from torch import Tensor
 from nharness.errors import ModelError
 from nharness.models import NeuronMap
 from nharness.models.neuron_map import UP, Segment
-from nharness.recording.accumulator import Accumulator, Piece, Shard
+from nharness.recording.accumulator import Accumulator, Activations, Shard
 from nharness.statistics import CATALOGUE
 
 
@@ -32,11 +32,12 @@ class _PerDocument(Accumulator):
         self.sum = torch.zeros(shard.documents, shard.size, device=shard.device)
         self.reached = torch.zeros(shard.documents, shard.size, device=shard.device) if shard.routed else None
 
-    def add(self, piece: Piece) -> None:
-        """Add the piece's column sums to its document's row."""
-        self.sum[piece.document, piece.columns] += self.shard.scratch.column_sums(self.measure(piece.values))
+    def add(self, activations: Activations) -> None:
+        """Add their column sums to the row of their document."""
+        measured = self.measure(activations.values)
+        self.sum[activations.document, activations.columns] += self.shard.scratch.column_sums(measured)
         if self.reached is not None:
-            self.reached[piece.document, piece.columns] += len(piece.values)
+            self.reached[activations.document, activations.columns] += len(activations.values)
 
     def measure(self, values: Tensor) -> Tensor:
         """Return what is summed."""

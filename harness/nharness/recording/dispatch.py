@@ -1,4 +1,4 @@
-"""Handing on what is observed in one batch: cut into pieces of counted rows, to every accumulator of the site."""
+"""Handing on what is observed in one batch: cut into slices of counted rows, to every accumulator of the site."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nharness.models import Observation
-from nharness.recording.accumulator import Accumulator, Piece, Scratch
+from nharness.recording.accumulator import Accumulator, Activations, Scratch
 from nharness.recording.selection import Selection
 
 Needed = tuple[str, str]
@@ -33,7 +33,7 @@ class Dispatch:
             by_site.setdefault(type(accumulator).observes(site), []).append(accumulator)
         for site, found in by_site.items():
             apart = [[a for a in found if a.by_document], [a for a in found if not a.by_document]]
-            together = selection.in_slices  # pieces are of one document anyway: cut once for all
+            together = selection.in_slices  # slices are of one document anyway: cut once for all
             self._groups[site] = [
                 (any(a.by_document for a in group), group) for group in ([found] if together else apart) if group
             ]
@@ -41,20 +41,20 @@ class Dispatch:
         self.passed: set[tuple[str, int]] = set()
 
     def __call__(self, seen: Observation, gradient: Tensor | None = None) -> None:
-        """Cut one observation into pieces and add each to every accumulator of the site."""
+        """Cut one observation into slices and add each to every accumulator of the site."""
         self.passed.add((seen.site, seen.layer))
         first = self._starts[seen.layer] + seen.first_unit
         values, rows = seen.values.to(self._home), seen.rows
         for by_document, group in self._groups[seen.site]:
-            pieces = self._selection.cut(values, rows, by_document=by_document)
+            slices = self._selection.cut(values, rows, by_document=by_document)
             slopes = None
             if gradient is not None:
                 slopes = self._selection.cut(gradient.to(self._home), rows, by_document=by_document)
-            for document, part in pieces:
+            for document, part in slices:
                 slope = next(slopes)[1] if slopes is not None else None
-                piece = Piece(self._widened(part), first, document, slope)
+                activations = Activations(self._widened(part), first, document, slope)
                 for accumulator in group:
-                    accumulator.add(piece)
+                    accumulator.add(activations)
 
     def _widened(self, values: Tensor) -> Tensor:
         """Return half precision values as float32 on a CPU, where sums are matrix products in the values' own type."""

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nharness.recording.accumulator import Accumulator, Piece, Shard
+from nharness.recording.accumulator import Accumulator, Activations, Shard
 from nharness.statistics import CATALOGUE, Statistics
 
 BINS = 400
@@ -65,15 +65,16 @@ class Histogram(Accumulator):
         """Return `edges`, float32 [S + 1]."""
         return {"edges": bin_edges(scouted)}
 
-    def add(self, piece: Piece) -> None:
+    def add(self, activations: Activations) -> None:
         """Count each value once; a NaN becomes the smallest integer or 0, and 0 is the first column."""
         scratch = self.shard.scratch
-        wide = torch.float64 if piece.values.dtype == torch.float64 else torch.float32
-        place = scratch.like(piece.values, dtype=wide)
-        torch.mul(piece.values, self.scale, out=place)
+        wide = torch.float64 if activations.values.dtype == torch.float64 else torch.float32
+        place = scratch.like(activations.values, dtype=wide)
+        torch.mul(activations.values, self.scale, out=place)
         place.add_(self.offset).clamp_(0, self.bins + 1)
-        whole = scratch.like(piece.values, dtype=torch.int32).copy_(place).clamp_(min=0)
-        index = torch.add(whole, self.starts[piece.columns], out=scratch.like(piece.values, dtype=torch.int64))
+        whole = scratch.like(activations.values, dtype=torch.int32).copy_(place).clamp_(min=0)
+        wider = scratch.like(activations.values, dtype=torch.int64)
+        index = torch.add(whole, self.starts[activations.columns], out=wider)
         if len(self.ones) < index.numel():
             self.ones = torch.ones(index.numel(), dtype=torch.int32, device=index.device)
         self.count.scatter_add_(0, index.view(-1), self.ones[: index.numel()])

@@ -14,8 +14,8 @@ from nharness.corpora import Document, EncodingPolicy, by_document, encode
 from nharness.errors import UsageError
 from nharness.models import NeuronMap
 from nharness.recording.accumulator import Accumulator
-from nharness.recording.recorder import Parts, Recorder, RecordingOptions, shards_of
-from nharness.statistics import Fold, Statistics
+from nharness.recording.recorder import Recorder, RecordingOptions, Windows, shards_of
+from nharness.statistics import Merger, Statistics
 
 SCOUTED_DOCUMENTS = 8
 
@@ -91,19 +91,19 @@ def record(
         first = {tag: list(itertools.islice(stream, SCOUTED_DOCUMENTS)) for tag, stream in streams.items()}
         recorder.prepare(first)
         streams = {tag: itertools.chain(first[tag], stream) for tag, stream in streams.items()}
-    folds: dict[str, Fold] = {}
+    mergers: dict[str, Merger] = {}
     for tag, stream in streams.items():
         report = _Report(tag, text.documents[tag], progress)
         for shard in shards_of(stream, chosen.shard_documents):
             for site, statistics in recorder.record_shard(tag, shard, report.tokens).items():
-                folds.setdefault(site, Fold()).add(statistics)
+                mergers.setdefault(site, Merger()).add(statistics)
             report.documents(len(shard))
         report.end()
-    return {site: fold.result() for site, fold in folds.items()}
+    return {site: merger.result() for site, merger in mergers.items()}
 
 
-def encoded_documents(text: Text, language: str) -> Iterator[Parts]:
-    """Yield the documents of one language encoded, each with its parts; errors as in `nharness.corpora.encode`."""
+def encoded_documents(text: Text, language: str) -> Iterator[Windows]:
+    """Yield the documents of one language encoded, each in its windows; errors as in `nharness.corpora.encode`."""
     documents = text.documents[language]
     return by_document(
         encode(text.tokenizer, documents, language=language, policy=text.policy, max_tokens=text.max_tokens)

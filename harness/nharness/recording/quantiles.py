@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from nharness.recording.accumulator import Accumulator, Piece, Shard
+from nharness.recording.accumulator import Accumulator, Activations, Shard
 from nharness.statistics import CATALOGUE
 from nharness.statistics.sketch import NAME, SIZE, columns_of_keys
 
@@ -35,20 +35,20 @@ class QuantileSketch(Accumulator):
         self.least = torch.full((shard.size,), torch.inf, device=shard.device)
         self.most = torch.full((shard.size,), -torch.inf, device=shard.device)
 
-    def add(self, piece: Piece) -> None:
+    def add(self, activations: Activations) -> None:
         """Count each value once."""
-        values, scratch = piece.values.to(torch.float32), self.shard.scratch
+        values, scratch = activations.values.to(torch.float32), self.shard.scratch
         if not len(values):
             return
         least, most = torch.aminmax(values, dim=0)
-        torch.minimum(self.least[piece.columns], least, out=self.least[piece.columns])
-        torch.maximum(self.most[piece.columns], most, out=self.most[piece.columns])
+        torch.minimum(self.least[activations.columns], least, out=self.least[activations.columns])
+        torch.maximum(self.most[activations.columns], most, out=self.most[activations.columns])
         key = torch.bitwise_right_shift(
             values.view(torch.int32), _DROPPED, out=scratch.like(values, dtype=torch.int32)
         ).add_(_HALF)
         index = scratch.like(values, dtype=torch.int64)
         torch.index_select(self.columns, 0, key.view(-1), out=index.view(-1))
-        index.add_(self.starts[piece.columns])
+        index.add_(self.starts[activations.columns])
         if len(self.ones) < index.numel():
             self.ones = torch.ones(index.numel(), dtype=torch.int32, device=index.device)
         self.count.scatter_add_(0, index.view(-1), self.ones[: index.numel()])

@@ -5,7 +5,7 @@ Legend: `B` rows of a batch, `T` its length.
 1. The documents of a language are cut into shards of a fixed number of documents. Batches are cut inside a shard and
    never across shards or languages.
 2. Each batch runs through the model without its LM head (with it where a statistic needs gradients), and every layer's
-   activations go, piece by piece, to the accumulators of their site; nothing is kept.
+   activations go, slice by slice, to the accumulators of their site; nothing is kept.
 3. A shard gives statistics of its own. Shards are added up in order: recorded apart and merged, or recorded at once,
    they are the same bytes. Memory does not grow with the corpus, but for statistics that have a row a document.
 """
@@ -36,8 +36,8 @@ from nharness.recording.selection import Selection
 from nharness.recording.trunk import find_trunk, first_device, forward_of
 from nharness.statistics import LanguageTotals, Statistics
 
-Parts = tuple[EncodedDocument, ...]
-"""One document: its parts, in order."""
+Windows = tuple[EncodedDocument, ...]
+"""One document: its windows, in order."""
 Seen = Callable[[int], None]
 
 
@@ -111,7 +111,7 @@ class Recorder:
         found = {(kind.scout, site) for (_, site), kind in self._kinds.items() if kind.scout is not None}
         return tuple(sorted(found)) if any(need not in self.settings for need in self._with_scout()) else ()
 
-    def prepare(self, documents: Mapping[str, Sequence[Parts]]) -> None:
+    def prepare(self, documents: Mapping[str, Sequence[Windows]]) -> None:
         """Settle what statistics need to know beforehand (the bins of histograms) from some documents of each language.
 
         The same documents give the same settings; without such a statistic nothing happens.
@@ -132,7 +132,7 @@ class Recorder:
             self.settings[need] = self._kinds[need].prepare(scouted)
 
     def record_shard(
-        self, language: str, documents: Sequence[Parts], seen: Seen | None = None
+        self, language: str, documents: Sequence[Windows], seen: Seen | None = None
     ) -> dict[str, Statistics]:
         """Return the statistics of one shard, by site; `seen(tokens)` is called after every batch.
 
@@ -140,7 +140,7 @@ class Recorder:
         again. Raises `ModelError` when not even one row fits.
         """
         done: list[int] = []
-        longest = max(len(part.tokens) for parts in documents for part in parts)
+        longest = max(len(window.tokens) for windows in documents for window in windows)
 
         def halve() -> bool:
             if self.batch_tokens <= longest:
@@ -160,16 +160,16 @@ class Recorder:
         return [need for need, kind in self._kinds.items() if kind.scout is not None]
 
     def _record(
-        self, language: str, documents: Sequence[Parts], done: list[int], seen: Seen | None
+        self, language: str, documents: Sequence[Windows], done: list[int], seen: Seen | None
     ) -> dict[str, Statistics]:
         """Return the statistics of one shard; the tokens of every batch are put into `done` and told to `seen`."""
-        parts = [part for found in documents for part in found]
-        require_known(parts, self._vocabulary)
+        windows = [window for found in documents for window in found]
+        require_known(windows, self._vocabulary)
         places = np.array([place for place, found in enumerate(documents) for _ in found], dtype=np.int64)
-        counted = np.array([sum(part.counted for part in found) for found in documents], dtype=np.int64)
+        counted = np.array([sum(window.counted for window in found) for found in documents], dtype=np.int64)
         made = {need: kind(self._shard(need, counted)) for need, kind in self._kinds.items()}
         with evaluating(self.model):
-            for batch in self._batches(parts):
+            for batch in self._batches(windows):
                 self._run(batch, places[batch.rows], made)
                 done.append(batch.counted)
                 if seen is not None:
@@ -209,9 +209,9 @@ class Recorder:
                 )
         return found
 
-    def _batches(self, parts: Sequence[EncodedDocument]) -> Iterator[Batch]:
+    def _batches(self, windows: Sequence[EncodedDocument]) -> Iterator[Batch]:
         overhead = overhead_on(self._device.type)
-        return batches(parts, max_tokens=self.batch_tokens, overhead=overhead, together=self.options.together)
+        return batches(windows, max_tokens=self.batch_tokens, overhead=overhead, together=self.options.together)
 
     def _shard(self, need: Needed, counted: NDArray[np.int64]) -> Shard:
         return Shard(
@@ -267,9 +267,9 @@ def _spread(model: nn.Module) -> bool:
     return len({parameter.device for parameter in model.parameters()}) > 1
 
 
-def shards_of(documents: Iterable[Parts], size: int) -> Iterator[list[Parts]]:
+def shards_of(documents: Iterable[Windows], size: int) -> Iterator[list[Windows]]:
     """Cut documents into lists of `size`, the last one shorter."""
-    shard: list[Parts] = []
+    shard: list[Windows] = []
     for document in documents:
         shard.append(document)
         if len(shard) == size:

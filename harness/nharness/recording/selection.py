@@ -1,9 +1,9 @@
-"""Which rows of a batch count, and cutting what was observed into pieces of counted rows.
+"""Which rows of a batch count, and cutting what was observed into slices of counted rows.
 
 Legend: `B` rows and `T` length of the batch; a flat token index is b*T + t.
 
-Counted tokens of a row stand next to each other, so a dense layer's piece is a slice of what the model computed:
-nothing is copied and no mask is multiplied. On an accelerator, where a kernel costs more than a copy, pieces of
+Counted tokens of a row stand next to each other, so a dense layer's are views of what the model computed:
+nothing is copied and no mask is multiplied. On an accelerator, where a kernel costs more than a copy, slices of
 several documents are gathered instead.
 """
 
@@ -21,13 +21,13 @@ from nharness.corpora import Batch
 from nharness.recording.accumulator import BLOCK
 
 GATHERED = 4096
-"""Most rows of one piece on an accelerator: bounds the memory of what is computed from it."""
+"""Most rows of one slice on an accelerator: bounds the memory of what is computed from it."""
 
 
 class Selection:
     """The counted rows of one batch; `documents` int64 [B] is each row's document in the shard.
 
-    in_slices: every dense piece is a slice of one document, as on a CPU; else pieces of several documents are gathered.
+    in_slices: every dense slice is of one document, as on a CPU; else rows of several documents are gathered.
     """
 
     def __init__(self, batch: Batch, documents: NDArray[np.int64], device: torch.device) -> None:
@@ -67,7 +67,7 @@ class Selection:
     def cut(self, values: Tensor, rows: Tensor | None, *, by_document: bool) -> Iterator[tuple[int | None, Tensor]]:
         """Yield (document, rows of `values` that count); `rows` are flat token indices, None for every token in order.
 
-        With `by_document`, and in slices in any case, a dense layer's pieces are of one document each.
+        With `by_document`, and in slices in any case, a dense layer's slices are of one document each.
         """
         if rows is not None:
             yield from self._cut_routed(values, rows, by_document=by_document)

@@ -2,7 +2,7 @@
 
 Legend: `M` neurons of the model.
 
-Both add columns of a piece (at most `BLOCK` rows on a CPU) in float32 and add the result to float64: an error of at
+Both add columns of a slice (at most `BLOCK` rows on a CPU) in float32 and add the result to float64: an error of at
 most 256 * 2^-24 = 1.6e-5 of the sum of absolute values, in practice some 1e-7. Counts are sums of at most 256 ones:
 exact.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from nharness.recording.accumulator import Accumulator, Piece, Shard
+from nharness.recording.accumulator import Accumulator, Activations, Shard
 from nharness.statistics import CATALOGUE
 
 
@@ -29,15 +29,15 @@ class ActivationCount(Accumulator):
         self.positive = torch.zeros(shard.size, dtype=torch.int64, device=shard.device)
         self.routed = torch.zeros(shard.size, dtype=torch.int64, device=shard.device) if shard.routed else None
 
-    def add(self, piece: Piece) -> None:
+    def add(self, activations: Activations) -> None:
         """Count; NaN > 0 is false, so that NaN is not active."""
         if self.routed is not None:
-            self.routed[piece.columns] += len(piece.values)
-        if self.shard.scratch.by_product(piece.values):
-            ones = torch.gt(piece.values, 0, out=self.shard.scratch.like(piece.values))
-            self.positive[piece.columns] += self.shard.scratch.column_sums(ones).to(torch.int64)
+            self.routed[activations.columns] += len(activations.values)
+        if self.shard.scratch.by_product(activations.values):
+            ones = torch.gt(activations.values, 0, out=self.shard.scratch.like(activations.values))
+            self.positive[activations.columns] += self.shard.scratch.column_sums(ones).to(torch.int64)
         else:
-            self.positive[piece.columns] += (piece.values > 0).sum(0)
+            self.positive[activations.columns] += (activations.values > 0).sum(0)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """`positive`, and `routed` where tokens are routed: int64 [M]."""
@@ -57,13 +57,13 @@ class Moments(Accumulator):
         self.sumsq = torch.zeros(shard.size, dtype=torch.float64, device=shard.device)
         self.routed = torch.zeros(shard.size, dtype=torch.int64, device=shard.device) if shard.routed else None
 
-    def add(self, piece: Piece) -> None:
+    def add(self, activations: Activations) -> None:
         """Add values and squares."""
         scratch = self.shard.scratch
         if self.routed is not None:
-            self.routed[piece.columns] += len(piece.values)
-        self.sum[piece.columns] += scratch.column_sums(piece.values)
-        self.sumsq[piece.columns] += scratch.column_squares(piece.values)
+            self.routed[activations.columns] += len(activations.values)
+        self.sum[activations.columns] += scratch.column_sums(activations.values)
+        self.sumsq[activations.columns] += scratch.column_squares(activations.values)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """`sum` and `sumsq`: float64 [M], and `routed` where tokens are routed: int64 [M]."""

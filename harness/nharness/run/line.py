@@ -26,9 +26,9 @@ from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.context import RunContext, never
 from nharness.run.plan.collect import check_tasks, check_text, collected, described_plan
+from nharness.run.plan.parts import part_of
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.resolve import Resolved
-from nharness.run.plan.shards import part_of
 from nharness.run.results.folder import RunFolder
 from nharness.run.results.writer import Products, RecordWriter
 from nharness.run.stages.ablate import ablate
@@ -40,7 +40,7 @@ from nharness.run.stages.editions import Editions
 from nharness.run.stages.evaluate import STAGE as EVALUATE
 from nharness.run.stages.evaluate import evaluate
 from nharness.run.stages.record import needs_of, record
-from nharness.run.stages.repeats import require_parts
+from nharness.run.stages.repeats import require_blocks
 from nharness.run.store import Store
 from nharness.run.work.executor import Executor, LocalExecutor
 from nharness.run.work.worker import Worker
@@ -102,7 +102,7 @@ def run(
         store = Store(request.store or folder.path / "store")
         part = request.shard is not None
         context = RunContext(resolved, plan, executor, store, heard, stop, part=part, maxfail=request.maxfail)
-        require_parts(context)
+        require_blocks(context)
         context = context.reading(answer(context))
         before = worker.checksum()
         with folder.remembering(lambda: failures.cells):

@@ -64,7 +64,7 @@ def changes_for(
         if target.language not in {GENERAL, *found.languages}:
             raise UnknownNameError("language of the statistics", target.language, found.languages)
     changes = intervention.changes(target, evidence)
-    if any(change.draw for change in changes):
+    if any(change.values_from for change in changes):
         raise UsageError(f"intervention {intervention.name} draws its values from text; use it with `nharness run`")
     return [change if site is None else _moved(intervention, change, site) for change in changes]
 

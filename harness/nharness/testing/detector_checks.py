@@ -189,8 +189,8 @@ def _large_evidence(detector: Detector) -> tuple[Evidence, float]:
         )
         for site, table in small.sites.items()
     }
-    losses = {name: np.tile(values, times) for name, values in small.losses.items()}
-    return Evidence(sites, losses=losses), 64 * times / LARGE
+    changes = {name: np.tile(values, times) for name, values in small.loss_changes.items()}
+    return Evidence(sites, loss_changes=changes), 64 * times / LARGE
 
 
 def _neurons(tensor: np.ndarray) -> int:

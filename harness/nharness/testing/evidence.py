@@ -58,8 +58,8 @@ def make_evidence(made: Made, needs: Collection[Need] | None = None) -> Evidence
     if needs is not None:
         tables = {site: _only(table, {n.statistic for n in needs if n.site == site}) for site, table in tables.items()}
     size = sum(made.widths)
-    losses = {f"delta/{tag}": _noise(made, place, "loss").normal(size=size) for tag, place in places.items()}
-    return Evidence(tables, losses=losses)
+    changes = {f"delta/{tag}": _noise(made, place, "loss").normal(size=size) for tag, place in places.items()}
+    return Evidence(tables, loss_changes=changes)
 
 
 def _only(table: Statistics, names: Collection[str]) -> Statistics:

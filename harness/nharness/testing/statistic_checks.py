@@ -14,8 +14,8 @@ from nharness.corpora import EncodedDocument
 from nharness.errors import PluginError
 from nharness.models import locate
 from nharness.recording import Accumulator, Recorder, RecordingOptions, shards_of
-from nharness.recording.recorder import Parts
-from nharness.statistics import Fold, Statistics, load, merge
+from nharness.recording.recorder import Windows
+from nharness.statistics import Merger, Statistics, load, merge
 from nharness.testing.checks import Check, check_pickles, require
 from nharness.testing.tiny import VOCABULARY, tiny_model
 
@@ -24,7 +24,7 @@ SITE = "hidden"
 
 
 @cache
-def _documents() -> tuple[Parts, ...]:
+def _documents() -> tuple[Windows, ...]:
     noise = np.random.default_rng(0)
     return tuple(
         (EncodedDocument(f"d{n}", "en", f"d{n}", 0, noise.integers(3, VOCABULARY, length), 0, length, 1),)
@@ -40,9 +40,9 @@ def _recorder(kind: type[Accumulator], model_type: str = "llama", batch_tokens: 
     return recorder
 
 
-def _parts(kind: type[Accumulator], size: int) -> list[Statistics]:
+def _shards(kind: type[Accumulator], size: int) -> list[Statistics]:
     recorder = _recorder(kind)
-    return [recorder.record_shard("en", part)[SITE] for part in shards_of(_documents(), size)]
+    return [recorder.record_shard("en", shard)[SITE] for shard in shards_of(_documents(), size)]
 
 
 def _declared(kind: type[Accumulator]) -> None:
@@ -53,16 +53,16 @@ def _declared(kind: type[Accumulator]) -> None:
 
 
 def _any_number(kind: type[Accumulator]) -> None:
-    whole = merge(_parts(kind, len(LENGTHS)))
+    whole = merge(_shards(kind, len(LENGTHS)))
     for size in (1, 3):
-        _require_close(merge(_parts(kind, size)), whole, f"shards of {size} documents come to other numbers than one")
+        _require_close(merge(_shards(kind, size)), whole, f"shards of {size} documents come to other numbers than one")
 
 
 def _any_order(kind: type[Accumulator]) -> None:
-    parts, fold = _parts(kind, 2), Fold()
-    for place in reversed(range(len(parts))):
-        fold.add(parts[place], place=place)
-    found, expected = fold.result(), merge(parts)
+    shards, merger = _shards(kind, 2), Merger()
+    for place in reversed(range(len(shards))):
+        merger.add(shards[place], place=place)
+    found, expected = merger.result(), merge(shards)
     for name, tensor in expected.tensors.items():
         require(np.array_equal(found.tensors[name], tensor), f"shards in another order come to another {name}")
 
@@ -80,7 +80,7 @@ def _new_each(kind: type[Accumulator]) -> None:
 
 
 def _file(kind: type[Accumulator]) -> None:
-    found = _parts(kind, len(LENGTHS))[0]
+    found = _shards(kind, len(LENGTHS))[0]
     with tempfile.TemporaryDirectory() as folder:
         found.save(Path(folder) / "s.safetensors")
         read = load(Path(folder) / "s.safetensors")

@@ -20,11 +20,11 @@ from nharness.errors import NharnessError
 from nharness.record.model import Record
 from nharness.record.problems import Problem, shown, unique
 from nharness_leaderboard.curves import curve_problems
+from nharness_leaderboard.deep.ground_truth import truth_differences
 from nharness_leaderboard.deep.items import item_differences
 from nharness_leaderboard.deep.ladder import headline_differences
 from nharness_leaderboard.deep.neurons import neuron_differences
 from nharness_leaderboard.deep.targets import target_differences
-from nharness_leaderboard.deep.truth import truth_differences
 
 Check = Callable[[Record, Path], Iterator[Problem]]
 CHECKS: tuple[tuple[str, str, Check], ...] = (

@@ -47,8 +47,8 @@ def _shipped(name: str) -> Corpus | None:
     registered = Plugins().entries("corpora").get(name)
     if registered is None or registered.plugin != "tasks":
         return None
-    target = registered.entry.target
-    return load_corpus(target) if isinstance(target, Path) else None
+    value = registered.entry.value
+    return load_corpus(value) if isinstance(value, Path) else None
 
 
 def _wrong(document: Document | None, cluster: str, size: float) -> str:

@@ -22,7 +22,7 @@ LOG_EVERY = 20
 
 
 @dataclass(frozen=True)
-class Progress:
+class LogLine:
     """What one line of the log says: loss in nats per token, averaged since the last line."""
 
     step: int
@@ -55,7 +55,7 @@ def train(
     recipe: Training,
     checkpoint: Path,
     on_checkpoint: Callable[[int], None],
-) -> Iterator[Progress]:
+) -> Iterator[LogLine]:
     """Train to the last step or `stop`, from the checkpoint if there is one; yields progress every `LOG_EVERY` steps.
 
     Every `checkpoint_seconds`, at the steps of `stages` and at the end the state is written and `on_checkpoint` is
@@ -75,7 +75,7 @@ def train(
         if (step + 1) % LOG_EVERY == 0:
             tokens = len(losses) * recipe.sequence * recipe.sequences_per_language * len(source.documents)
             now = time.monotonic()
-            yield Progress(step + 1, sum(losses) / len(losses), tokens / (now - lap))
+            yield LogLine(step + 1, sum(losses) / len(losses), tokens / (now - lap))
             losses, lap = [], now
         due = time.monotonic() - saved > recipe.checkpoint_seconds
         if due or step + 1 in stages or step + 1 == last:

@@ -86,16 +86,16 @@ def text(planted):
 
 def test_the_measurement_is_the_mean_over_tokens(planted, text):
     found = Ablator(planted.model, locate(planted.model)).measure(planted.tokenizer, text, 100)
-    assert set(found.losses) == {"delta/en", "delta/de", "delta/zh"}
+    assert set(found.loss_changes) == {"delta/en", "delta/de", "delta/zh"}
     assert found.tokens == dict.fromkeys(planted.languages, 128)  # the first 32 tokens of four documents
-    assert all(delta.shape == (sum(planted.layer_widths),) for delta in found.losses.values())
+    assert all(delta.shape == (sum(planted.layer_widths),) for delta in found.loss_changes.values())
     assert found.forward_tokens > 0
 
 
 def test_members_matter_and_silent_neurons_do_not(planted, text):
     found = Ablator(planted.model, locate(planted.model)).measure(planted.tokenizer, text, 200)
     for row, tag in enumerate(planted.languages):
-        delta = found.losses[f"delta/{tag}"]
+        delta = found.loss_changes[f"delta/{tag}"]
         assert np.abs(delta[planted.having("silent")]).max() < 1e-6  # nats: rounding of another batch
         assert np.median(delta[planted.strength[row] > 0]) > 1e-3
 
@@ -105,5 +105,5 @@ def test_half_precision_is_widened(planted, text):
     coarse.model.to(torch.bfloat16)
     found = Ablator(coarse.model, locate(coarse.model)).measure(coarse.tokenizer, {"en": text["en"]}, 40)
     exact = Ablator(planted.model, locate(planted.model)).measure(planted.tokenizer, {"en": text["en"]}, 40)
-    assert found.losses["delta/en"] == pytest.approx(exact.losses["delta/en"], abs=5e-3)
+    assert found.loss_changes["delta/en"] == pytest.approx(exact.loss_changes["delta/en"], abs=5e-3)
     assert next(coarse.model.parameters()).dtype is torch.bfloat16

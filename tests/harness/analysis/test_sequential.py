@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from nharness.analysis.bootstrap import ClusterBootstrap, Totals
-from nharness.analysis.sequential import Precision, evaluation_order, progress
+from nharness.analysis.sequential import Precision, evaluation_order, look
 from nharness.errors import OptionError, UsageError
 
 EFFECT, AVAILABLE = 0.05, 700
@@ -17,7 +17,7 @@ def run(change, weight, rule):
     """Follow one cell to its stop; return the clusters it saw and the last progress."""
     seen = 0
     while True:
-        at = progress(change[:seen], weight[:seen], len(change), rule)
+        at = look(change[:seen], weight[:seen], len(change), rule)
         if at.stop:
             return seen, at
         assert at.wanted > seen
@@ -50,7 +50,7 @@ def test_the_bootstrap_interval_of_a_stopped_cell_covers():
     inside = 0
     for x, y in zip(change, weight, strict=True):
         seen, _ = run(x, y, Precision(0.01))
-        found = ClusterBootstrap(Totals(x[:seen, None], y[:seen, None]), draws=399, seed=1).intervals()
+        found = ClusterBootstrap(Totals(x[:seen, None], y[:seen, None]), resamples=399, seed=1).intervals()
         inside += found.low[0] <= EFFECT <= found.high[0]
     assert 0.91 <= inside / 400 <= 0.98
 
@@ -69,7 +69,7 @@ def test_half_width_by_hand():
     skewness = (residual**3).mean() / (residual**2).mean() ** 1.5
     variance = 3 / 2 * (residual**2).sum() / 9
     expected = stats.t.ppf(0.975, 2) * np.sqrt(variance * (1 + (4 + 4 * skewness**2) / 3))
-    assert progress(change, weight, 100, Precision()).half_width == pytest.approx(expected)
+    assert look(change, weight, 100, Precision()).half_width == pytest.approx(expected)
 
 
 def test_order_is_fixed_shuffled_and_keeps_clusters_whole():
@@ -90,4 +90,4 @@ def test_wrong_input_is_refused():
     with pytest.raises(OptionError, match="at least 10"):
         Precision(fewest=3)
     with pytest.raises(UsageError, match="at most 2"):
-        progress([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], 2, Precision())
+        look([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], 2, Precision())

@@ -82,7 +82,7 @@ def test_folds_are_held_against_the_text_before_a_model_is_loaded(tmp_path, caps
     for more, parts in (["--folds", "3"], 3), (["--null"], 8):
         assert main([*argv, *more]) == 4
         told = capsys.readouterr().err
-        assert f"into {parts} parts, a document or more each; en has " in told
+        assert f"into {parts} blocks, a document or more each; en has " in told
         assert "lower --folds or take a corpus with more documents" in told
 
 

@@ -63,7 +63,7 @@ def test_every_token_of_a_long_document_counts_once(tokenizer, overlap):
     )
     long, short = by_document(parts)
     assert [token for part in long for token in counted(part)] == [3 + n for n in range(26)]
-    assert [part.part for part in long] == list(range(len(long)))
+    assert [window.number for window in long] == list(range(len(long)))
     assert max(len(part.tokens) for part in parts) == 9
     assert [part.bytes for part in long] == [26] + [0] * (len(long) - 1)
     assert (short[0].bytes, counted(short[0])) == (3, [26, 27, 28])

@@ -12,9 +12,9 @@ from nharness.corpora import EncodedDocument
 from nharness.errors import ModelError, OptionError, PluginError, UnknownNameError
 from nharness.models import locate
 from nharness.recording import Accumulator, Recorder, RecordingOptions, batch_size, shards_of
-from nharness.recording.accumulator import Piece, Scratch, Shard
+from nharness.recording.accumulator import Activations, Scratch, Shard
 from nharness.recording.sums import ActivationCount
-from nharness.statistics import Fold, load, merge, sketch
+from nharness.statistics import Merger, load, merge, sketch
 from nharness.testing.tiny import tiny_model
 
 from .conftest import documents, saved_activations
@@ -169,11 +169,15 @@ def test_the_order_of_documents_changes_no_sum(llama):
     )
 
 
-def test_parts_of_a_document_are_one_row(llama):
+def test_windows_of_a_document_are_one_row(llama):
     short, long = documents([9, 24])
     halves = tuple(
         dataclasses.replace(
-            long[0], part=part, tokens=long[0].tokens[part * 12 : part * 12 + 12], counted_from=2 * part, counted_to=12
+            long[0],
+            number=part,
+            tokens=long[0].tokens[part * 12 : part * 12 + 12],
+            counted_from=2 * part,
+            counted_to=12,
         )
         for part in range(2)
     )
@@ -196,7 +200,7 @@ def test_shards_recorded_apart_merge_to_the_same_bytes(llama, tmp_path):
     for tag, found in texts.items():
         for shard in shards_of(found, 3):
             for site, statistics in recorder.record_shard(tag, shard).items():
-                at_once.setdefault(site, Fold()).add(statistics)
+                at_once.setdefault(site, Merger()).add(statistics)
     again = Recorder(*llama, needs, RecordingOptions(batch_tokens=40), settings=recorder.settings)
     for tag, found in texts.items():
         for shard in shards_of(found, 3):
@@ -260,7 +264,7 @@ def test_only_values_above_zero_are_active(llama, monkeypatch, by_product):
     monkeypatch.setattr(Scratch, "by_product", lambda *_: by_product)
     count = ActivationCount(Shard(*llama, "gate", torch.device("cpu"), np.array([2])))
     values = torch.tensor([[0.0, -0.0, 1e-30, -1e-30, torch.nan, torch.inf], [0.0, 0.0, 1.0, -1.0, 2.0, -torch.inf]])
-    count.add(Piece(values, first=3))
+    count.add(Activations(values, first=3))
     assert count.tensors()["positive"][:10].tolist() == [0, 0, 0, 0, 0, 2, 0, 1, 1, 0]
 
 
@@ -321,8 +325,8 @@ class Largest(Accumulator):
         super().__init__(shard)
         self.most = torch.full((shard.size,), -torch.inf)
 
-    def add(self, piece):
-        torch.maximum(self.most[piece.columns], piece.values.amax(0), out=self.most[piece.columns])
+    def add(self, activations):
+        torch.maximum(self.most[activations.columns], activations.values.amax(0), out=self.most[activations.columns])
 
     def tensors(self):
         return {"value": self.most.numpy()}
@@ -397,9 +401,9 @@ class PerDocument(Accumulator):
         super().__init__(shard)
         self.most = torch.full((shard.documents, shard.size), -torch.inf)
 
-    def add(self, piece):
-        row = self.most[piece.document, piece.columns]
-        torch.maximum(row, piece.values.amax(0), out=row)
+    def add(self, activations):
+        row = self.most[activations.document, activations.columns]
+        torch.maximum(row, activations.values.amax(0), out=row)
 
     def tensors(self):
         return {"most": self.most.numpy()}

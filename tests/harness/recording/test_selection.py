@@ -1,4 +1,4 @@
-"""Cutting what was observed into pieces: slices and gathered rows hold the same tokens."""
+"""Cutting what was observed into slices: slices and gathered rows hold the same tokens."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from .conftest import documents
 
 @pytest.fixture(autouse=True, scope="module")
 def _small_pieces():
-    """Batches of a test are of several gathered pieces, as those of an accelerator are."""
+    """Batches of a test are of several gathered slices, as those of an accelerator are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(selection_module, "GATHERED", 50)
         yield
@@ -34,9 +34,9 @@ def test_every_counted_token_is_in_exactly_one_piece(lengths, in_slices, by_docu
     expected = flat[:, 0].numpy()[batch.mask.reshape(-1)]
     routed = torch.from_numpy(np.random.default_rng(seed).permutation(batch.tokens.size))
     for rows, values in ((None, flat), (routed, flat[routed])):
-        pieces = list(selection.cut(values, rows, by_document=by_document))
-        assert sorted(torch.cat([part for _, part in pieces])[:, 0].tolist()) == sorted(expected.tolist())
-        for document, part in pieces:
+        slices = list(selection.cut(values, rows, by_document=by_document))
+        assert sorted(torch.cat([part for _, part in slices])[:, 0].tolist()) == sorted(expected.tolist())
+        for document, part in slices:
             found = {int(batch.rows[place // batch.tokens.shape[1]]) for place in (part[:, 0] % 10**6).tolist()}
             assert not by_document or found == {document}
             assert document is None or found == {document}

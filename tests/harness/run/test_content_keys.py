@@ -256,7 +256,7 @@ def test_contents(place, reference, tmp_path, change, expected):
 
 
 CHANGE = Change("hidden", np.array([3, 9]), np.zeros(2, np.float32), np.ones(2, np.float32))
-DRAWN = replace(CHANGE, draw="resample", donors=("en", "de"), seed=1)
+DRAWN = replace(CHANGE, values_from="resample", donors=("en", "de"), seed=1)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ DRAWN = replace(CHANGE, draw="resample", donors=("en", "de"), seed=1)
         (CHANGE, replace(CHANGE, scale=np.array([0, 0.5], np.float32))),
         (CHANGE, replace(CHANGE, shift=np.array([1, 1 + 1e-6], np.float32))),
         (CHANGE, DRAWN),
-        (DRAWN, replace(DRAWN, draw="patch")),
+        (DRAWN, replace(DRAWN, values_from="patch")),
         (DRAWN, replace(DRAWN, seed=2)),
         (DRAWN, replace(DRAWN, donors=("de", "en"))),
     ],
@@ -276,4 +276,4 @@ DRAWN = replace(CHANGE, draw="resample", donors=("en", "de"), seed=1)
 def test_what_an_edit_does(first, second):
     assert changes_digest([first], corpus="a") != changes_digest([second], corpus="a")
     assert changes_digest([first], corpus="a") != changes_digest([first, second], corpus="a")
-    assert (changes_digest([second], corpus="a") != changes_digest([second], corpus="b")) == bool(second.draw)
+    assert (changes_digest([second], corpus="a") != changes_digest([second], corpus="b")) == bool(second.values_from)

@@ -10,7 +10,7 @@ from nharness.analysis.ground_truth import against_truth
 from nharness.errors import OptionError
 from nharness.models import Edit, apply_edits, load_model, locate
 from nharness.plugins import Plugins
-from nharness.run.stages.truth import evidence_of
+from nharness.run.stages.ground_truth import evidence_of
 from nharness.testing import planted_model
 from nharness.testing.planted import ROLES
 

@@ -13,8 +13,8 @@ from nharness.run.plan.plan import Plan, make_plan, select
 from nharness.run.plan.resolve import Resolved, resolve
 from nharness.spec import RunSpec
 
-LEAST_PARTS = 8
-"""Parts of the text that labels are shuffled among, at least."""
+LEAST_BLOCKS = 8
+"""Blocks of the text that labels are shuffled among, at least."""
 
 
 def collected(spec: RunSpec, plugins: Plugins, expression: str = "") -> tuple[Resolved, Plan]:
@@ -52,28 +52,28 @@ def check_text(resolved: Resolved) -> None:
 
     Raises `UsageError` where `--folds` or `--null` need more documents to detect on than there are.
     """
-    parts = parts_of_text(resolved.spec)
+    blocks = blocks_of_text(resolved.spec)
     for language in resolved.languages:
         next(resolved.corpus.documents(language, "eval"))
-        found = sum(1 for _ in islice(resolved.corpus.documents(language, "detect"), max(parts, 1)))
-        if found < parts:
-            raise UsageError(too_few(language, parts, found))
+        found = sum(1 for _ in islice(resolved.corpus.documents(language, "detect"), max(blocks, 1)))
+        if found < blocks:
+            raise UsageError(too_few(language, blocks, found))
 
 
-def parts_of_text(spec: RunSpec) -> int:
-    """Return into how many parts `--folds` and `--null` deal the text: a multiple of the folds; 0 without either."""
+def blocks_of_text(spec: RunSpec) -> int:
+    """Return into how many blocks `--folds` and `--null` deal the text: a multiple of the folds; 0 without either."""
     folds = spec.folds or 0
     if not spec.null:
         return folds
-    return max(folds, 1) * -(-LEAST_PARTS // max(folds, 1))
+    return max(folds, 1) * -(-LEAST_BLOCKS // max(folds, 1))
 
 
-def too_few(language: str, parts: int, found: int, tokens: int | None = None) -> str:
-    """Return what to say of a language with fewer documents than parts; tokens: as many as detection may read."""
+def too_few(language: str, blocks: int, found: int, tokens: int | None = None) -> str:
+    """Return what to say of a language with fewer documents than blocks; tokens: as many as detection may read."""
     within, raised = ("", "") if tokens is None else (f" within --detect-tokens {tokens}", "raise --detect-tokens, ")
     return (
-        f"--folds and --null deal a language's detection text into {parts} parts, a document or more each; {language} "
-        f"has {found}{within}; {raised}lower --folds or take a corpus with more documents"
+        f"--folds and --null deal a language's detection text into {blocks} blocks, a document or more each; "
+        f"{language} has {found}{within}; {raised}lower --folds or take a corpus with more documents"
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nharness.record.sources import Study
-from nharness.run.plan.shards import Part
+from nharness.run.plan.parts import Part
 from nharness.spec import RunSpec
 
 

@@ -37,7 +37,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 try:
     import ray
 
-    from nharness.run.ray.pool import Lost, Piece, Pool
+    from nharness.run.ray.pool import Assignment, Lost, Pool
 except ImportError as error:  # pragma: no cover - the package is an extra
     raise PluginError("executor 'ray' needs the package ray: pip install 'nharness[ray]'") from error
 
@@ -68,7 +68,7 @@ class RayExecutor(Executor):
         """Yield results as actors give them back; a piece under which actors keep dying is lost."""
         shared = ray.put(work)
         found = self._pool.run(
-            Piece(number, "do", (shared.hex(), shared, piece), work=work)
+            Assignment(number, "do", (shared.hex(), shared, piece), work=work)
             for number, piece in enumerate(spread(work, pieces, self.workers))
         )
         yield from _ordered(self._results(found, seen)) if work.in_order else (r for _, r in self._results(found, seen))
@@ -77,15 +77,15 @@ class RayExecutor(Executor):
         """Yield the result that every actor is at, and those that lie ready."""
         return (result for _, result in self._results(self._pool.finish(), unheard))
 
-    def _results(self, found: Iterator[tuple[Piece, Any]], seen: Seen) -> Iterator[tuple[int, Any]]:
-        for piece, result in found:
-            work, own = piece.work, piece.arguments[-1]
+    def _results(self, found: Iterator[tuple[Assignment, Any]], seen: Seen) -> Iterator[tuple[int, Any]]:
+        for assignment, result in found:
+            work, own = assignment.work, assignment.arguments[-1]
             if isinstance(result, Lost | Refused):
-                yield from ((piece.number, each) for each in work.lost(own, result.reason))
+                yield from ((assignment.number, each) for each in work.lost(own, result.reason))
                 continue
             if work.in_order:
                 seen(work.tokens(own))
-            yield piece.number, result
+            yield assignment.number, result
 
     def altered(self) -> bool:
         """Tell whether a model in an actor is not what it was."""

@@ -1,4 +1,4 @@
-"""A pool of Ray actors that pieces of work are handed to, and that dead ones are replaced in.
+"""A pool of Ray actors: work is handed to them, and dead ones are replaced.
 
 An actor is greeted before it is given work. When it dies, what it had not given back is put in front of the queue, and
 another takes its place. Work under which `TRIES` actors died is given up; so is everything when that many in a row died
@@ -22,10 +22,10 @@ TRIES = 3
 
 
 @dataclass(frozen=True)
-class Piece:
+class Assignment:
     """Work for one actor: a method and its arguments, the last of which is what `work` is done with.
 
-    number: which piece it is. tries: how many actors died under it.
+    number: which assignment it is. tries: how many actors died under it.
     """
 
     number: int
@@ -37,13 +37,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class Lost:
-    """A piece that was given up, and why."""
+    """An assignment that was given up, and why."""
 
-    piece: Piece
+    assignment: Assignment
     reason: str
 
 
-GREETING = Piece(-1, "greet", ())
+GREETING = Assignment(-1, "greet", ())
 
 
 class Pool:
@@ -56,8 +56,8 @@ class Pool:
     def __init__(self, make: Callable[[], Any], size: int, welcome: Callable[[Any], None]) -> None:
         self._make, self._welcome = make, welcome
         self._idle: list[Any] = []
-        self._busy: dict[Any, tuple[Any, Piece]] = {}  # by the stream of its results
-        self._again: deque[Piece] = deque()
+        self._busy: dict[Any, tuple[Any, Assignment]] = {}  # by the stream of its results
+        self._again: deque[Assignment] = deque()
         self._stillborn = 0
         for _ in range(size):
             self._begin(make(), GREETING)
@@ -67,17 +67,17 @@ class Pool:
         while not self._idle:
             list(self._results())
 
-    def run(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Any]]:
-        """Yield every result of every piece with its piece, in any order; a piece given up comes as `Lost`."""
-        source = iter(pieces)
+    def run(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Any]]:
+        """Yield every result with its assignment, in any order; one that was given up comes as `Lost`."""
+        source = iter(assignments)
         while True:
-            while self._idle and (piece := self._again.popleft() if self._again else next(source, None)) is not None:
-                self._begin(self._idle.pop(), piece)
+            while self._idle and (new := self._again.popleft() if self._again else next(source, None)) is not None:
+                self._begin(self._idle.pop(), new)
             if not self._working() and self._idle:
                 return
             yield from self._results()
 
-    def finish(self) -> Iterator[tuple[Piece, Any]]:
+    def finish(self) -> Iterator[tuple[Assignment, Any]]:
         """Yield what lies ready and the result every actor is at; what would come after is given up."""
         for stream in self._working():
             lay_ready = True
@@ -101,49 +101,49 @@ class Pool:
             ray.kill(actor)
         self._idle, self._busy = [], {}
 
-    def _begin(self, actor: Any, piece: Piece) -> None:
-        stream = getattr(actor, piece.method).options(num_returns="streaming").remote(*piece.arguments)
-        self._busy[stream] = (actor, piece)
+    def _begin(self, actor: Any, assignment: Assignment) -> None:
+        stream = getattr(actor, assignment.method).options(num_returns="streaming").remote(*assignment.arguments)
+        self._busy[stream] = (actor, assignment)
 
     def _working(self) -> list[Any]:
-        return [stream for stream, (_, piece) in self._busy.items() if piece is not GREETING]
+        return [stream for stream, (_, assignment) in self._busy.items() if assignment is not GREETING]
 
-    def _results(self) -> Iterator[tuple[Piece, Any]]:
+    def _results(self) -> Iterator[tuple[Assignment, Any]]:
         for stream in ray.wait(list(self._busy), num_returns=1)[0]:
             yield from self._take(stream)
 
-    def _take(self, stream: Any) -> Iterator[tuple[Piece, Any]]:
-        """Yield the next result of a stream, if it is one of a piece; see to its actor when there is none."""
-        actor, piece = self._busy.pop(stream)
+    def _take(self, stream: Any) -> Iterator[tuple[Assignment, Any]]:
+        """Yield the next result of a stream, if it is one of an assignment; see to its actor when there is none."""
+        actor, assignment = self._busy.pop(stream)
         try:
             result = ray.get(next(stream))
         except StopIteration:
             self._idle.append(actor)
         except RayTaskError as error:
-            if piece is GREETING:
+            if assignment is GREETING:
                 raise NharnessError(f"a worker failed: {error.cause!r}") from error
             self._idle.append(actor)
-            yield piece, Lost(piece, f"a worker failed: {error.cause!r}")
+            yield assignment, Lost(assignment, f"a worker failed: {error.cause!r}")
         except RayError as error:
-            yield from self._replace(actor, piece, shortened(str(error)))
+            yield from self._replace(actor, assignment, shortened(str(error)))
         else:
-            self._busy[stream] = (actor, remaining(piece, result))
+            self._busy[stream] = (actor, remaining(assignment, result))
             self._stillborn = 0
-            if piece is GREETING:
+            if assignment is GREETING:
                 self._welcome(result)
             else:
-                yield piece, result
+                yield assignment, result
 
-    def _replace(self, dead: Any, piece: Piece, reason: str) -> Iterator[tuple[Piece, Any]]:
+    def _replace(self, dead: Any, assignment: Assignment, reason: str) -> Iterator[tuple[Assignment, Any]]:
         ray.kill(dead)  # it may only be out of reach
-        if piece is GREETING:
+        if assignment is GREETING:
             self._stillborn += 1
             if self._stillborn >= TRIES:
                 raise NharnessError(f"{TRIES} workers in a row died before they could work; the last: {reason}")
-        elif piece.tries + 1 < TRIES:
-            self._again.append(replace(piece, tries=piece.tries + 1))
+        elif assignment.tries + 1 < TRIES:
+            self._again.append(replace(assignment, tries=assignment.tries + 1))
         else:
-            yield piece, Lost(piece, f"{TRIES} workers died while they were at it; the last: {reason}")
+            yield assignment, Lost(assignment, f"{TRIES} workers died while they were at it; the last: {reason}")
         self._begin(self._make(), GREETING)
 
 
@@ -153,9 +153,9 @@ def shortened(message: str) -> str:
     return " ".join((errors[-1] if errors else message).split())[:400]
 
 
-def remaining(piece: Piece, result: Any) -> Piece:
-    """Return what is left of a piece after one of its results came back."""
-    if piece.work is None:
-        return piece
-    own = piece.work.left(piece.arguments[-1], result)
-    return replace(piece, arguments=(*piece.arguments[:-1], own), tries=0)
+def remaining(assignment: Assignment, result: Any) -> Assignment:
+    """Return what is left of an assignment after one of its results came back."""
+    if assignment.work is None:
+        return assignment
+    own = assignment.work.left(assignment.arguments[-1], result)
+    return replace(assignment, arguments=(*assignment.arguments[:-1], own), tries=0)

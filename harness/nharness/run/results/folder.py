@@ -14,9 +14,9 @@ from nharness.atomic import check_writable, remove_abandoned, write_json
 from nharness.cells import Cell
 from nharness.errors import NothingCollectedError, OutputError, UsageError
 from nharness.record.sources import Study
+from nharness.run.plan.parts import read_part
 from nharness.run.plan.plan import Plan
 from nharness.run.plan.request import RunRequest
-from nharness.run.plan.shards import read_part
 from nharness.spec import RunSpec
 
 FAILED = "failed.json"

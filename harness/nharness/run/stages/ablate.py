@@ -62,7 +62,7 @@ class AblationFile:
 
 def save_ablation(path: Path, ablation: Ablation, *, layer_widths: tuple[int, ...], **metadata: Any) -> None:
     """Write a measurement; `metadata` names model, tokenizer, corpus and split."""
-    tensors = {name: delta.astype(np.float32) for name, delta in ablation.losses.items()}
+    tensors = {name: delta.astype(np.float32) for name, delta in ablation.loss_changes.items()}
     save_tensors(
         path,
         tensors,
@@ -91,11 +91,11 @@ def load_ablation(path: Path) -> AblationFile:
 
 def shipped_files(plugins: Plugins) -> dict[str, Path]:
     """Return the registered files of ablations that are there, by name."""
-    targets = {name: registered.entry.target for name, registered in plugins.entries("truths").items()}
-    return {name: target for name, target in targets.items() if isinstance(target, Path) and target.is_file()}
+    values = {name: registered.entry.value for name, registered in plugins.entries("truths").items()}
+    return {name: value for name, value in values.items() if isinstance(value, Path) and value.is_file()}
 
 
-Part = tuple[str, int]
+TextLayer = tuple[str, int]
 """A language and the index of a layer."""
 
 
@@ -108,27 +108,27 @@ class LayerOfText:
     windows: tuple[EncodedDocument, ...]
 
     @property
-    def part(self) -> Part:
+    def place(self) -> TextLayer:
         """Language and layer."""
         return self.language, self.layer
 
 
 @dataclass(frozen=True)
-class AblateWork(Work[LayerOfText, tuple[Part, NDArray[np.float64], int]]):
+class AblateWork(Work[LayerOfText, tuple[TextLayer, NDArray[np.float64], int]]):
     """Ablate layers on text: the summed changes of NLL in nats [N], and the forward tokens they cost."""
 
     def begin(
         self, worker: Worker, seen: Seen
-    ) -> Callable[[LayerOfText], Iterator[tuple[Part, NDArray[np.float64], int]]]:
+    ) -> Callable[[LayerOfText], Iterator[tuple[TextLayer, NDArray[np.float64], int]]]:
         """Return what ablates; weights coarser than float32 are widened once."""
         ablator = Ablator(worker.loaded.model, worker.neuron_map, together=worker.loaded.together)
 
-        def ablated(piece: LayerOfText) -> Iterator[tuple[Part, NDArray[np.float64], int]]:
-            yield piece.part, *ablator.layer(piece.layer, piece.windows, seen)
+        def ablated(piece: LayerOfText) -> Iterator[tuple[TextLayer, NDArray[np.float64], int]]:
+            yield piece.place, *ablator.layer(piece.layer, piece.windows, seen)
 
         return ablated
 
-    def lost(self, piece: LayerOfText, reason: str) -> Iterator[tuple[Part, NDArray[np.float64], int]]:
+    def lost(self, piece: LayerOfText, reason: str) -> Iterator[tuple[TextLayer, NDArray[np.float64], int]]:
         """Raise `UsageError` naming language and layer."""
         raise UsageError(f"the ablations of layer {piece.layer} for {piece.language!r} are not there: {reason}")
 
@@ -151,7 +151,7 @@ def ablate(context: RunContext, recorded: Recorded) -> Recorded:
             context.listen(StageFinished(STAGE, time.perf_counter() - started, reused=True, summary=summary))
             return _with(recorded, {f"delta/{tag}": found.delta[tag] for tag in context.languages})
     made = ablations(context, tokens)
-    return replace(_with(recorded, made.losses), tokens=recorded.tokens + made.forward_tokens)
+    return replace(_with(recorded, made.loss_changes), tokens=recorded.tokens + made.forward_tokens)
 
 
 def ablations(context: RunContext, tokens: int) -> Ablation:
@@ -166,19 +166,19 @@ def ablations(context: RunContext, tokens: int) -> Ablation:
     documents = {tag: list(context.corpus.documents(tag, "detect")) for tag in languages}
     chosen = choose_windows(worker.loaded.model, worker.loaded.tokenizer, documents, tokens)
     keeper = _Keeper(context, chosen)
-    parts = {(tag, layer.index): keeper.get((tag, layer.index)) for tag in languages for layer in layers}
-    for (_, layer), found in parts.items():
-        if found is not None:
+    sums = {(tag, layer.index): keeper.get((tag, layer.index)) for tag in languages for layer in layers}
+    for (_, layer), known in sums.items():
+        if known is not None:
             context.listen(StageAdvanced(STAGE, layers[layer].width, 0))
-    missing = [LayerOfText(tag, layer, chosen.windows[tag]) for (tag, layer), f in parts.items() if f is None]
+    missing = [LayerOfText(tag, layer, chosen.windows[tag]) for (tag, layer), known in sums.items() if known is None]
     spent = 0
     seen = partial(_tell, context.listen)
-    for part, delta, cost in context.executor.map(AblateWork(), missing, seen):
-        keeper.put(part, delta)
-        parts[part], spent = delta, spent + cost
+    for place, delta, cost in context.executor.map(AblateWork(), missing, seen):
+        keeper.put(place, delta)
+        sums[place], spent = delta, spent + cost
         context.listen(StageAdvanced(STAGE, len(delta), 0))
-    sums = {tag: [np.asarray(parts[tag, layer.index]) for layer in layers] for tag in languages}
-    made = ablation_of(chosen, sums, spent)
+    by_layer = {tag: [np.asarray(sums[tag, layer.index]) for layer in layers] for tag in languages}
+    made = ablation_of(chosen, by_layer, spent)
     summary = f"{width:,} neurons, each alone, on {sum(made.tokens.values()):,} tokens in {len(languages)} languages"
     context.listen(StageFinished(STAGE, time.perf_counter() - started, not spent, summary))
     return made
@@ -188,29 +188,29 @@ def _tell(listen: Listener, tokens: int) -> None:
     listen(StageAdvanced(STAGE, 0, tokens))
 
 
-def _with(recorded: Recorded, losses: Mapping[str, NDArray[np.float64]]) -> Recorded:
-    return replace(recorded, evidence=replace(recorded.evidence, losses=losses))
+def _with(recorded: Recorded, changes: Mapping[str, NDArray[np.float64]]) -> Recorded:
+    return replace(recorded, evidence=replace(recorded.evidence, loss_changes=changes))
 
 
 class _Keeper:
-    """Finished parts in the store, under a key over model, text and layer."""
+    """Finished layers in the store, under a key over model, text and layer."""
 
     def __init__(self, context: RunContext, chosen: Chosen) -> None:
         self._store, self._identity = context.store, dict(context.identity)
         self._widths = context.worker.neuron_map.layer_widths
-        self._texts = {tag: text_digest(pieces) for tag, pieces in chosen.windows.items()}
+        self._texts = {tag: text_digest(windows) for tag, windows in chosen.windows.items()}
 
-    def get(self, part: Part) -> NDArray[np.float64] | None:
+    def get(self, place: TextLayer) -> NDArray[np.float64] | None:
         """Return a layer's summed changes, None when they were not measured."""
-        width = self._widths[part[1]]
-        return self._store.get("ablated", self._key(part), lambda payload: _layer(payload, width))
+        width = self._widths[place[1]]
+        return self._store.get("ablated", self._key(place), lambda payload: _layer(payload, width))
 
-    def put(self, part: Part, delta: NDArray[np.float64]) -> None:
+    def put(self, place: TextLayer, delta: NDArray[np.float64]) -> None:
         """Store them."""
-        self._store.put("ablated", self._key(part), delta.tolist())
+        self._store.put("ablated", self._key(place), delta.tolist())
 
-    def _key(self, part: Part) -> str:
-        tag, layer = part
+    def _key(self, place: TextLayer) -> str:
+        tag, layer = place
         return content_key(stage=STAGE, identity=self._identity, language=tag, text=self._texts[tag], layer=layer)
 
 

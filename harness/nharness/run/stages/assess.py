@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from nharness.record.results import GroundTruth
 from nharness.run.context import RunContext
 from nharness.run.stages.detect import Detected
+from nharness.run.stages.ground_truth import score_detectors
 from nharness.run.stages.repeats import Repeated, repeat_detection
-from nharness.run.stages.truth import score_detectors
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from nharness.run.context import RunContext
 from nharness.run.store import content_key
 from nharness.run.work.kept_statistics import KeptStatistics
 from nharness.run.work.recipe import (
+    EncodedShard,
     RecordWork,
-    Shard,
     encoding_policy,
     recipe_for,
     recorder_of,
@@ -73,7 +73,7 @@ def _effect(context: RunContext, tag: str) -> NDArray[np.float64]:
 def _recorded(context: RunContext, tag: str) -> Mapping[str, Statistics]:
     documents = {tag: context.corpus.documents(tag, "detect")}
     text = Text(context.worker.loaded.tokenizer, documents, encoding_policy(context.spec), TOKENS)
-    shard = Shard(tag, tuple(encoded_documents(text, tag)))
+    shard = EncodedShard(tag, tuple(encoded_documents(text, tag)))
     recipe = recipe_for(context.worker, context.corpus, (NEED,))
     recorder = recorder_of(context.worker, recipe)
     if recorder.scouts():

@@ -18,15 +18,15 @@ from nharness.events import StageAdvanced, StageFinished, StageStarted
 from nharness.record.sources import CorpusSplit
 from nharness.recording import Text, encoded_documents, shards_of
 from nharness.recording.passes import SCOUTED_DOCUMENTS
-from nharness.recording.recorder import Parts
+from nharness.recording.recorder import Windows
 from nharness.run.context import RunContext
 from nharness.run.plan.resolve import Resolved, load_detector
 from nharness.run.store import content_key
 from nharness.run.work.kept_statistics import KeptStatistics
 from nharness.run.work.recipe import (
+    EncodedShard,
     Recipe,
     RecordWork,
-    Shard,
     encoding_policy,
     recipe_for,
     recorder_of,
@@ -34,7 +34,7 @@ from nharness.run.work.recipe import (
     settled,
 )
 from nharness.spec import Named
-from nharness.statistics import Fold, Statistics, merge
+from nharness.statistics import Merger, Statistics, merge
 
 STAGE = "record"
 
@@ -75,10 +75,10 @@ class _Sent:
     unknown: int
 
 
-def _sent(tag: str, shard: Sequence[Parts]) -> _Sent:
-    found = amount(part for parts in shard for part in parts)
-    sources = frozenset(parts[0].cluster for parts in shard)
-    return _Sent(tag, tuple(parts[0].id for parts in shard), sources, found.bytes, found.unknown)
+def _sent(tag: str, shard: Sequence[Windows]) -> _Sent:
+    found = amount(window for document in shard for window in document)
+    sources = frozenset(document[0].cluster for document in shard)
+    return _Sent(tag, tuple(document[0].id for document in shard), sources, found.bytes, found.unknown)
 
 
 class _Sum:
@@ -88,18 +88,18 @@ class _Sum:
         self.ids: dict[str, None] = {}
         self.sources: set[str] = set()
         self.bytes = self.unknown = 0
-        self._folds: dict[str, Fold] = {}
+        self._mergers: dict[str, Merger] = {}
 
-    def add(self, part: _Sent, sites: Mapping[str, Statistics]) -> None:
-        self.ids.update(dict.fromkeys(part.ids))
-        self.sources |= part.sources
-        self.bytes += part.bytes
-        self.unknown += part.unknown
+    def add(self, shard: _Sent, sites: Mapping[str, Statistics]) -> None:
+        self.ids.update(dict.fromkeys(shard.ids))
+        self.sources |= shard.sources
+        self.bytes += shard.bytes
+        self.unknown += shard.unknown
         for site, table in sites.items():
-            self._folds.setdefault(site, Fold()).add(table)
+            self._mergers.setdefault(site, Merger()).add(table)
 
     def result(self) -> dict[str, Statistics]:
-        return {site: fold.result() for site, fold in self._folds.items()}
+        return {site: merger.result() for site, merger in self._mergers.items()}
 
 
 def needs_of(resolved: Resolved) -> tuple[Need, ...]:
@@ -184,20 +184,20 @@ class _Pass:
         done: dict[str, _Language] = {}
         sums: dict[str, _Sum] = {}
 
-        def shards() -> Iterator[Shard]:
+        def shards() -> Iterator[EncodedShard]:
             for tag in tags:
                 for shard in shards_of(streams[tag], recipe.options.shard_documents):
                     sent.append(_sent(tag, shard))
-                    yield Shard(tag, tuple(shard))
+                    yield EncodedShard(tag, tuple(shard))
 
         for sites in self._context.executor.map(RecordWork(recipe), shards(), self._seen):
-            part = sent.popleft()
-            for tag in [tag for tag in sums if tag != part.tag]:
+            shard = sent.popleft()
+            for tag in [tag for tag in sums if tag != shard.tag]:
                 done[tag] = self._keep(tag, sums.pop(tag))
-            sums.setdefault(part.tag, _Sum()).add(part, sites)
+            sums.setdefault(shard.tag, _Sum()).add(shard, sites)
         return done | {tag: self._keep(tag, rest) for tag, rest in sums.items()}
 
-    def _prepared(self) -> tuple[Recipe, dict[str, Iterator[Parts]]]:
+    def _prepared(self) -> tuple[Recipe, dict[str, Iterator[Windows]]]:
         """Return the recipe, its settings made from the first documents of every language, and the documents."""
         recorder = recorder_of(self._context.worker, self._recipe)
         streams = {tag: encoded_documents(self._text, tag) for tag in self._text.documents}

@@ -27,16 +27,16 @@ from nharness.neurons import Detection
 from nharness.record.results import ShuffledCount, Stability
 from nharness.recording import Text, encoded_documents
 from nharness.recording.passes import SCOUTED_DOCUMENTS
-from nharness.recording.recorder import Parts
+from nharness.recording.recorder import Windows
 from nharness.run.context import RunContext
-from nharness.run.plan.collect import parts_of_text, too_few
+from nharness.run.plan.collect import blocks_of_text, too_few
 from nharness.run.plan.resolve import why_not_repeated
 from nharness.run.stages.detect import Detected
 from nharness.run.store import content_key
 from nharness.run.work.kept_statistics import KeptStatistics
 from nharness.run.work.recipe import (
+    EncodedShard,
     RecordWork,
-    Shard,
     encoding_policy,
     recipe_for,
     recorder_of,
@@ -44,7 +44,7 @@ from nharness.run.work.recipe import (
     settled,
 )
 from nharness.spec import RunSpec
-from nharness.statistics import Fold, LanguageTotals, Statistics
+from nharness.statistics import LanguageTotals, Merger, Statistics
 
 STAGE = "repeat"
 SHUFFLES = 10
@@ -73,7 +73,7 @@ def repeat_detection(context: RunContext, detected: Mapping[str, Detected]) -> R
             context.listen(Noted("note", f"{name} is not repeated: {reason}"))
         else:
             detectors[name] = detector
-    blocks = record_blocks(context, detectors, parts_of_text(spec))
+    blocks = record_blocks(context, detectors, blocks_of_text(spec))
     found: dict[str, list[Stability]] = {name: [] for name in detectors}
     folds: dict[str, list[Detection]] = {}
     if spec.folds:
@@ -84,9 +84,9 @@ def repeat_detection(context: RunContext, detected: Mapping[str, Detected]) -> R
         dealt = map(blocks.evidence, blocks.shuffles(SHUFFLES, spec.seed))
         for name, others in _repeated(context, detectors, dealt).items():
             observed, drawn = _cut(detected[name].detection, spec), [_cut(each, spec) for each in others]
-            found[name].append(_as_part(label_shuffle(observed, drawn), stability([observed, *drawn])))
+            found[name].append(_as_stability(label_shuffle(observed, drawn), stability([observed, *drawn])))
     return Repeated(
-        {name: tuple(parts) for name, parts in found.items()},
+        {name: tuple(several) for name, several in found.items()},
         {name: tuple(repeats) for name, repeats in folds.items()},
     )
 
@@ -95,11 +95,11 @@ def _cut(detection: Detection, spec: RunSpec) -> Detection:
     return detection if spec.budget is None else detection.cut(spec.budget)
 
 
-def require_parts(context: RunContext) -> None:
-    """Raise `UsageError` for a language whose text cannot be dealt into the parts that are asked for."""
-    parts = parts_of_text(context.spec)
-    if parts:
-        dealt_out(context, parts)
+def require_blocks(context: RunContext) -> None:
+    """Raise `UsageError` for a language whose text cannot be dealt into the blocks that are asked for."""
+    blocks = blocks_of_text(context.spec)
+    if blocks:
+        dealt_out(context, blocks)
 
 
 def _repeated(
@@ -120,7 +120,7 @@ def _repeated(
     return found
 
 
-def _as_part(shuffle: LabelShuffle, agreement: Stability) -> Stability:
+def _as_stability(shuffle: LabelShuffle, agreement: Stability) -> Stability:
     rows = {**shuffle.languages, **shuffle.kinds}
     counts = tuple(ShuffledCount(what=what, observed=n.observed, mean=n.mean, p=n.p) for what, n in rows.items())
     repeats = agreement.repeats - 1
@@ -151,12 +151,12 @@ class Blocks:
 
     def evidence(self, chosen: Mapping[str, Sequence[Block]]) -> Evidence:
         """Return the statistics of blocks added up under the labels they were given."""
-        folds: dict[str, Fold] = {}
+        mergers: dict[str, Merger] = {}
         for tag, blocks in chosen.items():
             for block in blocks:
-                for site, part in self.statistics[block].items():
-                    folds.setdefault(site, Fold()).add(relabelled(part, block[0], tag))
-        return Evidence({site: fold.result() for site, fold in folds.items()})
+                for site, table in self.statistics[block].items():
+                    mergers.setdefault(site, Merger()).add(relabelled(table, block[0], tag))
+        return Evidence({site: merger.result() for site, merger in mergers.items()})
 
 
 def record_blocks(context: RunContext, detectors: Mapping[str, Detector], count: int) -> Blocks:
@@ -201,7 +201,7 @@ class _Shelf:
         if recorder.scouts():
             recorder.prepare({tag: documents[tag, 0][:SCOUTED_DOCUMENTS] for tag in context.languages})
         work = RecordWork(settled(self._recipe, recorder))
-        shards = [Shard(block[0], tuple(documents[block])) for block in blocks]
+        shards = [EncodedShard(block[0], tuple(documents[block])) for block in blocks]
         found = {}
         for block, made in zip(blocks, context.executor.map(work, shards, self._seen), strict=True):
             self._kept.put(self.key(block, count), made)
@@ -212,30 +212,30 @@ class _Shelf:
         self._context.listen(StageAdvanced(STAGE, tokens, tokens))
 
 
-def dealt_out(context: RunContext, count: int) -> dict[Block, list[Parts]]:
+def dealt_out(context: RunContext, count: int) -> dict[Block, list[Windows]]:
     """Return the encoded documents of every block; sources are dealt out whole where there are enough of them.
 
     Raises `UsageError` for a language with fewer documents than blocks.
     """
     most = context.spec.corpus.detect_tokens
-    found: dict[Block, list[Parts]] = {}
+    found: dict[Block, list[Windows]] = {}
     for tag in context.languages:
         documents = {tag: context.corpus.documents(tag, "detect")}
         text = Text(context.worker.loaded.tokenizer, documents, encoding_policy(context.spec), most)
-        parts = list(encoded_documents(text, tag))
-        sources = [each[0].cluster for each in parts]
+        encoded = list(encoded_documents(text, tag))
+        sources = [each[0].cluster for each in encoded]
         if len(set(sources)) < count:
-            sources = [each[0].id for each in parts]
+            sources = [each[0].id for each in encoded]
         numbers = {source: place for place, source in enumerate(dict.fromkeys(sources))}
         if len(numbers) < count:
             raise UsageError(too_few(tag, count, len(numbers), most))
-        for source, each in zip(sources, parts, strict=True):
+        for source, each in zip(sources, encoded, strict=True):
             found.setdefault((tag, numbers[source] % count), []).append(each)
     return found
 
 
-def relabelled(part: Statistics, tag: str, label: str) -> Statistics:
+def relabelled(table: Statistics, tag: str, label: str) -> Statistics:
     """Return one language's statistics as another's."""
-    totals: dict[str, LanguageTotals] = {label: part.totals[tag]}
-    tensors = {f"{name.removesuffix(tag)}{label}": tensor for name, tensor in part.tensors.items()}
-    return replace(part, totals=totals, tensors=tensors)
+    totals: dict[str, LanguageTotals] = {label: table.totals[tag]}
+    tensors = {f"{name.removesuffix(tag)}{label}": tensor for name, tensor in table.tensors.items()}
+    return replace(table, totals=totals, tensors=tensors)

@@ -1,4 +1,4 @@
-"""Values of other text in place of activations: what the changes `resample` and `patch` draw.
+"""Values of other text in place of activations: what the changes `resample` and `patch` take.
 
 Legend: `B` rows of a forward pass, `T` its length, `N` donor tokens, `n` neurons of a change.
 
@@ -48,7 +48,7 @@ class DonorText:
 
 
 @dataclass(frozen=True)
-class Piece:
+class ReadWindow:
     """A window of a document as the model reads it: its tokens int64 [t] and where in the document it starts."""
 
     document: EncodedDocument
@@ -57,10 +57,10 @@ class Piece:
 
 
 @contextmanager
-def drawn_edits(
+def donor_edits(
     changes: Sequence[Change], neuron_map: NeuronMap, text: DonorText, languages: Iterable[str]
 ) -> Iterator[list[ValueEdit]]:
-    """Give the edits of the changes that draw their values, for the evaluation of text in `languages`.
+    """Give the edits of the changes that take their values from other text, for the evaluation of text in `languages`.
 
     The model must be unedited on entry; the hook that chooses donor tokens is removed on leaving. A document without a
     parallel one raises `CellError` when it is evaluated.
@@ -69,8 +69,8 @@ def drawn_edits(
     handles = []
     try:
         for change in changes:
-            if change.draw:
-                donors, choice = _DRAWS[change.draw](change, text, tuple(languages))
+            if change.values_from:
+                donors, choice = _WAYS[change.values_from](change, text, tuple(languages))
                 values = donor_values(text.engine, neuron_map, change, donors)
                 chooser = _Chooser(choice)
                 edits += _value_edits(change, neuron_map, values, chooser)
@@ -122,7 +122,7 @@ def donor_values(
 ) -> Tensor:
     """Return what the change's neurons say at every token that the model reads of the documents, [N, n]."""
     offsets = np.cumsum([0, *(read_length(engine, document) for document in documents)])
-    pieces = [(place, piece) for place, document in enumerate(documents) for piece in pieces_of(engine, document)]
+    read = [(place, window) for place, document in enumerate(documents) for window in read_windows(engine, document)]
     values = torch.zeros(int(offsets[-1]), change.flat.size, device=engine.model.device, dtype=engine.model.dtype)
     layers = {layer: (columns, units) for layer, columns, units in _by_layer(change, neuron_map)}
     pending: Tensor = torch.zeros(0, dtype=torch.int64)
@@ -137,36 +137,36 @@ def donor_values(
             columns_here = torch.from_numpy(columns[inside]).to(values.device)
             values[rows[real][:, None], columns_here] = source[real].to(values)
 
-    whole = [_as_document(piece) for _, piece in pieces]
+    whole = [_as_document(window) for _, window in read]
     trunk = engine.head.trunk if engine.head.trunk is not None else engine.model
     with torch.inference_mode(), observe(engine.model, neuron_map, [change.site], keep):
         for batch in engine.batches(whole):
             place = np.full(batch.tokens.shape, -1, dtype=np.int64)
             for row, number in enumerate(batch.rows):
-                document, piece = pieces[number]
-                place[row, : len(piece.tokens)] = offsets[document] + piece.start + np.arange(len(piece.tokens))
+                document, window = read[number]
+                place[row, : len(window.tokens)] = offsets[document] + window.start + np.arange(len(window.tokens))
             pending = torch.from_numpy(place.reshape(-1)).to(values.device)
             trunk(input_ids=torch.from_numpy(batch.tokens).to(engine.model.device), use_cache=False)
     return values
 
 
-def pieces_of(engine: PerplexityEngine, document: EncodedDocument) -> Iterator[Piece]:
+def read_windows(engine: PerplexityEngine, document: EncodedDocument) -> Iterator[ReadWindow]:
     """Yield what the model reads of a document, window by window, the prefix token counted as its first."""
     done = None
     for window in windows(document, engine.policy):
         done = window.counted_from - 1 if done is None else done
         done += window.counted
-        yield Piece(document, done + 1 - len(window.tokens), window.tokens[:-1])
+        yield ReadWindow(document, done + 1 - len(window.tokens), window.tokens[:-1])
 
 
 def read_length(engine: PerplexityEngine, document: EncodedDocument) -> int:
     """Return how many tokens of the document the model reads, the prefix token included."""
-    return max((piece.start + len(piece.tokens) for piece in pieces_of(engine, document)), default=0)
+    return max((window.start + len(window.tokens) for window in read_windows(engine, document)), default=0)
 
 
-def _as_document(piece: Piece) -> EncodedDocument:
-    document = piece.document
-    return EncodedDocument(document.id, document.language, document.cluster, 0, piece.tokens, 0, len(piece.tokens), 0)
+def _as_document(window: ReadWindow) -> EncodedDocument:
+    document = window.document
+    return EncodedDocument(document.id, document.language, document.cluster, 0, window.tokens, 0, len(window.tokens), 0)
 
 
 def _resample(change: Change, text: DonorText, languages: tuple[str, ...]) -> tuple[list[EncodedDocument], Choice]:
@@ -185,7 +185,7 @@ def _resample(change: Change, text: DonorText, languages: tuple[str, ...]) -> tu
 
 
 def _patch(change: Change, text: DonorText, languages: tuple[str, ...]) -> tuple[list[EncodedDocument], Choice]:
-    finder: dict[bytes, list[_Target]] = {}
+    finder: dict[bytes, list[_Evaluated]] = {}
     documents: list[EncodedDocument] = []
     for tag in languages:
         donor = next((other for other in change.donors if other != tag), None)
@@ -196,9 +196,9 @@ def _patch(change: Change, text: DonorText, languages: tuple[str, ...]) -> tuple
         for document in own:
             paired = document.id in parallel
             length = read_length(text.engine, document)
-            for piece in pieces_of(text.engine, document):
-                target = _Target(piece, length, len(documents) if paired else None, donor)
-                finder.setdefault(_key(piece.tokens), []).append(target)
+            for window in read_windows(text.engine, document):
+                target = _Evaluated(window, length, len(documents) if paired else None, donor)
+                finder.setdefault(_key(window.tokens), []).append(target)
             documents += [parallel[document.id]] if paired else []
     return documents, _PlaceFinder(finder, [read_length(text.engine, document) for document in documents])
 
@@ -218,10 +218,10 @@ def _parallel(text: DonorText, donor: str, language: str, own: Sequence[EncodedD
 
 
 @dataclass(frozen=True)
-class _Target:
+class _Evaluated:
     """A window of an evaluated document, the document's length, the number of its parallel one, and its language."""
 
-    piece: Piece
+    window: ReadWindow
     length: int
     donor: int | None
     language: str
@@ -230,7 +230,7 @@ class _Target:
 class _PlaceFinder:
     """Chooses, for every position of the evaluated documents, the donor token at the same relative place."""
 
-    def __init__(self, finder: dict[bytes, list[_Target]], lengths: Sequence[int]) -> None:
+    def __init__(self, finder: dict[bytes, list[_Evaluated]], lengths: Sequence[int]) -> None:
         self._finder, self._lengths = finder, lengths
         self._offsets = np.cumsum([0, *lengths])
 
@@ -241,30 +241,30 @@ class _PlaceFinder:
     def _row(self, row: NDArray[np.int64]) -> NDArray[np.int64]:
         target = self._found(row)
         if target.donor is None:
-            document = target.piece.document
+            document = target.window.document
             raise CellError(
                 f"document {document.id!r} ({document.language}) has no parallel one in {target.language!r}, "
                 "which intervention patch needs"
             )
-        place = np.minimum(target.piece.start + np.arange(len(row)), target.length - 1)
+        place = np.minimum(target.window.start + np.arange(len(row)), target.length - 1)
         ratio = (self._lengths[target.donor] - 1) / max(target.length - 1, 1)
         return np.asarray(self._offsets[target.donor] + np.floor(place * ratio + 0.5).astype(np.int64))
 
-    def _found(self, row: NDArray[np.int64]) -> _Target:
+    def _found(self, row: NDArray[np.int64]) -> _Evaluated:
         """Return the longest window that the row begins with."""
         matches = [
             target
             for length in range(1, min(KEY_TOKENS, len(row)) + 1)
             for target in self._finder.get(row[:length].tobytes(), ())
-            if np.array_equal(target.piece.tokens, row[: len(target.piece.tokens)])
+            if np.array_equal(target.window.tokens, row[: len(target.window.tokens)])
         ]
         if not matches:
             raise CellError("intervention patch edits whole evaluation documents only, and this text is none of them")
-        return max(matches, key=lambda target: len(target.piece.tokens))
+        return max(matches, key=lambda target: len(target.window.tokens))
 
 
 def _key(tokens: NDArray[np.int64]) -> bytes:
     return np.ascontiguousarray(tokens[:KEY_TOKENS], dtype=np.int64).tobytes()
 
 
-_DRAWS = {"resample": _resample, "patch": _patch}
+_WAYS = {"resample": _resample, "patch": _patch}

@@ -17,7 +17,7 @@ def to_edits(changes: Sequence[Change], neuron_map: NeuronMap) -> list[Edit]:
     starts = np.cumsum(widths) - widths
     edits = []
     for change in changes:
-        if change.draw:
+        if change.values_from:
             continue
         layers = np.searchsorted(starts, change.flat, side="right") - 1
         for layer in np.unique(layers):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from nharness.cells import Edition
 from nharness.errors import NharnessError, OptionError, UsageError, nearest
 from nharness.run.plan.collect import collected
-from nharness.run.plan.shards import Part, part_of
+from nharness.run.plan.parts import Part, part_of
 from nharness.run.work.jobs import Job
 from nharness.run.work.worker import Worker
 

@@ -48,8 +48,8 @@ def changes_digest(changes: Sequence[Change], *, corpus: str) -> str:
     """Return the SHA-256 over what the changes do, bit by bit; `corpus`, its fingerprint, is where values are drawn."""
     sha = hashlib.sha256()
     for change in changes:
-        sha.update(f"{change.site}/{change.draw}/{len(change.flat)}/".encode())
-        if change.draw:
+        sha.update(f"{change.site}/{change.values_from}/{len(change.flat)}/".encode())
+        if change.values_from:
             sha.update(f"{','.join(change.donors)}/{change.seed}/{corpus}/".encode())
         for array in (change.flat.astype("<i8"), change.scale.astype("<f4"), change.shift.astype("<f4")):
             sha.update(array.tobytes())

@@ -11,7 +11,7 @@ from nharness.errors import UsageError
 from nharness.plugins import Plugins
 from nharness.recording import Recorder, RecordingOptions, policy_provenance
 from nharness.recording.dispatch import Needed
-from nharness.recording.recorder import Parts
+from nharness.recording.recorder import Windows
 from nharness.run.plan.resolve import plugin_of
 from nharness.run.work.executor import Seen, Work
 from nharness.run.work.worker import Worker
@@ -31,34 +31,34 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Shard:
+class EncodedShard:
     """Some encoded documents of a language, recorded together."""
 
     language: str
-    documents: tuple[Parts, ...]
+    documents: tuple[Windows, ...]
 
 
 @dataclass(frozen=True)
-class RecordWork(Work[Shard, dict[str, Statistics]]):
+class RecordWork(Work[EncodedShard, dict[str, Statistics]]):
     """Record shards of text by one recipe: each shard's statistics by site."""
 
     in_order = True
     recipe: Recipe
 
-    def begin(self, worker: Worker, seen: Seen) -> Callable[[Shard], Iterator[dict[str, Statistics]]]:
+    def begin(self, worker: Worker, seen: Seen) -> Callable[[EncodedShard], Iterator[dict[str, Statistics]]]:
         """Return what records; one recorder for all shards."""
         recorder = recorder_of(worker, self.recipe)
 
-        def recorded(shard: Shard) -> Iterator[dict[str, Statistics]]:
+        def recorded(shard: EncodedShard) -> Iterator[dict[str, Statistics]]:
             yield recorder.record_shard(shard.language, shard.documents, seen)
 
         return recorded
 
-    def tokens(self, piece: Shard) -> int:
+    def tokens(self, piece: EncodedShard) -> int:
         """Return the counted tokens of the shard."""
-        return sum(part.counted for parts in piece.documents for part in parts)
+        return sum(window.counted for document in piece.documents for window in document)
 
-    def lost(self, piece: Shard, reason: str) -> Iterator[dict[str, Statistics]]:
+    def lost(self, piece: EncodedShard, reason: str) -> Iterator[dict[str, Statistics]]:
         """Raise `UsageError` naming the language."""
         raise UsageError(f"the statistics of {piece.language!r} are not there: {reason}")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nharness.analysis.sequential import Precision, evaluation_order, progress
+from nharness.analysis.sequential import Precision, evaluation_order, look
 from nharness.cells import Cell
 from nharness.corpora import EncodedDocument
 from nharness.evaluation.items import Item
@@ -56,7 +56,7 @@ def score_until(
             moved = [_change(items[d.id].values, intact.get(d.id)) for d in documents]
             change.append(sum(bits for bits, _ in moved))
             weight.append(sum(size for _, size in moved))
-        now = progress(change, weight, len(clusters), rule)
+        now = look(change, weight, len(clusters), rule)
         if now.stop:
             break
         wanted = max(now.wanted, len(change) + 1)

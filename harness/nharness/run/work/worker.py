@@ -22,11 +22,11 @@ from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import default_policy
 from nharness.models import EditReport, apply_edits, load_model, locate
 from nharness.models.allocator import keep_freed_memory
-from nharness.plugins import import_target
+from nharness.plugins import import_named
 from nharness.recording.batch_size import until_it_fits
 from nharness.run.plan.resolve import Resolved
 from nharness.run.versions import installed
-from nharness.run.work.donors import DonorText, drawn_edits
+from nharness.run.work.donors import DonorText, donor_edits
 from nharness.run.work.edits import to_edits
 from nharness.run.work.jobs import Before, Done, Job, cell_key
 from nharness.run.work.measuring.protocol import Bench, Measuring, Product
@@ -178,7 +178,7 @@ class Worker:
             languages = dict.fromkeys(cell.language for cell in job.cells)
             waiting = []
             with (
-                drawn_edits(job.changes, self.neuron_map, text, languages) as drawn,
+                donor_edits(job.changes, self.neuron_map, text, languages) as drawn,
                 apply_edits(
                     self.loaded.model, self.neuron_map, [*edits, *drawn], backend=spec.edit_backend, scope=spec.scope
                 ) as report,
@@ -201,8 +201,8 @@ class Worker:
         """Return the working half of a kind of task, made when it is first asked for."""
         if kind not in self._kinds:
             task = next(task for task in self._tasks.values() if task.kind == kind)
-            target = self.resolved.runner(task).measuring
-            made = import_target(target, what=f"kind of task {kind!r}")
+            path = self.resolved.runner(task).measuring
+            made = import_named(path, what=f"kind of task {kind!r}")
             self._kinds[kind] = made(
                 Bench(
                     self.loaded,

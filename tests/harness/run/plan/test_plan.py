@@ -6,9 +6,9 @@ import pytest
 
 from nharness.errors import NothingCollectedError, OptionError, UsageError
 from nharness.plugins import Plugins
+from nharness.run.plan.parts import Part, part_of, read_part
 from nharness.run.plan.plan import make_plan, select
 from nharness.run.plan.resolve import resolve
-from nharness.run.plan.shards import Part, part_of, read_part
 from nharness.spec import ControlSpec, Named, RunSpec
 from nharness.task import TaskSpec
 

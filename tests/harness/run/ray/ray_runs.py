@@ -371,17 +371,17 @@ def pools(address):
 
     from nharness.errors import NharnessError
     from nharness.run.ray.executor import _show_token
-    from nharness.run.ray.pool import Lost, Piece, Pool
+    from nharness.run.ray.pool import Assignment, Lost, Pool
 
     _show_token()
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     kind, greetings = ray.remote(num_cpus=1, max_restarts=0)(Frail), []
     pool = Pool(lambda: kind.remote(False), 1, greetings.append)
-    pieces = [Piece(number, "work", (what,)) for number, what in enumerate(["a", "die", "b", "fail", "c"])]
-    results = [(piece.number, result) for piece, result in pool.run(pieces)]
+    assignments = [Assignment(number, "work", (what,)) for number, what in enumerate(["a", "die", "b", "fail", "c"])]
+    results = [(assignment.number, result) for assignment, result in pool.run(assignments)]
     found = {
         "results": [
-            (number, f"{result.piece.tries}: {result.reason}" if isinstance(result, Lost) else result)
+            (number, f"{result.assignment.tries}: {result.reason}" if isinstance(result, Lost) else result)
             for number, result in results
         ],
         "greetings": len(greetings),

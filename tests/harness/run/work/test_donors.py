@@ -13,7 +13,7 @@ from nharness.evaluation.windows import WindowPolicy, default_policy
 from nharness.intervention import Change
 from nharness.models import apply_edits, load_model, locate, observe
 from nharness.plugins import Plugins
-from nharness.run.work.donors import DonorText, donor_values, drawn_edits
+from nharness.run.work.donors import DonorText, donor_edits, donor_values
 from nharness.testing.tiny import tiny_model
 
 ENGLISH = [
@@ -64,7 +64,7 @@ def change(draw, donors, flat=FLAT, seed=0):
 def scored(engine, neuron_map, text, changes, language):
     documents = text.evaluated(language)
     with (
-        drawn_edits(changes, neuron_map, text, [language]) as edits,
+        donor_edits(changes, neuron_map, text, [language]) as edits,
         apply_edits(engine.model, neuron_map, edits) as report,
     ):
         items = engine.score(documents)
@@ -151,7 +151,7 @@ def test_resample_puts_in_one_donor_token_for_all_layers(engine, loaded):
     seen = {}
     ids = torch.from_numpy(np.random.default_rng(0).integers(5, 200, (3, 7)))
     with (
-        drawn_edits([resample], neuron_map, text, ["en"]) as edits,
+        donor_edits([resample], neuron_map, text, ["en"]) as edits,
         apply_edits(loaded.model, neuron_map, edits),
         torch.no_grad(),
     ):
@@ -224,7 +224,7 @@ def test_text_without_a_parallel_is_refused(loaded):
         scored(engine, neuron_map, text, [change("patch", ("de",))], "en")
     assert scored(engine, neuron_map, text, [change("patch", ("en",))], "de")[1] > 0  # all of these have one
     parallel = donor_text(engine, make_corpus(en=ENGLISH, de=GERMAN))
-    edits = drawn_edits([change("patch", ("de",))], neuron_map, parallel, ["en"])
+    edits = donor_edits([change("patch", ("de",))], neuron_map, parallel, ["en"])
     with (
         pytest.raises(CellError, match="this text is none of them"),
         edits as found,
@@ -241,7 +241,7 @@ def test_hooks_are_gone_afterwards_whatever_happened(loaded):
     during = []
 
     def fail():
-        with drawn_edits([change("resample", ("de",))], neuron_map, text, ["en"]):
+        with donor_edits([change("resample", ("de",))], neuron_map, text, ["en"]):
             during.append(len(embeddings._forward_pre_hooks))
             raise RuntimeError("stop")
 

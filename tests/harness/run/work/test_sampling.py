@@ -8,7 +8,7 @@ pytest.importorskip("ray")
 from nharness.cells import Cell, CellOutcome, Edition
 from nharness.intervention import Change
 from nharness.run.ray.executor import spread
-from nharness.run.ray.pool import Piece, remaining
+from nharness.run.ray.pool import Assignment, remaining
 from nharness.run.stages.evaluate import EvaluateWork
 from nharness.run.work.jobs import Done, Job
 
@@ -41,8 +41,8 @@ def test_the_last_jobs_are_cut_so_that_nobody_is_idle():
 
 def test_what_came_back_is_not_sent_again():
     whole = job("a", 3)
-    piece = Piece(7, "do", ("name", WORK, whole), tries=2, work=WORK)
-    left = remaining(piece, Done(whole.cells[1], whole.keys[1], CellOutcome("passed")))
+    assignment = Assignment(7, "do", ("name", WORK, whole), tries=2, work=WORK)
+    left = remaining(assignment, Done(whole.cells[1], whole.keys[1], CellOutcome("passed")))
     assert left.arguments[-1].cells == (whole.cells[0], whole.cells[2])
     assert left.arguments[-1].keys == ("a0", "a2")
     assert (left.number, left.tries) == (7, 0)

@@ -20,19 +20,19 @@ from nharness.intervention import Change, Intervention, Target
 from nharness_detectors.interventions.affine import HiddenOptions
 
 
-class DrawOptions(HiddenOptions):
+class DonorOptions(HiddenOptions):
     """Seed of the draw, and the site."""
 
-    seed: int = Field(0, ge=0, description="seed of the draw")
+    seed: int = Field(0, ge=0, description="seed of the random tokens")
 
 
 class Resample(Intervention):
     """Activation taken from a random token of another language."""
 
     name = "resample"
-    Options = DrawOptions
-    options: DrawOptions
-    draw: ClassVar[Literal["resample", "patch"]] = "resample"
+    Options = DonorOptions
+    options: DonorOptions
+    values_from: ClassVar[Literal["resample", "patch"]] = "resample"
 
     def changes(self, target: Target, evidence: Evidence) -> tuple[Change, ...]:
         """Return one change that names the draw and its donors: every language but the target's, in evidence order.
@@ -46,11 +46,11 @@ class Resample(Intervention):
             raise UsageError(f"intervention {self.name} takes values from other languages than {target.language!r}")
         unused = np.zeros(target.flat.size, dtype=np.float32)
         seed = self.options.seed
-        return (Change(self.options.site, target.flat, unused, unused, self.draw, donors, seed),)
+        return (Change(self.options.site, target.flat, unused, unused, self.values_from, donors, seed),)
 
 
 class Patch(Resample):
     """Activation taken from the parallel document in another language."""
 
     name = "patch"
-    draw = "patch"
+    values_from = "patch"

@@ -21,7 +21,7 @@ from nharness.statistics.table import LanguageTotals, Statistics
 _TAKEN: Mapping[MergeRule, Callable[..., Any]] = {"sum": np.add, "max": np.maximum, "min": np.minimum}
 
 
-class Fold:
+class Merger:
     """The merged shards of one site so far."""
 
     def __init__(self) -> None:
@@ -105,12 +105,12 @@ class Fold:
 def merge(shards: Iterable[Statistics]) -> Statistics:
     """Merge shards in the order given, so that the same shards always give the same bytes.
 
-    Raises `UsageError` when they do not belong together (`Fold.add`), or when there is none.
+    Raises `UsageError` when they do not belong together (`Merger.add`), or when there is none.
     """
-    fold = Fold()
+    merger = Merger()
     for shard in shards:
-        fold.add(shard)
-    return fold.result()
+        merger.add(shard)
+    return merger.result()
 
 
 def _require_alike(first: Statistics, shard: Statistics) -> None:

@@ -88,14 +88,14 @@ def score_detectors(context: RunContext, detected: Mapping[str, Detected]) -> di
 
 def _truths(context: RunContext, detected: Mapping[str, Detected]) -> Iterator[HeldAgainst]:
     """Yield truths in the order in which they were registered."""
-    files = {name: each.entry.target for name, each in context.plugins.entries("truths").items()}
-    models = [name for name, target in files.items() if not isinstance(target, Path)]
+    files = {name: each.entry.value for name, each in context.plugins.entries("truths").items()}
+    models = [name for name, value in files.items() if not isinstance(value, Path)]
     held = context.executor.map(TruthWork(), models, unheard)
-    for name, target in files.items():
-        if not isinstance(target, Path):
+    for name, value in files.items():
+        if not isinstance(value, Path):
             yield next(held)
             continue
-        truth = _measured(name, target, context)
+        truth = _measured(name, value, context)
         if truth is not None:
             yield HeldAgainst(truth, {key: found.detection for key, found in detected.items()})
 
@@ -131,7 +131,9 @@ def evidence_of(known: KnownModel, detectors: Mapping[str, Detector], plugins: P
     tokens = max([0, *(detector.ablation_tokens() for detector in detectors.values())])
     if not tokens:
         return Evidence(sites)
-    return Evidence(sites, losses=Ablator(known.model, neuron_map).measure(known.tokenizer, documents, tokens).losses)
+    return Evidence(
+        sites, loss_changes=Ablator(known.model, neuron_map).measure(known.tokenizer, documents, tokens).loss_changes
+    )
 
 
 def _measured(name: str, path: Path, context: RunContext) -> Truth | None:

@@ -132,7 +132,7 @@ def test_too_many_folds_say_how_many_there_can_be(folders, tmp_path, capsys):
         "50",
     ]
     assert main([*argv, "--out", str(tmp_path / "o")]) == 4
-    assert "into 50 parts, a document or more each; de has 24" in capsys.readouterr().err
+    assert "into 50 blocks, a document or more each; de has 24" in capsys.readouterr().err
 
 
 def test_a_file_of_ablations_is_read_as_it_was_written(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nharness.errors import FileFormatError, PluginError, UsageError
-from nharness.statistics import CATALOGUE, Fold, LanguageTotals, StatisticFormat, Statistics, load, merge
+from nharness.statistics import CATALOGUE, LanguageTotals, Merger, StatisticFormat, Statistics, load, merge
 
 MINE = StatisticFormat(
     "mine", "", {"rows": "concatenate", "most": "max", "least": "min", "total": "sum", "edges": "same"}
@@ -40,19 +40,19 @@ def test_every_rule_in_any_number_of_shards(size):
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 def test_shards_that_come_in_another_order_say_their_place(order):
-    parts, fold = [shard(ROWS[first : first + 4]) for first in (0, 4, 8)], Fold()
+    parts, merger = [shard(ROWS[first : first + 4]) for first in (0, 4, 8)], Merger()
     for place in order:
-        fold.add(parts[place], place=place)
-    assert same(fold.result(), shard(ROWS))
+        merger.add(parts[place], place=place)
+    assert same(merger.result(), shard(ROWS))
     with pytest.raises(UsageError, match="shard 1 of the statistics was given twice"):
-        fold.add(parts[1], place=1)
+        merger.add(parts[1], place=1)
 
 
 def test_a_shard_that_is_missing_is_said():
-    fold = Fold()
-    fold.add(shard(ROWS), place=1)
+    merger = Merger()
+    merger.add(shard(ROWS), place=1)
     with pytest.raises(UsageError, match="shard 0 of the statistics is missing"):
-        fold.result()
+        merger.result()
 
 
 def test_merging_changes_no_shard():

@@ -9,7 +9,7 @@ import pytest
 from nharness.cli.main import main
 from nharness.errors import UsageError
 from nharness.statistics import LanguageTotals, Statistics, load
-from nharness.statistics.parts import merge_files
+from nharness.statistics.files import merge_files
 
 
 def table(site="gate", tags=("en", "de"), seed=0, **provenance):

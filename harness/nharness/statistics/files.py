@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nharness.errors import FileFormatError, UsageError, during
-from nharness.statistics.fold import Fold
+from nharness.statistics.merging import Merger
 from nharness.statistics.table import Statistics, load
 
 
@@ -23,12 +23,12 @@ def merge_files(paths: Sequence[Path]) -> Statistics:
     tables = {path: load(path) for path in paths}
     _refuse_copies(paths)
     corpora = sorted({str(name) for table in tables.values() for name in _corpora(table)})
-    fold = Fold()
+    merger = Merger()
     for path, table in tables.items():
         shared = {**table.provenance, "corpus": corpora[0] if len(corpora) == 1 else corpora} if corpora else {}
         with during(file=path):
-            fold.add(replace(table, provenance=shared or table.provenance))
-    return fold.result()
+            merger.add(replace(table, provenance=shared or table.provenance))
+    return merger.result()
 
 
 def _corpora(table: Statistics) -> Sequence[object]:

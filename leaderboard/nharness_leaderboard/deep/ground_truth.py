@@ -48,10 +48,10 @@ def truth_differences(record: Record, folder: Path) -> Iterator[Problem]:
 def shipped_truth(record: Record, name: str) -> Truth | None:
     """Return the measured truth of that name if it ships and is of the record's model, else None."""
     registered = Plugins().entries("truths").get(name)
-    target = registered.entry.target if registered else None
-    if not isinstance(target, Path) or not target.is_file():
+    path = registered.entry.value if registered else None
+    if not isinstance(path, Path) or not path.is_file():
         return None
-    delta, metadata = _ablation(target)
+    delta, metadata = _ablation(path)
     if metadata.get("model") != record.model.fingerprint or metadata.get("tokenizer") != (
         record.model.tokenizer_fingerprint
     ):
