@@ -11,6 +11,7 @@ from synthetic_records import LANGUAGES, synthetic_record
 
 from nharness.analysis.analyse import analyse
 from nharness.analysis.measurements import from_items
+from nharness.analysis.structure.section import with_structure
 from nharness.detector import Evidence
 from nharness.neurons import KINDS, Detection
 from nharness.plugins import Plugins
@@ -69,7 +70,8 @@ def synthetic_run(folder, *, languages=LANGUAGES[:3], seed=0, strength=0.2, draw
             ),
             "neurons": _neurons(detected, files[1]),
         }
-    ).with_id()
+    )
+    record = with_structure(record, detected)
     (folder / "record.json").write_text(json.dumps(record.document()))
     return record
 

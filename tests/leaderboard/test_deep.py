@@ -46,6 +46,10 @@ LIES = [
         "/neurons/layers/kinds_selected/specific",
         lambda d: d["neurons"]["layers"]["kinds_selected"]["specific"].reverse(),
     ),
+    ("/structure/measures/0/value", lambda d: d["structure"]["measures"][0].update(value=0.9)),
+    ("/structure/measures/5/p", lambda d: d["structure"]["measures"][5].update(p=0.001)),
+    ("/structure/tree", lambda d: d["structure"].update(tree="((en,fr),zh)")),
+    ("/structure/stages", lambda d: d["structure"].update(stages={"found": True, "rule": "mine"})),
     ("/neurons/overlap/0/1", lambda d: d["neurons"]["overlap"][0].__setitem__(1, 0.5)),
 ]
 

@@ -1,7 +1,8 @@
 """Bring records of older formats up to the newest: written beside the old file, or in its place with --in-place.
 
-With --recompute, every number that follows from the items beside a record is written as this version computes it; the
-points of a dose-response are those of the other records named with it.
+With --recompute, every number that follows from the items and the neurons beside a record is written as this version
+computes it, the section `structure` too where there was none; the points of a dose-response are those of the other
+records named with it.
 In place, a folder that is named after the record's id, as in a results folder, is renamed after the new one.
 """
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--in-place", action="store_true", help="replace the file instead of writing NAME.migrated.json"
     )
-    parser.add_argument("--recompute", action="store_true", help="compute the numbers anew from the items beside it")
+    parser.add_argument("--recompute", action="store_true", help="compute its numbers anew from items and neurons")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -75,6 +76,8 @@ def _recomputed(document: dict[str, Any], path: Path) -> Record:
     """Return the record with its numbers computed anew; raises `FileFormatError` without an items file."""
     from nharness.analysis.analyse import recomputed
     from nharness.analysis.measurements import from_items
+    from nharness.analysis.structure.section import with_structure
+    from nharness.neurons import load as load_neurons
     from nharness.record.items import read_items
     from nharness.record.model import Record
     from nharness.record.store import find, inside
@@ -83,7 +86,9 @@ def _recomputed(document: dict[str, Any], path: Path) -> Record:
     items = find(record.files, "items")
     if items is None:
         raise FileFormatError(f"{path} lists no items file, so its numbers cannot be computed anew")
-    return recomputed(record, from_items(read_items(inside(path.parent, items.name))))
+    found = recomputed(record, from_items(read_items(inside(path.parent, items.name))))
+    neurons = find(record.files, "neurons")
+    return found if neurons is None else with_structure(found, load_neurons(inside(path.parent, neurons.name)))
 
 
 def _renamed(path: Path, before: dict[str, Any], after: dict[str, Any]) -> Path:

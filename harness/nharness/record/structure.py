@@ -6,13 +6,13 @@ from pydantic import Field
 
 from nharness.record.types import (
     MAX_LAYERS,
-    Asserted,
     Count,
     Flag,
     Identifier,
     Interval,
     KindName,
     LanguageTag,
+    LongText,
     Number,
     Section,
     Share,
@@ -39,6 +39,9 @@ class Border(Section):
 
     layer: Count = Field(description="First layer of the next stage.")
     interval: tuple[Count, Count] | None = Field(None, description="Layers between which the border lies, or null.")
+    certainty: Share | None = Field(
+        None, description="Share of resampled profiles that put the border within one layer, 0 to 1, or null."
+    )
 
 
 class Stages(Section):
@@ -47,13 +50,24 @@ class Stages(Section):
     found: Flag = Field(description="Whether this number of stages explains the layers better than fewer do.")
     names: tuple[ShortText, ...] = Field((), max_length=12, description="Names of the stages, first to last.")
     borders: tuple[Border, ...] = Field((), max_length=11, description="Borders between them, first to last.")
+    best: ShortText | None = Field(
+        None,
+        description="What explains the layers: '4 stages', fewer, or 'a straight line'; null if not asked.",
+    )
     rule: ShortText = Field(description="The rule by which they were located.")
 
 
 class Structure(Section):
     """Where in the depth of a model the kinds of neurons lie, and where languages meet."""
 
-    measures: Asserted[tuple[StructureMeasure, ...]] = Field(
+    measures: tuple[StructureMeasure, ...] = Field(
         (), max_length=64 * MAX_LAYERS, description="Every number, in the order of the analysis."
     )
-    stages: Asserted[Stages | None] = Field(None, description="Stages by depth; null where not looked for.")
+    stages: Stages | None = Field(
+        None, description="Stages by depth; null for a model of fewer than eight layers, which has no room for four."
+    )
+    tree: LongText | None = Field(
+        None,
+        description="Languages joined by the neurons they share, average linkage of 1 - Jaccard, as Newick writes a "
+        "tree without lengths; null for fewer than two languages with neurons.",
+    )

@@ -4,6 +4,7 @@
     items     every aggregate from the items, with the record's own settings and seeds
     sense     whether items can be what they say: ranges, the same text in every cell, edits that edit
     neurons   counts, kinds, layers, overlaps, detector and options from the neurons file
+    structure where kinds lie, stages, languages among themselves and scripts, from neurons file and matrix
     targets   budget, targets and random draws from the neurons file and the seed
     truth     scores against truths that ship, and what the parts of a stability say of each other
     text      evaluation text and its overlap with detection text, where the corpus ships
@@ -24,11 +25,13 @@ from nharness_leaderboard.deep.ground_truth import truth_differences
 from nharness_leaderboard.deep.items import item_differences
 from nharness_leaderboard.deep.ladder import headline_differences
 from nharness_leaderboard.deep.neurons import neuron_differences
+from nharness_leaderboard.deep.structure import structure_differences
 from nharness_leaderboard.deep.targets import target_differences
 
 Check = Callable[[Record, Path], Iterator[Problem]]
 CHECKS: tuple[tuple[str, str, Check], ...] = (
     ("/neurons/file", "the neurons file cannot be used", neuron_differences),
+    ("/neurons/file", "the structure cannot be recomputed", structure_differences),
     ("/neurons/file", "the targets cannot be recomputed", target_differences),
     ("/ground_truth", "the truth cannot be held against it", truth_differences),
     ("/files", "the items file cannot be used", item_differences),

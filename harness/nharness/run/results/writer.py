@@ -19,6 +19,7 @@ from nharness.analysis.effects import Aim, effects_of
 from nharness.analysis.headline import headline_of
 from nharness.analysis.ladder_items import climbed_of
 from nharness.analysis.measurements import Failure, Key, Measurement, by_key
+from nharness.analysis.structure.section import Matrix, structure_of
 from nharness.atomic import replaced_folder, write_json
 from nharness.cells import Cell, CellOutcome, Edition
 from nharness.errors import NharnessError
@@ -30,6 +31,7 @@ from nharness.record.model import Record
 from nharness.record.results import AnalysisSettings, Cost, CurvePoint
 from nharness.record.sources import Corpus, FileEntry, Identity, Selection
 from nharness.record.store import describe
+from nharness.record.structure import Structure
 from nharness.record.types import one_line
 from nharness.record.validate import validate_bytes
 from nharness.run.context import RunContext
@@ -306,6 +308,7 @@ class RecordWriter:
             summary=analysis.summary,
             headline=self._headline(combination),
             curve=tuple(curve),
+            structure=self._structure(combination, chosen, analysis),
             ground_truth=self.made.assessed.truths.get(combination.detector) or None,
             stability=self.made.assessed.repeated.stability.get(combination.detector) or None,
             repeats=provenance.describe_repeats(self.made.editions, combination.detector),
@@ -316,6 +319,11 @@ class RecordWriter:
                 worker.device, used=device, lm_eval=any(task.lm_eval is not None for task in self.tasks)
             ),
         ).with_id()
+
+    def _structure(self, combination: Combination, chosen: Detection, analysis: Analysis) -> Structure:
+        harmful = self.aim(combination).purpose == "harm"
+        matrix = Matrix(self.tasks, self.targets(combination), analysis.cells, harmful=harmful)
+        return structure_of(chosen, matrix, self.settings)
 
     def _controls(self, combination: Combination, analysis: Analysis) -> Controls | None:
         if not analysis.control_changes:

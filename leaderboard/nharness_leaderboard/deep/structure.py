@@ -1,0 +1,28 @@
+"""The structure of a record from its neurons file and its matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nharness.analysis.structure.section import Matrix, structure_of
+from nharness.neurons import load as load_neurons
+from nharness.record.model import Record
+from nharness.record.problems import Problem
+from nharness.record.store import find, inside
+from nharness_leaderboard.deep.items import differences
+from nharness_leaderboard.deep.neurons import fits
+
+
+def structure_differences(record: Record, folder: Path) -> Iterator[Problem]:
+    """Yield whatever of the structure is not what neurons and matrix give; a damaged file raises `FileFormatError`."""
+    if record.structure is None:
+        return
+    entry = find(record.files, "neurons")
+    if entry is None:
+        yield Problem("/structure", "a structure needs the neurons file beside the record")
+        return
+    path = inside(folder, entry.name)
+    if fits(record, path):
+        found = structure_of(load_neurons(path), Matrix.of(record), record.analysis)
+        yield from differences(["structure"], record.structure.document(), found.document())
