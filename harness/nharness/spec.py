@@ -168,8 +168,8 @@ class ControlSpec(Value):
     detector: Annotated[str, Flag("control-detector", "NAME")] = Field(
         "random", description="a registered detector that takes a reference"
     )
-    tasks: Annotated[tuple[str, ...], Distinct, Flag("control-tasks")] = Field(
-        ("ppl",), description="tasks that controls are measured on"
+    tasks: Annotated[tuple[str, ...], Distinct, Flag("control-tasks", default="all of the run's")] = Field(
+        (), description="tasks that controls are measured on; empty: all"
     )
     match: Annotated[Literal["layer", "frequency", "uniform"], Flag("control-match", "HOW")] = Field(
         "layer", description="what draws share with their target"
@@ -183,6 +183,10 @@ class ControlSpec(Value):
     eval_tokens: Annotated[int, Flag("control-tokens")] = Field(
         1_000, ge=1, description="tokens per language of the sample that controls are judged on"
     )
+
+    def measures(self, family: str) -> bool:
+        """Tell whether draws are measured on the tasks of a family."""
+        return bool(self.draws) and (not self.tasks or family in self.tasks)
 
 
 class AnalysisSpec(Value):

@@ -76,7 +76,7 @@ def design(table, record, *, sample_tokens, most):
 def verdicts(record, measurements):
     """Return by cell whether it stands out."""
     found = analyse(measurements, tasks=(record.task(TASK),), targets=record.targets, settings=record.analysis)
-    return {(cell.target, cell.language): stands_out(cell, random=True) for cell in found.cells}
+    return {(cell.target, cell.language): stands_out(cell) for cell in found.cells}
 
 
 def half(table, draws):

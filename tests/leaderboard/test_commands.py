@@ -13,6 +13,7 @@ from synthetic_runs import synthetic_run
 from nharness.cli.main import main
 from nharness.record.model import content_id
 from nharness.report.outputs import METRIC
+from nharness_leaderboard.report import html_report
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,28 @@ def test_report_prints_tables(run, capsys):
     for style in ("latex", "markdown"):
         assert main(["report", str(root), "--format", style]) == 0
         assert capsys.readouterr().out.count("synthetic") >= 2
+
+
+@pytest.mark.parametrize(("draws", "documents"), [(0, 48), (4, 2)])
+def test_nothing_is_marked_without_random_neurons_or_with_two_documents(draws, documents, tmp_path, capsys):
+    record = synthetic_run(tmp_path / "r", strength=3.0, draws=draws, documents=documents)
+    assert draws == 0 or record.controls.draws
+    assert main(["report", str(tmp_path / "r")]) == 0
+    shown = capsys.readouterr().out
+    matrix, _, rest = shown.partition("\n* q <" if draws else "\nnothing is marked: no random neurons were drawn")
+    assert rest, shown
+    assert "*" not in matrix
+    assert ("few_clusters" in rest) == (documents == 2)
+    page = html_report(record)
+    assert "<sup>*" not in page
+    assert ("Nothing is marked: no random neurons were drawn" in page) == (draws == 0)
+
+
+def test_flags_of_cells_reach_compare(tmp_path, capsys):
+    for name, seed in (("a", 1), ("b", 2)):
+        synthetic_run(tmp_path / name, seed=seed, documents=12)
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    assert "few_clusters" in capsys.readouterr().out
 
 
 def test_compare_takes_folders_and_files(run, capsys):

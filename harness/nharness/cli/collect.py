@@ -10,9 +10,10 @@ from nharness.cli.output import say, say_json
 from nharness.cli.preflight import require_executor, require_model
 from nharness.cli.where import default_out
 from nharness.plugins import Plugins
-from nharness.run.plan.collect import check_text, collected, estimated_tokens
+from nharness.run.plan.collect import check_text, collected
 from nharness.run.plan.parts import part_of, read_part
 from nharness.run.plan.plan import Plan
+from nharness.run.plan.price import climbers, estimated_tokens
 from nharness.run.plan.resolve import Resolved
 from nharness.run.results.folder import RunFolder
 from nharness.spec import RunSpec
@@ -32,14 +33,17 @@ def collect_runs(
     for heading, (spec, folder) in runs.items():
         resolved, whole = _checked(spec, folder, plugins, arguments)
         plan = part_of(whole, read_part(arguments.shard)) if arguments.shard else whole
-        tokens = estimated_tokens(resolved, plan)
-        found.append({"cells": [cell.id for cell in plan.cells], "forward_tokens": tokens})
+        writes = not (arguments.shard or getattr(arguments, "last_failed", False))
+        tokens = estimated_tokens(resolved, plan, whole=writes)
+        ladders = sum(1 for _ in climbers(resolved, plan)) if writes else 0
+        found.append({"cells": [cell.id for cell in plan.cells], "ladders": ladders, "forward_tokens": tokens})
         if not arguments.json:
             if heading:
                 say(f"\n{heading}")
             _print_tree(plan, arguments)
             part = f"part {arguments.shard} of {len(whole.cells)} cells: " if arguments.shard else ""
-            say(f"{part}{_size(plan)}, at most {tokens:,} forward tokens")
+            climbed = f", {ladders} ladders" if ladders else ""
+            say(f"{part}{_size(plan)}{climbed}, at most {tokens:,} forward tokens")
     if arguments.json:
         several = [{"run": heading, **each} for heading, each in zip(runs, found, strict=True)]
         say_json(several if all(runs) else found[0])

@@ -72,9 +72,9 @@ def legend(record: Record) -> str:
     with_draws = drawn(record)
     without = [task.name for task in record.tasks if task.name not in with_draws]
     if not with_draws:
-        return "* q < 0.05 against no change; no random neurons were drawn"
+        return "nothing is marked: no random neurons were drawn"
     text = "* q < 0.05 against no change and against random neurons"
-    return text if not without else _printable(f"{text} ({', '.join(without)}: against no change alone)")
+    return text if not without else _printable(f"{text} (none on {', '.join(without)}, without random neurons)")
 
 
 def drawn(record: Record) -> frozenset[str]:
@@ -102,7 +102,6 @@ def matrix_table(record: Record, task: str) -> Table:
     measure = measure_of(record, task)
     languages = [language for language in record.languages if any(c.language == language for c in record.cells)]
     cells = {(cell.target, cell.language): cell for cell in record.cells if cell.task == task}
-    random = task in drawn(record)
     scale = max((_harm(measure, cell) for cell in cells.values()), key=abs, default=0.0)
     if abs(scale) < SMALL:
         measure = replace(measure, digits=3)
@@ -113,9 +112,7 @@ def matrix_table(record: Record, task: str) -> Table:
     table.add_column(" neurons", justify="right")
     for target in record.targets:
         row = [
-            _cell(
-                measure, cells.get((target.name, language)), abs(scale), own=language == target.language, random=random
-            )
+            _cell(measure, cells.get((target.name, language)), abs(scale), own=language == target.language)
             for language in languages
         ]
         table.add_row(f"{target.name} ", *row, f"{target.neurons}")
@@ -127,24 +124,24 @@ def _harm(measure: Measure, cell: CellResult) -> float:
     return 0.0 if value is None else measure.harm * (value - measure.neutral)
 
 
-def _cell(measure: Measure, cell: CellResult | None, scale: float, *, own: bool, random: bool) -> Text:
+def _cell(measure: Measure, cell: CellResult | None, scale: float, *, own: bool) -> Text:
     if cell is None or (cell.reason or "").endswith(NOT_MEASURED):
         return Text("   .    ", style="dim")
     value = measure.value(cell)
     if value is None:
         return Text(" failed ", style="red")
-    mark = "*" if stands_out(cell, random=random) else " "
+    mark = "*" if stands_out(cell) else " "
     text = f"{value:7.{measure.digits}f}{mark}"
     return Text(text, style=_colour(_harm(measure, cell), scale) + Style(bold=own))
 
 
-def stands_out(cell: CellResult, *, random: bool) -> bool:
+def stands_out(cell: CellResult) -> bool:
     """Tell whether a change is told from none and from what random neurons do, both corrected over the matrix.
 
-    random: whether random neurons were measured on the cell's task; a cell that lacks them then is told from nothing.
+    A cell without random neurons is told from nothing.
     """
-    against = not random or (cell.control is not None and cell.control.q is not None and cell.control.q < LEVEL)
-    return cell.q is not None and cell.q < LEVEL and against
+    control = None if cell.control is None else cell.control.q
+    return cell.q is not None and control is not None and max(cell.q, control) < LEVEL
 
 
 def _colour(harm: float, scale: float) -> Style:

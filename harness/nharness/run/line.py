@@ -86,8 +86,9 @@ def run(
     if request.last_failed:
         plan = folder.last_failed(plan)
     plan = part_of(plan, request.shard) if request.shard else plan
+    part = request.shard is not None or request.last_failed
     plugins.hook.nharness_run_started(configuration=resolved.spec.model_dump(mode="json"))
-    listen(described_plan(resolved, plan))
+    listen(described_plan(resolved, plan, whole=not part))
     for text in resolved.warnings:
         listen(Noted("warning", text))
 
@@ -100,7 +101,6 @@ def run(
     with closing(make(worker, request.workers, request.executor_options)) as executor:
         folder.remember_identity(executor.identity)
         store = Store(request.store or folder.path / "store")
-        part = request.shard is not None
         context = RunContext(resolved, plan, executor, store, heard, stop, part=part, maxfail=request.maxfail)
         require_blocks(context)
         context = context.reading(answer(context))
@@ -112,7 +112,7 @@ def run(
         raise NharnessError("the model's parameters are not what they were before the edits; no record was written")
     if request.last_failed:
         listen(Noted("note", "records are left as they are; run again without --lf to write them whole"))
-    if part or request.last_failed:
+    if part:
         return RunResult({}, made.evaluated.outcomes, (), time.perf_counter() - started, resolved.warnings)
     records = RecordWriter(context, request, folder, made).write()
     claims = _checked(resolved, list(records.values()))

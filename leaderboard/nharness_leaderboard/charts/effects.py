@@ -143,13 +143,12 @@ def _band(name: str, low: str, middle: str, high: str, task: Task) -> list[Mappi
 def matrix_chart(record: Record, task: Task) -> Chart:
     """Return the language-by-language matrix of harm, numbers on it, significance marked: for papers."""
     sign = 1 if task.direction == "lower" else -1
-    random = task.name in drawn(record)
     rows: list[Row] = [
         {
             "target": cell.target,
             "language": cell.language,
             "harm": None if cell.change is None else sign * cell.change,
-            "mark": "*" if stands_out(cell, random=random) else "",
+            "mark": "*" if stands_out(cell) else "",
         }
         for cell in record.cells
         if cell.task == task.name
@@ -174,10 +173,9 @@ def matrix_chart(record: Record, task: Task) -> Chart:
             {"mark": {"type": "text", "fontSize": 9, "color": "#111111"}, "encoding": {"text": {"field": "label"}}},
         ],
     }
-    caption = (
-        f"Rows: neurons deactivated. Columns: language evaluated. Positive is harm, in {task.unit}. * told from "
-        "no change and from random neurons, q below 0.05."
-    )
+    caption = f"Rows: neurons deactivated. Columns: language evaluated. Positive is harm, in {task.unit}."
+    if task.name in drawn(record):
+        caption += " * told from no change and from random neurons, q below 0.05."
     return Chart(f"matrix-{task.name}", f"Language by language: {task.name}", caption, spec)
 
 

@@ -65,7 +65,7 @@ def _task(record: Record, view: TaskView, minus: Mapping[str, list[float]]) -> d
         "targets": [row.target for row in view.rows],
         "owners": [next((cell.language for cell in row.cells if cell.own), None) for row in view.rows],
         "harm": [[cell.harm for cell in row.cells] for row in view.rows],
-        "sig": [[cell.significant for cell in row.cells] for row in view.rows],
+        "sig": [[cell.significant for cell in row.cells] for row in view.rows] if view.marked else None,
         "s": _three(_part(summary, "selectivity"), exact=True),
         "on": _three(_part(summary, "on_target")),
         "off": _three(_part(summary, "off_target")),

@@ -49,7 +49,7 @@ class TaskView:
     """One task on the page: its matrix, its summary and what it is.
 
     flags: what marks cells, in words, by flag. columns: by language, the flags that all its computed cells have, which
-        mark the column instead.
+        mark the column instead. marked: whether random neurons were drawn, without which no cell is told from them.
     """
 
     task: Task
@@ -60,6 +60,7 @@ class TaskView:
     standing: Standing | None
     flags: Mapping[str, str]
     columns: Mapping[str, frozenset[str]]
+    marked: bool
 
     @property
     def harm_to_all(self) -> float | None:
@@ -114,16 +115,13 @@ def _name(target: Target) -> str:
 
 def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
     cells = {(cell.target, cell.language): cell for cell in record.cells if cell.task == task.name}
-    random = task.name in drawn(record)
     largest = max((abs(cell.change) for cell in cells.values() if cell.change is not None), default=0.0)
     rows = tuple(
         HeatRow(
             target=target.name,
             name=_name(target),
             neurons=target.neurons,
-            cells=tuple(
-                _heat(cells[target.name, tag], task, target.language, largest, random=random) for tag in task.languages
-            ),
+            cells=tuple(_heat(cells[target.name, tag], task, target.language, largest) for tag in task.languages),
         )
         for target in record.targets
     )
@@ -140,11 +138,12 @@ def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
         standing=standing,
         flags=flags,
         columns=columns,
+        marked=task.name in drawn(record),
         languages=tuple((tag, display_name(tag)) for tag in task.languages),
     )
 
 
-def _heat(cell: CellResult, task: Task, own: str | None, largest: float, *, random: bool) -> HeatCell:
+def _heat(cell: CellResult, task: Task, own: str | None, largest: float) -> HeatCell:
     harm = None if cell.change is None else (cell.change if task.direction == "lower" else -cell.change)
     places = 4 if largest < 0.1 else 3 if largest < 10 else 1
     shade = round(100 * abs(harm) / largest) if harm is not None and largest else 0
@@ -155,7 +154,7 @@ def _heat(cell: CellResult, task: Task, own: str | None, largest: float, *, rand
         shade=shade,
         side="gain" if harm is not None and harm < 0 else "harm",
         own=own == cell.language,
-        significant=stands_out(cell, random=random),
+        significant=stands_out(cell),
         flags=tuple(cell.flags),
         title=_title(cell, harm),
     )

@@ -10,6 +10,7 @@ from nharness.errors import NothingCollectedError, PluginError, UsageError
 from nharness.events import Collected
 from nharness.plugins import Plugins
 from nharness.run.plan.plan import Plan, make_plan, select
+from nharness.run.plan.price import estimated_tokens
 from nharness.run.plan.resolve import Resolved, resolve
 from nharness.spec import RunSpec
 
@@ -84,28 +85,17 @@ def check_tasks(resolved: Resolved, plan: Plan) -> None:
         resolved.runner(task).check(task, resolved.spec.task_options)
 
 
-def described_plan(resolved: Resolved, plan: Plan) -> Collected:
-    """Return what was collected, as listeners are told."""
+def described_plan(resolved: Resolved, plan: Plan, *, whole: bool = True) -> Collected:
+    """Return what was collected, as listeners are told; whole: as of `estimated_tokens`."""
     controls = sum(cell.edition is not None and cell.edition.control is not None for cell in plan.cells)
     return Collected(
         len(plan.cells),
         plan.whole,
         sum(cell.edition is None for cell in plan.cells),
         controls,
-        estimated_tokens(resolved, plan),
+        estimated_tokens(resolved, plan, whole=whole),
         tuple(resolved.detectors),
         tuple(resolved.interventions),
         tuple(dict.fromkeys(task.name for task in resolved.tasks)),
         resolved.languages,
     )
-
-
-def estimated_tokens(resolved: Resolved, plan: Plan) -> int:
-    """Return the most forward tokens a plan costs, as the kinds of its tasks estimate them."""
-    spec = resolved.spec
-    total = len(spec.languages) * spec.corpus.detect_tokens
-    runners = {place: resolved.runner(task) for place, task in plan.tasks.items()}
-    for cell in plan.cells:
-        place = cell.task, cell.language
-        total += runners[place].tokens(plan.tasks[place], spec, cell.role)
-    return total

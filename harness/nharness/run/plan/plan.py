@@ -53,7 +53,7 @@ def make_plan(spec: RunSpec, languages: Sequence[str], tasks: Sequence[TaskSpec]
         cells += [
             Cell(edition, task, language)
             for task, language in measured
-            if edition.control is None or measured[task, language].family in spec.controls.tasks
+            if edition.control is None or spec.controls.measures(measured[task, language].family)
         ]
     return Plan(tuple(cells), measured, len(cells))
 

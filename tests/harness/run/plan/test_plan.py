@@ -29,8 +29,15 @@ def test_baselines_then_each_target_with_its_draws():
     ids = [cell.id for cell in plan.cells]
     assert ids[:6] == [f"baseline::{name}[{tag}]" for name in ("ppl", "acc") for tag in LANGUAGES]
     assert ids[6:12] == [f"lape[en]/zero::{name}[{tag}]" for name in ("ppl", "acc") for tag in LANGUAGES]
-    assert ids[12:15] == [f"lape[en]~0/zero::ppl[{tag}]" for tag in LANGUAGES]  # draws on control tasks only
-    assert len(ids) == len(set(ids)) == 6 + 3 * (6 + 2 * 3)
+    assert ids[12:18] == [f"lape[en]~0/zero::{name}[{tag}]" for name in ("ppl", "acc") for tag in LANGUAGES]
+    assert len(ids) == len(set(ids)) == 6 + 3 * (6 + 2 * 6)
+
+
+def test_draws_are_measured_on_the_control_tasks_alone_where_those_are_named():
+    tasks = [task(name, language, family=name) for name in ("ppl", "acc") for language in LANGUAGES]
+    plan = make_plan(RunSpec(controls=ControlSpec(draws=2, tasks=("ppl",))), LANGUAGES, tasks)
+    assert {cell.task for cell in plan.cells if cell.edition and cell.edition.control is not None} == {"ppl"}
+    assert len(plan.cells) == 6 + 3 * (6 + 2 * 3)
 
 
 def test_sweeps_multiply_and_are_named():
@@ -54,7 +61,7 @@ def test_general_neurons_are_one_target():
 def test_selection_keeps_the_baselines_it_needs():
     plan = select(plan_of(), "lape[zh]/zero::ppl[de]")
     assert [cell.id for cell in plan.cells] == ["baseline::ppl[de]", "lape[zh]/zero::ppl[de]"]
-    with pytest.raises(NothingCollectedError, match="matches none of 42 cells"):
+    with pytest.raises(NothingCollectedError, match="matches none of 60 cells"):
         select(plan_of(), "nothing")
 
 

@@ -10,12 +10,15 @@ import pytest
 from nharness.analysis.ladder import LEVEL, LEVELS, Ladder, rung_read
 from nharness.cells import Cell
 from nharness.cli.main import main
-from nharness.events import CellFinished
+from nharness.events import CellFinished, Collected
 from nharness.models import Edit, apply_edits
 from nharness.neurons import load
 from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.line import run
+from nharness.run.plan.collect import collected
+from nharness.run.plan.parts import Part, part_of
+from nharness.run.plan.price import climbers, estimated_tokens
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.resolve import resolve
 from nharness.run.work.worker import Worker
@@ -92,6 +95,27 @@ def test_every_ladder_was_climbed_to_its_end(first):
         assert points[read] >= LEVEL or points[read] == max(points.values())
         draws = [cell for cell in result.ladders.outcomes if cell.edition.control is not None]
         assert len([cell for cell in draws if cell.edition.target == f"{climber.language}#{read}"]) == 2
+
+
+def test_ladders_cost_no_more_than_they_were_priced_at(spec, first):
+    _, result = first
+    resolved, plan = collected(spec, Plugins())
+    priced = estimated_tokens(resolved, plan) - estimated_tokens(resolved, plan, whole=False)
+    assert len({climber for climber in result.ladders.rungs if climber.repeat is None}) == len(
+        list(climbers(resolved, plan))
+    )
+    repeated = len(LANGUAGES) * spec.corpus.detect_tokens
+    spent = sum(outcome.tokens for outcome in result.ladders.outcomes.values())
+    assert 0 < spent < priced - repeated
+
+
+def test_what_writes_no_record_climbs_nothing_and_is_not_priced_for_it(spec, tmp_path):
+    heard = []
+    part = replace(RunRequest(spec, tmp_path / "run"), shard=Part(1, 2))
+    assert run(part, Plugins(), listen=heard.append).ladders.outcomes == {}
+    resolved, plan = collected(spec, Plugins())
+    (told,) = [event for event in heard if isinstance(event, Collected)]
+    assert told.forward_tokens == estimated_tokens(resolved, part_of(plan, Part(1, 2)), whole=False)
 
 
 def test_the_others_are_measured_where_a_level_lies_and_nowhere_else(first):

@@ -14,7 +14,8 @@ from nharness.errors import CellError, PluginError, UnknownNameError
 from nharness.evaluation.items import Item
 from nharness.intervention import Change
 from nharness.plugins import Plugins
-from nharness.run.plan.collect import collected, estimated_tokens
+from nharness.run.plan.collect import collected
+from nharness.run.plan.price import estimated_tokens
 from nharness.run.plan.resolve import resolve
 from nharness.run.plan.runners import PerplexityRunner
 from nharness.run.results.provenance import describe_tasks
