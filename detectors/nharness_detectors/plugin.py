@@ -38,6 +38,10 @@ _INTERVENTIONS = (
     ("amplify", "scale:Amplify", "activation held at a high quantile of what it is in the language"),
     ("resample", "donors:Resample", "activation taken from a random token of another language"),
     ("patch", "donors:Patch", "activation taken from the parallel sentence in another language"),
+    ("clip", "values:Clip", "activation cut at a largest size"),
+    ("threshold", "values:Threshold", "activation set to 0 where it is small"),
+    ("noise", "values:Noise", "activation blurred by noise of its own size"),
+    ("project", "values:Project", "the direction that tells the language from the others, held at its mean"),
     ("steer", "steer:Steer", "the source language's neurons off, the target language's on (Tang et al. 2024)"),
 )
 

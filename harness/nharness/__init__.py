@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from nharness.detector import Detector, DetectorOptions, Evidence, Need
     from nharness.errors import NharnessError
     from nharness.hookspecs import Entry, hookimpl
-    from nharness.intervention import Change, Intervention, InterventionOptions, Target
+    from nharness.intervention import AnyChange, Change, Intervention, InterventionOptions, Target, ValueChange
     from nharness.neurons import Detection
     from nharness.notebook import apply, locate
     from nharness.statistics import Statistics
 
 _HOMES = {
+    "AnyChange": "intervention",
     "Change": "intervention",
     "Detection": "neurons",
     "Detector": "detector",
@@ -30,12 +31,14 @@ _HOMES = {
     "NharnessError": "errors",
     "Statistics": "statistics",
     "Target": "intervention",
+    "ValueChange": "intervention",
     "apply": "notebook",
     "hookimpl": "hookspecs",
     "locate": "notebook",
 }
 
 __all__ = [
+    "AnyChange",
     "Change",
     "Detection",
     "Detector",
@@ -48,6 +51,7 @@ __all__ = [
     "NharnessError",
     "Statistics",
     "Target",
+    "ValueChange",
     "apply",
     "hookimpl",
     "locate",

@@ -7,7 +7,9 @@ An intervention sees statistics, neurons and errors and no model; the runner tur
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -55,14 +57,10 @@ class Change:
 
     def __post_init__(self) -> None:
         """Raise `PluginError` for what no change can be."""
-        for what, value, allowed in (("site", self.site, SITES), ("values_from", self.values_from, VALUES_FROM)):
-            if value not in allowed:
-                raise PluginError(f"a change has {what} {value!r}; expected one of {', '.join(map(repr, allowed))}")
-        flat, shape = np.asarray(self.flat), np.shape(self.flat)
-        if flat.ndim != 1 or flat.dtype.kind not in "iu" or (flat.size and flat.min() < 0):
-            raise PluginError(f"a change has neurons {flat.dtype}{list(shape)}; expected flat indices [n], 0 or above")
-        if len(np.unique(flat)) < flat.size:
-            raise PluginError("a change names a neuron twice")
+        _require_one_of("site", self.site, SITES)
+        _require_one_of("values_from", self.values_from, VALUES_FROM)
+        _require_neurons(self.flat)
+        shape = np.shape(self.flat)
         for what, values in (("scale", self.scale), ("shift", self.shift)):
             if np.shape(values) != shape:
                 raise PluginError(
@@ -72,6 +70,70 @@ class Change:
                 raise PluginError(
                     f"a change has a {what} that is NaN or infinite; expected a finite number for every neuron"
                 )
+
+
+@dataclass(frozen=True)
+class ValueChange:
+    """`a -> function(a)` for the given neurons at one site, flat int64 [n]: any function of the values.
+
+    function: defined at the top of a module, and given the values [S, k] that `k` of the neurons, those of one layer
+    (or one expert), have at `S` tokens: a torch tensor of the model's dtype. It returns as many, and treats every token
+    by itself. `parameters` are passed by name: a number as it is, an array whose first dimension is n as the tensor
+    [k, ...] of the neurons at hand. With a `seed` it is also passed `noise` [S, k], standard normal, which hangs on the
+    seed, the neuron, and the text up to the token. An affine function is better a `Change`, which can be folded into
+    weights.
+    """
+
+    site: Literal["gate", "hidden"]
+    flat: NDArray[np.int64]
+    function: Callable[..., Any]
+    parameters: Mapping[str, float | NDArray[Any]] = field(default_factory=dict)
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `PluginError` for what no change can be."""
+        _require_one_of("site", self.site, SITES)
+        _require_neurons(self.flat)
+        if not _found_again(self.function):
+            named = getattr(self.function, "__qualname__", repr(self.function))
+            raise PluginError(
+                f"a change has function {named}; expected one defined at the top of a module, which other processes "
+                "find by its name (what it depends on goes into parameters)"
+            )
+        for name, value in self.parameters.items():
+            if name == "noise" or not name.isidentifier():
+                raise PluginError(
+                    f"a change has a parameter {name!r}; expected an argument of its function, not `noise`"
+                )
+            if np.ndim(value) and len(np.asarray(value)) != len(self.flat):
+                raise PluginError(
+                    f"a change has a parameter {name} {list(np.shape(value))}; expected a number, or an array whose "
+                    f"first dimension is its {len(self.flat)} neurons"
+                )
+            if not np.isfinite(value).all():
+                raise PluginError(f"a change has a parameter {name} that is NaN or infinite; expected finite numbers")
+
+
+AnyChange = Change | ValueChange
+
+
+def _require_one_of(what: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise PluginError(f"a change has {what} {value!r}; expected one of {', '.join(map(repr, allowed))}")
+
+
+def _require_neurons(given: NDArray[np.int64]) -> None:
+    flat = np.asarray(given)
+    if flat.ndim != 1 or flat.dtype.kind not in "iu" or (flat.size and flat.min() < 0):
+        raise PluginError(f"a change has neurons {flat.dtype}{list(flat.shape)}; expected flat indices [n], 0 or above")
+    if len(np.unique(flat)) < flat.size:
+        raise PluginError("a change names a neuron twice")
+
+
+def _found_again(function: Callable[..., Any]) -> bool:
+    """True for what another process finds by its module and name."""
+    name, module = (str(getattr(function, of, None) or "") for of in ("__qualname__", "__module__"))
+    return bool(module) and getattr(import_module(module), name, None) is function
 
 
 class InterventionOptions(BaseModel):
@@ -106,5 +168,5 @@ class Intervention(ABC):
         return ()
 
     @abstractmethod
-    def changes(self, target: Target, evidence: Evidence) -> tuple[Change, ...]:
+    def changes(self, target: Target, evidence: Evidence) -> tuple[AnyChange, ...]:
         """Return the changes; none may be empty, and no neuron may be changed twice at one site."""

@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 
 from nharness.detector import Evidence
 from nharness.errors import OptionError, UsageError
-from nharness.intervention import Target
+from nharness.intervention import Target, ValueChange
+from nharness.models import Given, apply_edits, locate
 from nharness.plugins import Plugins
+from nharness.run.work.edits import ChangedValues, to_edits
 from nharness.statistics import LanguageTotals, Statistics, sketch
+from nharness.testing.tiny import tiny_model
 
 PLUGINS = Plugins()
 NAMES = sorted(name for name, entry in PLUGINS.entries("interventions").items() if entry.plugin == "detectors")
@@ -63,6 +67,10 @@ def test_every_specified_intervention_is_registered():
         "resample",
         "patch",
         "steer",
+        "clip",
+        "threshold",
+        "noise",
+        "project",
     }
     for name in NAMES:
         assert PLUGINS.resolve("interventions", name).name == name
@@ -129,6 +137,81 @@ def test_amplify(evidence):
     assert only_change("amplify", evidence, Target("general", FLAT), quantile=0.9).shift == pytest.approx([2.075] * 3)
 
 
+def made_of(change, values, noise=None):
+    columns = torch.arange(len(change.flat))
+    given = Given(torch.tensor(values), columns, torch.arange(len(values)), noise)
+    return ChangedValues(change, columns.numpy())(given).numpy()
+
+
+def value_change(name, evidence, target=None, **options):
+    (change,) = make(name, **options).changes(target or Target("de", FLAT), evidence)
+    assert change.flat.tolist() == FLAT.tolist()
+    return change
+
+
+def test_clip_and_threshold(evidence):
+    values = [[-3.0, 0.25, 0.5], [0.1, -0.5, 2.0]]
+    assert made_of(value_change("clip", evidence, limit=0.5), values).tolist() == [
+        [-0.5, 0.25, 0.5],
+        [np.float32(0.1), -0.5, 0.5],
+    ]
+    assert made_of(value_change("threshold", evidence, threshold=0.5), values).tolist() == [[-3, 0, 0], [0, 0, 2]]
+    assert value_change("clip", evidence).site == "hidden"
+    assert value_change("threshold", evidence, site="gate").site == "gate"
+
+
+def test_noise(evidence):
+    # The fixture's squares are those of the means: over languages E[a^2] - E[a]^2 of (1, 10, 0), (4, 40, 6), (5, 50, 6).
+    spread = np.std([[10, 100, 0], [40, 400, 60], [50, 500, 60]], axis=1)
+    noise = torch.tensor([[1.0, -1.0, 0.0], [0.5, 2.0, -3.0]])
+    change = value_change("noise", evidence, sigma=2.0, seed=7)
+    assert change.seed == 7
+    assert made_of(change, [[1.0, 2.0, 3.0]] * 2, noise) == pytest.approx(2 * spread * noise.numpy() + [1, 2, 3])
+
+
+def test_project(evidence):
+    direction = np.array([10 - 0.5, 40 - 5, 50 - 5.5])
+    mean = np.array([11 / 3, 50 / 3, 61 / 3])
+    unit = direction / np.linalg.norm(direction)
+    values = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    made = made_of(value_change("project", evidence), values)
+    assert made @ unit == pytest.approx(np.full(5, mean @ unit), rel=1e-4)
+    beside = np.eye(3) - np.outer(unit, unit)
+    assert made @ beside == pytest.approx(values @ beside, abs=1e-4)
+    with pytest.raises(UsageError, match="needs a target of one of en, de, zh"):
+        make("project").changes(Target("general", FLAT), evidence)
+
+
+@pytest.mark.parametrize("name", ["clip", "threshold", "noise", "project"])
+def test_a_function_of_the_values_of_a_model_bites_and_is_undone(name, evidence):
+    model = tiny_model("llama")
+    neuron_map = locate(model)
+    sites = {
+        site: Statistics(
+            site,
+            neuron_map.layer_widths,
+            {tag: LanguageTotals(100, 3) for tag in ("en", "de")},
+            {
+                f"{tensor}/{tag}": np.random.default_rng(place).uniform(1, 2, sum(neuron_map.layer_widths)) * size
+                for tensor, size in (("moments/sum", 100), ("moments/sumsq", 900))
+                for place, tag in enumerate(("en", "de"))
+            },
+        )
+        for site in ("gate", "hidden")
+    }
+    options = {"clip": {"limit": 1e-4}, "threshold": {"threshold": 1e-3}}.get(name, {})
+    changes = make(name, **options).changes(Target("de", np.arange(5, 60)), Evidence(sites))
+    ids = torch.arange(3, 13)[None]
+    with torch.no_grad():
+        before = model(input_ids=ids).logits
+        with apply_edits(model, neuron_map, to_edits(changes, neuron_map)) as report:
+            edited = model(input_ids=ids).logits
+            assert torch.equal(model(input_ids=ids).logits, edited)
+        assert torch.equal(model(input_ids=ids).logits, before)
+    assert not torch.allclose(edited, before, atol=1e-6)
+    assert (report.backend, report.edited_activations) == ("hook", 2 * 10 * 55)
+
+
 @pytest.mark.parametrize("name", ["resample", "patch"])
 def test_draws_name_what_the_runner_draws(name, evidence):
     change = only_change(name, evidence, seed=3)
@@ -173,8 +256,9 @@ def test_needs_are_what_changes_reads(name, evidence):
     seen = [(change.site, unit) for change in changes for unit in change.flat.tolist()]
     assert len(set(seen)) == len(seen) >= 3
     for change in changes:
-        assert change.flat.shape == change.scale.shape == change.shift.shape
-        assert np.isfinite(change.shift).all()
+        if not isinstance(change, ValueChange):  # what a function makes is checked by conformance
+            assert change.flat.shape == change.scale.shape == change.shift.shape
+            assert np.isfinite(change.shift).all()
 
 
 def test_strength_is_an_option():

@@ -10,7 +10,7 @@ from pydantic import Field, field_serializer
 
 from nharness.detector import Detector, DetectorOptions, Evidence, Need
 from nharness.errors import PluginError, UsageError
-from nharness.intervention import Change, Intervention
+from nharness.intervention import Change, Intervention, ValueChange
 from nharness.neurons import Detection
 from nharness.plugins import Plugins
 from nharness.statistics.table import LanguageTotals, Statistics
@@ -261,6 +261,73 @@ class Particular(Off):
         if target.language == "general":
             raise PluginError("no")
         return super().changes(target, evidence)
+
+
+def halved(values):
+    return values / 2
+
+
+def one_column(values):
+    return values[:, :1]
+
+
+def logarithm(values):
+    return values.log()
+
+
+def centred(values):
+    return values - values.mean(0)
+
+
+class Halved(Intervention):
+    """A function of the values."""
+
+    name, function = "halved", staticmethod(halved)
+
+    def changes(self, target, evidence):
+        return (ValueChange("gate", target.flat, self.function),) if len(target.flat) else ()
+
+
+class Narrowed(Halved):
+    function = staticmethod(one_column)
+
+
+class Logarithm(Halved):
+    function = staticmethod(logarithm)
+
+
+class Centred(Halved):
+    function = staticmethod(centred)
+
+
+@pytest.mark.parametrize(
+    ("bad", "caught"),
+    [
+        (Narrowed, ["values of the same shape"]),
+        (Logarithm, ["finite values", "experts"]),
+        (Centred, ["each token by itself"]),
+    ],
+)
+def test_a_bad_function_fails_exactly_its_check(bad, caught):
+    assert failed(Halved()) == []
+    assert failed(bad()) == caught
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"function": lambda values: values}, "expected one defined at the top of a module"),
+        ({"function": np.float64(1).item}, "expected one defined at the top of a module"),
+        ({"site": "up"}, "a change has site 'up'; expected one of 'gate', 'hidden'"),
+        ({"flat": np.array([3, 3])}, "names a neuron twice"),
+        ({"parameters": {"noise": 1.0}}, "a parameter 'noise'; expected an argument of its function, not `noise`"),
+        ({"parameters": {"low": np.zeros(3)}}, r"a parameter low \[3\]; expected a number, or .* its 2 neurons"),
+        ({"parameters": {"low": np.array([1, np.nan])}}, "a parameter low that is NaN or infinite"),
+    ],
+)
+def test_a_change_of_values_that_cannot_be_is_refused_when_it_is_made(given, message):
+    with pytest.raises(PluginError, match=message):
+        ValueChange(**{"site": "gate", "flat": np.array([3, 9]), "function": halved} | given)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Models: find their neurons, watch them, edit them, load and export."""
 
-from nharness.models.edit import Edit, EditReport, ValueEdit
+from nharness.models.edit import Edit, EditReport, Given, ValueEdit
 from nharness.models.edits import apply_edits
 from nharness.models.export import export_edited
 from nharness.models.load import LoadedModel, load_model
@@ -13,6 +13,7 @@ __all__ = [
     "SITES",
     "Edit",
     "EditReport",
+    "Given",
     "LayerNeurons",
     "LoadedModel",
     "ModelSource",

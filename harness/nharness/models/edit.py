@@ -46,18 +46,33 @@ class Edit:
         return cls(layer, site, chosen, torch.full(chosen.shape, scale), torch.full(chosen.shape, shift))
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Given:
+    """What a `ValueEdit` is given: the activations of some of its units at some tokens.
+
+    `values` is [S, k] in the model's dtype, a copy; `columns` int64 [k] are the places of these units in the edit's
+    `units`; `rows` int64 [S] are flat token indices; `noise` [S, k] is standard normal where the edit has a seed.
+    """
+
+    values: Tensor
+    columns: Tensor
+    rows: Tensor
+    noise: Tensor | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class ValueEdit:
     """Other values in place of the activations of `units` int64 [n] of one layer at one site.
 
-    `values` is given the flat token indices int64 [S] of the rows at hand and returns [S, n], in the order of `units`.
-    It is called once per block, and once per expert that has some of the units and some tokens.
+    `values` is given the activations at hand and returns as many, [S, k]. It is called once per block, and once per
+    expert that has some of the units and some tokens. `seed` asks for noise (`nharness.models.noise` says of what).
     """
 
     layer: int
     site: str
     units: Tensor
-    values: Callable[[Tensor], Tensor]
+    values: Callable[[Given], Tensor]
+    seed: int | None = None
 
 
 AnyEdit = Edit | ValueEdit

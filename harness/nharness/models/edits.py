@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from nharness.errors import ModelError
 from nharness.models.counting import count_edits
-from nharness.models.edit import AnyEdit, Backend, EditReport, Plan, Scope, SitePlan, plan_edits
+from nharness.models.edit import AnyEdit, Backend, EditReport, Given, Plan, Scope, SitePlan, ValueEdit, plan_edits
 from nharness.models.folding import fold_edits, why_not_exact, why_not_foldable
 from nharness.models.generation import Phase, watch_phase
 from nharness.models.neuron_map import NeuronMap
+from nharness.models.noise import Noise, watch_text
 from nharness.models.taps import SiteValues, visit_sites
 from nharness.models.trace import is_compiled
 
@@ -46,7 +47,9 @@ def apply_edits(
             stack.enter_context(count_edits(model, neuron_map, plan, report))
         elif plan:
             wanted = [(neuron_map.layers[layer], site) for layer, site in plan]
-            stack.enter_context(visit_sites(model, wanted, _Editor(plan, report, phase)))
+            seeded = any(edit.seed is not None for at in plan.values() for edit in at.values)
+            noise = stack.enter_context(watch_text(model)) if seeded else None
+            stack.enter_context(visit_sites(model, wanted, _Editor(plan, report, phase, noise)))
         yield report
 
 
@@ -74,8 +77,8 @@ def _backend(model: nn.Module, neuron_map: NeuronMap, plan: Plan, backend: Backe
 class _Editor:
     """Applies a plan to the values that are visited."""
 
-    def __init__(self, plan: Plan, report: EditReport, phase: Phase) -> None:
-        self.plan, self.report, self.phase = plan, report, phase
+    def __init__(self, plan: Plan, report: EditReport, phase: Phase, noise: Noise | None) -> None:
+        self.plan, self.report, self.phase, self.noise = plan, report, phase, noise
         self._vectors: dict[tuple[int, str, int, torch.device, torch.dtype], tuple[Tensor, Tensor | None, Tensor]] = {}
 
     def __call__(self, seen: SiteValues) -> Tensor | None:
@@ -96,7 +99,7 @@ class _Editor:
                 touched = touched.masked_fill(seen.rows < 0, 0)
                 edited = torch.where((seen.rows < 0)[:, None], seen.values, edited)
             self.report.add(touched.sum())
-        return _with_values(seen, edits, edited)
+        return _with_values(seen, edits, edited, self.noise)
 
     def _at(self, seen: SiteValues, edits: SitePlan) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return scale [E, I], shift [E, I] (None when nothing is shifted) and units edited per expert [E] or []."""
@@ -115,7 +118,7 @@ class _Editor:
         return self._vectors[key]
 
 
-def _with_values(seen: SiteValues, edits: SitePlan, edited: Tensor) -> Tensor:
+def _with_values(seen: SiteValues, edits: SitePlan, edited: Tensor, noise: Noise | None) -> Tensor:
     """Put the values of the edits that are not affine in place."""
     for edit in edits.values:
         units = edit.units.to(edited.device) - seen.segment.first_unit
@@ -125,10 +128,26 @@ def _with_values(seen: SiteValues, edits: SitePlan, edited: Tensor) -> Tensor:
             mine = inside & (units // seen.segment.width == expert)
             here = _rows_of(seen, expert, len(edited), edited.device)
             if len(here):
-                values = edit.values(rows[here])[:, mine].to(edited.dtype)
                 columns = (units[mine] % seen.segment.width).expand(len(here), -1)
-                edited = edited.index_put((here[:, None], columns), values)
+                places, tokens = mine.nonzero().reshape(-1), rows[here]
+                drawn = None
+                if edit.seed is not None and noise is not None:
+                    drawn = noise.at(tokens, edit.units.to(tokens.device)[mine], (edit.seed, edit.layer, edit.site))
+                given = Given(edited[here[:, None], columns], places, tokens, drawn)
+                edited = edited.index_put((here[:, None], columns), _values(edit, given))
     return edited
+
+
+def _values(edit: ValueEdit, given: Given) -> Tensor:
+    """Return the edit's values [S, k]; raises ModelError for anything of another shape."""
+    values = edit.values(given)
+    if not isinstance(values, Tensor) or values.shape != given.values.shape:
+        shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise ModelError(
+            f"an edit of layer {edit.layer} was given activations {list(given.values.shape)} (tokens, units) and "
+            f"returned {shape}; expected a tensor of the same shape"
+        )
+    return values.to(given.values.dtype)
 
 
 def _rows_of(seen: SiteValues, expert: int, count: int, device: torch.device) -> Tensor:

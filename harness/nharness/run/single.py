@@ -13,7 +13,7 @@ import numpy as np
 
 from nharness.detector import Evidence
 from nharness.errors import ModelError, UnknownNameError, UsageError
-from nharness.intervention import Change, Intervention, Target
+from nharness.intervention import AnyChange, Intervention, Target, ValueChange
 from nharness.languages import parse_language
 from nharness.models import SITES
 from nharness.neurons import Detection, OfModel, same_model
@@ -45,7 +45,7 @@ def read_evidence(files: Sequence[Path], model: OfModel, languages: Sequence[str
 
 def changes_for(
     intervention: Intervention, target: Target, evidence: Evidence, site: str | None = None
-) -> list[Change]:
+) -> list[AnyChange]:
     """Return what `intervention` does to `target`, at `site` where that is given.
 
     Raises `UsageError` saying which statistics have to be given, for a language that they lack, for an intervention
@@ -64,7 +64,7 @@ def changes_for(
         if target.language not in {GENERAL, *found.languages}:
             raise UnknownNameError("language of the statistics", target.language, found.languages)
     changes = intervention.changes(target, evidence)
-    if any(change.values_from for change in changes):
+    if any(not isinstance(change, ValueChange) and change.values_from for change in changes):
         raise UsageError(f"intervention {intervention.name} draws its values from text; use it with `nharness run`")
     return [change if site is None else _moved(intervention, change, site) for change in changes]
 
@@ -77,10 +77,10 @@ def _at(intervention: Intervention, site: str) -> Intervention:
     return type(intervention)(**{**options, "site": site}) if "site" in options else intervention
 
 
-def _moved(intervention: Intervention, change: Change, site: str) -> Change:
+def _moved(intervention: Intervention, change: AnyChange, site: str) -> AnyChange:
     """Return the change at `site`; only setting to 0 is the same edit at both sites."""
     if change.site == site:
         return change
-    if change.scale.any() or change.shift.any():
+    if isinstance(change, ValueChange) or change.scale.any() or change.shift.any():
         raise UsageError(f"intervention {intervention.name} edits site {change.site}; it cannot be had at {site}")
     return replace(change, site="gate" if site == "gate" else "hidden")

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
 from nharness.detector import Evidence
 from nharness.errors import NharnessError, UsageError
-from nharness.intervention import Change, Intervention, Target
+from nharness.intervention import AnyChange, Change, Intervention, Target, ValueChange
 from nharness.targets import GENERAL
 from nharness.testing.checks import Check, CheckFailedError, check_options, check_pickles, no_global_state, require
 from nharness.testing.evidence import Made, make_evidence
 
 FLAT = np.array([3, 4, 17, 41, 79])
 USUAL = Made()
+TOKENS = 8
 
 
 def _target(found: Intervention, flat: np.ndarray = FLAT) -> Target:
@@ -26,12 +29,40 @@ def _target(found: Intervention, flat: np.ndarray = FLAT) -> Target:
     return Target("de", flat, members, source[0], source[1])
 
 
-def _changes(found: Intervention, evidence: Evidence | None = None) -> tuple[Change, ...]:
+def _changes(found: Intervention, evidence: Evidence | None = None) -> tuple[AnyChange, ...]:
     changes = found.changes(_target(found), evidence or make_evidence(USUAL))
     require(
-        isinstance(changes, tuple) and all(isinstance(c, Change) for c in changes), "changes() is no tuple of Change"
+        isinstance(changes, tuple) and all(isinstance(c, Change | ValueChange) for c in changes),
+        "changes() is no tuple of Change and ValueChange",
     )
     return changes
+
+
+def _functions(found: Intervention, evidence: Evidence | None = None) -> list[Callable[[slice], Any]]:
+    """Return for every change of values what it makes of those at some of a few tokens, a torch tensor."""
+    changes = [change for change in _changes(found, evidence) if isinstance(change, ValueChange)]
+    if not changes:
+        return []
+    values = import_module("nharness.testing.values")  # an intervention without functions is checked without torch
+    return [values.applied(change, TOKENS) for change in changes]
+
+
+def _shape(found: Intervention) -> None:
+    for change, function in zip(
+        [change for change in _changes(found) if isinstance(change, ValueChange)], _functions(found), strict=True
+    ):
+        made, expected = list(getattr(function(slice(None)), "shape", ())), [TOKENS, len(change.flat)]
+        require(made == expected, f"function {change.function.__name__} returned {made} for values {expected} [S, k]")
+
+
+def _by_token(found: Intervention) -> None:
+    for function in _functions(found):
+        whole = function(slice(None))[2:3]
+        alone = function(slice(2, 3))
+        require(
+            whole.shape == alone.shape and bool(whole.isclose(alone, rtol=1e-4, atol=1e-6, equal_nan=True).all()),
+            "what it makes of a token depends on the other tokens of the batch",
+        )
 
 
 def _needs(found: Intervention) -> None:
@@ -53,8 +84,8 @@ def _within(found: Intervention) -> None:
 
 
 def _finite(found: Intervention) -> None:
-    for change in _changes(found):
-        require(np.isfinite(change.scale).all() and np.isfinite(change.shift).all(), "a scale or shift is not finite")
+    for function in _functions(found):
+        require(bool(function(slice(None)).isfinite().all()), "makes NaN or infinity of finite values")
 
 
 def _nothing(found: Intervention) -> None:
@@ -75,12 +106,20 @@ def _general(found: Intervention) -> None:
 
 
 def _experts(found: Intervention) -> None:
-    for change in _changes(found, make_evidence(replace(USUAL, routed=True))):
-        require(np.isfinite(change.shift).all(), "has no finite value for an expert that a language never reached")
+    for function in _functions(found, make_evidence(replace(USUAL, routed=True))):
+        require(
+            bool(function(slice(None)).isfinite().all()),
+            "has no finite value for an expert that a language never reached",
+        )
 
 
 def _deterministic(found: Intervention) -> None:
     require(_same(_changes(found), _changes(found)), "the same target and evidence gave other changes")
+    for function in _functions(found):
+        first, second = function(slice(None)), function(slice(None))
+        require(
+            bool(first.isclose(second, rtol=0, atol=0, equal_nan=True).all()), "the same values were changed otherwise"
+        )
 
 
 def _untouched(found: Intervention) -> None:
@@ -107,17 +146,25 @@ def _evidence() -> Evidence:
     return make_evidence(USUAL)
 
 
-def _same(first: Sequence[Change], second: Sequence[Change]) -> bool:
-    return len(first) == len(second) and all(
-        a.site == b.site and all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("flat", "scale", "shift"))
-        for a, b in zip(first, second, strict=True)
-    )
+def _same(first: Sequence[AnyChange], second: Sequence[AnyChange]) -> bool:
+    return len(first) == len(second) and all(_same_change(a, b) for a, b in zip(first, second, strict=True))
+
+
+def _same_change(a: AnyChange, b: AnyChange) -> bool:
+    if type(a) is not type(b) or a.site != b.site or not np.array_equal(a.flat, b.flat):
+        return False
+    if isinstance(a, ValueChange) and isinstance(b, ValueChange):
+        named = a.function is b.function and a.seed == b.seed and a.parameters.keys() == b.parameters.keys()
+        return named and all(np.array_equal(a.parameters[name], b.parameters[name]) for name in a.parameters)
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("scale", "shift"))
 
 
 CHECKS = (
     Check("declared needs suffice", _needs),
     Check("changes its target alone", _within),
     Check("finite values", _finite),
+    Check("values of the same shape", _shape),
+    Check("each token by itself", _by_token),
     Check("nothing for no neuron", _nothing),
     Check("general neurons", _general),
     Check("experts", _experts),

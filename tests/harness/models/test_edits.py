@@ -115,9 +115,9 @@ def test_values_take_the_place_of_activations(llama, ids):
     model, neuron_map = llama
     units, given = torch.tensor([7, 2]), []
 
-    def values(rows):
-        given.append(rows)
-        return torch.stack([rows.float(), -rows.float()], dim=1)
+    def values(seen):
+        given.append(seen)
+        return torch.stack([seen.rows.float(), -seen.rows.float()], dim=1)
 
     seen = []
     with (
@@ -128,7 +128,8 @@ def test_values_take_the_place_of_activations(llama, ids):
     after = next(o.values for o in seen if o.layer == 1)
     assert torch.equal(after[:, 7], torch.arange(14.0))
     assert torch.equal(after[:, 2], -torch.arange(14.0))
-    assert torch.equal(given[0], torch.arange(14))
+    assert torch.equal(given[0].rows, torch.arange(14))
+    assert given[0].columns.tolist() == [0, 1]
     assert (report.backend, report.edited_activations) == ("hook", 28)
 
 
@@ -137,7 +138,10 @@ def test_values_reach_the_experts_tokens_only(ids):
     neuron_map = locate(model)
     width, rows = 40, []
     edit = ValueEdit(
-        0, "hidden", torch.tensor([2 * width + 5]), lambda r: (rows.append(r), torch.full((len(r), 1), 9.0))[1]
+        0,
+        "hidden",
+        torch.tensor([2 * width + 5]),
+        lambda given: (rows.append(given.rows), torch.full_like(given.values, 9.0))[1],
     )
     seen = []
     with apply_edits(model, neuron_map, [edit]) as report, observe(model, neuron_map, ["hidden"], seen.append):
@@ -149,6 +153,138 @@ def test_values_reach_the_experts_tokens_only(ids):
             assert torch.equal(hit.nonzero()[:, 1].unique(), torch.tensor([5]))
             assert sorted(rows[0].tolist()) == o.rows.tolist()
             assert report.edited_activations == len(o.rows)
+
+
+@pytest.mark.parametrize("site", ["gate", "hidden"])
+def test_a_function_of_the_values_equals_the_layer_recomputed_by_hand(llama, ids, site):
+    model, neuron_map = llama
+    units = torch.tensor([11, 3, 5])
+    bound = torch.tensor([0.01, 0.0, 0.002])
+
+    def change(index, gate, up):
+        gate = gate.clone()
+        hidden = gate * up
+        if index == 1:
+            target = gate if site == "gate" else hidden
+            target[..., units] = target[..., units].clamp(-bound, bound)
+        return gate * up if site == "gate" else hidden
+
+    expected = by_hand(model, ids, change)
+    assert not torch.allclose(expected, logits(model, ids), atol=1e-5)
+    edit = ValueEdit(1, site, units, lambda given: given.values.clamp(-bound[given.columns], bound[given.columns]))
+    with apply_edits(model, neuron_map, [edit]) as report:
+        torch.testing.assert_close(logits(model, ids), expected, atol=2e-6, rtol=1e-5)
+    assert (report.backend, report.edited_activations) == ("hook", 3 * ids.numel())
+    with pytest.raises(ModelError, match="its edit is not affine"), apply_edits(*llama, [edit], backend="fold"):
+        pass
+
+
+@pytest.mark.parametrize("name", ["llama", "mixtral", "gpt2"])
+def test_a_function_that_is_affine_does_what_the_affine_edit_does(name, ids):
+    model = tiny_model(name)
+    neuron_map = locate(model)
+    units = torch.arange(0, neuron_map.layers[0].width, 3)
+    scale, shift = torch.linspace(-1, 1, len(units)), torch.linspace(0, 0.3, len(units))
+    affine = Edit(0, "gate", units, scale, shift)
+    function = ValueEdit(0, "gate", units, lambda g: g.values * scale[g.columns] + shift[g.columns])
+    found = []
+    for edit in (affine, function):
+        with apply_edits(model, neuron_map, [edit], backend="hook") as report:
+            found.append((logits(model, ids), report.edited_activations))
+    torch.testing.assert_close(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1] > 0
+
+
+def test_a_function_of_another_shape_is_refused(llama, ids):
+    edit = ValueEdit(0, "hidden", torch.tensor([1, 2]), lambda given: given.values[:, :1])
+    with (
+        apply_edits(*llama, [edit]),
+        pytest.raises(ModelError, match=r"given activations \[14, 2\].* returned \[14, 1\]"),
+    ):
+        logits(llama[0], ids)
+
+
+def noisy(model, units, seed=0, layer=0):
+    """Return the noise that each forward pass of the block puts in, and the edit that does it."""
+    drawn = []
+    return drawn, ValueEdit(
+        layer, "hidden", units, lambda given: (drawn.append((given.rows, given.noise)), given.noise)[1], seed=seed
+    )
+
+
+def test_noise_is_standard_normal_and_of_its_seed(llama):
+    model, neuron_map = llama
+    tokens = torch.randint(3, 99, (40, 50), generator=torch.Generator().manual_seed(5))
+    found = []
+    for seed, layer in ((0, 0), (0, 0), (1, 0), (0, 1)):
+        drawn, edit = noisy(model, torch.arange(40), seed, layer)
+        with apply_edits(model, neuron_map, [edit]):
+            logits(model, tokens)
+        found.append(drawn[0][1].double())
+    first, again, other, elsewhere = found
+    assert torch.equal(first, again)
+    for values in found:  # 80 000 numbers: moments within five standard errors
+        assert abs(values.mean()) < 5 / 80_000**0.5
+        assert abs(values.var() - 1) < 5 * (2 / 80_000) ** 0.5
+        assert abs((values**4).mean() - 3) < 5 * (96 / 80_000) ** 0.5
+    for one, two in ((first, other), (first, elsewhere), (first[1:], first[:-1]), (first[:, 1:], first[:, :-1])):
+        assert abs((one * two).mean()) < 5 / 70_000**0.5
+
+
+def test_noise_does_not_depend_on_batches_padding_or_the_cache(llama):
+    model, neuron_map = llama
+    texts = [torch.randint(3, 99, (n,), generator=torch.Generator().manual_seed(n)) for n in (9, 5)]
+    drawn, edit = noisy(model, torch.tensor([4, 30, 7]))
+
+    def of(rows):
+        return drawn.pop()[1].reshape(*rows, 3)
+
+    with apply_edits(model, neuron_map, [edit]):
+        logits(model, texts[0][None])
+        alone = of((9,))
+        logits(model, texts[1][None])
+        short = of((5,))
+        right = torch.stack([texts[0], torch.nn.functional.pad(texts[1], (0, 4))])
+        logits(model, right)
+        together = of((2, 9))
+        assert torch.equal(together[0], alone)
+        assert torch.equal(together[1, :5], short)
+        left = torch.stack([texts[0], torch.nn.functional.pad(texts[1], (4, 0))])
+        logits(model, left, attention_mask=(left != 0).long())
+        assert torch.equal(of((2, 9))[1, 4:], short)
+        with torch.no_grad():
+            model.model(input_ids=texts[0][None])  # the trunk alone, as perplexity runs it
+        assert torch.equal(of((9,)), alone)
+        changed = texts[0].clone()
+        changed[4] = 1
+        logits(model, changed[None])
+        after = of((9,))
+        assert torch.equal(after[:4], alone[:4])
+        assert not (after[4:] == alone[4:]).any()
+        goes_on = []
+        for mask in (None, torch.ones(1, 9, dtype=torch.int64)):
+            first = model(input_ids=texts[0][None, :4], use_cache=True)
+            drawn.clear()
+            logits(model, texts[0][None, 4:], past_key_values=first.past_key_values, attention_mask=mask)
+            goes_on.append(of((5,)))
+        assert torch.equal(*goes_on)
+        assert not torch.equal(goes_on[0][0], goes_on[0][1])
+        with pytest.raises(ModelError, match="the model was given none; expected input_ids"):
+            model(inputs_embeds=torch.zeros(1, 3, model.config.hidden_size))
+
+
+def test_noise_of_an_expert_is_that_of_its_neurons_and_tokens(ids):
+    model = tiny_model("mixtral")
+    neuron_map = locate(model)
+    found = {}
+    for units in (torch.arange(160), torch.tensor([2 * 40 + 5])):
+        drawn, edit = noisy(model, units)
+        with apply_edits(model, neuron_map, [edit]):
+            logits(model, ids)
+        found[len(units)] = drawn
+    (rows, alone), every = found[1][0], found[160]
+    expected = next(noise[:, 5] for places, noise in every[2:] if torch.equal(places, rows))
+    assert torch.equal(alone[:, 0], expected)
 
 
 def test_generation_scope_leaves_the_prompt_alone(llama, ids):

@@ -17,7 +17,7 @@ import nharness.run.work.recipe
 import nharness.run.work.worker
 from nharness.cells import Cell, Edition
 from nharness.events import ignore
-from nharness.intervention import Change
+from nharness.intervention import Change, ValueChange
 from nharness.plugins import Plugins
 from nharness.run.context import RunContext
 from nharness.run.plan.plan import Plan
@@ -256,6 +256,17 @@ def test_contents(place, reference, tmp_path, change, expected):
 
 
 CHANGE = Change("hidden", np.array([3, 9]), np.zeros(2, np.float32), np.ones(2, np.float32))
+
+
+def halved(values, by=2):
+    return values / by
+
+
+def doubled(values, by=2):
+    return values * by
+
+
+VALUES = ValueChange("hidden", np.array([3, 9]), halved, {"by": 2.0, "each": np.ones(2, np.float32)}, seed=1)
 DRAWN = replace(CHANGE, values_from="resample", donors=("en", "de"), seed=1)
 
 
@@ -270,10 +281,35 @@ DRAWN = replace(CHANGE, values_from="resample", donors=("en", "de"), seed=1)
         (DRAWN, replace(DRAWN, values_from="patch")),
         (DRAWN, replace(DRAWN, seed=2)),
         (DRAWN, replace(DRAWN, donors=("de", "en"))),
+        (CHANGE, VALUES),
+        (VALUES, replace(VALUES, site="gate")),
+        (VALUES, replace(VALUES, flat=np.array([3, 10]))),
+        (VALUES, replace(VALUES, function=doubled)),
+        (VALUES, replace(VALUES, parameters={**VALUES.parameters, "by": 3.0})),
+        (VALUES, replace(VALUES, parameters={**VALUES.parameters, "each": np.array([1, 2], np.float32)})),
+        (VALUES, replace(VALUES, seed=2)),
     ],
-    ids=["site", "neurons", "scale", "shift", "drawn", "how it is drawn", "seed", "donors"],
+    ids=[
+        "site",
+        "neurons",
+        "scale",
+        "shift",
+        "drawn",
+        "how it is drawn",
+        "seed",
+        "donors",
+        "function",
+        "its site",
+        "its neurons",
+        "another",
+        "number",
+        "numbers",
+        "its seed",
+    ],
 )
 def test_what_an_edit_does(first, second):
     assert changes_digest([first], corpus="a") != changes_digest([second], corpus="a")
     assert changes_digest([first], corpus="a") != changes_digest([first, second], corpus="a")
-    assert (changes_digest([second], corpus="a") != changes_digest([second], corpus="b")) == bool(second.values_from)
+    assert (changes_digest([second], corpus="a") != changes_digest([second], corpus="b")) == bool(
+        getattr(second, "values_from", "")
+    )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nharness.cells import Edition
 from nharness.errors import CellError, during
-from nharness.intervention import Change, Intervention, Target
+from nharness.intervention import AnyChange, Intervention, Target
 from nharness.neurons import Detection
 from nharness.run.context import RunContext
 from nharness.run.stages.controls import ControlSampler
@@ -93,7 +93,7 @@ class Editions:
             return self.rung(detector, rung, control)
         return self.table(detector, budget, control, share=whose(target)[1])
 
-    def changes(self, edition: Edition) -> tuple[Change, ...]:
+    def changes(self, edition: Edition) -> tuple[AnyChange, ...]:
         """Return what the edition's intervention does to its neurons; empty when there are none.
 
         Raises `CellError` when its detector failed.

@@ -29,8 +29,9 @@ from nharness.corpora import Corpus, EncodedDocument, counterpart
 from nharness.errors import CellError
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import windows
-from nharness.intervention import Change
-from nharness.models import NeuronMap, ValueEdit, observe
+from nharness.intervention import AnyChange, Change, ValueChange
+from nharness.models import Given, NeuronMap, ValueEdit, observe
+from nharness.run.work.edits import by_layer
 
 DONOR_TOKENS = 512
 KEY_TOKENS = 8
@@ -58,7 +59,7 @@ class ReadWindow:
 
 @contextmanager
 def donor_edits(
-    changes: Sequence[Change], neuron_map: NeuronMap, text: DonorText, languages: Iterable[str]
+    changes: Sequence[AnyChange], neuron_map: NeuronMap, text: DonorText, languages: Iterable[str]
 ) -> Iterator[list[ValueEdit]]:
     """Give the edits of the changes that take their values from other text, for the evaluation of text in `languages`.
 
@@ -69,7 +70,7 @@ def donor_edits(
     handles = []
     try:
         for change in changes:
-            if change.values_from:
+            if not isinstance(change, ValueChange) and change.values_from:
                 donors, choice = _WAYS[change.values_from](change, text, tuple(languages))
                 values = donor_values(text.engine, neuron_map, change, donors)
                 chooser = _Chooser(choice)
@@ -97,24 +98,15 @@ class _Chooser:
 
 def _value_edits(change: Change, neuron_map: NeuronMap, values: Tensor, chooser: _Chooser) -> list[ValueEdit]:
     edits = []
-    for layer, columns, units in _by_layer(change, neuron_map):
+    for layer, columns, units in by_layer(change.flat, neuron_map):
         own = values[:, torch.from_numpy(columns).to(values.device)]
 
-        def put(rows: Tensor, own: Tensor = own) -> Tensor:
-            return own[chooser.index.to(own.device)[rows.to(own.device)]]
+        def put(given: Given, own: Tensor = own) -> Tensor:
+            chosen = chooser.index.to(own.device)[given.rows.to(own.device)]
+            return own[chosen[:, None], given.columns.to(own.device)]
 
         edits.append(ValueEdit(layer, change.site, torch.from_numpy(units), put))
     return edits
-
-
-def _by_layer(change: Change, neuron_map: NeuronMap) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield every layer that the change touches, its columns among the change's neurons, and their units."""
-    widths = np.asarray(neuron_map.layer_widths, dtype=np.int64)
-    starts = np.cumsum(widths) - widths
-    layers = np.searchsorted(starts, change.flat, side="right") - 1
-    for layer in np.unique(layers):
-        columns = np.flatnonzero(layers == layer)
-        yield int(layer), columns, change.flat[columns] - starts[layer]
 
 
 def donor_values(
@@ -124,7 +116,7 @@ def donor_values(
     offsets = np.cumsum([0, *(read_length(engine, document) for document in documents)])
     read = [(place, window) for place, document in enumerate(documents) for window in read_windows(engine, document)]
     values = torch.zeros(int(offsets[-1]), change.flat.size, device=engine.model.device, dtype=engine.model.dtype)
-    layers = {layer: (columns, units) for layer, columns, units in _by_layer(change, neuron_map)}
+    layers = {layer: (columns, units) for layer, columns, units in by_layer(change.flat, neuron_map)}
     pending: Tensor = torch.zeros(0, dtype=torch.int64)
 
     def keep(seen: Any) -> None:

@@ -6,6 +6,7 @@ A job is a plain value of numbers and names, so that it can travel to another pr
 from __future__ import annotations
 
 import hashlib
+import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from nharness.cells import Cell, CellOutcome, Edition
 from nharness.evaluation.items import Item
-from nharness.intervention import Change
+from nharness.intervention import AnyChange, ValueChange
 from nharness.run.store import Store, content_key
+from nharness.sources import source_digest
 
 Before = Mapping[tuple[str, str], Sequence[Item]]
 
@@ -29,7 +31,7 @@ class Job:
     """
 
     edition: Edition | None
-    changes: tuple[Change, ...]
+    changes: tuple[AnyChange, ...]
     cells: tuple[Cell, ...]
     keys: tuple[str, ...]
     before: Before = field(default_factory=dict)
@@ -44,16 +46,35 @@ class Done:
     outcome: CellOutcome
 
 
-def changes_digest(changes: Sequence[Change], *, corpus: str) -> str:
+def changes_digest(changes: Sequence[AnyChange], *, corpus: str) -> str:
     """Return the SHA-256 over what the changes do, bit by bit; `corpus`, its fingerprint, is where values are drawn."""
     sha = hashlib.sha256()
     for change in changes:
+        if isinstance(change, ValueChange):
+            sha.update(_function_digest(change))
+            continue
         sha.update(f"{change.site}/{change.values_from}/{len(change.flat)}/".encode())
         if change.values_from:
             sha.update(f"{','.join(change.donors)}/{change.seed}/{corpus}/".encode())
         for array in (change.flat.astype("<i8"), change.scale.astype("<f4"), change.shift.astype("<f4")):
             sha.update(array.tobytes())
     return sha.hexdigest()
+
+
+def _function_digest(change: ValueChange) -> bytes:
+    """Return a digest of what a function does to which neurons: its name and source, and its parameters bit by bit."""
+    function = change.function
+    typed_in = marshal.dumps(getattr(function, "__code__", None))
+    source = source_digest(function) or hashlib.sha256(typed_in).hexdigest()
+    sha = hashlib.sha256(
+        f"{change.site}/{function.__module__}:{function.__qualname__}/{source}/{change.seed}/".encode()
+    )
+    sha.update(change.flat.astype("<i8").tobytes())
+    for name, value in sorted(change.parameters.items()):
+        array = np.asarray(value)
+        array = array.astype(array.dtype.newbyteorder("<"))
+        sha.update(f"{name}/{array.dtype.str}{array.shape}/".encode() + array.tobytes())
+    return sha.digest()
 
 
 def neurons_digest(flat: NDArray[np.int64]) -> str:
