@@ -33,7 +33,9 @@ lock: $(VENV)/.dev
 	sed -i 's/+cpu//' requirements.lock
 
 bench: $(VENV)/.dev
-	for name in analysis detectors runner site recording editing evaluation; do $(BIN)/python tests/bench/bench_$$name.py || exit 1; done
+	rm -f build/bench.json
+	for name in analysis detectors runner site recording editing evaluation; do \
+		BENCH_OUT=build/bench.json $(BIN)/python tests/bench/bench_$$name.py || exit 1; done
 
 site: $(VENV)/.dev
 	$(BIN)/nharness leaderboard build --results leaderboard/results --out site

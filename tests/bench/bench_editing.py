@@ -11,7 +11,8 @@ import statistics
 from functools import partial
 
 import torch
-from interleaved import Clock, measure, table
+from history import keep
+from interleaved import Clock, measure, named, table
 from llamas import add_options, batch_of, chosen_model, documents
 
 from nharness.models import Edit, apply_edits, locate
@@ -62,6 +63,7 @@ def main():
     )
     milliseconds = {"in and out, ms": lambda name, _rate: f"{1000 * around[name]:.0f}" if name in around else ""}
     print("\n".join(table(args.rows * args.length, seconds, ratios, milliseconds)))
+    keep(named("editing", "unedited", ratios))
 
 
 if __name__ == "__main__":

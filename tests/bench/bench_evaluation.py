@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from history import keep
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -120,6 +121,14 @@ def compare(title, model, tokenizer, documents, *, rounds, batch_sizes):
             f"  {name:28} {tokens / seconds:9.0f} tokens/s   x {best['nharness'] / seconds:5.2f} of nharness   {note}",
             flush=True,
         )
+    bare_seconds = best.pop("bare forward with LM head")
+    lm_eval = min(seconds for name, seconds in best.items() if name != "nharness")
+    keep(
+        {
+            f"evaluation: {title} of bare": bare_seconds / best["nharness"],
+            f"evaluation: {title} times lm-eval's best": lm_eval / best["nharness"],
+        }
+    )
 
 
 def main():

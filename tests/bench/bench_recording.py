@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 import torch
-from interleaved import Clock, measure, table
+from history import keep
+from interleaved import Clock, measure, named, table
 from llamas import add_options, batch_of, chosen_model, documents
 from transformers import AutoTokenizer
 
@@ -101,7 +102,7 @@ def main():
         f"{torch.get_num_threads()} thread(s), medians of {args.rounds} rounds\n"
     )
     print("\n".join(table(args.rows * args.length, seconds, ratios)))
-    print(f"\nlight is {over_whole(ratios):.3f} x model(x)")
+    keep({"recording: light of model(x)": over_whole(ratios)} | named("recording", "trunk", ratios))
     if args.model and args.text_tokens:
         report_text(model, AutoTokenizer.from_pretrained(args.model), args)
 

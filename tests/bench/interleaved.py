@@ -55,6 +55,11 @@ def measure(clock, base, kinds, rounds, inside=nullcontext):
     return seconds, ratios
 
 
+def named(bench, base, ratios):
+    """Return the median ratio of every kind to the base, under the name that `history.keep` knows it by."""
+    return {f"{bench}: {name} of {base}": statistics.median(found) for name, found in ratios.items()}
+
+
 def table(tokens, seconds, ratios, more=None):
     """Return the lines of a Markdown table: tokens a second, the ratio to the base and its range; `more` columns by name."""
     base = next(name for name in seconds if name not in ratios)
