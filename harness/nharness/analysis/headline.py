@@ -31,6 +31,8 @@ Floats = NDArray[np.float64]
 FEWEST_DRAWS = 3
 HINGE, HINGE_SHARE = "hinge", 1 / 3
 """The flag of a language of which one unit carries more than this share of the harm where its ladder is read."""
+HINGE_AT_CUT = "hinge_at_cut"
+"""The flag of a language whose strongest unit is not among the best as many in every repeat of the detection."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ def headline_of(
         for place, (tag, climb) in enumerate(found.climbs.items())
     }
     hinges = {tag: _hinge(found, tag, readings[tag], (held or {}).get(tag), digits) for tag in found.without}
-    languages |= {tag: _hung(languages[tag], hinge) for tag, hinge in hinges.items() if hinge is not None}
+    languages |= {
+        tag: _hung(languages[tag], hinge, len(found.repeats)) for tag, hinge in hinges.items() if hinge is not None
+    }
     languages |= {tag: LanguageHeadline(kept=0.0, flags=(NO_EFFECT,)) for tag in found.empty}
     estimate = None
     if shares:
@@ -206,8 +210,11 @@ def _hinge(found: Climbed, tag: str, reading: Reading, held: int | None, digits:
     return Hinge(unit=less.unit, share=share, repeats_with=held)
 
 
-def _hung(language: LanguageHeadline, hinge: Hinge) -> LanguageHeadline:
+def _hung(language: LanguageHeadline, hinge: Hinge, repeats: int) -> LanguageHeadline:
+    """Return the language with its hinge, flagged where too much hangs on it, or where repeats do without it."""
     flags = language.flags + ((HINGE,) if hinge.share > HINGE_SHARE else ())
+    if hinge.repeats_with is not None and hinge.repeats_with < repeats:
+        flags += (HINGE_AT_CUT,)
     return language.model_copy(update={"hinge": hinge, "flags": flags})
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nharness.analysis.headline import Climbed, headline_of
+from nharness.analysis.headline import Climbed, Without, headline_of
 from nharness.analysis.kept_share import Climb, read_ladder
 from nharness.analysis.measurements import Paired
 from nharness.errors import UsageError
@@ -148,3 +148,24 @@ def test_a_climb_refuses_what_does_not_belong_together():
         Climb.of("zh", {1: {"en": Paired(("a",), ("a",), np.ones(1), np.ones(1), np.ones(1), None)}})
     first = ladder(rng, "en", (1,), (0.1,), (0.0,))
     assert first.harms().shape == (1, 3)
+
+
+def test_what_hangs_on_one_unit_is_flagged():
+    rng = np.random.default_rng(11)
+    alone = climbs(rng)
+    tag, climb = next(iter(alone.items()))
+    reading = read_ladder(climb.harms())
+    units, own = climb.units[int(reading.upper)], float(reading.read)
+
+    def language(left, repeats=0, held=None):
+        found = Climbed(alone, repeats=[climbs(rng)] * repeats, without={tag: Without(units, 7, left)})
+        return headline_of(found, SETTINGS, held={tag: held}).languages[tag]
+
+    strong = language(own / 2)
+    assert (strong.hinge.unit, strong.hinge.share) == (7, pytest.approx(0.5))
+    assert "hinge" in strong.flags
+    assert not {"hinge", "hinge_at_cut"} & set(language(0.9 * own).flags)
+    assert "hinge_at_cut" in language(0.9 * own, repeats=2, held=1).flags
+    assert "hinge_at_cut" not in language(0.9 * own, repeats=2, held=2).flags
+    other = headline_of(Climbed(alone, without={tag: Without(units + 1, 7, own)}), SETTINGS)
+    assert other.languages[tag].hinge is None, "of a rung that is not read"
