@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nharness.record.cautions import unranked_languages
 from nharness.record.model import Record
 
 FEWEST_CLUSTERS = 20
 
 
 def eligible(record: Record) -> bool:
-    """Tell whether a record may be ranked: its headline says so, and no cell of its task has under 20 clusters."""
+    """Tell whether a record may be ranked: its headline says so, its cells have 20 clusters, its tokens are known."""
     found = record.headline
     if found is None or not found.rank_eligible or found.estimate is None or found.estimate.interval is None:
         return False
-    few = {"few_items", "few_clusters"}
-    return not any(few & set(cell.flags) for cell in record.cells if cell.task == found.task)
+    few = any("few_clusters" in cell.flags for cell in record.cells if cell.task == found.task)
+    return not (few or unranked_languages(record))
 
 
 def rank_intervals(intervals: Mapping[str, tuple[float, float]]) -> dict[str, tuple[int, int]]:

@@ -6,7 +6,8 @@ intervention and the items measured are the same as well: only then does nothing
 set, all differences of selectivity are resampled together (`nharness.analysis.joint`), and a record's *rank interval*
 goes from one more than the number of records that are surely better to all but those that are surely worse: with 95 %
 confidence every rank of the set lies in its interval. Records whose intervals overlap cannot be told apart. A record
-without items, or with fewer than 20 sources of text in a language, is shown and not ranked.
+without items, with fewer neurons than its budget, or with fewer than 20 sources of text in a language, is shown and
+not ranked; a language of whose text the tokenizer does not know more than 5 % is in no record's ranked mean.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 from nharness.analysis.bootstrap import FEW_CLUSTERS
 from nharness.analysis.joint import rank_intervals
+from nharness.record.cautions import shortfall_text, shortfalls
 from nharness.record.model import Record
 from nharness_leaderboard.paired import Difference, Paired, difference, unpaired
 from nharness_leaderboard.results import Entry
@@ -94,12 +96,16 @@ def standings(entries: Sequence[Entry], known: Mapping[str, Mapping[str, Paired]
     return found
 
 
-def unranked(paired: Paired | None) -> str | None:
+def unranked(record: Record, paired: Paired | None) -> str | None:
     """Return why a record cannot be ranked on a task; None where it can."""
     if paired is None:
         return "its items are not published, or do not give its selectivity"
+    if shortfalls(record):
+        return shortfall_text(record)
+    if not paired.ranked.weights:
+        return "the tokenizer hardly knows its languages"
     few: dict[str, int] = {}
-    for (_, tag), cell in paired.side.effects.cells.items():
+    for (_, tag), cell in paired.ranked.effects.cells.items():
         few[tag] = min(few.get(tag, len(cell.ids)), len(set(cell.clusters)))
     thin = min(few, key=lambda tag: few[tag], default=None)
     if thin is not None and few[thin] < FEW_CLUSTERS:
@@ -112,12 +118,12 @@ def _ranked(
 ) -> dict[str, Standing]:
     """Return the standings of one set: rank intervals among those of one text, the largest such group."""
     held = {entry.slug: known.get(entry.slug, {}).get(task) for entry in members}
-    why = {entry.slug: unranked(held[entry.slug]) for entry in members}
+    why = {entry.slug: unranked(entry.record, held[entry.slug]) for entry in members}
     able = {slug: paired for slug, paired in held.items() if paired is not None and why[slug] is None}
     texts = Counter(paired.key for paired in able.values())
     text = max(texts, key=lambda digest: (texts[digest], digest), default="")
     names = [slug for slug, paired in able.items() if paired.key == text]
-    ranks = dict(zip(names, rank_intervals([able[slug].side for slug in names]), strict=True))
+    ranks = dict(zip(names, rank_intervals([able[slug].ranked for slug in names]), strict=True))
     other = "its items are not those of the other records of the set"
     return {
         slug: Standing(key, ranks[slug], len(names))

@@ -50,6 +50,7 @@ LIES = [
     ("/structure/measures/5/p", lambda d: d["structure"]["measures"][5].update(p=0.001)),
     ("/structure/tree", lambda d: d["structure"].update(tree="((en,fr),zh)")),
     ("/structure/stages", lambda d: d["structure"].update(stages={"found": True, "rule": "mine"})),
+    ("/warnings", lambda d: d.update(warnings=["all is well"])),
     ("/neurons/overlap/0/1", lambda d: d["neurons"]["overlap"][0].__setitem__(1, 0.5)),
 ]
 

@@ -79,7 +79,7 @@ def test_pairing_narrows_and_needs_the_same_items(entries):
     assert same.value == pytest.approx(0, abs=1e-12)
     assert same.interval == pytest.approx((0, 0), abs=1e-12)
     assert unpaired(entries[0].record, entries[0].record, "ppl").interval[1] > 0
-    assert difference(one, Paired("another key", one.side)) is None
+    assert difference(one, Paired("another key", one.side, one.ranked)) is None
 
 
 def test_items_that_do_not_give_the_published_selectivity_pair_nothing(entries, tmp_path):
@@ -184,6 +184,47 @@ def test_ranks_are_intervals_and_say_why_there_is_none(tmp_path):
     alone = standings([thin], {thin.slug: sides(thin.record, thin.folder)})[thin.slug, "ppl"]
     assert alone.ranks is None
     assert "12 sources" in alone.reason
+
+
+def ranks_of(found):
+    known = {entry.slug: sides(entry.record, entry.folder) for entry in found}
+    placed = standings(found, known)
+    return [placed[entry.slug, "ppl"] for entry in found]
+
+
+def test_a_language_that_the_tokenizer_hardly_knows_counts_in_no_rank(entries):
+    """The second record is ahead in its third language alone: without that one nothing tells the two apart."""
+    tag = entries[0].record.languages[2]
+    found = []
+    for entry in entries:
+        splits = tuple(
+            each.model_copy(update={"unknown_share": 0.84 * (each.language == tag)})
+            for each in entry.record.corpus.splits
+        )
+        corpus = entry.record.corpus.model_copy(update={"splits": splits})
+        found.append(Entry(entry.folder, entry.record.model_copy(update={"corpus": corpus})))
+    for before, after in zip(entries, found, strict=True):
+        whole, known = (sides(each.record, each.folder)["ppl"] for each in (before, after))
+        assert any(tag in place for place in whole.ranked.weights)
+        assert known.ranked.weights
+        assert not any(tag in place for place in known.ranked.weights)
+        rest = [t for t in before.record.languages if t != tag]
+        by_hand = [known.side.effects.harm((a, b)) * (1 if a == b else -1) for a in rest for b in rest]
+        assert known.ranked.score == pytest.approx(sum(by_hand) / len(rest))
+        assert known.side.score == pytest.approx(whole.side.score)
+    assert all(standing.ranks for standing in ranks_of(found))
+
+
+def test_a_record_that_does_not_fill_its_budget_is_shown_and_not_ranked(entries):
+    asked = max(max(entry.record.neurons.per_language.values()) for entry in entries) + 1
+    share = asked / entries[0].record.neurons.total
+    found = []
+    for entry in entries:
+        selection = entry.record.selection.model_copy(update={"budget": share})
+        found.append(Entry(entry.folder, entry.record.model_copy(update={"selection": selection})))
+    assert [standing.ranks for standing in ranks_of(found)] == [None, None]
+    assert all(f"of the {asked} neurons of this budget" in standing.reason for standing in ranks_of(found))
+    assert f"of the {asked} neurons" in record_view(found[0], {}).warnings[0]
 
 
 def test_what_was_measured_on_less_text_is_not_ranked_beside_the_rest():

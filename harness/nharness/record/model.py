@@ -71,7 +71,7 @@ class Record(Section):
     repeats: Repeats | None = Field(
         None, description="Detections on other text whose neurons were evaluated too; null where there were none."
     )
-    warnings: Asserted[tuple[ShortText, ...]] = Field(
+    warnings: tuple[ShortText, ...] = Field(
         (), max_length=200, description="What a reader should know before reading any number, a sentence each."
     )
     cost: Asserted[Cost] = Field(description="What the record cost to make.")
@@ -107,15 +107,15 @@ def content_id(document: Mapping[str, Any]) -> str:
     """Return the content key of a record document: SHA-256 of canonical JSON without what may differ between runs.
 
     Left out: of the identity id, created, command, study, specification and badge; cost, environment,
-    `detector.seconds` and the device, so that the same numbers measured the same way have the same key. Documents of
-    format 1 have the key they were written with, which covers command and study.
+    `detector.seconds`, the device and the sentences of `warnings`, so that the same numbers measured the same way have
+    the same key. Documents of format 1 have the key they were written with, which covers command and study.
     """
     not_identity = _NOT_IDENTITY_1 if document.get("format") == "nharness-record/1" else _NOT_IDENTITY
     kept = {name: value for name, value in document.items() if name not in _NOT_CONTENT}
     for part, dropped in (("identity", not_identity), ("detector", ("seconds",)), ("model", ("device",))):
         if isinstance(kept.get(part), Mapping):
             kept[part] = {name: value for name, value in kept[part].items() if name not in dropped}
-    return _digest(kept)
+    return _digest(kept | ({"warnings": []} if "warnings" in kept else {}))
 
 
 def configuration_key(record: Record) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nharness.errors import NharnessError
+from nharness.record.cautions import cautions
 from nharness.record.model import Record
 from nharness.record.problems import Problem, shown, unique
 from nharness_leaderboard.curves import curve_problems
@@ -47,4 +48,11 @@ def deep_problems(record: Record, folder: Path) -> list[Problem]:
             problems += check(record, folder)
         except (NharnessError, ValueError, ArithmeticError, MemoryError) as error:
             problems.append(Problem(where, f"{what}: {shown(str(error), limit=300)[1:-1]}"))
-    return unique([*problems, *curve_problems(record, [record], whole=False)])
+    return unique([*problems, *curve_problems(record, [record], whole=False), *_warnings(record)])
+
+
+def _warnings(record: Record) -> Iterator[Problem]:
+    """Yield where a record's warnings are not those that follow from it; a migrated one may have none."""
+    told, follow = list(record.warnings), list(cautions(record))
+    if told != follow and (told or record.identity.source is not None):
+        yield Problem("/warnings", f"they are {shown(told)}, the record gives {shown(follow)}")

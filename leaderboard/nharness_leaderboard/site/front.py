@@ -17,6 +17,7 @@ from scipy.stats import spearmanr
 
 from nharness.languages import display_name
 from nharness.plugins import Plugins
+from nharness.record.cautions import cautions, shortfall_text
 from nharness.record.cells import largest_targets
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
@@ -235,7 +236,14 @@ def _cautions(own: _Set, correlation: float | None) -> Iterator[str]:
         yield f"{failed} cells failed."
     if correlation is not None:
         yield f"The order agrees with that on the other model at Spearman {correlation:.2f}."
-    yield from list(dict.fromkeys(text for entry in own.entries for text in entry.record.warnings))[:3]
+    yield from list(dict.fromkeys(text for entry in own.entries for text in _told(entry)))[:3]
+
+
+def _told(entry: Entry) -> Iterator[str]:
+    """Yield a record's cautions, those of one detector with its name."""
+    own = shortfall_text(entry.record)
+    for text in cautions(entry.record):
+        yield f"{entry.record.detector.name}: {text}" if own and text.startswith(own) else text
 
 
 def _compared(own: _Set, other: _Set | None) -> tuple[Markup, str, float | None]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
 from nharness.languages import display_name
+from nharness.record.cautions import cautions
 from nharness.record.cells import CellResult, Target, Task
 from nharness.record.flags import MEANING
 from nharness.record.model import Record
@@ -100,7 +101,7 @@ def record_view(entry: Entry, placed: Mapping[tuple[str, str], Standing]) -> Rec
         model_page=slug(record.model.name),
         tasks=tuple(_task(record, task, placed.get((entry.slug, task.name))) for task in record.tasks),
         charts=tuple(charts(record)),
-        warnings=tuple(_warnings(record)),
+        warnings=cautions(record),
         names={target.name: _name(target) for target in record.targets} | {tag: display_name(tag) for tag in tags},
         cost={"tokens": sum(record.cost.forward_tokens.values()), "seconds": sum(record.cost.seconds.values())},
         command=command(record),
@@ -174,19 +175,3 @@ def _title(cell: CellResult, harm: float | None) -> str:
     if cell.control and cell.control.effect is not None:
         parts.append(f"{rounded(cell.control.effect, 3)} sd from {cell.control.draws} random draws")
     return "; ".join([*parts, *(MEANING[flag] for flag in cell.flags)])
-
-
-def _warnings(record: Record) -> Sequence[str]:
-    found = []
-    failed = [cell for cell in record.cells if cell.status == "failed"]
-    if failed:
-        found.append(f"{len(failed)} of {len(record.cells)} cells failed; the first: {failed[0].reason}")
-    for overlap in record.corpus.overlap:
-        name = display_name(overlap.language)
-        found.append(f"{name}: {overlap.documents} evaluation documents are also in the detection text")
-    empty = [display_name(tag) for tag in record.languages if not record.neurons.per_language.get(tag)]
-    if empty:
-        found.append(f"no neurons were found for {', '.join(empty)}")
-    if record.controls is None:
-        found.append("not compared with random neurons")
-    return found

@@ -24,7 +24,8 @@ def test_what_no_file_tells_is_marked_as_asserted_and_nothing_else():
     parts = schema["$defs"]
     assert all(parts["Model"]["properties"][name].get("x-asserted") for name in ("name", "fingerprint", "dtype"))
     assert not parts["Model"]["properties"]["layer_widths"].get("x-asserted")
-    assert all(schema["properties"][name].get("x-asserted") for name in ("cost", "environment", "warnings"))
+    assert all(schema["properties"][name].get("x-asserted") for name in ("cost", "environment"))
+    assert not schema["properties"]["warnings"].get("x-asserted")  # they follow from the record
     assert not {name for name, field in parts["Neurons"]["properties"].items() if field.get("x-asserted")}
     assert not {name for name, field in parts["TaskSummary"]["properties"].items() if field.get("x-asserted")}
     fields = asserted_fields()

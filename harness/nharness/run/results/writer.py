@@ -24,6 +24,7 @@ from nharness.atomic import replaced_folder, write_json
 from nharness.cells import Cell, CellOutcome, Edition
 from nharness.errors import NharnessError
 from nharness.neurons import Detection
+from nharness.record.cautions import with_cautions
 from nharness.record.cells import Controls, Shortfall, Target, Task
 from nharness.record.headline import Headline
 from nharness.record.items import Item, write_items
@@ -139,7 +140,7 @@ class RecordWriter:
         """
         goal = self.folder.records / combination.stem
         with replaced_folder(goal) as folder:
-            record = self._record(combination, analysis, curve, folder)
+            record = with_cautions(self._record(combination, analysis, curve, folder))
             path = folder / "record.json"
             write_json(path, record.document())
             _, problems = validate_bytes(path.read_bytes())
