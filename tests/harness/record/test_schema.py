@@ -32,7 +32,7 @@ def test_what_no_file_tells_is_marked_as_asserted_and_nothing_else():
     assert "created" in fields["identity"]
     assert "splits[].tokens" in fields["corpus"]
     assert "hinge.share" in fields["targets"]
-    assert fields[""] == ["ground_truth", "stability", "warnings", "cost", "environment"]
+    assert fields[""] == ["ground_truth", "stability", "cost", "environment"]
 
 
 def test_is_a_valid_schema_of_its_dialect():
