@@ -64,7 +64,7 @@ class Cell:
 class CellOutcome:
     """What a cell gave: items, or why it has none: it failed, or was skipped because there is no neuron to edit.
 
-    edited_activations: activations (tokens x neurons) that the edit reached, 0 for the baseline only.
+    edited_activations: activations (tokens x neurons, padding left out) that the edit reached, 0 for the baseline only.
     tokens: forward tokens the cell cost. reused: taken from the store. noise_floor: of a baseline, by how much another
     batch size changes the metric, in its unit. available: items there are where a cell may stop before the last, and
     spared the tokens of those it left out. note: what a user should know of how it was computed, "" for nothing.

@@ -18,6 +18,7 @@ from nharness.errors import CellError
 from nharness.evaluation.checkpoint_decoding import own_decoding
 from nharness.evaluation.decoding import Decoding
 from nharness.models.context import longest_context
+from nharness.models.padding import only_text_written
 from nharness.models.trace import evaluating
 
 CPU_BATCH, DEVICE_BATCH = 8, 64
@@ -111,16 +112,17 @@ def _write(model: Any, tokenizer: Any, prompts: Sequence[Prompt], decoding: Deco
         ids[row, longest - len(prompt.tokens) :] = torch.from_numpy(prompt.tokens)
         mask[row, longest - len(prompt.tokens) :] = 1
     sampling = {"temperature": decoding.temperature, "top_p": decoding.top_p} if decoding.temperature else {}
-    output = model.generate(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        max_new_tokens=decoding.max_new_tokens,
-        do_sample=bool(sampling),
-        pad_token_id=pad,
-        eos_token_id=end,
-        logits_processor=LogitsProcessorList([_Numbers()]),
-        **sampling,
-    )
+    with only_text_written(model, mask, () if end is None else (end,)):
+        output = model.generate(
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            max_new_tokens=decoding.max_new_tokens,
+            do_sample=bool(sampling),
+            pad_token_id=pad,
+            eos_token_id=end,
+            logits_processor=LogitsProcessorList([_Numbers()]),
+            **sampling,
+        )
     rows = output[:, longest:].cpu()
     return [_written(tokenizer, prompt, row, end) for prompt, row in zip(prompts, rows, strict=True)]
 

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 from nharness.evaluation.fused import Kernel, fused_nll, installed_kernel
 from nharness.models.context import text_config
+from nharness.models.padding import only_text, rows_of_text
 from nharness.models.trace import evaluating
 
 PROBE_TOKENS = 12
@@ -162,7 +163,9 @@ class Head:
         pieces = []
         for start in range(0, len(inputs), step):
             here = slice(start, start + step)
-            logits = self.model(input_ids=inputs[here], use_cache=False).logits[counted[here]].float()  # [n, V]
+            with only_text(rows_of_text(here)):
+                logits = self.model(input_ids=inputs[here], use_cache=False).logits
+            logits = logits[counted[here]].float()  # [n, V]
             pieces.append(logits.logsumexp(1) - _gather(logits, targets[here][counted[here]].to(logits.device)))
         return torch.cat(pieces)
 

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from nharness.errors import CellError
 from nharness.evaluation.head import TOLERANCE, Head, logsumexp
+from nharness.models.padding import only_text, within
 from nharness.models.trace import evaluating
 
 Tokens = list[int]
@@ -75,7 +76,8 @@ class Likelihoods:
         inputs = [(each.context + each.continuation)[:-1] for each in batch]
         ids = _padded(inputs, left=False).to(self.model.device)
         self.tokens += ids.numel()
-        hidden = _hidden(self.head.trunk(input_ids=ids, use_cache=False))
+        with only_text(within(torch.tensor([len(each) for each in inputs]), ids.shape[1])):
+            hidden = _hidden(self.head.trunk(input_ids=ids, use_cache=False))
         starts = [len(each.context) - 1 for each in batch]
         return self._answers(hidden, batch, starts)
 
@@ -85,25 +87,27 @@ class Likelihoods:
         ids, lengths = _padded(prefixes, left=True), torch.tensor([len(prefix) for prefix in prefixes])
         mask = torch.arange(ids.shape[1])[None] >= ids.shape[1] - lengths[:, None]  # [groups, P]
         places = (mask.long().cumsum(1) - 1).clamp_min(0)
-        first = self.head.trunk(
-            input_ids=ids.to(device),
-            attention_mask=mask.long().to(device),
-            position_ids=places.to(device),
-            use_cache=True,
-        )
+        with only_text(mask):
+            first = self.head.trunk(
+                input_ids=ids.to(device),
+                attention_mask=mask.long().to(device),
+                position_ids=places.to(device),
+                use_cache=True,
+            )
         batch = [each for group in groups for each in group]
         owners = torch.tensor([row for row, group in enumerate(groups) for _ in group])  # [R]
         cache = first.past_key_values
         cache.reorder_cache(owners.to(device))
         after = _padded([[each.context[-1], *each.continuation[:-1]] for each in batch], left=False)  # [R, S]
         seen = torch.cat([mask[owners].long(), torch.ones_like(after)], 1)
-        second = self.head.trunk(
-            input_ids=after.to(device),
-            attention_mask=seen.to(device),
-            position_ids=(lengths[owners][:, None] + torch.arange(after.shape[1])[None]).to(device),
-            past_key_values=cache,
-            use_cache=True,
-        )
+        with only_text(within(torch.tensor([len(each.continuation) for each in batch]), after.shape[1])):
+            second = self.head.trunk(
+                input_ids=after.to(device),
+                attention_mask=seen.to(device),
+                position_ids=(lengths[owners][:, None] + torch.arange(after.shape[1])[None]).to(device),
+                past_key_values=cache,
+                use_cache=True,
+            )
         self.tokens += ids.numel() + after.numel()
         return self._answers(_hidden(second), batch, [0] * len(batch))
 

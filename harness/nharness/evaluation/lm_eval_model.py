@@ -13,6 +13,7 @@ from lm_eval.models.huggingface import HFLM
 from nharness.errors import CellError
 from nharness.evaluation.checkpoint_decoding import own_decoding
 from nharness.evaluation.likelihood import Likelihoods, likelihoods_for
+from nharness.models.padding import only_text, only_text_written, within
 
 Request = Any
 Item = tuple[str, int]
@@ -34,6 +35,7 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
         self.cut: set[Item] = set()
         self._asked: Sequence[Request] = ()
         self._long: set[str] = set()
+        self._inputs: dict[tuple[int, ...], int] = {}  # lengths of what lm-eval pads with zeros, by what is left of it
 
     def start(self) -> None:
         """Begin to count anew."""
@@ -41,11 +43,16 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
 
     def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         self.tokens += inps.numel()
-        return super()._model_call(inps, *args, **kwargs)
+        longest = inps.shape[1]
+        lengths = [self._inputs.get(_unpadded(row), longest) for row in inps.tolist()]
+        with only_text(within(torch.tensor(lengths), longest)):
+            return super()._model_call(inps, *args, **kwargs)
 
     def _model_generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         with own_decoding(self.model):
-            written = super()._model_generate(context, *args, **kwargs)
+            mask = kwargs.get("attention_mask", torch.ones_like(context))
+            with only_text_written(self.model, mask, _ends(self.model.generation_config)):
+                written = super()._model_generate(context, *args, **kwargs)
         self.tokens += written.numel()
         return written
 
@@ -68,6 +75,8 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
                     self.cut.add((str(asked.task_name), int(asked.doc_id)))
             self._asked = ()
         if self.own is None:
+            read = [(context + continuation)[-(self.max_length + 1) : -1] for _, context, continuation in requests]
+            self._inputs = {_unpadded(tokens): len(tokens) for tokens in sorted(read, key=len)}
             return super()._loglikelihood_tokens(requests, *args, **kwargs)
         before = self.own.tokens
         pairs = [(context, continuation) for _, context, continuation in requests]
@@ -104,3 +113,13 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
             self._long |= {text for text, n in zip(strings, lengths, strict=True) if n > left_truncate_len}
             ids, mask = ids[:, -left_truncate_len:], mask[:, -left_truncate_len:]
         return ids, mask
+
+
+def _unpadded(tokens: Sequence[int]) -> tuple[int, ...]:
+    end = next((place for place in range(len(tokens), 0, -1) if tokens[place - 1]), 0)
+    return tuple(tokens[:end])
+
+
+def _ends(configured: Any) -> list[int]:
+    found = getattr(configured, "eos_token_id", None)
+    return [] if found is None else found if isinstance(found, list) else [found]

@@ -34,6 +34,7 @@ from nharness.evaluation.head import Head
 from nharness.evaluation.items import Item
 from nharness.evaluation.windows import UNLIMITED, WindowPolicy, default_policy, windows
 from nharness.models.context import vocabulary_of
+from nharness.models.padding import only_text, within
 from nharness.models.trace import evaluating
 
 DEVICE_BATCH_TOKENS = 16384
@@ -134,7 +135,8 @@ class PerplexityEngine:
         """Return each row's NLL, float64 [B]."""
         ids = torch.from_numpy(batch.tokens).to(self.model.device)
         counted = torch.from_numpy(batch.mask[:, 1:]).to(self.model.device)  # target t is token t + 1
-        with torch.inference_mode():
+        text = within(torch.from_numpy(batch.lengths) - 1, ids.shape[1] - 1)
+        with torch.inference_mode(), only_text(text):
             values = self.head.nll(ids[:, :-1], ids[:, 1:], counted)
         owners = np.repeat(np.arange(len(batch.rows)), batch.counted_to - batch.counted_from)
         sums = np.bincount(owners, weights=values.double().cpu().numpy(), minlength=len(batch.rows))

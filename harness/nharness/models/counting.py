@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from nharness.models.edit import EditReport, Plan
 from nharness.models.neuron_map import NeuronMap, Segment
 from nharness.models.operations import INTEGERS, tensors_in
+from nharness.models.padding import how_many, text_among, text_at
 from nharness.models.taps import SiteValues, visit_segment
 
 
 @contextmanager
 def count_edits(model: nn.Module, neuron_map: NeuronMap, plan: Plan, report: EditReport) -> Iterator[None]:
-    """Add tokens x units to `report` whenever an edited block runs.
+    """Add tokens x units to `report`, padding left out, whenever an edited block runs.
 
     Experts that are not told their tokens as whole numbers are followed, which costs what hooks cost.
     """
@@ -46,7 +47,8 @@ def _visitor(counts: Tensor, report: EditReport) -> Callable[[SiteValues], None]
     def visit(seen: SiteValues) -> None:
         if seen.experts is not None:
             here = counts.to(seen.experts.device)[seen.experts]
-            report.add((here if seen.rows is None else here[seen.rows >= 0]).sum())
+            text = text_among(len(here)) if seen.rows is None else text_at(seen.rows)
+            report.add((here if text is None else here[text.to(here.device)]).sum())
 
     return visit
 
@@ -58,9 +60,10 @@ def _counter(segment: Segment, counts: Tensor, report: EditReport) -> Callable[.
         tensors = tensors_in((*args, *kwargs.values()))
         if segment.routed:
             chosen = next(tensor for tensor in tensors if tensor.dtype in INTEGERS).reshape(-1)
-            met = chosen[(chosen >= 0) & (chosen < segment.experts)].long()
+            met, text = (chosen >= 0) & (chosen < segment.experts), text_among(len(chosen))
+            met = chosen[met if text is None else met & text.to(met.device)].long()
             report.add(counts.to(met.device)[met].sum())
         else:
-            report.add(int(counts.sum()) * (tensors[0].numel() // tensors[0].shape[-1]))
+            report.add(int(counts.sum()) * how_many(tensors[0].numel() // tensors[0].shape[-1]))
 
     return before

@@ -80,7 +80,7 @@ AnyEdit = Edit | ValueEdit
 
 @dataclass
 class EditReport:
-    """What an edit did: the backend chosen, and how many activations (tokens x units) it has changed so far."""
+    """What an edit did: the backend chosen, and how many activations (tokens x units, padding left out) it changed."""
 
     backend: str
     _counts: list[Tensor] = field(default_factory=list)

@@ -19,6 +19,7 @@ from nharness.models.folding import fold_edits, why_not_exact, why_not_foldable
 from nharness.models.generation import Phase, watch_phase
 from nharness.models.neuron_map import NeuronMap
 from nharness.models.noise import Noise, watch_text
+from nharness.models.padding import how_many, text_among, text_at
 from nharness.models.taps import SiteValues, visit_sites
 from nharness.models.trace import is_compiled
 
@@ -88,7 +89,7 @@ class _Editor:
         if not self.phase.generating or not len(counts):
             return None
         if seen.experts is None:
-            self.report.add(counts.sum() * len(seen.values))
+            self.report.add(counts.sum() * how_many(len(seen.values)))
             edited = seen.values * scale[0] if shift is None else torch.addcmul(shift[0], seen.values, scale[0])
         else:
             touched = counts[seen.experts]
@@ -96,9 +97,9 @@ class _Editor:
             edited = edited if shift is None else edited + shift[seen.experts]
             if seen.rows is not None:
                 # A row that stands for no token is computed and must stay what it is: zero.
-                touched = touched.masked_fill(seen.rows < 0, 0)
                 edited = torch.where((seen.rows < 0)[:, None], seen.values, edited)
-            self.report.add(touched.sum())
+            text = text_among(len(touched)) if seen.rows is None else text_at(seen.rows)
+            self.report.add((touched if text is None else touched.masked_fill(~text.to(touched.device), 0)).sum())
         return _with_values(seen, edits, edited, self.noise)
 
     def _at(self, seen: SiteValues, edits: SitePlan) -> tuple[Tensor, Tensor | None, Tensor]:

@@ -209,7 +209,7 @@ class CellResult(Section):
         None, description="Why there is no interval, p or q; null where there is one, or nothing to withhold."
     )
     edited_activations: Asserted[Count | None] = Field(
-        None, description="Activations that were edited while it was evaluated."
+        None, description="Activations that were edited while it was evaluated, padding left out."
     )
     flags: tuple[CellFlag, ...] = Field((), max_length=12, description="Reasons to read the number with care.")
     minimum_detectable_effect: NonNegative | None = Field(

@@ -13,7 +13,7 @@ SCHEMAS = Path(__file__).resolve().parents[3] / "leaderboard" / "schema"
 
 
 def test_checked_in_schema_is_the_generated_one():
-    """Where it is not, `python tests/harness/record/test_schema.py` writes it anew."""
+    """Where it is not, `PYTHONPATH=tests/leaderboard python tests/harness/record/test_schema.py` writes it anew."""
     assert (SCHEMAS / "record-2.json").read_text(encoding="utf-8") == schema_text()
     assert (SCHEMAS / "reproduction-1.json").read_text(encoding="utf-8") == reproduction_schema_text()
 
