@@ -120,3 +120,87 @@ def test_nothing_is_left_for_later_and_no_machine_is_named():
 def test_no_module_is_called_after_nothing():
     vague = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "data"}
     assert [relative(p) for p in SOURCES if p.stem in vague] == []
+
+
+FOREIGN = {
+    "harness/nharness/ablation/shortcuts.py": {"module.forward"},  # torch: what stands in for a module, and is put back
+    "harness/nharness/evaluation/checkpoint_decoding.py": {"model.generation_config"},  # transformers
+    "harness/nharness/evaluation/few_shot.py": {  # lm-eval: how a loaded task draws examples
+        "task.fewshot_cfg.split",
+        "task.sampler",
+        "task.sampler.seed",
+        "task.fewshot_context",
+    },
+    "harness/nharness/evaluation/local_files.py": {"datasets.load_dataset"},  # a function of a library, and is put back
+    "harness/nharness/evaluation/quiet.py": {"lm_eval.api.task.tqdm"},  # the same
+    "harness/nharness/evaluation/task_loading.py": {"lm_eval.utils.env"},  # templates of others may call nothing
+    "harness/nharness/models/export.py": {"model.config"},  # transformers: what is saved beside the weights
+    "harness/nharness/models/gguf.py": {"model.config.quantization_config", "delattr(model)"},
+    "harness/nharness/models/load.py": {"tokenizer.pad_token", "model.generation_config"},
+    "harness/nharness/models/trace.py": {"module.training"},  # torch: each module's own flag
+    "harness/nharness/cli/main.py": {"setattr(sys)"},  # a standard stream that was closed
+}
+"""Objects of other libraries that no method changes, by file."""
+MAKERS = {"deepcopy", "view", "from_pretrained", "getLogger"}
+SETTERS = {"setattr", "delattr", "object.__setattr__"}
+
+
+def _own_nodes(scope):
+    """Yield what stands in a function (or module) itself, not in functions inside it."""
+    waiting = list(scope.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _made(nodes):
+    """Return the names of objects that are made in a function: by a class, a copy, or a maker that we know."""
+    for node in nodes:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
+            maker = ast.unparse(node.value.func).rpartition(".")[2]
+            if maker[:1].isupper() or maker in MAKERS:
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def _changed(nodes):
+    """Yield the attributes that a function assigns to, deletes or sets, with the object that has them."""
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+            yield ast.unparse(node), node.value, node.lineno
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in SETTERS:
+            yield f"{ast.unparse(node.func)}({ast.unparse(node.args[0])})", node.args[0], node.lineno
+
+
+def test_nobody_assigns_to_another_objects_attributes(trees):
+    found, used = [], set()
+    for path, tree in trees.items():
+        for scope in ast.walk(tree):
+            if not isinstance(scope, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            nodes = list(_own_nodes(scope))
+            made = {"self", "cls", *_made(nodes)}
+            for what, owner, line in _changed(nodes):
+                root = ast.unparse(owner).split(".")[0]
+                own = root in made and (root not in {"self", "cls"} or isinstance(owner, ast.Name))
+                if what in FOREIGN.get(relative(path), ()):
+                    used.add((relative(path), what))
+                elif not own:
+                    found.append(f"{relative(path)}:{line} {what}")
+    assert found == []
+    assert used == {(path, what) for path, several in FOREIGN.items() for what in several}  # no exception is left over
+
+
+def test_results_of_stages_are_frozen(trees):
+    open_ = [
+        f"{relative(path)}:{node.name}"
+        for path, tree in trees.items()
+        if "/run/stages/" in relative(path)
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        for decorator in node.decorator_list
+        if ast.unparse(decorator).startswith("dataclass") and "frozen=True" not in ast.unparse(decorator)
+    ]
+    assert open_ == []

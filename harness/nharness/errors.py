@@ -20,7 +20,7 @@ A message is one sentence: what was got, what was expected, the nearest right th
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -28,6 +28,12 @@ class NharnessError(Exception):
     """Base of all errors raised on purpose; `exit_code` is what the command line returns for it."""
 
     exit_code = 3
+
+    def within(self, context: Mapping[str, object]) -> None:
+        """Put `detector ..., language ...` in front of the message, but for what it says already."""
+        message = str(self.args[0]) if self.args else ""
+        where = ", ".join(told for key, value in context.items() if (told := f"{key} {value}") not in message)
+        self.args = (f"{where}: {message}" if where else message, *self.args[1:])
 
 
 class UsageError(NharnessError):
@@ -113,7 +119,5 @@ def during(**context: object) -> Iterator[None]:
     try:
         yield
     except NharnessError as error:
-        message = str(error.args[0]) if error.args else ""
-        where = ", ".join(told for key, value in context.items() if (told := f"{key} {value}") not in message)
-        error.args = (f"{where}: {message}" if where else message, *error.args[1:])
+        error.within(context)
         raise

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nharness.cli import settings
+from nharness.cli import options, settings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
 from nharness.record.sources import Study
@@ -68,11 +68,9 @@ def execute(arguments: argparse.Namespace) -> int:
     holding = [folder for folder in arguments.folders if not _is_without(folder)]
     for store in stores_of(holding) if holding else []:
         store.copy_into(whole)
-    for name, value in RUN_DEFAULTS.items():
-        setattr(arguments, name, value)
-    arguments.expression = found.expression
-    arguments.executor_args = {"identity": found.identity, "parts": found.parts, "expression": found.expression}
-    return run_and_report(found.spec, load_plugins(arguments), arguments, out=arguments.out, study=found.study)
+    how = {"identity": found.identity, "parts": found.parts, "expression": found.expression}
+    joining = options.changed(arguments, **RUN_DEFAULTS, expression=found.expression, executor_args=how)
+    return run_and_report(found.spec, load_plugins(arguments), joining, out=arguments.out, study=found.study)
 
 
 def _is_without(folder: Path) -> bool:

@@ -23,5 +23,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Evaluate the file and return the exit code."""
-    setattr(arguments, options.BY_NAME["detector"].dest, [f"file:{arguments.neurons}"])
-    return run.execute(arguments, aside=OF_DETECTION)
+    detector = {options.BY_NAME["detector"].dest: [f"file:{arguments.neurons}"]}
+    return run.execute(options.changed(arguments, **detector), aside=OF_DETECTION)

@@ -180,7 +180,7 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
     arguments, left = parser.parse_known_intermixed_args(words)  # options may stand between the files
     if left:
         raise UsageError(f"{name}: {stray(words, left, parser)}")
-    arguments.command_line = shlex.join(["nharness", name, *rest])
+    arguments = argparse.Namespace(**vars(arguments), command_line=shlex.join(["nharness", name, *rest]))
     try:
         with only_the_result() if getattr(arguments, "json", False) else nullcontext():
             return int(command.execute(arguments))

@@ -257,6 +257,11 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def changed(arguments: argparse.Namespace, **values: Any) -> argparse.Namespace:
+    """Return a parsed command line with other values in it."""
+    return argparse.Namespace(**{**vars(arguments), **values})
+
+
 def _read_all(option: Option, texts: Sequence[str]) -> Any:
     values = [_read(option, text) for text in texts]
     if isinstance(values[0], list):

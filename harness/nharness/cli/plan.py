@@ -34,8 +34,7 @@ def execute(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--study says everything that is run; leave out --{next(iter(given))}")
         from nharness.cli.study import run_study
 
-        arguments.collect_only = True
-        return run_study(arguments.study, load_plugins(arguments), arguments)
+        return run_study(arguments.study, load_plugins(arguments), options.changed(arguments, collect_only=True))
     spec = settings.build_spec({**settings.configured(Path.cwd())[0], **given})
     from nharness.cli.collect import collect
 

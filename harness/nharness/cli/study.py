@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nharness.cli import options
 from nharness.cli.collect import collect_runs
 from nharness.cli.output import say
 from nharness.cli.where import DEFAULT_OUT
@@ -25,12 +26,12 @@ def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> in
         return 0
     from nharness.cli.session import run_and_report
 
-    arguments.store = arguments.store or base / "store"
+    shared = options.changed(arguments, store=arguments.store or base / "store")
     described = Study(name=study.name, text=study.text, digest=study.digest)
     codes = []
     for place, spec in enumerate(study.runs):
         say(f"\n{_heading(study, place)}")
-        codes.append(run_and_report(spec, plugins, arguments, out=base / run_name(place, spec), study=described))
+        codes.append(run_and_report(spec, plugins, shared, out=base / run_name(place, spec), study=described))
     return max(codes)
 
 

@@ -89,27 +89,32 @@ class _Source:
     characters: int = 0
     taken: int = 0
     tokens: int = 0
-    _pieces: list[tuple[int, int, int]] = field(default_factory=list)  # document, end, tokens
+    _sentences: list[tuple[int, int, int]] = field(default_factory=list)  # document, end, tokens
+
+    def add(self, place: int, document: Document) -> None:
+        """Keep a document with its place in the corpus."""
+        self.documents.append((place, document))
+        self.characters += len(document.text)
 
     def split(self, count: Count, most: int) -> None:
         """Cut the documents into sentences, of `most` characters in all, and count the tokens of each."""
-        pieces, texts, seen = list[tuple[int, int]](), list[str](), 0
+        sentences, texts, seen = list[tuple[int, int]](), list[str](), 0
         for number, (_, document) in enumerate(self.documents):
             start = 0
             for end in sentence_ends(document.text):
                 if seen > most:
                     break
-                pieces.append((number, end))
+                sentences.append((number, end))
                 texts.append((document.prompt if start == 0 else "") + document.text[start:end])
                 seen, start = seen + end - start, end
         tokens = count(texts) if texts else ()
-        self._pieces = [(*piece, size) for piece, size in zip(pieces, tokens, strict=True)]
+        self._sentences = [(*sentence, size) for sentence, size in zip(sentences, tokens, strict=True)]
 
     @property
     def least(self) -> int:
         """Tokens of the shortest beginning that is worth having: `SHORTEST` of them, or all."""
         total = 0
-        for _, _, size in self._pieces:
+        for _, _, size in self._sentences:
             total += size
             if total >= SHORTEST:
                 break
@@ -118,17 +123,17 @@ class _Source:
     @property
     def next(self) -> int | None:
         """Tokens of the sentence that comes next, None when there is none."""
-        return self._pieces[self.taken][2] if self.taken < len(self._pieces) else None
+        return self._sentences[self.taken][2] if self.taken < len(self._sentences) else None
 
     def take(self) -> int:
         """Take the next sentence and return its tokens."""
-        size = self._pieces[self.taken][2]
+        size = self._sentences[self.taken][2]
         self.taken, self.tokens = self.taken + 1, self.tokens + size
         return size
 
     def excerpts(self) -> Iterator[tuple[int, Document]]:
         """Yield what is taken, a document at a time, each with its place in the corpus."""
-        for number, taken in itertools.groupby(self._pieces[: self.taken], key=lambda piece: piece[0]):
+        for number, taken in itertools.groupby(self._sentences[: self.taken], key=lambda sentence: sentence[0]):
             place, document = self.documents[number]
             end = max(end for _, end, _ in taken)
             yield place, document if end == len(document.text) else replace(document, text=document.text[:end].rstrip())
@@ -147,8 +152,7 @@ def _sources(documents: Iterable[Document], most: int, max_tokens: int) -> list[
                 del found[heapq.heappop(last)[1]]
         source = found.get(cluster)
         if source is not None and source.characters <= CHARACTERS * max_tokens:
-            source.documents.append((place, document))
-            source.characters += len(document.text)
+            source.add(place, document)
     return [found[name] for name in sorted(found, key=_rank)]
 
 

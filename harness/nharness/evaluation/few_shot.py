@@ -34,6 +34,10 @@ class ItemSampler(ContextSampler):  # type: ignore[misc]  # lm-eval publishes no
         self.pool: Sequence[Row] = list(self.inner.df)
         self.item: Row = {}
 
+    def begin(self, item: Row) -> None:
+        """Say whose examples are asked for next."""
+        self.item = item
+
     def sample(self, n: int, *_asked: Any, **_options: Any) -> Sequence[Row]:
         """Return n examples for the item; raises `CellError` where the pool has fewer that are not the item."""
         if not n:
@@ -94,7 +98,7 @@ def draw_by_item(task: Any, seed: int) -> None:
         if sampler is None:
             task.set_fewshot_seed(seed=item_seed(seed, doc))
         else:
-            sampler.item = doc
+            sampler.begin(doc)
         return plain(doc, *args, **options)
 
     task.fewshot_context = context

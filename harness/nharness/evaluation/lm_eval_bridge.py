@@ -88,9 +88,7 @@ class LmEvalBridge:
 
     def halve(self) -> bool:
         """Halve the requests of one forward pass from here on; False when there is only one."""
-        before = self.batch_size
-        self._lm.batch_size_per_gpu = max(1, before // 2)
-        return self.batch_size < before
+        return self._lm.halve()
 
     def scorer(self, output_type: str | None) -> str:
         """Return who scores a task of that type: "nharness"; "lm-eval" where the model writes or does not allow it."""

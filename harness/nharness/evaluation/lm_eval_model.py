@@ -41,6 +41,12 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
         """Begin to count anew."""
         self.tokens, self.cut = 0, set()
 
+    def halve(self) -> bool:
+        """Halve the requests of one forward pass; False when there is only one."""
+        before = int(self.batch_size)
+        self.batch_size_per_gpu = max(1, before // 2)
+        return int(self.batch_size) < before
+
     def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         self.tokens += inps.numel()
         longest = inps.shape[1]

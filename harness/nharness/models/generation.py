@@ -18,6 +18,10 @@ class Phase:
 
     generating: bool = False
 
+    def begin(self, *, generating: bool) -> None:
+        """Say what the forward pass that begins is."""
+        self.generating = generating
+
 
 @contextmanager
 def watch_phase(model: nn.Module) -> Iterator[Phase]:
@@ -28,7 +32,7 @@ def watch_phase(model: nn.Module) -> Iterator[Phase]:
         tokens = args[0] if args and isinstance(args[0], Tensor) else kwargs.get("input_ids")
         tokens = kwargs.get("inputs_embeds") if tokens is None else tokens
         one = isinstance(tokens, Tensor) and tokens.ndim >= 2 and tokens.shape[1] == 1
-        phase.generating = one and any(_filled(kwargs.get(name)) for name in CACHES)
+        phase.begin(generating=one and any(_filled(kwargs.get(name)) for name in CACHES))
 
     handle = model.register_forward_pre_hook(before, with_kwargs=True)
     try:

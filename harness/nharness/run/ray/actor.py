@@ -105,4 +105,4 @@ def _stand_in(order: Order) -> None:
     """Take the place of the run's process: its working folder and import path, where they exist here."""
     if Path(order.folder).is_dir():
         os.chdir(order.folder)
-    sys.path += [entry for entry in order.path if entry not in sys.path]
+    sys.path.extend([entry for entry in order.path if entry not in sys.path])
