@@ -37,6 +37,11 @@ class Noise:
 
     keys: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
+    def begin(self, ids: Tensor, kwargs: dict[str, Any]) -> None:
+        """Read the tokens int64 [B, T] of the pass that begins, and what else the model is given with them."""
+        places, real = _places(ids, kwargs)
+        self.keys = _keys(ids, places, real).reshape(-1)
+
     def at(self, rows: Tensor, units: Tensor, salt: tuple[int, int, str]) -> Tensor:
         """Return standard normal noise, float32 [S, k], of tokens `rows` int64 [S] and `units` int64 [k].
 
@@ -59,8 +64,7 @@ def watch_text(model: nn.Module) -> Iterator[Noise]:
         ids = args[0] if args else kwargs.get("input_ids")
         if not isinstance(ids, Tensor) or ids.is_floating_point():
             raise ModelError("noise is seeded by token ids, and the model was given none; expected input_ids")
-        places, real = _places(ids, kwargs)
-        noise.keys = _keys(ids, places, real).reshape(-1)
+        noise.begin(ids, kwargs)
 
     handle = getattr(model, "base_model", model).register_forward_pre_hook(before, with_kwargs=True)
     try:
