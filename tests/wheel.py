@@ -5,6 +5,7 @@ Run by `make check`: what is missing from the wheel, or found only because the r
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,25 @@ def main():
         )
         call(nharness, "validate", "--deep", printed["records"][0]["path"], cwd=place)
         print(f"the wheel works outside the repository: {len(printed['cells'])} cells")
+        call(UV, "pip", "install", "--python", python, "-c", ROOT / "constraints.txt", "pytest", "mypy")
+        for kind in ("detector", "intervention", "statistic", "task"):
+            begin(kind, place, python)
+
+
+def begin(kind, place, python):
+    """Follow what `nharness new` says, to the letter: install, test, type-check, run."""
+    nharness = python.with_name("nharness")
+    said = call(nharness, "new", kind, f"my-{kind}", cwd=place)
+    folder = place / f"nharness-my-{kind}"
+    call(UV, "pip", "install", "--python", python, "--no-deps", "--editable", folder)
+    call(python, "-m", "pytest", "-q", "-W", "error", cwd=folder)
+    call(python, "-m", "mypy", f"nharness_my_{kind}", cwd=folder)
+    (folder / "nharness.toml").write_text(
+        "languages = ['en', 'de']\ndetect-tokens = 2000\neval-tokens = 300\ncontrols = 0\n"
+    )
+    _, _, trying = said.strip().splitlines()[-1].rpartition("&& nharness ")
+    call(nharness, *shlex.split(trying), cwd=folder)
+    print(f"nharness new {kind}: installs, passes, type-checks and runs")
 
 
 if __name__ == "__main__":

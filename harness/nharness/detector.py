@@ -24,11 +24,12 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, cast, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import TypeVar, get_original_bases
 
 from nharness.errors import NharnessError, OptionError, PluginError, UnknownNameError, UsageError
 from nharness.neurons import Best, Component, Detection, OfModel, same_model
@@ -129,20 +130,32 @@ class Evidence:
         return self.any.component
 
 
-Options = TypeVar("Options", bound=BaseModel)
+Made = TypeVar("Made", bound=BaseModel)
+OptionsT = TypeVar("OptionsT", bound=DetectorOptions, default=DetectorOptions)
 
 
-class Detector(ABC):
-    """Base of all detectors; an instance holds its options and nothing else."""
+class Detector(ABC, Generic[OptionsT]):
+    """Base of all detectors; an instance holds its options and nothing else.
+
+    `class TopMean(Detector[TopMeanOptions])` has `TopMeanOptions` as its options, for type checkers too.
+    """
 
     name: str
     version: ClassVar[str] = "1"
 
-    Options: ClassVar[type[DetectorOptions]] = DetectorOptions  # a subclass's own model, nested or assigned
-    options: DetectorOptions
+    Options: ClassVar[type[DetectorOptions]] = (
+        DetectorOptions  # a subclass's own model, nested, assigned or in brackets
+    )
+    options: OptionsT
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Take the options' model from the brackets behind the base class."""
+        super().__init_subclass__(**kwargs)
+        if "Options" not in vars(cls):
+            cls.Options = bracketed(cls, Detector) or cls.Options
 
     def __init__(self, **options: Any) -> None:
-        self.options = make_options(f"detector {self.name}", self.Options, options)
+        self.options = cast("OptionsT", make_options(f"detector {self.name}", self.Options, options))
 
     @abstractmethod
     def needs(self) -> tuple[Need, ...]:
@@ -222,7 +235,16 @@ class Detector(ABC):
         return found
 
 
-def make_options(owner: str, model: type[Options], given: Mapping[str, Any]) -> Options:
+def bracketed(cls: type, base: type) -> Any:
+    """Return the model in the brackets of `class X(base[Model])`, None where the class names none."""
+    for parent in get_original_bases(cls):
+        origin, model = get_origin(parent), next(iter(get_args(parent)), None)
+        if isinstance(origin, type) and issubclass(origin, base) and isinstance(model, type):
+            return model
+    return None
+
+
+def make_options(owner: str, model: type[Made], given: Mapping[str, Any]) -> Made:
     """Return the options as their model; `owner` ("detector lape") begins every message.
 
     Raises `UnknownNameError` for a name the model lacks, `OptionError` with the allowed range or choices for a value.

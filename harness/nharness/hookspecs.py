@@ -50,7 +50,7 @@ def nharness_register_interventions() -> Sequence[Entry]:  # type: ignore[empty-
 def nharness_register_statistics() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register statistics beyond those of `nharness.statistics.CATALOGUE`.
 
-    Called once. Each entry's value is a `nharness.recording.Accumulator` subclass. `None` registers nothing.
+    Called once. Each entry's value is a `nharness.Accumulator` subclass. `None` registers nothing.
     """
 
 
@@ -59,7 +59,7 @@ def nharness_register_corpora() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register corpora by name.
 
     Called once. Each entry's value is a folder (`pathlib.Path`) in the layout of `nharness.corpora`, or a callable
-    that returns a `nharness.corpora.Corpus`; where it has parameters `folder` and `languages` it is given the folder of
+    that returns a `nharness.Corpus`; where it has parameters `folder` and `languages` it is given the folder of
     `--corpus NAME:FOLDER` (else `None`) and the languages that are asked for (else none). `None` registers nothing.
     """
 
@@ -77,7 +77,7 @@ def nharness_register_models() -> Sequence[Entry]:  # type: ignore[empty-body]
 def nharness_register_architectures() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register finders of neurons for architectures whose structure does not give them away.
 
-    Called once. Each entry's value takes a `torch.nn.Module` and returns a `nharness.models.NeuronMap` or `None` when
+    Called once. Each entry's value takes a `torch.nn.Module` and returns a `nharness.NeuronMap` or `None` when
     the model is not its kind. The first map wins.
     """
 
@@ -86,7 +86,7 @@ def nharness_register_architectures() -> Sequence[Entry]:  # type: ignore[empty-
 def nharness_register_tasks() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register task families.
 
-    Called once. Each entry's value is a `nharness.task.TaskFamily`. `None` registers nothing.
+    Called once. Each entry's value is a `nharness.TaskFamily`. `None` registers nothing.
     """
 
 
@@ -94,7 +94,7 @@ def nharness_register_tasks() -> Sequence[Entry]:  # type: ignore[empty-body]
 def nharness_register_task_runners() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register kinds of task: how the tasks of a kind are planned, measured and described.
 
-    Called once. Each entry's name is the `TaskSpec.kind` of its tasks, its value a `nharness.task.TaskRunner`
+    Called once. Each entry's name is the `TaskSpec.kind` of its tasks, its value a `nharness.TaskRunner`
     subclass. `None` registers nothing.
     """
 
@@ -105,7 +105,7 @@ def nharness_register_truths() -> Sequence[Entry]:  # type: ignore[empty-body]
 
     Called once. Each entry's value is a file of measured ablations (`pathlib.Path`, format `nharness-ablation/1`),
     which counts for the model it was measured on, or a callable without arguments that returns a
-    `nharness.run.stages.ground_truth.KnownModel`. `None` registers nothing.
+    `nharness.KnownModel`. `None` registers nothing.
     """
 
 
@@ -113,7 +113,7 @@ def nharness_register_truths() -> Sequence[Entry]:  # type: ignore[empty-body]
 def nharness_register_claims() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register claims, findings of a paper that `--claim NAME` and `nharness claims` hold against records.
 
-    Called once. Each entry's value is a `nharness.claims.NamedClaim` subclass. `None` registers nothing.
+    Called once. Each entry's value is a `nharness.NamedClaim` subclass. `None` registers nothing.
     """
 
 
@@ -121,7 +121,7 @@ def nharness_register_claims() -> Sequence[Entry]:  # type: ignore[empty-body]
 def nharness_register_executors() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register executors, which decide where cells run.
 
-    Called once. Each entry's value is a `nharness.run.work.executor.Executor` subclass. `None` registers nothing.
+    Called once. Each entry's value is a `nharness.Executor` subclass. `None` registers nothing.
     """
 
 

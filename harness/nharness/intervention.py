@@ -10,13 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Generic, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypeVar
 
-from nharness.detector import Evidence, Need, make_options
+from nharness.detector import Evidence, Need, bracketed, make_options
 from nharness.errors import PluginError
 from nharness.record.sources import Purpose
 
@@ -142,8 +143,14 @@ class InterventionOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class Intervention(ABC):
-    """Base of all interventions; an instance holds its options and nothing else."""
+OptionsT = TypeVar("OptionsT", bound=InterventionOptions, default=InterventionOptions)
+
+
+class Intervention(ABC, Generic[OptionsT]):
+    """Base of all interventions; an instance holds its options and nothing else.
+
+    `class Damp(Intervention[DampOptions])` has `DampOptions` as its options, for type checkers too.
+    """
 
     name: str
     version: ClassVar[str] = "1"
@@ -151,17 +158,19 @@ class Intervention(ABC):
     strength_option: ClassVar[str | None] = None  # the option that `--strength` sweeps
     needs_source: ClassVar[bool] = False  # whether `--source-language` must be given
 
-    Options: ClassVar[type[InterventionOptions]] = InterventionOptions  # a subclass's own model, nested or assigned
-    options: InterventionOptions
+    Options: ClassVar[type[InterventionOptions]] = InterventionOptions  # nested, assigned or in brackets
+    options: OptionsT
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a purpose that no sign follows from."""
         super().__init_subclass__(**kwargs)
+        if "Options" not in vars(cls):
+            cls.Options = bracketed(cls, Intervention) or cls.Options
         if cls.purpose not in get_args(Purpose):
             raise PluginError(f"purpose of {cls.__name__} is {cls.purpose!r}; expected {', '.join(get_args(Purpose))}")
 
     def __init__(self, **options: Any) -> None:
-        self.options = make_options(f"intervention {self.name}", self.Options, options)
+        self.options = cast("OptionsT", make_options(f"intervention {self.name}", self.Options, options))
 
     def needs(self) -> tuple[Need, ...]:
         """Return what must be recorded beside the detector's own needs."""

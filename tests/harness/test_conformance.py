@@ -10,7 +10,7 @@ from pydantic import Field, field_serializer
 
 from nharness.detector import Detector, DetectorOptions, Evidence, Need
 from nharness.errors import PluginError, UsageError
-from nharness.intervention import Change, Intervention, ValueChange
+from nharness.intervention import Change, Intervention, InterventionOptions, ValueChange
 from nharness.neurons import Detection
 from nharness.plugins import Plugins
 from nharness.statistics.table import LanguageTotals, Statistics
@@ -464,3 +464,41 @@ def test_a_detector_that_breaks_is_named_and_leaves_the_evidence_alone(act, mess
     with pytest.raises(PluginError, match=message):
         Broken()(Evidence({"gate": statistics}))
     assert statistics.tensors["moments/sum/en"].tolist() == [1, 1]
+
+
+class Brackets(DetectorOptions):
+    top_rate: float = 0.5
+
+
+class OfBase(Detector[Brackets]):
+    name = "bracketed"
+
+    def needs(self):
+        return ()
+
+    def detect(self, evidence):
+        raise NotImplementedError
+
+
+class Derived(OfBase):
+    """Has the options of what it derives from."""
+
+
+class OwnOptions(OfBase):
+    class Options(Brackets):
+        top_rate: float = 0.25
+
+
+def test_a_detectors_options_are_those_in_its_brackets():
+    assert OfBase(top_rate=0.1).options == Brackets(top_rate=0.1)
+    assert Derived().options == Brackets()
+    assert OwnOptions().options.top_rate == 0.25
+
+    class Damp(Intervention[InterventionOptions]):
+        name = "damp"
+
+        def changes(self, target, evidence):
+            return ()
+
+    assert Damp.Options is InterventionOptions
+    assert Damp().options == InterventionOptions()

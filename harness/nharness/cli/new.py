@@ -1,8 +1,8 @@
-"""Begin a project of your own: `nharness new detector|intervention|study|claim NAME`.
+"""Begin a project of your own: `nharness new detector|intervention|statistic|task|study|claim NAME`.
 
-A detector or an intervention is a whole distribution: pyproject with the entry point, about twenty lines of code, a
-test, a README and a workflow. It installs, passes its tests, type-checks and runs as it is. A study, or a claim, is one
-TOML file.
+A detector, an intervention, a statistic or a family of tasks is a whole distribution: pyproject with the entry point,
+about twenty lines of code, a test of its contract, a README and a workflow. It installs, passes its tests, type-checks
+and runs as it is. A study, or a claim, is one TOML file.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def execute(arguments: argparse.Namespace) -> int:
     words = name.split("-")
     values = {
         "name": name,
+        "snake": "_".join(words),
         "module": f"nharness_{'_'.join(words)}",
         "Class": "".join(word.capitalize() for word in words),
         "title": " ".join(words),

@@ -49,16 +49,20 @@ README = """# nharness-$name
 
 ```sh
 pip install --editable .
-nharness run --$kind $name
+$try
 pytest
 ```
+"""
+UNTYPED = """
+[[tool.mypy.overrides]]
+module = ["datasets.*"]
+ignore_missing_imports = true
 """
 DETECTOR = '''"""$title: the neurons whose mean activation for one language is furthest above the other languages'."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 from nharness import Detection, Detector, DetectorOptions, Entry, Evidence, Need, hookimpl
@@ -71,11 +75,10 @@ class ${Class}Options(DetectorOptions):
     top_rate: float = Field(0.01, gt=0, le=1, description="share of (neuron, language) pairs that is selected")
 
 
-class $Class(Detector):
+class $Class(Detector[${Class}Options]):
     """Say here what the method is, with its formula and its paper."""
 
     name = "$name"
-    Options = ${Class}Options
 
     def needs(self) -> tuple[Need, ...]:
         """Return the statistics that one recording pass gives to all detectors of a run."""
@@ -85,7 +88,7 @@ class $Class(Detector):
         """Return membership and score, each [languages, neurons]."""
         mean = evidence.statistics("gate").mean()
         margin = mean - np.sort(mean, axis=0)[-2]
-        bar = np.quantile(margin, 1 - cast(${Class}Options, self.options).top_rate / len(mean))
+        bar = np.quantile(margin, 1 - self.options.top_rate / len(mean))
         return self.detection(evidence, membership=margin > bar, score=margin)
 
 
@@ -110,7 +113,6 @@ INTERVENTION = '''"""$title: the value of every neuron of the target times a fac
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 from nharness import Change, Entry, Evidence, Intervention, InterventionOptions, Target, hookimpl
@@ -123,16 +125,15 @@ class ${Class}Options(InterventionOptions):
     factor: float = Field(0.5, ge=0, allow_inf_nan=False, description="what the value is multiplied by")
 
 
-class $Class(Intervention):
+class $Class(Intervention[${Class}Options]):
     """Say here what is done to the neurons, and after which paper."""
 
     name = "$name"
-    Options = ${Class}Options
     strength_option = "factor"
 
     def changes(self, target: Target, evidence: Evidence) -> tuple[Change, ...]:
         """Return `scale * a + shift` for the neurons of the target at one site."""
-        factor = cast(${Class}Options, self.options).factor
+        factor = self.options.factor
         scale = np.full(len(target.flat), factor, dtype=np.float32)
         return (Change("hidden", target.flat, scale, np.zeros_like(scale)),)
 
@@ -147,10 +148,16 @@ INTERVENTION_TEST = '''"""The intervention does to the neurons what it says."""
 import numpy as np
 import pytest
 from nharness import Evidence, NharnessError, Target
+from nharness.testing import parametrize_with_checks
 
 from $module import $Class
 
 TARGET = Target("en", np.array([1, 5, 6]))
+
+
+@parametrize_with_checks([$Class()])
+def test_contract(thing, check):
+    check(thing)
 
 
 def test_the_value_is_scaled():
@@ -162,6 +169,132 @@ def test_the_value_is_scaled():
 def test_a_factor_that_cannot_be_is_refused():
     with pytest.raises(NharnessError, match="factor is -1; expected a number at least 0"):
         $Class(factor=-1)
+'''
+STATISTIC = '''"""$title: the largest activation of every neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from nharness import Accumulator, Activations, Entry, Shard, hookimpl
+from numpy.typing import NDArray
+
+
+class $Class(Accumulator):
+    """largest: float32 [M], the largest activation of each neuron."""
+
+    name = "$name"
+    version = "1"  # another one whenever the tensors hold something else: statistics of two versions are not merged
+    merge = {"largest": "max"}
+
+    def __init__(self, shard: Shard) -> None:
+        super().__init__(shard)
+        self.most = torch.full((shard.size,), -torch.inf, device=shard.device)
+
+    def add(self, activations: Activations) -> None:
+        """Take activations [tokens, neurons] in; `columns` says of which neurons they are."""
+        most = self.most[activations.columns]
+        torch.maximum(most, activations.values.amax(0), out=most)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Return what `merge` names."""
+        return {"largest": self.most.cpu().numpy()}
+
+
+@hookimpl
+def nharness_register_statistics() -> Sequence[Entry]:
+    """Register the statistic by its name."""
+    return [Entry("$name", "$title", $Class)]
+'''
+STATISTIC_TEST = '''"""The statistic keeps its contract: shards merge to the same in any order and number."""
+
+from nharness.testing import parametrize_with_checks
+
+from $module import $Class
+
+
+@parametrize_with_checks([$Class])
+def test_contract(thing, check):
+    check(thing)
+'''
+TASK = '''"""$title: which of two words goes on, in lm-eval's YAML and with its own items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nharness import CodedFamily, Entry, hookimpl
+
+FAMILY = CodedFamily(
+    "$name",
+    "$title",
+    task="${snake}_{code}",
+    codes={"en": "en", "de": "de"},
+    chance=0.5,
+    include_path=str(Path(__file__).parent / "tasks"),
+)
+
+
+@hookimpl
+def nharness_register_tasks() -> Sequence[Entry]:
+    """Register the family by its name."""
+    return [Entry("$name", FAMILY.summary, FAMILY)]
+'''
+ITEMS = '''"""What the YAML of this folder calls for its items."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+
+def rows(file: str, **_metadata: Any) -> dict[str, datasets.Dataset]:
+    """Return the items of a JSON Lines file beside this one."""
+    lines = (Path(__file__).parent / file).read_text(encoding="utf-8").splitlines()
+    return {"test": datasets.Dataset.from_list([json.loads(line) for line in lines])}
+'''
+TASK_YAML = """task: ${snake}_en
+custom_dataset: !function items.rows
+dataset_kwargs: {file: en.jsonl}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{question}}"
+doc_to_choice: "{{choices}}"
+doc_to_target: right
+metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
+metadata: {version: 1.0}
+"""
+GERMAN_YAML = """include: ${snake}_en.yaml
+task: ${snake}_de
+custom_dataset: !function items.rows
+dataset_kwargs: {file: de.jsonl}
+"""
+ENGLISH_ITEMS = """{"question": "Click the", "choices": [" button", " of"], "right": 0}
+{"question": "Open the", "choices": [" would", " file"], "right": 1}
+{"question": "Select a", "choices": [" colour", " been"], "right": 0}
+{"question": "You can change the", "choices": [" are", " settings"], "right": 1}
+"""
+GERMAN_ITEMS = """{"question": "Klicken Sie auf die", "choices": [" Schaltfläche", " wegen"], "right": 0}
+{"question": "Öffnen Sie die", "choices": [" würde", " Datei"], "right": 1}
+{"question": "Wählen Sie eine", "choices": [" Farbe", " gewesen"], "right": 0}
+{"question": "Sie können die", "choices": [" sind", " Einstellungen"], "right": 1}
+"""
+TASK_TEST = '''"""The family keeps its contract."""
+
+from nharness.testing import parametrize_with_checks
+
+from $module import FAMILY
+
+
+@parametrize_with_checks([FAMILY])
+def test_contract(thing, check):
+    check(thing)
 '''
 STUDY = """# nharness run --study $name.toml --collect-only      what it comes to
 # nharness run --study $name.toml
@@ -178,16 +311,18 @@ claims = [$claims]
 """
 
 
-def _project(kind: str, code: str, test: str) -> tuple[Mapping[str, str], str]:
+def _project(code: str, test: str, trying: str, more: Mapping[str, str] | None = None) -> tuple[Mapping[str, str], str]:
+    """Return a project's files, and what to do next; `trying` is the command that uses what it registers."""
     files = {
-        "nharness-$name/pyproject.toml": PROJECT,
-        "nharness-$name/README.md": README.replace("$kind", kind),
+        "nharness-$name/pyproject.toml": PROJECT + (UNTYPED if more else ""),
+        "nharness-$name/README.md": README.replace("$try", trying),
         "nharness-$name/$module/__init__.py": code,
         "nharness-$name/$module/py.typed": "",
         "nharness-$name/tests/test_$module.py": test,
         "nharness-$name/.github/workflows/tests.yml": WORKFLOW,
+        **(more or {}),
     }
-    return files, f"cd nharness-$name && pip install --editable . pytest && pytest && nharness run --{kind} $name"
+    return files, f"cd nharness-$name && pip install --editable . pytest && pytest && {trying}"
 
 
 def _study(claims: str) -> tuple[Mapping[str, str], str]:
@@ -195,8 +330,23 @@ def _study(claims: str) -> tuple[Mapping[str, str], str]:
 
 
 FILES: Mapping[str, tuple[Mapping[str, str], str]] = {
-    "detector": _project("detector", DETECTOR, DETECTOR_TEST),
-    "intervention": _project("intervention", INTERVENTION, INTERVENTION_TEST),
+    "detector": _project(DETECTOR, DETECTOR_TEST, "nharness run --detector $name"),
+    "intervention": _project(INTERVENTION, INTERVENTION_TEST, "nharness run --detector lape --intervention $name"),
+    "statistic": _project(
+        STATISTIC, STATISTIC_TEST, "nharness record --statistics $name@hidden --languages en,de --out $name.safetensors"
+    ),
+    "task": _project(
+        TASK,
+        TASK_TEST,
+        "nharness run --detector lape --tasks $name --languages en,de",
+        {
+            "nharness-$name/$module/tasks/${snake}_en.yaml": TASK_YAML,
+            "nharness-$name/$module/tasks/${snake}_de.yaml": GERMAN_YAML,
+            "nharness-$name/$module/tasks/items.py": ITEMS,
+            "nharness-$name/$module/tasks/en.jsonl": ENGLISH_ITEMS,
+            "nharness-$name/$module/tasks/de.jsonl": GERMAN_ITEMS,
+        },
+    ),
     "study": _study('"ppl.selectivity > 0"'),
     "claim": _study('{ statement = "ppl.selectivity.low > 0", detector = "lape" }'),
 }

@@ -1,5 +1,7 @@
 """`nharness new`: what it writes is whole, loads, and runs as it is."""
 
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -8,12 +10,15 @@ import pytest
 
 from nharness.cli.main import main
 
+SMALL = "languages = ['en', 'de']\ndetect-tokens = 2000\neval-tokens = 300\ncontrols = 0\n"
 
-@pytest.mark.parametrize("kind", ["detector", "intervention"])
-def test_a_project_passes_its_own_tests_and_plans_a_run(kind, tmp_path, monkeypatch, capsys):
+
+@pytest.mark.parametrize("kind", ["detector", "intervention", "statistic", "task"])
+def test_a_project_passes_its_own_tests_and_its_command_runs(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["new", kind, f"my-{kind}"]) == 0
-    assert f"nharness run --{kind} my-{kind}" in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()[-1]
+    (trying,) = re.findall(r"&& nharness (.*)$", told)
     folder = tmp_path / f"nharness-my-{kind}"
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     (module,) = project["entry-points"]["nharness"].values()
@@ -27,7 +32,10 @@ def test_a_project_passes_its_own_tests_and_plans_a_run(kind, tmp_path, monkeypa
     )
     assert done.returncode == 0, done.stdout + done.stderr
     monkeypatch.syspath_prepend(str(folder))
-    assert main(["plan", "-q", "-p", module, f"--{kind}", f"my-{kind}", "--languages", "en,de"]) == 0
+    (tmp_path / "nharness.toml").write_text(SMALL)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
+    command, *rest = shlex.split(trying)
+    assert main([command, "-p", module, *rest]) == 0
     assert main(["new", kind, f"my-{kind}"]) == 4
     assert "is there already; choose another name, or another --out" in capsys.readouterr().err
 
