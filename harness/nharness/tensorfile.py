@@ -40,22 +40,32 @@ def load(path: Path, expected_format: str) -> tuple[dict[str, NDArray[Any]], dic
 
 def load_metadata(path: Path, expected_format: str) -> dict[str, Any]:
     """Return the metadata document alone; errors as in `load`."""
+    document = _metadata(path, f"a {expected_format} safetensors file")
+    got = document.get("format") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or got != expected_format:
+        raise FileFormatError(f"{path}: format is {got!r}, expected {expected_format!r}")
+    return document
+
+
+def format_of(path: Path) -> str:
+    """Return the format a file says it has, "" where it says none; raises `FileFormatError` for no safetensors file."""
+    document = _metadata(path, "a safetensors file")
+    return str(document.get("format", "")) if isinstance(document, dict) else ""
+
+
+def _metadata(path: Path, expected: str) -> Any:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
-        raise FileFormatError(f"{path}: {what}; expected a {expected_format} safetensors file")
+        raise FileFormatError(f"{path}: {what}; expected {expected}")
     try:
         with safe_open(path, framework="np") as handle:
             text = (handle.metadata() or {}).get("nharness", "")
     except (SafetensorError, OSError) as error:
         raise FileFormatError(f"{path}: damaged or truncated, or no safetensors file ({error})") from error
     try:
-        document = json.loads(text) if text else {}
+        return json.loads(text) if text else {}
     except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError alone
         raise FileFormatError(f"{path}: the metadata under 'nharness' is no JSON ({str(error)[:80]})") from error
-    got = document.get("format") if isinstance(document, dict) else None
-    if got != expected_format:
-        raise FileFormatError(f"{path}: format is {got!r}, expected {expected_format!r}")
-    return document
 
 
 def field(path: Path, metadata: Mapping[str, Any], name: str, kind: type[T]) -> T:

@@ -11,14 +11,19 @@ With c(s, k; s', k') the cosine of the vectors of sentence s in language k and s
 
 Both lie between -2 and 2. All pairs are used, not a sample of them: with unit vectors x and their sums per language,
 `sum over s != s' of x_ks . x_ls' = (sum_s x_ks) . (sum_s x_ls) - sum_s x_ks . x_ls`, so that no S x S matrix is needed.
-A vector of length 0 has cosine 0 with everything. The released code shifts meanings by one sentence per block of
-languages; here row s is meaning s throughout.
+A vector of length 0 has cosine 0 with everything. Intervals are percentiles over resampled sentences: sentence s counts
+w_s times, a pair of sentences w_s w_s' times, and copies of one sentence are one meaning still.
+
+*Retrieval*, which is no mean of cosines: the share of sentences whose nearest neighbour in another language is their
+own translation, over all ordered pairs of languages; a tie is a miss; chance is 1 / S.
+
+The released code shifts meanings by one sentence per block of languages; here row s is meaning s throughout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +35,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class AlignmentScores:
-    """The three mean cosines, and the two differences made of them."""
+    """The three mean cosines, and the two differences made of them, with the ends of their intervals where drawn."""
 
     same_language: float
     same_meaning: float
     neither: float
+    lrds_interval: tuple[float, float] | None = None
+    sads_interval: tuple[float, float] | None = None
 
     @property
     def lrds(self) -> float:
@@ -56,16 +63,78 @@ class Alignment:
     sentences: int
 
 
-def alignment(vectors: Mapping[str, NDArray[np.floating]], layer_widths: Sequence[int]) -> Alignment:
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are drawn: resamples of the sentences, their seed, and the share of them inside."""
+
+    draws: int = 200
+    seed: int = 0
+    confidence: float = 0.95
+
+    def ends(self, values: Floats) -> tuple[float, float]:
+        """Return the percentile interval of resampled values."""
+        tail = (1 - self.confidence) / 2
+        low, high = np.quantile(values, [tail, 1 - tail])
+        return float(low), float(high)
+
+
+def alignment(
+    vectors: Mapping[str, NDArray[np.floating]], layer_widths: Sequence[int], resampling: Resampling | None = None
+) -> Alignment:
     """Return LRDS and SADS from sentence vectors [S, D] per language, D the sum of the layer widths.
 
-    Raises `UsageError` for fewer than two languages or sentences, unequal shapes, or values that are not finite.
+    Intervals are drawn where a resampling is given. Raises `UsageError` for fewer than two languages or sentences,
+    unequal shapes, or values that are not finite.
     """
     stacked = _stacked(vectors, sum(layer_widths))
-    ends = np.cumsum(layer_widths)
-    parts = zip(ends - np.asarray(layer_widths), ends, strict=True)
-    layers = tuple(_scores(stacked[:, :, start:end]) for start, end in parts)
-    return Alignment(_scores(stacked), layers, stacked.shape[1])
+    layers = tuple(_scores(part, resampling) for part in _layers(stacked, layer_widths))
+    return Alignment(_scores(stacked, resampling), layers, stacked.shape[1])
+
+
+def _layers(stacked: Floats, layer_widths: Sequence[int]) -> list[Floats]:
+    return np.split(stacked, np.cumsum(layer_widths)[:-1], axis=2)
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Top-1 accuracy of finding a sentence's translation, whole model and per layer [L], with intervals, and chance.
+
+    hits: per sentence [S], whole model, the share of ordered pairs of languages in which it was found.
+    """
+
+    whole: float
+    interval: tuple[float, float]
+    layers: tuple[float, ...]
+    intervals: tuple[tuple[float, float], ...]
+    chance: float
+    hits: Floats
+
+
+def retrieval(
+    vectors: Mapping[str, NDArray[np.floating]], layer_widths: Sequence[int], settings: Resampling
+) -> Retrieval:
+    """Return how often a sentence's nearest neighbour in another language is its translation; raises as `alignment`."""
+    stacked = _stacked(vectors, sum(layer_widths))
+    rng = np.random.default_rng(settings.seed)
+    order = rng.integers(0, stacked.shape[1], (settings.draws, stacked.shape[1]))
+    parts = [_hits(_unit(part)) for part in (stacked, *_layers(stacked, layer_widths))]
+    ends = [settings.ends(hits[order].mean(axis=1)) for hits in parts]
+    means = [float(hits.mean()) for hits in parts]
+    return Retrieval(means[0], ends[0], tuple(means[1:]), tuple(ends[1:]), 1 / stacked.shape[1], parts[0])
+
+
+def _hits(unit: Floats) -> Floats:
+    """Return, per sentence [S], the share of ordered pairs of languages in which its translation is the nearest."""
+    languages, sentences, _ = unit.shape
+    found = np.zeros(sentences)
+    for one in range(languages):
+        for other in range(one + 1, languages):
+            cosines = unit[one] @ unit[other].T
+            own = np.diag(cosines).copy()
+            np.fill_diagonal(cosines, -np.inf)
+            found += (own > cosines.max(axis=1)).astype(float) + (own > cosines.max(axis=0))
+    shares: Floats = found / (languages * (languages - 1))
+    return shares
 
 
 def parallel(
@@ -98,19 +167,39 @@ def _stacked(vectors: Mapping[str, NDArray[np.floating]], width: int) -> Floats:
     return stacked
 
 
-def _scores(vectors: Floats) -> AlignmentScores:
-    """Return the scores of vectors [G, S, D]."""
-    languages, sentences, _ = vectors.shape
+def _unit(vectors: Floats) -> Floats:
     length = np.linalg.norm(vectors, axis=2, keepdims=True)
-    unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
-    sums = unit.sum(axis=1)
-    all_pairs = sums @ sums.T
-    one_meaning = np.einsum("ksd,lsd->kl", unit, unit)
-    other_meaning = all_pairs - one_meaning
+    unit: Floats = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    return unit
+
+
+def _scores(vectors: Floats, resampling: Resampling | None) -> AlignmentScores:
+    """Return the scores of vectors [G, S, D]."""
+    unit, sentences = _unit(vectors), vectors.shape[1]
+    one_meaning = np.einsum("ksd,lsd->skl", unit, unit, optimize=True)
+    found = _weighted(unit, one_meaning, np.ones(sentences))
+    if resampling is None:
+        return found
+    rng = np.random.default_rng(resampling.seed)
+    drawn = rng.multinomial(sentences, np.full(sentences, 1 / sentences), resampling.draws).astype(float)
+    scores = [_weighted(unit, one_meaning, weights) for weights in drawn if (weights > 0).sum() > 1]
+    return replace(
+        found,
+        lrds_interval=resampling.ends(np.array([each.lrds for each in scores])),
+        sads_interval=resampling.ends(np.array([each.sads for each in scores])),
+    )
+
+
+def _weighted(unit: Floats, one_meaning: Floats, weights: Floats) -> AlignmentScores:
+    """Return the scores of unit vectors [G, S, D], their products at one meaning [S, G, G], sentences weighted [S]."""
+    languages = len(unit)
+    sums = np.einsum("s,ksd->kd", weights, unit, optimize=True)
+    other_meaning = sums @ sums.T - np.einsum("s,skl->kl", weights**2, one_meaning)
+    meaning = np.einsum("s,skl->kl", weights, one_meaning)
     apart = ~np.eye(languages, dtype=bool)
-    pairs, crossings = sentences * (sentences - 1), languages * (languages - 1)
+    pairs, crossings = weights.sum() ** 2 - (weights**2).sum(), languages * (languages - 1)
     return AlignmentScores(
         same_language=float(np.trace(other_meaning) / (languages * pairs)),
-        same_meaning=float(one_meaning[apart].sum() / (crossings * sentences)),
+        same_meaning=float(meaning[apart].sum() / (crossings * weights.sum())),
         neither=float(other_meaning[apart].sum() / (crossings * pairs)),
     )

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nharness.cli import options, settings
 from nharness.cli.output import say, say_json
@@ -18,8 +19,9 @@ from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
 
 if TYPE_CHECKING:
-    from nharness.detector import Need
+    from nharness.detector import Evidence, Need
     from nharness.plugins import Plugins
+    from nharness.run.context import RunContext
     from nharness.spec import Named
 
 
@@ -41,6 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="statistics file; with several sites, the site stands before the suffix",
     )
+    parser.add_argument(
+        "--parts",
+        type=options.whole(2),
+        metavar="N",
+        help="N files of other text each, sources whole, for intervals (nharness analyze PART... --detector NAME)",
+    )
+    parser.add_argument(
+        "--document-ids", action="store_true", help="name every document in the file, for nharness analyze"
+    )
     parser.add_argument("--store", type=Path, metavar="DIR", help="store of products, so that a killed pass goes on")
     parser.add_argument("-q", dest="quiet", action="count", default=0, help="less")
     parser.add_argument("--json", action="store_true", help="files and totals as JSON")
@@ -58,7 +69,6 @@ def execute(arguments: argparse.Namespace) -> int:
     from nharness.run.plan.plan import Plan
     from nharness.run.plan.resolve import resolve
     from nharness.run.stages.answer import answer
-    from nharness.run.stages.record import record
     from nharness.run.store import Store
     from nharness.run.work.executor import LocalExecutor
 
@@ -68,22 +78,52 @@ def execute(arguments: argparse.Namespace) -> int:
         resolved = resolve(spec, plugins)
         executor = LocalExecutor(load_worker(resolved, display))
         context = RunContext(resolved, Plan.empty(), executor, store, display)
-        recorded = record(context.reading(answer(context)), needs)
+        evidence = _recorded(context.reading(answer(context)), needs, arguments)
     files = {}
-    for site, table in recorded.evidence.sites.items():
-        path = (
-            arguments.out
-            if len(recorded.evidence.sites) == 1
-            else arguments.out.with_suffix(f".{site}{arguments.out.suffix}")
-        )
-        table.save(path)
-        files[site] = str(path)
-    totals: dict[str, Any] = {tag: t.tokens for tag, t in recorded.evidence.any.totals.items()}
+    for part, each in evidence.items():
+        for site, table in each.sites.items():
+            ends = (part, site if len(each.sites) > 1 else "")
+            path = arguments.out.with_suffix("".join(f".{end}" for end in ends if end) + arguments.out.suffix)
+            table.save(path)
+            files[" ".join(end for end in (part, site) if end)] = str(path)
     if arguments.json:
-        say_json({"files": files, "tokens": totals})
+        say_json({"files": files, "tokens": _tokens(evidence)})
     else:
         say("\n".join(f"written: {path}" for path in files.values()))
     return 0
+
+
+def _recorded(context: RunContext, needs: Sequence[Need], arguments: argparse.Namespace) -> dict[str, Evidence]:
+    """Return what was recorded: all of it under "", or each part under its name."""
+    from nharness.detector import Evidence
+    from nharness.run.stages.record import record
+    from nharness.run.stages.repeats import record_blocks
+
+    if arguments.parts:
+        if arguments.document_ids:
+            raise UsageError("--document-ids names the documents of one file; leave out --parts")
+        blocks = record_blocks(context, needs, arguments.parts)
+        return {
+            f"part{number + 1:03d}": blocks.evidence(chosen)
+            for number, chosen in enumerate(blocks.folds(arguments.parts))
+        }
+    recorded = record(context, needs)
+    if not arguments.document_ids:
+        return {"": recorded.evidence}
+    ids = {tag: list(names) for tag, names in recorded.documents.items()}
+    named = {
+        site: replace(table, provenance={**table.provenance, "documents": ids})
+        for site, table in recorded.evidence.sites.items()
+    }
+    return {"": Evidence(named)}
+
+
+def _tokens(evidence: Mapping[str, Evidence]) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for each in evidence.values():
+        for tag, found in each.any.totals.items():
+            totals[tag] = totals.get(tag, 0) + found.tokens
+    return totals
 
 
 def _needs(detectors: Sequence[Named], statistics: Sequence[str], plugins: Plugins) -> list[Need]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nharness.analysis.alignment import alignment, parallel
+from nharness.analysis.alignment import Resampling, alignment, parallel, retrieval
 from nharness.errors import UsageError
 
 
@@ -78,3 +78,42 @@ def test_wrong_shapes_are_refused():
         alignment({"en": np.ones((3, 2)), "fr": np.ones((3, 2))}, (3,))
     with pytest.raises(UsageError, match="NaN"):
         alignment({"en": np.full((3, 2), np.nan), "fr": np.ones((3, 2))}, (2,))
+
+
+def test_retrieval_finds_translations_where_they_are_nearest():
+    rng = np.random.default_rng(63)
+    meaning, language = rng.normal(size=(40, 20)), 0.5 * rng.normal(size=(3, 1, 20))
+    near = dict(zip(("en", "zh", "fr"), meaning + language + 0.01 * rng.normal(size=(3, 40, 20)), strict=True))
+    found = retrieval(near, (12, 8), Resampling())
+    assert (found.whole, found.interval, found.chance) == (1.0, (1.0, 1.0), 1 / 40)
+    shifted = retrieval({**near, "zh": np.roll(near["zh"], 1, axis=0)}, (12, 8), Resampling())
+    assert shifted.whole == pytest.approx(1 / 3)  # en and fr still find each other
+    noise = {tag: rng.normal(size=(40, 20)) for tag in near}
+    low, high = retrieval(noise, (12, 8), Resampling()).interval
+    assert low <= 1 / 40 <= high
+
+
+def test_retrieval_counts_pairs_by_hand_and_a_tie_is_a_miss():
+    en = np.array([[1.0, 0.0], [0.0, 1.0]])
+    fr = np.array([[1.0, 0.1], [1.0, 0.2]])
+    # en a -> fr a right; en b -> fr b right; fr a -> en a right; fr b -> en a wrong
+    found = retrieval({"en": en, "fr": fr}, (1, 1), Resampling())
+    assert found.whole == 0.75
+    assert found.hits.tolist() == [1.0, 0.5]
+    assert retrieval({"en": en, "fr": np.ones((2, 2))}, (2,), Resampling()).whole == 0.0
+
+
+def test_intervals_hold_what_other_sentences_would_have_given():
+    rng = np.random.default_rng(64)
+    basis = rng.normal(size=(30, 3, 30))
+    covered = 0
+    for _ in range(100):
+        meanings = rng.normal(size=(60, 1, 12)) + rng.normal(size=(60, 3, 12)) + basis[0, :, :12]
+        found = alignment(
+            dict(zip(("en", "zh", "fr"), meanings.transpose(1, 0, 2), strict=True)), (12,), Resampling(100)
+        )
+        many = rng.normal(size=(600, 1, 12)) + rng.normal(size=(600, 3, 12)) + basis[0, :, :12]
+        true = alignment(dict(zip(("en", "zh", "fr"), many.transpose(1, 0, 2), strict=True)), (12,)).whole
+        low, high = found.whole.sads_interval
+        covered += low <= true.sads <= high
+    assert covered >= 85

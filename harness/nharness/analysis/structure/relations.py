@@ -77,7 +77,8 @@ def neuron_distances(membership: NDArray[np.bool_]) -> Distances:
     held = membership.astype(np.int64)
     shared = held @ held.T
     sizes = np.diag(shared)
-    return 1.0 - shared / (sizes[:, None] + sizes[None, :] - shared)
+    distances: Distances = 1.0 - shared / (sizes[:, None] + sizes[None, :] - shared)
+    return distances
 
 
 def kin_distance(one: str, other: str) -> float:
@@ -128,4 +129,5 @@ def mantel(first: Distances, second: Distances, languages: Sequence[str], *, see
 
 def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
     centred = values - values.mean()
-    return centred / np.sqrt((centred**2).sum())
+    scaled: NDArray[np.float64] = centred / np.sqrt((centred**2).sum())
+    return scaled

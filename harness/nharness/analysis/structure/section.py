@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nharness.analysis.rounding import known
-from nharness.analysis.structure.layers import Ends, concentration, per_layer
+from nharness.analysis.structure.layers import Concentration, Ends, concentration, per_layer
 from nharness.analysis.structure.relations import is_known, kin_distance, mantel, neuron_distances, tree
 from nharness.analysis.structure.script_split import script_split
 from nharness.analysis.structure.stages import STAGES, StagesFound, stages
@@ -77,7 +77,7 @@ def _concentrations(detection: Detection, settings: AnalysisSettings) -> Iterato
         suffix = "-all" if everything else ""
         for kind, counts in zip((None, *ASSIGNED), (layers.sum(axis=0), *layers), strict=True):
             ends = concentration(counts, detection.layer_widths, seed=settings.seed)
-            for name, found in _named_ends(ends):
+            for name, found in named_ends(ends).items():
                 yield StructureMeasure(
                     name=f"concentration-{name}{suffix}",
                     unit=NEURONS,
@@ -88,13 +88,13 @@ def _concentrations(detection: Detection, settings: AnalysisSettings) -> Iterato
                 )
 
 
-def _named_ends(ends: Ends | None) -> Iterator[tuple[str, ...]]:
-    if ends is not None:
-        yield from (("first", ends.first), ("last", ends.last), ("both-ends", ends.both))
+def named_ends(ends: Ends | None) -> dict[str, Concentration]:
+    """Return concentrations by the names that measures have; nothing where there is none."""
+    return {} if ends is None else {"first": ends.first, "last": ends.last, "both-ends": ends.both}
 
 
 def _with_neurons(detection: Detection) -> list[int]:
-    return [row for row, found in enumerate(detection.membership.any(axis=1)) if found]
+    return np.flatnonzero(detection.membership.any(axis=1)).tolist()
 
 
 def _tree(detection: Detection) -> str | None:

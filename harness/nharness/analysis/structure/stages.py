@@ -80,8 +80,9 @@ def named(number: int) -> str:
 def profile_of(counts: NDArray[np.int64], layer_widths: Sequence[int]) -> Profile:
     """Return the layers' profiles [L, D] of the kinds whose share varies."""
     shares = np.clip(counts / np.asarray(layer_widths), 0, 1)
-    turned = np.arcsin(np.sqrt(shares)).T
-    return turned[:, np.ptp(turned, axis=0) > 0]
+    turned: Profile = np.arcsin(np.sqrt(shares)).T
+    varied: Profile = turned[:, np.ptp(turned, axis=0) > 0]
+    return varied
 
 
 def explained(profile: Profile, layer_widths: Sequence[int]) -> dict[str, float]:

@@ -73,8 +73,8 @@ def too_few(language: str, blocks: int, found: int, tokens: int | None = None) -
     """Return what to say of a language with fewer documents than blocks; tokens: as many as detection may read."""
     within, raised = ("", "") if tokens is None else (f" within --detect-tokens {tokens}", "raise --detect-tokens, ")
     return (
-        f"--folds and --null deal a language's detection text into {blocks} blocks, a document or more each; "
-        f"{language} has {found}{within}; {raised}lower --folds or take a corpus with more documents"
+        f"--folds, --null and --parts deal a language's detection text into {blocks} blocks, a document or more each; "
+        f"{language} has {found}{within}; {raised}ask for fewer or take a corpus with more documents"
     )
 
 

@@ -219,7 +219,7 @@ def describe_corpus(context: RunContext, recorded: Recorded) -> Corpus:
     """Return the text that was used, and which evaluation documents also stand in the detection text."""
     corpus, languages = context.corpus, context.languages
     texts = {tag: context.worker.text(tag) for tag in languages}
-    used = {(tag, "detect"): recorded.used.get(tag, frozenset()) for tag in languages}
+    used = {(tag, "detect"): frozenset(recorded.documents.get(tag, ())) for tag in languages}
     used |= {(tag, "eval"): frozenset(document.id for document in texts[tag].documents) for tag in languages}
     return Corpus(
         name=corpus.name,

@@ -41,13 +41,13 @@ STAGE = "record"
 
 @dataclass(frozen=True)
 class Recorded:
-    """Evidence, the ids of the documents it was recorded on by language, and its cost (forward tokens, seconds).
+    """Evidence, the ids of the documents it was recorded on by language, in order, and its cost (tokens, seconds).
 
     The cost is that of recording, whichever run it was that recorded.
     """
 
     evidence: Evidence
-    used: Mapping[str, frozenset[str]]
+    documents: Mapping[str, tuple[str, ...]]
     splits: tuple[CorpusSplit, ...]
     tokens: int
     seconds: float
@@ -145,9 +145,8 @@ def record(context: RunContext, needs: Iterable[Need]) -> Recorded:
     tokens, seconds = sum(t.tokens for t in totals.values()), sum(language.seconds for language in found.values())
     summary = f"{tokens:,} tokens in {len(languages)} languages at {', '.join(sites)}"
     context.listen(StageFinished(STAGE, time.perf_counter() - started, not made, summary))
-    return Recorded(
-        Evidence(sites), {tag: frozenset(language.ids) for tag, language in found.items()}, splits, tokens, seconds
-    )
+    documents = {tag: language.ids for tag, language in found.items()}
+    return Recorded(Evidence(sites), documents, splits, tokens, seconds)
 
 
 class _Pass:

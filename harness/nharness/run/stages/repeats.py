@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nharness.analysis.stability import LabelShuffle, label_shuffle, stability
-from nharness.detector import Detector, Evidence
+from nharness.detector import Detector, Evidence, Need
 from nharness.errors import NharnessError, UsageError, during
 from nharness.events import Noted, StageAdvanced, StageFinished, StageStarted
 from nharness.neurons import Detection
@@ -73,7 +73,8 @@ def repeat_detection(context: RunContext, detected: Mapping[str, Detected]) -> R
             context.listen(Noted("note", f"{name} is not repeated: {reason}"))
         else:
             detectors[name] = detector
-    blocks = record_blocks(context, detectors, blocks_of_text(spec))
+    needs = [need for detector in detectors.values() for need in detector.needs()]
+    blocks = record_blocks(context, needs, blocks_of_text(spec))
     found: dict[str, list[Stability]] = {name: [] for name in detectors}
     folds: dict[str, list[Detection]] = {}
     if spec.folds:
@@ -159,14 +160,13 @@ class Blocks:
         return Evidence({site: merger.result() for site, merger in mergers.items()})
 
 
-def record_blocks(context: RunContext, detectors: Mapping[str, Detector], count: int) -> Blocks:
-    """Return the blocks with what the detectors need of each, from the store or recorded.
+def record_blocks(context: RunContext, needs: Iterable[Need], count: int) -> Blocks:
+    """Return the blocks with what is needed of each, from the store or recorded.
 
     Raises `UsageError` for a language with fewer documents than blocks.
     """
     started, tags = time.perf_counter(), context.languages
     context.listen(StageStarted(STAGE, len(tags) * context.spec.corpus.detect_tokens, "tokens"))
-    needs = [need for detector in detectors.values() for need in detector.needs()]
     shelf = _Shelf(context, tuple(sorted({(n.statistic, n.site) for n in needs})))
     blocks = [(tag, block) for tag in tags for block in range(count)]
     known = {block: shelf.stored(block, count) for block in blocks}

@@ -1,0 +1,71 @@
+"""Intervals of concentration cover what unlimited text would give, in about 95 of a hundred simulated layouts."""
+
+import numpy as np
+import pytest
+
+from nharness.analysis.structure.intervals import concentration_intervals, concentrations, together
+from nharness.detector import Evidence
+from nharness.errors import UsageError
+from nharness.statistics import LanguageTotals, Statistics
+from nharness_detectors.lape import Lape
+
+TAGS, LAYERS, WIDTH, TOKENS = ("en", "de", "zh", "ru"), 20, 150, 2_000
+UNLIMITED = 10**8
+PLACES = [("concentration-first", None), ("concentration-last", None), ("concentration-both-ends", None)]
+DETECTOR = Lape(top_rate=0.02)
+
+
+def counted(counts, tokens):
+    totals = {tag: LanguageTotals(tokens, 1) for tag in TAGS}
+    tensors = {f"activation_count/positive/{tag}": row.astype(np.int64) for tag, row in zip(TAGS, counts, strict=True)}
+    return Statistics("gate", (WIDTH,) * LAYERS, totals, tensors)
+
+
+def layout(rng):
+    """Activation probabilities [G, M]: neurons of one language, four times as many in the four layers at each end."""
+    size = LAYERS * WIDTH
+    layer = np.repeat(np.arange(LAYERS), WIDTH)
+    specific = rng.random(size) < np.where((layer < 4) | (layer >= 16), 0.08, 0.02)
+    own = rng.integers(0, len(TAGS), size)
+    p = rng.uniform(0.02, 0.15, size) * rng.uniform(0.8, 1.25, (len(TAGS), size))
+    for row in range(len(TAGS)):
+        chosen = specific & (own == row)
+        p[row, chosen] = rng.uniform(0.2, 0.9, chosen.sum())
+    return p
+
+
+def parts_of(p, rng, number=16, spread=30):
+    """Counts on parts whose sources differ in how active neurons are."""
+    return [counted(rng.binomial(TOKENS, rng.beta(p * spread, (1 - p) * spread)), TOKENS) for _ in range(number)]
+
+
+@pytest.mark.slow
+def test_intervals_cover_what_unlimited_text_gives():
+    covered, simulations = np.zeros(len(PLACES)), 50
+    for seed in range(simulations):
+        rng = np.random.default_rng(seed)
+        p = layout(rng)
+        truth = concentrations(DETECTOR(Evidence({"gate": counted(np.round(p * UNLIMITED), UNLIMITED)})))
+        found = concentration_intervals(parts_of(p, rng), DETECTOR, seed=seed)
+        covered += [found[place][0] <= truth[place] <= found[place][1] for place in PLACES]
+    # over all three places, 150 intervals: 93 to 97 of a hundred
+    assert 0.93 <= covered.sum() / (simulations * len(PLACES)) <= 0.97, covered
+
+
+def test_more_text_gives_a_narrower_interval_and_the_same_seed_the_same():
+    p = layout(np.random.default_rng(0))
+    few = concentration_intervals(parts_of(p, np.random.default_rng(1), 8), DETECTOR, seed=0)
+    many = concentration_intervals(parts_of(p, np.random.default_rng(1), 32), DETECTOR, seed=0)
+    wide, narrow = (sum(each[place][1] - each[place][0] for place in PLACES) for each in (few, many))
+    assert narrow < wide
+    assert few == concentration_intervals(parts_of(p, np.random.default_rng(1), 8), DETECTOR, seed=0)
+
+
+def test_too_few_parts_are_refused_and_parts_add_up():
+    parts = parts_of(layout(np.random.default_rng(0)), np.random.default_rng(1), 3)
+    with pytest.raises(UsageError, match="3 parts are too few for intervals; expected 8 or more"):
+        concentration_intervals(parts, DETECTOR, seed=0)
+    whole = together(parts)
+    assert whole.totals["en"].tokens == 3 * TOKENS
+    sums = [part.get("activation_count", "positive", "zh") for part in parts]
+    assert (whole.get("activation_count", "positive", "zh") == sum(sums)).all()
