@@ -204,3 +204,28 @@ def test_results_of_stages_are_frozen(trees):
         if ast.unparse(decorator).startswith("dataclass") and "frozen=True" not in ast.unparse(decorator)
     ]
     assert open_ == []
+
+
+def test_what_a_package_exports_is_imported_from_it(trees):
+    exports = {
+        ".".join(path.parent.parts[len(ROOT.parts) + 1 :]): set(ast.literal_eval(node.value))
+        for path, tree in trees.items()
+        if path.name == "__init__.py"
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    }
+    found = []
+    for path, tree in trees.items():
+        module = ".".join(path.with_suffix("").parts[len(ROOT.parts) + 1 :]) + "."
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found += [
+                    f"{relative(path)}:{node.lineno} {name.name} is {package}'s"
+                    for package, names in exports.items()
+                    if package != "nharness" and node.module.startswith(f"{package}.")  # its root imports every room
+                    if not module.startswith(f"{package}.")
+                    for name in node.names
+                    if name.name in names
+                ]
+    assert len(exports) > 5
+    assert found == []

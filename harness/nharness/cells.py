@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nharness.evaluation.items import Item
-from nharness.task.runner import Role
+from nharness.task import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from nharness.models import Given, apply_edits, locate
 from nharness.plugins import Plugins
 from nharness.run.work.edits import ChangedValues, to_edits
 from nharness.statistics import LanguageTotals, Statistics, sketch
-from nharness.testing.tiny import tiny_model
+from nharness.testing import tiny_model
 
 PLUGINS = Plugins()
 NAMES = sorted(name for name, entry in PLUGINS.entries("interventions").items() if entry.plugin == "detectors")

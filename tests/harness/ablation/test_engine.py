@@ -8,8 +8,7 @@ from nharness.ablation.engine import Ablator
 from nharness.ablation.shortcuts import Edited, Replayed, Rows, Subtracted, choose, stage_of
 from nharness.evaluation.head import Head
 from nharness.models import Edit, apply_edits, locate
-from nharness.testing import Planting, planted_model
-from nharness.testing.tiny import tiny_model
+from nharness.testing import Planting, planted_model, tiny_model
 
 ARCHITECTURES = (
     ("llama", Subtracted),

@@ -12,7 +12,7 @@ from nharness.evaluation.windows import WindowPolicy
 from nharness.models import load_model
 from nharness.models.context import shared_length
 from nharness.models.dependence import ALONE, BATCHED
-from nharness.testing.tiny import tiny_model
+from nharness.testing import tiny_model
 
 from .conftest import byte_tokenizer, llama
 

@@ -15,7 +15,7 @@ from nharness.evaluation.quiet import quiet
 from nharness.evaluation.windows import WindowPolicy, windows
 from nharness.models import Edit, apply_edits, locate
 from nharness.models.padding import only_text, only_text_written, within
-from nharness.testing.tiny import tiny_model
+from nharness.testing import tiny_model
 
 from .conftest import byte_tokenizer, llama
 

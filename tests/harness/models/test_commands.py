@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from nharness.cli.main import main
 from nharness.models import Edit, apply_edits, locate
 from nharness.neurons import Detection
-from nharness.testing.tiny import tiny_model
+from nharness.testing import tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' own
 

@@ -11,7 +11,7 @@ from nharness.errors import ModelError
 from nharness.models import load_model
 from nharness.models.context import longest_context, vocabulary_of
 from nharness.models.dependence import Dependence, dependence_of
-from nharness.testing.tiny import tiny_model
+from nharness.testing import tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' own
 

@@ -17,7 +17,7 @@ from nharness.evaluation.generation import Decoding, Prompt, generate
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.models import Edit, ModelSource, apply_edits, export_edited, load_model, locate
 from nharness.models.fingerprint import file_digest, fingerprint_model, fingerprint_tokenizer
-from nharness.testing.tiny import tiny_model
+from nharness.testing import tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' own
 

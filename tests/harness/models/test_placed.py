@@ -14,7 +14,7 @@ from nharness.corpora import EncodedDocument
 from nharness.errors import ModelError
 from nharness.models import Edit, apply_edits, export_edited, load_model, locate
 from nharness.recording import Recorder, RecordingOptions
-from nharness.testing.tiny import tiny_model
+from nharness.testing import tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers', accelerate's and bitsandbytes' own
 

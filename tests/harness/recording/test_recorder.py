@@ -15,7 +15,7 @@ from nharness.recording import Accumulator, Recorder, RecordingOptions, batch_si
 from nharness.recording.accumulator import Activations, Scratch, Shard
 from nharness.recording.sums import ActivationCount
 from nharness.statistics import Merger, load, merge, sketch
-from nharness.testing.tiny import tiny_model
+from nharness.testing import tiny_model
 
 from .conftest import documents, saved_activations
 

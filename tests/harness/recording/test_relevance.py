@@ -10,8 +10,7 @@ from nharness.models import locate
 from nharness.models.relevance_rules import relevance_rules
 from nharness.recording import Recorder, RecordingOptions
 from nharness.recording.gradients import require_conserved
-from nharness.testing import planted_model
-from nharness.testing.tiny import tiny_model
+from nharness.testing import planted_model, tiny_model
 
 from .conftest import documents
 

@@ -9,7 +9,7 @@ from nharness.models import locate
 from nharness.recording import batch_size
 from nharness.recording.batch_size import largest_that_pays
 from nharness.recording.trunk import activations, find_trunk, forward_of
-from nharness.testing.tiny import tiny_model
+from nharness.testing import tiny_model
 
 TOKENS = torch.tensor([[5, 9, 31, 7, 8, 60]])
 

@@ -30,8 +30,7 @@ from nharness.record.sources import (
     PluginSource,
     Source,
 )
-from nharness.recording.accumulator import Accumulator
-from nharness.recording.builtin import ACCUMULATORS
+from nharness.recording import ACCUMULATORS, Accumulator
 from nharness.run.context import RunContext
 from nharness.run.plan.plan import Plan
 from nharness.run.plan.resolve import FromFile, Resolved, origin_of, plugin_of

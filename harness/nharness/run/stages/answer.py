@@ -18,8 +18,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from nharness.corpora import Document
-from nharness.corpora.corpus import fingerprint
+from nharness.corpora import Document, fingerprint
 from nharness.events import Noted, StageAdvanced, StageFinished, StageStarted
 from nharness.run.context import RunContext
 from nharness.run.store import content_key

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nharness.corpora import Corpus, Document
-from nharness.corpora.corpus import Reader, fingerprint
+from nharness.corpora import Corpus, Document, fingerprint
+from nharness.corpora.corpus import Reader
 from nharness.evaluation.decoding import Decoding
 from nharness.evaluation.generation import Prompt, Written, generate, prompt_tokens
 from nharness.run.work.executor import Seen, Work

@@ -14,7 +14,7 @@ from nharness.intervention import Change
 from nharness.models import apply_edits, load_model, locate, observe
 from nharness.plugins import Plugins
 from nharness.run.work.donors import DonorText, donor_edits, donor_values
-from nharness.testing.tiny import tiny_model
+from nharness.testing import tiny_model
 
 ENGLISH = [
     "The menu shows all open windows.",

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from nharness.cells import Cell
 from nharness.evaluation.items import Item
 from nharness.evaluation.perplexity import PerplexityEngine
-from nharness.models.load import LoadedModel
+from nharness.models import LoadedModel
 from nharness.run.work.texts import LanguageText
 from nharness.spec import RunSpec
 from nharness.task import TaskSpec
