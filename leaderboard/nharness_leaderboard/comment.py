@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from nharness.record.model import Record
 from nharness.record.tables import Row, to_markdown
 from nharness.record.types import Estimate
 from nharness_leaderboard.gate import Verdict
-from nharness_leaderboard.paired import Difference, Paired, sides
+from nharness_leaderboard.ranks import Standings, drawn_headlines, set_key, standings
 from nharness_leaderboard.results import Entry
 from nharness_leaderboard.site.text import fixed, intervention_text, p_value, percent, selection_text, signed
-from nharness_leaderboard.ties import Standing, compare, ranking_key, standings
 
 _SHOWN = 50
-Known = Mapping[str, Mapping[str, Paired]]
 
 
 def comment(verdict: Verdict) -> str:
@@ -22,11 +19,10 @@ def comment(verdict: Verdict) -> str:
     lines = ["## Submission: " + ("ready" if verdict.passed else "not ready"), ""]
     lines += list(_problems(verdict))
     if verdict.new:
-        touched = {ranking_key(e.record, s.task) for e in verdict.new for s in e.record.summary}
-        near = [e for e in verdict.results.entries if _touches(e.record, touched)]
-        known = {entry.slug: sides(entry.record, entry.folder) for entry in near}
-        placed = standings(near, known)
-        rows = [_row(e, s.task, placed, near, known) for e in verdict.new for s in e.record.summary]
+        touched = {set_key(entry.record) for entry in verdict.new}
+        near = [entry for entry in verdict.results.entries if set_key(entry.record) in touched]
+        placed = standings(near, drawn_headlines(near, verdict.results.folder))
+        rows = [_row(e, s.task, placed, near) for e in verdict.new for s in e.record.summary]
         lines += [f"### {len(verdict.new)} new record(s)", "", to_markdown(rows[:_SHOWN])]
         lines += list(_notes(verdict.new))
     if verdict.removed:
@@ -51,14 +47,9 @@ def _removed(path: str) -> str:
     return "- `" + "".join(c for c in path if c.isalnum() or c in "./-_") + "`"
 
 
-def _row(
-    entry: Entry, task: str, placed: Mapping[tuple[str, str], Standing], near: Sequence[Entry], known: Known
-) -> Row:
+def _row(entry: Entry, task: str, placed: Standings, near: Sequence[Entry]) -> Row:
     record = entry.record
     summary = record.summary_of(task)
-    standing = placed.get((entry.slug, task))
-    best = _best(near, task, placed, standing)
-    behind = compare(entry, best, task, known) if best is not None and best is not entry else None
     control = summary.control_selectivity if summary else None
     unit = next((t.unit for t in record.tasks if t.name == task), "")
     asked = ", ".join([intervention_text(record), *selection_text(record.selection)])
@@ -71,30 +62,40 @@ def _row(
         "selectivity": _estimate(summary.selectivity if summary else None),
         "against random": f"{signed(control.effect)} sd, p {p_value(control.p)}" if control else None,
         "own hit hardest": percent(summary.diagonal_share if summary else None),
-        "rank": (standing.text or f"none: {standing.reason}") if standing else None,
-        "against the best": "is the best" if best is entry else _difference(behind) if best else "none is ranked",
+        **_headline(entry, task, placed, near),
     }
 
 
-def _best(
-    near: Sequence[Entry], task: str, placed: Mapping[tuple[str, str], Standing], standing: Standing | None
-) -> Entry | None:
-    """Return the record of the set with the highest selectivity among those ranked."""
-    ranked = [
-        entry
-        for entry in near
-        if standing and (other := placed.get((entry.slug, task))) and other.group == standing.group and other.ranks
-    ]
-    return max(ranked, key=lambda entry: _selectivity(entry, task), default=None)
+def _headline(entry: Entry, task: str, placed: Standings, near: Sequence[Entry]) -> Row:
+    """Return the kept share, its rank and how far it is from the best, where the task is the headline's."""
+    headline, standing = entry.record.headline, placed.of(entry.slug)
+    if headline is None or headline.task != task or standing is None:
+        return {"kept share": None, "rank": None, "against the best": None}
+    best = _best(near, placed, standing.group)
+    return {
+        "kept share": _estimate(headline.estimate),
+        "rank": standing.text or f"none: {standing.reason}",
+        "against the best": "is the best" if best is entry else _behind(entry, best, placed),
+    }
 
 
-def _selectivity(entry: Entry, task: str) -> float:
-    summary = entry.record.summary_of(task)
-    return summary.selectivity.value if summary and summary.selectivity else float("-inf")
+def _best(near: Sequence[Entry], placed: Standings, group: str) -> Entry | None:
+    """Return the record of a set with the highest headline among those ranked."""
+    members = [entry for entry in near if (other := placed.of(entry.slug)) and other.group == group and other.ranks]
+    return max(members, key=_kept, default=None)
 
 
-def _touches(record: Record, keys: set[str]) -> bool:
-    return any(ranking_key(record, summary.task) in keys for summary in record.summary)
+def _kept(entry: Entry) -> float:
+    headline = entry.record.headline
+    return headline.estimate.value if headline and headline.estimate else float("-inf")
+
+
+def _behind(entry: Entry, best: Entry | None, placed: Standings) -> str:
+    found = placed.difference(entry.slug, best.slug) if best is not None else None
+    if found is None:
+        return "none is ranked" if best is None else "not ranked with it"
+    value, low, high = found
+    return f"{fixed(value, 4)} ({fixed(low, 4)} to {fixed(high, 4)})"
 
 
 def _estimate(estimate: Estimate | None) -> str:
@@ -102,14 +103,6 @@ def _estimate(estimate: Estimate | None) -> str:
         return ""
     ends = f" ({fixed(estimate.interval[0], 4)} to {fixed(estimate.interval[1], 4)})" if estimate.interval else ""
     return f"{fixed(estimate.value, 4)}{ends}"
-
-
-def _difference(found: Difference | None) -> str:
-    if found is None:
-        return "not comparable"
-    how = "paired" if found.paired else "unpaired"
-    low, high = found.interval
-    return f"{fixed(found.value, 4)} ({fixed(low, 4)} to {fixed(high, 4)}), {how}"
 
 
 def _notes(new: Sequence[Entry]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from nharness import atomic
 from nharness.errors import UsageError
 from nharness.record.model import Record
 from nharness_leaderboard.charts import Chart, charts, matrix_chart
+from nharness_leaderboard.ranks import Standings
 from nharness_leaderboard.results import Entry
 from nharness_leaderboard.site.render import asset, environment
 from nharness_leaderboard.site.vega import vega_script
@@ -39,7 +40,7 @@ def html_report(record: Record) -> str:
         "scripts": [_inside_script(script) for script in scripts],
         "nonce": nonce,
     }
-    view = record_view(Entry(Path(), record), {})
+    view = record_view(Entry(Path(), record), Standings())
     template = environment().get_template("record.html.j2")
     return template.render(
         root="", site_title="nharness", page="Record", view=view, downloads=[], inline=inline, policy=policy

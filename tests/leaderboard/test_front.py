@@ -3,8 +3,6 @@
 import pytest
 from browser import slug
 
-from nharness_leaderboard.ranks import rank_intervals
-
 pytestmark = pytest.mark.browser
 
 
@@ -57,8 +55,3 @@ def test_nothing_is_wider_than_the_screen_in_either_theme(browser, site, width):
         note = page.evaluate("getComputedStyle(document.querySelector('td.c'), '::after').content")
         assert "bits per byte" in note
         made.close()
-
-
-def test_rank_intervals_leave_open_what_the_intervals_leave_open():
-    found = rank_intervals({"a": (0.8, 0.9), "b": (0.5, 0.7), "c": (0.6, 0.75), "d": (0.0, 0.1)})
-    assert found == {"a": (1, 1), "b": (2, 3), "c": (2, 3), "d": (4, 4)}

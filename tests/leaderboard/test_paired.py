@@ -16,11 +16,12 @@ from nharness.record.items import read_items, write_items
 from nharness.record.model import configuration_key
 from nharness.record.store import describe, find
 from nharness_leaderboard.paired import Paired, difference, differences, sides, unpaired
+from nharness_leaderboard.ranks import Standings, set_key
 from nharness_leaderboard.results import Entry
 from nharness_leaderboard.site.board import language_data
 from nharness_leaderboard.site.text import intervention_text
 from nharness_leaderboard.site.view import record_view
-from nharness_leaderboard.ties import comparable_key, ranking_key, standings
+from nharness_leaderboard.ties import alike_key, comparable_key
 
 
 @pytest.fixture(scope="module")
@@ -135,11 +136,11 @@ def test_shares_of_neurons_do_not_water_the_summary_down_and_are_ranked_apart(en
     assert not list(result_problems(parts.record))
     known = {entry.slug: sides(entry.record, entry.folder) for entry in (whole, parts)}
     assert difference(known[whole.slug]["ppl"], known[parts.slug]["ppl"]).value == pytest.approx(0, abs=1e-9)
-    assert ranking_key(whole.record, "ppl") != ranking_key(parts.record, "ppl")
+    assert alike_key(whole.record, "ppl") != alike_key(parts.record, "ppl")
     assert comparable_key(whole.record, "ppl") == comparable_key(parts.record, "ppl")
     assert configuration_key(whole.record) != configuration_key(parts.record)
     assert intervention_text(parts.record) == f"{intervention_text(whole.record)} on shares 0.5, 1"
-    view = record_view(parts, {})
+    view = record_view(parts, Standings())
     assert [row.name for row in view.tasks[0].rows][:2] == ["English 0.5", "English 1"]
     by_language = language_data([parts])[parts.slug]["ppl"]
     assert by_language["en"][0] == pytest.approx(after.rows[1].selectivity.value, rel=1e-4)
@@ -161,84 +162,16 @@ def test_the_board_and_the_command_give_one_number_for_one_pair(entries):
     assert again["y", "z"].value == pytest.approx(-told.value, rel=1e-9)
 
 
-def test_ranks_are_intervals_and_say_why_there_is_none(tmp_path):
-    strengths = (0.2, 0.202, 0.1)
-    found = [
-        Entry(
-            tmp_path / str(at),
-            synthetic_run(tmp_path / str(at), seed=at, strength=strength, documents=60, detector=f"d{at}"),
-        )
-        for at, strength in enumerate(strengths)
-    ]
-    found = [
-        Entry(e.folder, e.record.model_copy(update={"baseline": found[0].record.baseline}).with_id()) for e in found
-    ]
-    known = {entry.slug: sides(entry.record, entry.folder) for entry in found}
-    placed = [standings(found, known)[entry.slug, "ppl"] for entry in found]
-    assert [standing.ranks for standing in placed] == [(1, 2), (1, 2), (3, 3)]
-    assert [standing.text for standing in placed] == ["1-2 of 3", "1-2 of 3", "3 of 3"]
-    hidden = standings(found, {found[0].slug: known[found[0].slug]})[found[1].slug, "ppl"]
-    assert hidden.ranks is None
-    assert "items are not published" in hidden.reason
-    thin = Entry(tmp_path / "thin", synthetic_run(tmp_path / "thin", seed=5, documents=24))
-    alone = standings([thin], {thin.slug: sides(thin.record, thin.folder)})[thin.slug, "ppl"]
-    assert alone.ranks is None
-    assert "12 sources" in alone.reason
-
-
-def ranks_of(found):
-    known = {entry.slug: sides(entry.record, entry.folder) for entry in found}
-    placed = standings(found, known)
-    return [placed[entry.slug, "ppl"] for entry in found]
-
-
-def test_a_language_that_the_tokenizer_hardly_knows_counts_in_no_rank(entries):
-    """The second record is ahead in its third language alone: without that one nothing tells the two apart."""
-    tag = entries[0].record.languages[2]
-    found = []
-    for entry in entries:
-        splits = tuple(
-            each.model_copy(update={"unknown_share": 0.84 * (each.language == tag)})
-            for each in entry.record.corpus.splits
-        )
-        corpus = entry.record.corpus.model_copy(update={"splits": splits})
-        found.append(Entry(entry.folder, entry.record.model_copy(update={"corpus": corpus})))
-    for before, after in zip(entries, found, strict=True):
-        whole, known = (sides(each.record, each.folder)["ppl"] for each in (before, after))
-        assert any(tag in place for place in whole.ranked.weights)
-        assert known.ranked.weights
-        assert not any(tag in place for place in known.ranked.weights)
-        rest = [t for t in before.record.languages if t != tag]
-        by_hand = [known.side.effects.harm((a, b)) * (1 if a == b else -1) for a in rest for b in rest]
-        assert known.ranked.score == pytest.approx(sum(by_hand) / len(rest))
-        assert known.side.score == pytest.approx(whole.side.score)
-    assert all(standing.ranks for standing in ranks_of(found))
-
-
-def test_a_record_that_does_not_fill_its_budget_is_shown_and_not_ranked(entries):
-    asked = max(max(entry.record.neurons.per_language.values()) for entry in entries) + 1
-    share = asked / entries[0].record.neurons.total
-    found = []
-    for entry in entries:
-        selection = entry.record.selection.model_copy(update={"budget": share})
-        found.append(Entry(entry.folder, entry.record.model_copy(update={"selection": selection})))
-    assert [standing.ranks for standing in ranks_of(found)] == [None, None]
-    assert all(f"of the {asked} neurons of this budget" in standing.reason for standing in ranks_of(found))
-    assert f"of the {asked} neurons" in record_view(found[0], {}).warnings[0]
-
-
 def test_what_was_measured_on_less_text_is_not_ranked_beside_the_rest():
     one = synthetic_record(seed=3)
     less = one.document()
     less["baseline"][0]["items"] -= 1
     other = type(one).model_validate(less)
-    assert ranking_key(one, "ppl") != ranking_key(other, "ppl")
+    assert alike_key(one, "ppl") != alike_key(other, "ppl")
     assert comparable_key(one, "ppl") == comparable_key(other, "ppl")
 
 
 def test_what_is_not_comparable_is_never_in_one_set():
     one, two = synthetic_record(seed=3), synthetic_record(seed=3, model_name="synthetic/other")
-    placed = standings([Entry(None, one), Entry(None, two)], {})
-    sets = {key[0]: standing.group for key, standing in placed.items() if key[1] == "ppl"}
-    assert len(set(sets.values())) == 2
-    assert {standing.ranks for standing in placed.values()} == {None}
+    assert set_key(one) != set_key(two)
+    assert alike_key(one, "ppl") != alike_key(two, "ppl")

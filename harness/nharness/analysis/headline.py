@@ -107,6 +107,11 @@ def headline_of(
     )
 
 
+def kept_mean(found: Climbed) -> float:
+    """Return the headline's value: the mean kept share over the languages of a detection, 0 to 1."""
+    return float(_shares(found.climbs, list(found.climbs), None, {}, found)[0, -1])
+
+
 def kept_scatter(found: Climbed, settings: AnalysisSettings) -> Scatter:
     """Return the scatter of every climbed language's kept share, and last of the headline, [T + 1].
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,32 +68,6 @@ def score_differences(sides: Sequence[Side], pairs: Sequence[tuple[int, int]]) -
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):
         part = pairs[start : start + _PAIRS_AT_ONCE]
         yield bootstrap.intervals(_contrasts(scores, part))
-
-
-def rank_intervals(sides: Sequence[Side]) -> list[tuple[int, int]]:
-    """Return between which ranks each side's score lies, 1 the highest, all of them at once with 95 % confidence.
-
-    The intervals of all pairs' differences hold together (max |T|); a side ranks behind those that are surely higher
-    and before those that are surely lower. With items of fewer than five clusters nothing is sure.
-    """
-    count = len(sides)
-    pairs = list(combinations(range(count), 2))
-    found = _resampled(sides)
-    higher = np.zeros((count, count), dtype=bool)
-    if found is not None and pairs:
-        bootstrap, scores = found
-        apart = bootstrap.simultaneous(_contrasts(scores, pairs))
-        for at, (first, second) in enumerate(pairs):
-            higher[first, second] = apart.low[at] > 0
-            higher[second, first] = apart.high[at] < 0
-    return ranks_of(higher)
-
-
-def ranks_of(higher: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return rank intervals from `higher[i, j]`: whether i is surely higher than j."""
-    count = len(higher)
-    above, below = higher.sum(axis=0), higher.sum(axis=1)
-    return [(1 + int(above[i]), count - int(below[i])) for i in range(count)]
 
 
 def _contrasts(scores: Floats, pairs: Sequence[tuple[int, int]]) -> Floats:

@@ -27,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from nharness.analysis.joint import ranks_of
 from nharness.errors import UsageError
 
 Floats = NDArray[np.float64]
@@ -102,31 +101,58 @@ def repeat_draws(repeats: int, draws: int, seed: int) -> Floats:
     return rng.multinomial(repeats, np.full(repeats, 1 / repeats), size=draws) / repeats
 
 
-def ranks_from_draws(values: Sequence[float], found: Scatter, level: float = 0.95) -> list[tuple[int, int]]:
-    """Return between which ranks each of several values [s] lies, 1 the highest, all at once.
+@dataclass(frozen=True)
+class Differences:
+    """Differences of every two of several values, first minus second, with half widths that hold for all pairs at once.
 
-    All were drawn together, so that the draws tell how their differences vary and hang together. The quantile is that
-    of the largest `|z_i - z_j| / sd_ij` of normal values with that covariance: the draws themselves are too few
-    different ones where there are few repeats. Every pair takes Student's quantile of the same tail, with the degrees
-    of freedom of its own difference; what the detection adds to its variance is at least what it adds on average, since
-    among so many pairs some seem not to vary by chance.
+    pairs: places of both [P]. value, half: [P]. count: of the values.
+    """
+
+    pairs: Sequence[tuple[int, int]]
+    value: Floats
+    half: Floats
+    count: int
+
+    def ranks(self) -> list[tuple[int, int]]:
+        """Return between which ranks each value lies, 1 the highest, all at once.
+
+        A value ranks behind those that are surely higher and before those that are surely lower.
+        """
+        higher = np.zeros((self.count, self.count), dtype=np.int64)
+        for at, (first, second) in enumerate(self.pairs):
+            higher[first, second] = self.value[at] > self.half[at]
+            higher[second, first] = -self.value[at] > self.half[at]
+        above, below = higher.sum(axis=0), higher.sum(axis=1)
+        return [(1 + int(above[i]), self.count - int(below[i])) for i in range(self.count)]
+
+
+def differences_from_draws(values: Sequence[float], found: Scatter, level: float = 0.95) -> Differences:
+    """Return the differences of several values [s] that were drawn together.
+
+    The draws tell how differences vary and hang together. The quantile is that of the largest `|z_i - z_j| / sd_ij` of
+    normal values with that covariance: the draws themselves are too few different ones where there are few repeats.
+    Every pair takes Student's quantile of the same tail, with the degrees of freedom of its own difference; what the
+    detection adds to its variance is at least what it adds on average, since among so many pairs some seem not to vary
+    by chance.
     """
     count = len(values)
     pairs = list(combinations(range(count), 2))
-    higher = np.zeros((count, count), dtype=bool)
-    if pairs:
-        first, second = (np.array([pair[side] for pair in pairs]) for side in (0, 1))
-        matrix = np.eye(count)[:, first] - np.eye(count)[:, second]
-        apart = found.contrasts(matrix)
-        detection = apart.detection.var(axis=0)
-        missing = np.maximum(detection.mean() - detection, 0.0)
-        spread = np.sqrt(apart.standard_error**2 + missing)
-        normal = _largest(found.text + found.detection, matrix, level)
-        quantile = stats.t.isf(stats.norm.sf(normal), apart.freedom)
-        gap = np.asarray(values, dtype=np.float64) @ matrix
-        higher[first, second] = gap > quantile * spread
-        higher[second, first] = -gap > quantile * spread
-    return ranks_of(higher)
+    if not pairs:
+        return Differences(pairs, np.zeros(0), np.zeros(0), count)
+    first, second = (np.array([pair[side] for pair in pairs]) for side in (0, 1))
+    matrix = np.eye(count)[:, first] - np.eye(count)[:, second]
+    apart = found.contrasts(matrix)
+    detection = apart.detection.var(axis=0)
+    missing = np.maximum(detection.mean() - detection, 0.0)
+    spread = np.sqrt(apart.standard_error**2 + missing)
+    normal = _largest(found.text + found.detection, matrix, level)
+    quantile = stats.t.isf(stats.norm.sf(normal), apart.freedom)
+    return Differences(pairs, np.asarray(values, dtype=np.float64) @ matrix, quantile * spread, count)
+
+
+def ranks_from_draws(values: Sequence[float], found: Scatter, level: float = 0.95) -> list[tuple[int, int]]:
+    """Return between which ranks each of several values [s] lies, 1 the highest, all at once."""
+    return differences_from_draws(values, found, level).ranks()
 
 
 def _largest(deviations: Floats, matrix: Floats, level: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
@@ -11,11 +11,10 @@ from nharness.record.cells import largest_targets
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 from nharness.record.types import Estimate
+from nharness_leaderboard.ranks import Standings
 from nharness_leaderboard.results import Entry
 from nharness_leaderboard.site.text import intervention_text, rounded
-from nharness_leaderboard.ties import Standing, ranking_key
-
-Standings = Mapping[tuple[str, str], Standing]
+from nharness_leaderboard.ties import alike_key
 
 
 def board_data(entries: Sequence[Entry], placed: Standings) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def board_data(entries: Sequence[Entry], placed: Standings) -> dict[str, Any]:
 
 
 def language_data(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return, by record, task and language, the row's selectivity, its interval, and whether it is on the diagonal.
+    """Return, by record, task and language: selectivity with its interval, whether it is on the diagonal, kept share, neurons.
 
     Apart from the board's document, since it is read only when a language is chosen.
     """
@@ -38,7 +37,12 @@ def language_data(entries: Sequence[Entry]) -> dict[str, Any]:
     return {
         entry.slug: {
             summary.task: {
-                row.language: [*_three(row.selectivity), row.diagonal]
+                row.language: [
+                    *_three(row.selectivity),
+                    row.diagonal,
+                    _kept(entry.record, summary.task, row.language),
+                    entry.record.neurons.per_language.get(row.language or ""),
+                ]
                 for row in summary.rows
                 if row.selectivity is not None and row.target in whole[entry.slug]
             }
@@ -46,6 +50,12 @@ def language_data(entries: Sequence[Entry]) -> dict[str, Any]:
         }
         for entry in entries
     }
+
+
+def _kept(record: Record, task: str, language: str | None) -> float | None:
+    headline = record.headline
+    found = headline.languages.get(language or "") if headline and headline.task == task else None
+    return rounded(found.kept) if found else None
 
 
 def board_row(entry: Entry, placed: Standings) -> dict[str, Any]:
@@ -88,7 +98,8 @@ def accuracy_lost(record: Record) -> float | None:
 
 
 def _task_row(entry: Entry, summary: TaskSummary, placed: Standings) -> dict[str, Any]:
-    standing = placed.get((entry.slug, summary.task))
+    headline = entry.record.headline
+    standing = placed.of(entry.slug) if headline is None or headline.task == summary.task else None
     control = summary.control_selectivity
     return {
         "s": _three(summary.selectivity),
@@ -102,7 +113,8 @@ def _task_row(entry: Entry, summary: TaskSummary, placed: Standings) -> dict[str
         "c": [rounded(control.mean), rounded(control.sd), rounded(control.effect), rounded(control.p), control.draws]
         if control
         else None,
-        "set": ranking_key(entry.record, summary.task),
+        "kept": _three(headline.estimate) if headline and headline.task == summary.task else None,
+        "set": alike_key(entry.record, summary.task),
         "rank": [*standing.ranks, standing.of] if standing and standing.ranks else None,
         "unranked": standing.reason if standing else None,
     }
@@ -133,13 +145,13 @@ def _tasks(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 
 def _sets(entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
-    """Return what the records of each ranked set have in common."""
+    """Return what the records of each set have in common that are alike but for the detector."""
     found: dict[str, dict[str, Any]] = {}
     for entry in entries:
         record = entry.record
         for summary in record.summary:
             found.setdefault(
-                ranking_key(record, summary.task),
+                alike_key(record, summary.task),
                 {
                     "model": record.model.name,
                     "corpus": record.corpus.name,

@@ -24,6 +24,7 @@ from nharness.record.store import RECORD_NAME, inside
 from nharness.record.tables import cell_rows, summary_rows, to_csv, to_latex
 from nharness_leaderboard.limits import MAX_FILE, MAX_RECORD
 from nharness_leaderboard.paired import Difference, differences, sides
+from nharness_leaderboard.ranks import Standings, drawn_headlines, standings
 from nharness_leaderboard.results import Entry, read_results
 from nharness_leaderboard.site.board import board_data, language_data
 from nharness_leaderboard.site.comparison import comparison_script
@@ -34,7 +35,6 @@ from nharness_leaderboard.site.subjects import detectors, models
 from nharness_leaderboard.site.text import intervention_text, selection_text
 from nharness_leaderboard.site.vega import LICENCE, vega_script
 from nharness_leaderboard.site.view import RecordView, record_view
-from nharness_leaderboard.ties import standings
 
 ASSETS = ("site.css", "theme.js", "shared.js", "board.js", "record.js", "compare.js")
 MARKER = ".nharness-site"
@@ -81,14 +81,14 @@ def build_site(results: Path, out: Path, *, title: str = "Language neurons leade
     found = read_results(results, files=True)
     site = _Site(_prepare(out), title)
     known = {entry.slug: sides(entry.record, entry.folder) for entry in found.entries}
-    placed = standings(found.entries, known)
+    placed = standings(found.entries, drawn_headlines(found.entries, results))
     views = [record_view(entry, placed) for entry in found.entries]
     apart = {
         task: differences({slug: held[task] for slug, held in known.items() if task in held})
         for task in sorted({task for held in known.values() for task in held})
     }
     for entry, view in zip(found.entries, views, strict=True):
-        _record(site, entry, view, apart)
+        _record(site, entry, view, apart, placed)
     _overview(site, found.entries, placed)
     _subjects(site, views)
     for name in ASSETS:
@@ -109,10 +109,14 @@ def _prepare(out: Path) -> Path:
 
 
 def _record(
-    site: _Site, entry: Entry, view: RecordView, apart: Mapping[str, Mapping[tuple[str, str], Difference]]
+    site: _Site,
+    entry: Entry,
+    view: RecordView,
+    apart: Mapping[str, Mapping[tuple[str, str], Difference]],
+    placed: Standings,
 ) -> None:
     folder = f"data/{view.slug}"
-    site.file(f"data/{view.slug}.js", comparison_script(view, apart))
+    site.file(f"data/{view.slug}.js", comparison_script(view, apart, placed))
     site.file(f"{folder}/cells.csv", to_csv(cell_rows(entry.record)))
     site.file(f"{folder}/every-eval-ever.json", json.dumps(to_every_eval_ever(entry.record), ensure_ascii=False))
     copy_plain(entry.folder / RECORD_NAME, site.out / folder / RECORD_NAME, max_bytes=MAX_RECORD)
@@ -128,9 +132,9 @@ def _record(
     site.page(f"records/{view.slug}.html", "record.html.j2", page="Record", view=view, downloads=downloads)
 
 
-def _overview(site: _Site, entries: Sequence[Entry], placed: Any) -> None:
+def _overview(site: _Site, entries: Sequence[Entry], placed: Standings) -> None:
     data = board_data(entries, placed)
-    found = fronts(entries)
+    found = fronts(entries, placed)
     shown: Sequence[Front | None] = found or [None]
     for front in shown:
         site.page(

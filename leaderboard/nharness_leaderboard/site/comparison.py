@@ -9,6 +9,7 @@ from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 from nharness.record.types import Estimate
 from nharness_leaderboard.paired import Difference
+from nharness_leaderboard.ranks import Standings
 from nharness_leaderboard.site.board import accuracy_lost
 from nharness_leaderboard.site.text import intervention_text, rounded, script_json
 from nharness_leaderboard.site.view import RecordView, TaskView
@@ -17,15 +18,16 @@ from nharness_leaderboard.ties import comparable_key
 Apart = Mapping[str, Mapping[tuple[str, str], Difference]]
 
 
-def comparison_script(view: RecordView, apart: Apart) -> str:
+def comparison_script(view: RecordView, apart: Apart, placed: Standings) -> str:
     """Return a script that registers the record; its data are JSON in which nothing can end a script."""
-    return f'window.nharnessRecords["{view.slug}"]={script_json(comparison_data(view, apart))};\n'
+    return f'window.nharnessRecords["{view.slug}"]={script_json(comparison_data(view, apart, placed))};\n'
 
 
-def comparison_data(view: RecordView, apart: Apart) -> dict[str, Any]:
+def comparison_data(view: RecordView, apart: Apart, placed: Standings) -> dict[str, Any]:
     """Return the record's document for comparing; selectivity is exact, the rest has five significant digits.
 
-    apart: by task, the paired differences of every two records by their short names.
+    apart: by task, the paired differences of every two records by their short names. placed: ranks, and differences of
+    headlines.
     """
     record = view.record
     truth = record.ground_truth[0] if record.ground_truth else None
@@ -37,6 +39,7 @@ def comparison_data(view: RecordView, apart: Apart) -> dict[str, Any]:
         "kinds": "+".join(record.selection.kinds),
         "budget": record.selection.budget,
         "neurons": record.neurons.selected,
+        "headline": _headline(view, placed),
         "accuracy": accuracy_lost(record),
         "auroc": rounded(truth.auroc) if truth else None,
         "tokens": view.cost["tokens"],
@@ -44,6 +47,25 @@ def comparison_data(view: RecordView, apart: Apart) -> dict[str, Any]:
         "tasks": {
             task.task.name: _task(record, task, _minus(view.slug, apart.get(task.task.name, {}))) for task in view.tasks
         },
+    }
+
+
+def _headline(view: RecordView, placed: Standings) -> dict[str, Any] | None:
+    """Return the kept share, its rank, and its differences from those that are ranked with it."""
+    headline, standing = view.record.headline, view.standing
+    if headline is None or standing is None:
+        return None
+    others = {slug for pair in placed.differences for slug in pair if view.slug in pair and slug != view.slug}
+    minus = {slug: placed.difference(view.slug, slug) for slug in sorted(others)}
+    return {
+        "kept": _three(headline.estimate, exact=True),
+        "harm": headline.harm,
+        "reached": [headline.reached, headline.of],
+        "rank": standing.text or None,
+        "unranked": standing.reason,
+        "set": standing.group,
+        "minus": {slug: [rounded(value) for value in three] for slug, three in minus.items() if three},
+        "languages": {tag: [each.kept, each.own, each.others, each.units] for tag, each in headline.languages.items()},
     }
 
 

@@ -21,12 +21,12 @@ from nharness.record.cautions import cautions, shortfall_text
 from nharness.record.cells import largest_targets
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
-from nharness_leaderboard.ranks import eligible, rank_intervals
+from nharness_leaderboard.ranks import Standing, Standings, set_key
 from nharness_leaderboard.results import Entry, slug
 from nharness_leaderboard.site.agreement import Agreement, agreement
 from nharness_leaderboard.site.drawing import Point, scatter, slopes, sparkline
 from nharness_leaderboard.site.text import NONE, fixed, number, p_value, percent
-from nharness_leaderboard.ties import comparable_key, ranking_key
+from nharness_leaderboard.ties import alike_key
 
 TOY = 50_000_000  # parameters below which a model is a toy
 FEW = 20
@@ -107,11 +107,11 @@ class _Set:
         return entry.record.summary_of(self.task)
 
 
-def fronts(entries: Sequence[Entry]) -> list[Front]:
+def fronts(entries: Sequence[Entry], placed: Standings) -> list[Front]:
     """Return the front pages, real models before toys, larger ones first; empty without a record of perplexity."""
     sets = sorted(_sets(entries), key=lambda each: (each.model.model.parameters < TOY, -each.model.model.parameters))
     summaries = {name: found.entry.summary for name, found in Plugins().entries("detectors").items()}
-    return [_front(each, sets, summaries, index, len(entries)) for index, each in enumerate(sets)]
+    return [_front(each, sets, summaries, index, len(entries), placed) for index, each in enumerate(sets)]
 
 
 def _sets(entries: Sequence[Entry]) -> Iterator[_Set]:
@@ -126,7 +126,7 @@ def _sets(entries: Sequence[Entry]) -> Iterator[_Set]:
             summary = record.summary_of(task.name) if task else None
             if task is None or summary is None or summary.selectivity is None:
                 continue
-            key = comparable_key(record, task.name) if record.headline else ranking_key(record, task.name)
+            key = set_key(record) if record.headline else alike_key(record, task.name)
             alike.setdefault((record.headline is not None, key), {})[record.detector.name] = entry
         if alike:
             (ranked, _), chosen = max(alike.items(), key=lambda item: (item[0][0], len(item[1]), item[0][1]))
@@ -142,18 +142,10 @@ def _order(entry: Entry) -> tuple[float, str]:
     return -(found.selectivity.value if found and found.selectivity else -math.inf), record.detector.name
 
 
-def _front(own: _Set, sets: Sequence[_Set], summaries: Mapping[str, str], index: int, total: int) -> Front:
+def _front(own: _Set, sets: Sequence[_Set], summaries: Mapping[str, str], index: int, total: int, placed: Standings) -> Front:
     record, task = own.model, own.task
     tags = next(each.languages for each in record.tasks if each.name == task)
-    ranks = rank_intervals(
-        {
-            entry.slug: entry.record.headline.estimate.interval
-            for entry in own.entries
-            if eligible(entry.record) and entry.record.headline and entry.record.headline.estimate
-            if entry.record.headline.estimate.interval is not None
-        }
-    )
-    rows = tuple(_row(own, entry, tags, summaries, ranks) for entry in own.entries)
+    rows = tuple(_row(own, entry, tags, summaries, placed.of(entry.slug)) for entry in own.entries)
     other = next((each for each in sets if each is not own), None)
     drawn, note, correlation = _compared(own, other)
     return Front(
@@ -265,7 +257,7 @@ def _row(
     entry: Entry,
     tags: Sequence[str],
     summaries: Mapping[str, str],
-    ranks: Mapping[str, tuple[int, int]],
+    standing: Standing | None,
 ) -> Row:
     record, summary = entry.record, own.summary(entry)
     on = summary.on_target.value if summary and summary.on_target else None
@@ -282,7 +274,7 @@ def _row(
         summary=summaries.get(record.detector.name, ""),
         random=record.detector.name == "random",
         reproduced=record.identity.badge == "reproduced",
-        rank=_rank(ranks.get(entry.slug)),
+        rank=(standing.interval or NONE) if standing else NONE,
         kept=kept,
         kept_text=_kept(record),
         own=on,
@@ -296,12 +288,6 @@ def _row(
         cells=tuple(_cells(record, own.task, tags)),
         layers=sparkline(_layers(record)),
     )
-
-
-def _rank(places: tuple[int, int] | None) -> str:
-    if places is None:
-        return NONE
-    return str(places[0]) if places[0] == places[1] else f"{places[0]}\N{EN DASH}{places[1]}"
 
 
 def _kept(record: Record) -> str:

@@ -75,7 +75,7 @@ def models(views: Sequence[RecordView]) -> list[Subject]:
 
 def _order(row: tuple[RecordView, TaskView]) -> tuple[Any, ...]:
     view, task = row
-    budget, standing = view.record.selection.budget, task.standing
+    budget, standing = view.record.selection.budget, view.standing
     selectivity = task.summary.selectivity.value if task.summary and task.summary.selectivity else 0.0
     return (
         view.record.model.name,
@@ -104,5 +104,5 @@ def _join(values: Iterable[str]) -> str:
 
 
 def _best_rank(views: Sequence[RecordView]) -> str:
-    ranked = [task.standing for view in views for task in view.tasks if task.standing and task.standing.ranks]
+    ranked = [view.standing for view in views if view.standing and view.standing.ranks]
     return min(ranked, key=lambda standing: standing.ranks or (0, 0)).text if ranked else NONE

@@ -54,6 +54,16 @@ def percent(value: float | None) -> str:
     return NONE if value is None else f"{100 * value:.0f}\N{NARROW NO-BREAK SPACE}%"
 
 
+def kept(value: float | None) -> str:
+    """Return a share of the harm that is kept, 0 to 1, with two places; two that differ only further on look alike."""
+    return NONE if value is None else f"{value:.2f}"
+
+
+def harm_percent(value: float | None) -> str:
+    """Return a harm that is a share of the intact value as percent with its sign and one place."""
+    return NONE if value is None else f"{fixed(100 * value, 1)}\N{NARROW NO-BREAK SPACE}%"
+
+
 def share(value: float) -> str:
     """Return a small share as percent with at most three significant digits."""
     return f"{100 * value:.3g}\N{NARROW NO-BREAK SPACE}%"

@@ -15,9 +15,9 @@ from nharness.record.results import TaskSummary
 from nharness.record.specification import command
 from nharness.report.matrix import drawn, stands_out
 from nharness_leaderboard.charts import Chart, charts
+from nharness_leaderboard.ranks import Standing, Standings
 from nharness_leaderboard.results import Entry, slug
 from nharness_leaderboard.site.text import fixed, intervention_text, p_value, rounded, selection_text, whole
-from nharness_leaderboard.ties import Standing
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,6 @@ class TaskView:
     rows: tuple[HeatRow, ...]
     largest: float
     languages: tuple[tuple[str, str], ...]
-    standing: Standing | None
     flags: Mapping[str, str]
     columns: Mapping[str, frozenset[str]]
     marked: bool
@@ -78,6 +77,7 @@ class RecordView:
     record: Record
     title: str
     asked: str
+    standing: Standing | None
     detector_page: str
     model_page: str
     tasks: tuple[TaskView, ...]
@@ -88,7 +88,7 @@ class RecordView:
     command: str
 
 
-def record_view(entry: Entry, placed: Mapping[tuple[str, str], Standing]) -> RecordView:
+def record_view(entry: Entry, placed: Standings) -> RecordView:
     """Return the view of one record."""
     record = entry.record
     tags = [*record.languages, *(tag for task in record.tasks for tag in task.languages)]
@@ -97,9 +97,10 @@ def record_view(entry: Entry, placed: Mapping[tuple[str, str], Standing]) -> Rec
         record=record,
         title=f"{record.detector.name} on {record.model.name}",
         asked=", ".join([intervention_text(record), *selection_text(record.selection)]),
+        standing=placed.of(entry.slug),
         detector_page=slug(record.detector.name),
         model_page=slug(record.model.name),
-        tasks=tuple(_task(record, task, placed.get((entry.slug, task.name))) for task in record.tasks),
+        tasks=tuple(_task(record, task) for task in record.tasks),
         charts=tuple(charts(record)),
         warnings=cautions(record),
         names={target.name: _name(target) for target in record.targets} | {tag: display_name(tag) for tag in tags},
@@ -114,7 +115,7 @@ def _name(target: Target) -> str:
     return f"{display_name(target.language)} {target.share}".rstrip()
 
 
-def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
+def _task(record: Record, task: Task) -> TaskView:
     cells = {(cell.target, cell.language): cell for cell in record.cells if cell.task == task.name}
     largest = max((abs(cell.change) for cell in cells.values() if cell.change is not None), default=0.0)
     rows = tuple(
@@ -136,7 +137,6 @@ def _task(record: Record, task: Task, standing: Standing | None) -> TaskView:
         summary=record.summary_of(task.name),
         rows=rows,
         largest=largest,
-        standing=standing,
         flags=flags,
         columns=columns,
         marked=task.name in drawn(record),

@@ -16,14 +16,15 @@
     { key: "intervention", label: "Intervention", value: function (r) { return r.intervention; }, list: true },
     { key: "kinds", label: "Kinds", value: function (r) { return r.kinds; }, draw: function (r) { return kinds(r.kinds); }, list: true },
     { key: "budget", label: "Budget", unit: "of all neurons", value: function (r) { return r.budget; }, draw: function (r) { return budget(r.budget); }, cls: "r", list: true },
+    { key: "kept", label: "Kept share", unit: "of one harm, 95 %", help: "kept", value: function (r) { return kept(r)[0]; }, draw: drawKept, cls: "r" },
     { key: "selectivity", label: "Selectivity", unit: function () { return "harm to own \u2212 to others, " + taskOf().unit; }, help: "selectivity", value: function (r) { return sel(r)[0]; }, draw: drawSelectivity },
     { key: "random", label: "vs random", unit: "sd of random draws", help: "random", value: function (r) { return control(r, 2); }, draw: drawRandom, cls: "r" },
     { key: "diagonal", label: "Own hit hardest", unit: "of languages", help: "diagonal", value: diagonal, draw: drawDiagonal, cls: "r" },
-    { key: "accuracy", label: "Accuracy lost", unit: "points, own language", help: "accuracy", value: function (r) { return r.accuracy; }, draw: function (r) { return n.signed(r.accuracy, 2); }, cls: "r" },
-    { key: "auroc", label: "Known neurons", unit: "AUROC, chance 0.5", help: "truth", value: function (r) { return r.auroc; }, draw: drawTruth, cls: "r" },
-    { key: "neurons", label: "Neurons", unit: "all languages", value: function (r) { return r.neurons; }, draw: function (r) { return r.neurons.toLocaleString("en"); }, cls: "r" },
-    { key: "tokens", label: "Tokens", unit: "of cost", value: function (r) { return r.tokens; }, draw: function (r) { return n.short(r.tokens); }, cls: "r" },
-    { key: "seconds", label: "Time", unit: "of cost", value: function (r) { return r.seconds; }, draw: function (r) { return n.time(r.seconds); }, cls: "r" }
+    { key: "accuracy", whole: true, label: "Accuracy lost", unit: "points, own language", help: "accuracy", value: function (r) { return r.accuracy; }, draw: function (r) { return n.signed(r.accuracy, 2); }, cls: "r" },
+    { key: "auroc", whole: true, label: "Known neurons", unit: "AUROC, chance 0.5", help: "truth", value: function (r) { return r.auroc; }, draw: drawTruth, cls: "r" },
+    { key: "neurons", label: "Neurons", unit: function () { return state.lang ? "of the language" : "all languages"; }, value: neurons, draw: function (r) { return neurons(r) === null ? n.NONE : neurons(r).toLocaleString("en"); }, cls: "r" },
+    { key: "tokens", whole: true, label: "Tokens", unit: "of cost", value: function (r) { return r.tokens; }, draw: function (r) { return n.short(r.tokens); }, cls: "r" },
+    { key: "seconds", whole: true, label: "Time", unit: "of cost", value: function (r) { return r.seconds; }, draw: function (r) { return n.time(r.seconds); }, cls: "r" }
   ];
 
   function columns() { return COLUMNS.filter(function (c) { return state.view ? !c.set : !c.list; }); }
@@ -37,6 +38,8 @@
     if (!byLanguage) byLanguage = JSON.parse(document.getElementById("by-language").textContent);
     return own((own(byLanguage, row.id) || {})[state.task] || {}, state.lang);
   }
+  function kept(row) { return state.lang ? [(ofLanguage(row) || [])[4]] : part(row).kept || [null, null, null]; }
+  function neurons(row) { return state.lang ? (ofLanguage(row) || [])[5] : row.neurons; }
   function control(row, i) { return state.lang || !part(row).c ? null : part(row).c[i]; }
   function diagonal(row) { return state.lang ? (sel(row)[3] === null ? null : Number(sel(row)[3])) : part(row).diag; }
 
@@ -147,7 +150,7 @@
     });
     table.append(bodies);
     document.getElementById("count").textContent = rows.length + " of " + data.rows.length + " records" +
-      (groups.size > 1 ? " in " + groups.size + " sets" : "") + (state.lang ? ", " + data.languages[state.lang] : "");
+      (groups.size > 1 ? " in " + groups.size + " sets" : "") + (state.lang ? ", " + data.languages[state.lang] + " alone; ranks, random draws, accuracy, known neurons and cost are not told by language" : "");
     var more = document.getElementById("more");
     more.hidden = rows.length <= shown;
     more.textContent = "Show all " + rows.length;
@@ -158,7 +161,7 @@
     var row = make("tr");
     columns().forEach(function (column) {
       if (!column.value) { row.append(make("td", {}, make("span", { "class": "sr" }, "Pick for comparing"))); return; }
-      var unit = typeof column.unit === "function" ? column.unit() : column.unit;
+      var unit = state.lang && column.whole ? "of all languages" : typeof column.unit === "function" ? column.unit() : column.unit;
       var cell = make("th", { scope: "col", "class": column.cls === "r" ? "r" : null });
       var button = make("button", { type: "button", "data-sort": column.key, title: column.help ? "Sort; explained under Methods, " + column.help : "Sort" }, [make("span", {}, column.label), unit ? make("small", {}, unit) : null]);
       if (state.sort.replace("-", "") === column.key) cell.setAttribute("aria-sort", state.sort[0] === "-" ? "descending" : "ascending");
@@ -236,6 +239,12 @@
     return make("span", { "class": "rank" + (found[0] === 1 ? " first" : "") }, found[0] === found[1] ? String(found[0]) : found[0] + "\u2013" + found[1]);
   }
 
+  function drawKept(row) {
+    var k = kept(row);
+    if (k[0] === null || k[0] === undefined) return n.NONE;
+    return make("span", {}, [make("b", {}, k[0].toFixed(2)), k[1] === null || k[1] === undefined ? null : make("small", {}, " " + k[1].toFixed(2) + " to " + k[2].toFixed(2))]);
+  }
+
   function drawName(row) {
     var link = make("a", { href: "records/" + row.id + ".html" }, row.detector), mark = document.createDocumentFragment();
     mark.append(link);
@@ -278,12 +287,12 @@
   }
 
   function save(kind) {
-    var columns = ["id", "detector", "model", "intervention", "kinds", "budget", "task", "unit", "language", "rank_low", "rank_high", "selectivity", "selectivity_low", "selectivity_high",
+    var columns = ["id", "detector", "model", "intervention", "kinds", "budget", "task", "unit", "language", "rank_low", "rank_high", "kept", "selectivity", "selectivity_low", "selectivity_high",
                    "control_effect", "control_p", "diagonal", "accuracy_lost_points", "auroc", "truth", "neurons", "tokens", "seconds", "badge"];
     var rows = sorted.map(function (r) {
       var s = sel(r);
-      return [r.id, r.detector, r.model, r.intervention, r.kinds, r.budget, state.task, taskOf().unit, state.lang || "all", rank(r) && rank(r)[0], rank(r) && rank(r)[1], s[0], s[1], s[2],
-              control(r, 2), control(r, 3), diagonal(r), r.accuracy, r.auroc, r.truth, r.neurons, r.tokens, r.seconds, r.badge];
+      return [r.id, r.detector, r.model, r.intervention, r.kinds, r.budget, state.task, taskOf().unit, state.lang || "all", rank(r) && rank(r)[0], rank(r) && rank(r)[1], kept(r)[0], s[0], s[1], s[2],
+              control(r, 2), control(r, 3), diagonal(r), r.accuracy, r.auroc, r.truth, neurons(r), r.tokens, r.seconds, r.badge];
     });
     if (kind === "csv") n.save("board.csv", "text/csv", n.csv(columns, rows));
     else if (kind === "tex") n.save("board.tex", "text/x-tex", n.latex(columns.slice(1), rows.map(function (r) { return r.slice(1); })));

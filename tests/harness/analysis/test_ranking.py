@@ -1,0 +1,115 @@
+"""Ranks of headlines: error rates of simulated boards of ladders on one text, a better detector, what has no rank."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from nharness.analysis.headline import Climbed, headline_of, kept_mean
+from nharness.analysis.joint import SETTINGS
+from nharness.analysis.kept_share import Climb
+from nharness.analysis.measurements import Paired
+from nharness.analysis.ranking import Drawn, ranked, unranked
+from nharness.errors import UsageError
+
+LANGUAGES = ("en", "zh", "fr")
+UNITS = (1, 2, 4, 8)
+OWN = (0.03, 0.06, 0.12, 0.22)
+
+
+def board(rng, count, *, clusters=40, repeats=0, leak=(0.3,)):
+    """Ladders of detectors on one parallel text; detector i leaks `leak[i]` of its harm, the last of them from there on.
+
+    A page is easy or hard for all languages and detectors at once, and for each detector in all languages at once; a
+    part of the detection's text does something to every language.
+    """
+    ids = tuple(f"page-{i}" for i in range(clusters))
+    size = rng.lognormal(5.5, 0.5, clusters)
+    page = (rng.gamma(2, 1, clusters) - 2) * 0.02
+    found = []
+    for number in range(count):
+        share = leak[min(number, len(leak) - 1)]
+        common = (rng.gamma(2, 1, clusters) - 2) * 0.02
+        parts = rng.normal(0, 0.05, repeats) if repeats else np.zeros(1)
+        ladders = [_ladders(rng, ids, size, page + common, share + part) for part in parts]
+        whole = _ladders(rng, ids, size, page + common, share + parts.mean())
+        found.append(Climbed(whole, repeats=ladders if repeats else ()))
+    return found
+
+
+def _ladders(rng, ids, size, page, leak):
+    ladders = {}
+    for target in LANGUAGES:
+        rungs = {}
+        for units, own in zip(UNITS, OWN, strict=True):
+            rungs[units] = {}
+            for tag in LANGUAGES:
+                harm = own * (1 + page) if tag == target else own * leak * (1 + page)
+                change = size * (harm + rng.normal(0, 0.02, len(ids)))
+                rungs[units][tag] = Paired(ids, ids, size, size + change, size, None)
+        ladders[target] = Climb.of(target, rungs)
+    return ladders
+
+
+def ranks(found):
+    drawn = {str(number): Drawn.of(each) for number, each in enumerate(found)}
+    return list(ranked(drawn).ranks.values())
+
+
+@pytest.mark.parametrize(("clusters", "repeats"), [(20, 0), (40, 4)])
+def test_fifteen_equal_detectors_are_seldom_told_apart(clusters, repeats, monkeypatch):
+    fewer = SETTINGS.model_copy(update={"bootstrap_draws": 399})
+    monkeypatch.setattr("nharness.analysis.ranking.SETTINGS", fewer)
+    rng, split, boards = np.random.default_rng(92), 0, 30
+    for _ in range(boards):
+        split += any(interval != (1, 15) for interval in ranks(board(rng, 15, clusters=clusters, repeats=repeats)))
+    assert split <= 4  # where 5 % of boards err, 5 or more of 30 do once in a hundred times
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("clusters", "repeats"), [(20, 0), (40, 0), (40, 4)])
+def test_of_two_hundred_boards_at_most_ten_tell_equal_detectors_apart(clusters, repeats, monkeypatch):
+    fewer = SETTINGS.model_copy(update={"bootstrap_draws": 499})
+    monkeypatch.setattr("nharness.analysis.ranking.SETTINGS", fewer)
+    rng = np.random.default_rng(92)
+    boards = (ranks(board(rng, 15, clusters=clusters, repeats=repeats)) for _ in range(200))
+    assert sum(any(interval != (1, 15) for interval in found) for found in boards) <= 10
+
+
+def test_a_cleaner_detector_ranks_first_and_pairs_say_by_how_much():
+    found = board(np.random.default_rng(93), 4, leak=(0.05, 0.5))
+    assert ranks(found) == [(1, 1), (2, 4), (2, 4), (2, 4)]
+    drawn = {name: Drawn.of(each) for name, each in zip("abcd", found, strict=True)}
+    ranking = ranked(drawn)
+    value, low, high = ranking.differences["a", "b"]
+    assert value == pytest.approx(kept_mean(found[0]) - kept_mean(found[1]))
+    assert 0 < low < value < high
+    assert ranking.differences["b", "c"][1] < 0 < ranking.differences["b", "c"][2]
+
+
+def test_the_ranked_value_is_the_headlines():
+    found = board(np.random.default_rng(94), 1)[0]
+    assert Drawn.of(found).value == pytest.approx(headline_of(found, SETTINGS).estimate.value)
+
+
+def test_records_of_other_texts_are_not_ranked_together():
+    rng = np.random.default_rng(95)
+    one, two = (Drawn.of(board(rng, 1, clusters=clusters)[0]) for clusters in (30, 31))
+    with pytest.raises(UsageError, match="2 texts"):
+        ranked({"a": one, "b": two})
+    assert ranked({}).ranks == {}
+    assert ranked({"a": one}).ranks == {"a": (1, 1)}
+
+
+def test_what_has_no_rank_says_why():
+    rng = np.random.default_rng(96)
+    one = board(rng, 1)[0]
+    record = SimpleNamespace(headline=headline_of(one, SETTINGS))
+    assert unranked(record, Drawn.of(one)) is None
+    assert "one budget" in unranked(SimpleNamespace(headline=None), None)
+    assert "items of its ladders" in unranked(record, None)
+    thin = board(rng, 1, clusters=19)[0]
+    assert "19 sources; a rank needs 20" in unranked(SimpleNamespace(headline=headline_of(thin, SETTINGS)), Drawn.of(thin))
+    low = SimpleNamespace(headline=record.headline.model_copy(update={"reached": 1}))
+    assert unranked(low, Drawn.of(one)) == "1 of 3 languages reach 10% harm; a rank needs half of them"
+    assert Drawn.of(board(rng, 1, clusters=4)[0]) is None
