@@ -70,7 +70,8 @@ def _headline(entry: Entry, task: str, placed: Standings, near: Sequence[Entry])
     """Return the kept share, its rank and how far it is from the best, where the task is the headline's."""
     headline, standing = entry.record.headline, placed.of(entry.slug)
     if headline is None or headline.task != task or standing is None:
-        return {"kept share": None, "rank": None, "against the best": None}
+        reason = f"none: {standing.reason}" if standing and headline is None else None
+        return {"kept share": None, "rank": reason, "against the best": None}
     best = _best(near, placed, standing.group)
     return {
         "kept share": _estimate(headline.estimate),

@@ -169,4 +169,3 @@ def _keep(path: Path, found: Drawn) -> None:
         atomic.write_bytes(path, held.getvalue())
     except OutputError:
         return
-

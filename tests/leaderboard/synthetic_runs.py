@@ -5,11 +5,14 @@ Unlike `synthetic_records`, every number of the record follows from the files be
 
 import gzip
 import json
+from dataclasses import replace
 
 import numpy as np
 from synthetic_records import LANGUAGES, synthetic_record
 
 from nharness.analysis.analyse import analyse
+from nharness.analysis.headline import headline_of
+from nharness.analysis.ladder_items import climbed_of
 from nharness.analysis.measurements import from_items
 from nharness.analysis.structure.section import with_structure
 from nharness.detector import Evidence
@@ -23,12 +26,18 @@ from nharness.run.stages.targets import choose_targets
 from nharness.run.work.jobs import neurons_digest
 from nharness.spec import ControlSpec
 from nharness.statistics import LanguageTotals, Statistics
+from nharness.targets import RungName
 
 SETTINGS = results.AnalysisSettings(bootstrap_draws=199, seed=7, confidence=0.95)
 
 
-def synthetic_run(folder, *, languages=LANGUAGES[:3], seed=0, strength=0.2, draws=4, documents=24, **changes):
-    """Write record.json, items and neurons into the folder; return the record."""
+def synthetic_run(
+    folder, *, languages=LANGUAGES[:3], seed=0, strength=0.2, draws=4, documents=24, leak=None, **changes
+):
+    """Write record.json, items and neurons into the folder; return the record.
+
+    leak: climb ladders too, whose harm to the others is this share of that to the own language.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     plain = synthetic_record(languages=languages, seed=seed, draws=0, curve=False, accuracy=False, **changes)
     detected = _detection(np.random.default_rng(seed), languages, plain)
@@ -53,6 +62,7 @@ def synthetic_run(folder, *, languages=LANGUAGES[:3], seed=0, strength=0.2, draw
     neurons = {target.name: target.neurons for target in targets}
     activations = [{"edited_activations": neurons[cell.target] * tokens} for cell in found.cells]
     files = (describe(folder, items_path, "items"), describe(folder, neurons_path, "neurons"))
+    more = {} if leak is None else _headline(folder, items, plain.tasks[0], languages, leak)
     record = plain.model_copy(
         update={
             "targets": targets,
@@ -72,8 +82,28 @@ def synthetic_run(folder, *, languages=LANGUAGES[:3], seed=0, strength=0.2, draw
         }
     )
     record = with_structure(record, detected)
+    if more:
+        record = record.model_copy(update=more | {"files": (*record.files, *more["files"])}).with_id()
     (folder / "record.json").write_text(json.dumps(record.document()))
     return record
+
+
+RUNGS = {1: 0.03, 2: 0.06, 4: 0.12, 8: 0.3}
+
+
+def _headline(folder, items, task, languages, leak):
+    """Climb ladders whose rungs harm the own language by RUNGS, a share of its intact value; return what follows."""
+    intact = [item for item in items if item.target is None]
+    rng, rungs = np.random.default_rng(round(1000 * leak)), []
+    for target in languages:
+        for units, own in RUNGS.items():
+            for item in intact:
+                harm = own if item.language == target else own * leak
+                values = item.values | {"nll": item.values["nll"] * (1 + harm + rng.normal(0, 0.01))}
+                rungs.append(replace(item, target=str(RungName(target, units)), values=values))
+    path = unpacked(write_items(folder, rungs, stem="ladder"))
+    climbed = climbed_of(from_items([*intact, *rungs]), task, languages)
+    return {"headline": headline_of(climbed, SETTINGS, task.name), "files": (describe(folder, path, "ladder"),)}
 
 
 def unpacked(path):

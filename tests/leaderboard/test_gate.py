@@ -148,18 +148,24 @@ def test_the_comment_shows_text_as_text(results):
     rewrite(folder, model=document["model"], tasks=document["tasks"])
     text = comment(check(results))
     row = next(line for line in text.splitlines() if r"\[x\]" in line)
-    assert row.count("|") - row.count("\\|") == 11
+    assert row.count("|") - row.count("\\|") == 12
     assert re.findall(r"(?<!\\)[\[\]<>*`#!:&_~]", row) == []
     for mark in ("@all", "www.e"):
         assert mark not in row, mark
 
 
-def test_the_comment_says_how_new_records_stand(results):
-    text = comment(check(results))
-    assert text.startswith("## Submission: ready")
-    assert "is the best" in text or "alone" in text
-    assert "paired" in text
-    assert "2 new record(s)" in text
+def test_the_comment_says_how_new_records_stand(tmp_path):
+    for seed, (name, leak) in enumerate((("clean", 0.02), ("leaky", 0.5))):
+        record = synthetic_run(tmp_path / "new", seed=seed + 1, documents=60, leak=leak, detector=name)
+        folder = tmp_path / "results" / place(record)
+        folder.parent.mkdir(parents=True)
+        (tmp_path / "new").rename(folder)
+    text = comment(check(tmp_path / "results"))
+    best, other = (next(line for line in text.splitlines() if f"| {name} |" in line) for name in ("clean", "leaky"))
+    assert "is the best" in best
+    assert "1 of 2" in best
+    assert "2 of 2" in other
+    assert "\N{MINUS SIGN}0." in other.rsplit("|", 2)[1]
 
 
 def test_untrue_numbers_are_refused(results):

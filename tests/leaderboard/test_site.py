@@ -130,10 +130,10 @@ def test_accuracy_truth_and_cost_are_the_records(watched, site, records):
             f"tr[data-id='{slug(record)}'] td", "cells => cells.map(cell => cell.textContent)"
         )
         lost = 100 * record.summary[1].on_target.value
-        assert abs(float(cells[6].replace(MINUS, "-")) - lost) <= 0.05 * abs(lost)
+        assert abs(float(cells[7].replace(MINUS, "-")) - lost) <= 0.05 * abs(lost)
         truth = record.ground_truth[0].auroc if record.ground_truth else None
-        assert cells[7] == ("\N{EN DASH}" if truth is None else f"{truth:.3f}")
-        assert cells[8:] == [str(record.neurons.selected), "240\u202fk", "26\u202fs"]
+        assert cells[8] == ("\N{EN DASH}" if truth is None else f"{truth:.3f}")
+        assert cells[9:] == [str(record.neurons.selected), "240\u202fk", "26\u202fs"]
 
 
 def test_downloads_hold_what_is_shown(watched, site, records):

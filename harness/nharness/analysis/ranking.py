@@ -42,9 +42,9 @@ _AGREES = 1e-6
 class Drawn:
     """A record's headline under the draws that all records of one text share.
 
-    value: the headline, 0 to 1. scatter: of it alone, [B, 1]; it counts as many clusters as equal ones would tell as much
-    of a variance. clusters: of the language that has fewest. text: a digest of what was drawn from; records of one
-    digest can be compared draw by draw.
+    value: the headline, 0 to 1. scatter: of it alone, [B, 1]; its clusters are as many as equal ones would have to be.
+    clusters: of the language that has fewest. text: a digest of what was drawn from; records of one digest can be
+    compared draw by draw.
     """
 
     value: float
@@ -112,7 +112,8 @@ def unranked(record: Record, drawn: Drawn | None) -> str | None:
     if drawn.clusters < FEW_CLUSTERS:
         return f"a language was judged on {drawn.clusters} sources; a rank needs {FEW_CLUSTERS} in every one"
     if 2 * headline.reached < headline.of:
-        return f"{headline.reached} of {headline.of} languages reach {headline.harm:.0%} harm; a rank needs half of them"
+        reached = f"{headline.reached} of {headline.of} languages reach {headline.harm:.0%} harm"
+        return f"{reached}; a rank needs half of them"
     return None if headline.rank_eligible else "its headline says that it may not be ranked"
 
 
@@ -127,9 +128,7 @@ def drawn_from(record: Record, folder: Path, *, max_bytes: int = MAX_BYTES) -> D
     if task is None or told is None or items is None or ladder is None:
         return None
     try:
-        intact = [
-            item for item in read_items(inside(folder, items.name), max_bytes=max_bytes) if item.target is None
-        ]
+        intact = [item for item in read_items(inside(folder, items.name), max_bytes=max_bytes) if item.target is None]
         rungs = read_items(inside(folder, ladder.name), max_bytes=max_bytes)
         found = Drawn.of(climbed_of(from_items([*intact, *rungs]), task, record.languages))
     except (FileFormatError, UsageError):

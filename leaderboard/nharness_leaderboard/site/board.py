@@ -29,7 +29,7 @@ def board_data(entries: Sequence[Entry], placed: Standings) -> dict[str, Any]:
 
 
 def language_data(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return, by record, task and language: selectivity with its interval, whether it is on the diagonal, kept share, neurons.
+    """Return by record, task and language: selectivity with its interval, whether on the diagonal, kept share, neurons.
 
     Apart from the board's document, since it is read only when a language is chosen.
     """

@@ -111,7 +111,7 @@ def fronts(entries: Sequence[Entry], placed: Standings) -> list[Front]:
     """Return the front pages, real models before toys, larger ones first; empty without a record of perplexity."""
     sets = sorted(_sets(entries), key=lambda each: (each.model.model.parameters < TOY, -each.model.model.parameters))
     summaries = {name: found.entry.summary for name, found in Plugins().entries("detectors").items()}
-    return [_front(each, sets, summaries, index, len(entries), placed) for index, each in enumerate(sets)]
+    return [_front(each, sets, summaries, placed, index=index, total=len(entries)) for index, each in enumerate(sets)]
 
 
 def _sets(entries: Sequence[Entry]) -> Iterator[_Set]:
@@ -142,7 +142,9 @@ def _order(entry: Entry) -> tuple[float, str]:
     return -(found.selectivity.value if found and found.selectivity else -math.inf), record.detector.name
 
 
-def _front(own: _Set, sets: Sequence[_Set], summaries: Mapping[str, str], index: int, total: int, placed: Standings) -> Front:
+def _front(
+    own: _Set, sets: Sequence[_Set], summaries: Mapping[str, str], placed: Standings, *, index: int, total: int
+) -> Front:
     record, task = own.model, own.task
     tags = next(each.languages for each in record.tasks if each.name == task)
     rows = tuple(_row(own, entry, tags, summaries, placed.of(entry.slug)) for entry in own.entries)

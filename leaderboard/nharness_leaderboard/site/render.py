@@ -27,7 +27,19 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("number", "plain", "signed", "fixed", "percent", "kept", "harm_percent", "share", "whole", "p_value", "script_json"):
+    for name in (
+        "number",
+        "plain",
+        "signed",
+        "fixed",
+        "percent",
+        "kept",
+        "harm_percent",
+        "share",
+        "whole",
+        "p_value",
+        "script_json",
+    ):
         made.filters[name] = getattr(text, name)
     made.globals.update(dash=text.NONE, version=version("nharness"), policy=POLICY)
     return made

@@ -1,0 +1,92 @@
+"""Ranks of records with ladders: who is ranked with whom, who is not and why, and what is kept between two builds."""
+
+import json
+
+import pytest
+from synthetic_records import synthetic_record
+from synthetic_runs import synthetic_run
+
+from nharness.analysis.ranking import drawn_from
+from nharness.record.store import find
+from nharness.record.validate import load_record
+from nharness_leaderboard.deep import deep_problems
+from nharness_leaderboard.ranks import CACHE, drawn_headlines, set_key, standings
+from nharness_leaderboard.results import Entry
+
+
+@pytest.fixture(scope="module")
+def entries(tmp_path_factory):
+    """Three records of one text: two that keep nearly all, one that keeps half."""
+    root = tmp_path_factory.mktemp("ranked") / "results"
+    made = (("clean", 0.02, 1), ("cleaner", 0.02, 2), ("leaky", 0.5, 3))
+    return [
+        Entry(root / name, synthetic_run(root / name, seed=seed, documents=60, leak=leak, detector=name))
+        for name, leak, seed in made
+    ]
+
+
+def test_records_of_one_text_are_ranked_by_what_they_keep(entries):
+    found = standings(entries, drawn_headlines(entries))
+    assert [found.of(entry.slug).text for entry in entries] == ["1\N{EN DASH}2 of 3", "1\N{EN DASH}2 of 3", "3 of 3"]
+    value, low, high = found.difference(entries[0].slug, entries[2].slug)
+    assert value == pytest.approx(
+        entries[0].record.headline.estimate.value - entries[2].record.headline.estimate.value, abs=1e-9
+    )
+    assert 0 < low < value < high
+    assert found.difference(entries[2].slug, entries[0].slug) == (-value, -high, -low)
+
+
+def test_the_records_are_whole(entries):
+    for entry in entries:
+        record = load_record(entry.folder / "record.json", files=True)
+        assert [p for p in deep_problems(record, entry.folder) if "headline" in p.pointer] == []
+
+
+def test_one_budget_thin_text_and_altered_ladders_have_no_rank(entries, tmp_path):
+    point = Entry(tmp_path, synthetic_record(seed=3))
+    thin = Entry(tmp_path / "thin", synthetic_run(tmp_path / "thin", documents=24, leak=0.1))
+    altered = Entry(tmp_path / "altered", synthetic_run(tmp_path / "altered", seed=1, documents=60, leak=0.02))
+    path = altered.folder / find(altered.record.files, "ladder").name
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        line["values"]["nll"] *= 1.02
+    path.write_text("\n".join(map(json.dumps, lines)))
+    found = standings([point, thin, altered, *entries], drawn_headlines([point, thin, altered, *entries]))
+    reasons = [found.of(entry.slug).reason for entry in (point, thin, altered)]
+    assert reasons[0].startswith("a point at one budget")
+    assert reasons[1] == "a language was judged on 12 sources; a rank needs 20 in every one"
+    assert reasons[2].startswith("the items of its ladders are not beside it, or do not give its headline")
+    assert found.of(entries[0].slug).of == 3
+
+
+def test_of_several_records_of_one_detector_the_newest_is_ranked(entries, tmp_path):
+    again = synthetic_run(tmp_path / "again", seed=9, documents=60, leak=0.3, detector="leaky")
+    newer = again.model_copy(
+        update={"identity": again.identity.model_copy(update={"created": "2026-12-01T00:00:00Z"})}
+    ).with_id()
+    everyone = [*entries, Entry(tmp_path / "again", newer)]
+    found = standings(everyone, drawn_headlines(everyone))
+    assert found.of(entries[2].slug).reason == "a newer record of the same detector is ranked"
+    assert found.of(newer.identity.id[:12]).text == "3 of 3"
+
+
+def test_other_models_are_another_set(entries):
+    other = entries[0].record.model_copy(
+        update={"model": entries[0].record.model.model_copy(update={"name": "synthetic/other"})}
+    )
+    assert set_key(other) != set_key(entries[0].record) == set_key(entries[2].record)
+
+
+def test_draws_are_kept_beside_the_results_and_made_again_where_damaged(entries):
+    results = entries[0].folder.parent
+    first = drawn_headlines(entries, results)
+    kept = sorted((results.parent / CACHE).glob("*.npz"))
+    assert len(kept) == len(entries)
+    again = drawn_headlines(entries, results)
+    kept[0].write_bytes(b"torn")
+    repaired = drawn_headlines(entries, results)
+    for entry in entries:
+        own = drawn_from(entry.record, entry.folder)
+        for found in (first[entry.slug], again[entry.slug], repaired[entry.slug]):
+            assert (found.value, found.text, found.clusters) == (own.value, own.text, own.clusters)
+            assert (found.scatter.text == own.scatter.text).all()
