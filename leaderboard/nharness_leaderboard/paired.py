@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 from nharness.analysis.analyse import aim_of
-from nharness.analysis.effects import Effects, Place, effects_of
+from nharness.analysis.effects import effects_of
 from nharness.analysis.joint import SETTINGS, Side, score_differences
 from nharness.analysis.measurements import by_key, from_items
 from nharness.analysis.selectivity import mean_weights, rows_of
 from nharness.errors import FileFormatError, UsageError
-from nharness.record.cautions import unranked_languages
-from nharness.record.cells import Target
 from nharness.record.items import read_items
 from nharness.record.model import Record
 from nharness.record.store import find, inside
@@ -31,14 +29,10 @@ _AGREES = 1e-3
 
 @dataclass(frozen=True)
 class Paired:
-    """One record's side on one task; `key` is a digest of its items: records with equal keys can be paired.
-
-    ranked: the side without the languages that no ranking counts.
-    """
+    """One record's side on one task; `key` is a digest of its items: records with equal keys can be paired."""
 
     key: str
     side: Side
-    ranked: Side
 
 
 @dataclass(frozen=True)
@@ -72,31 +66,11 @@ def sides(record: Record, folder: Path, *, max_bytes: int = 500_000_000) -> dict
         found = {}
         for task in record.tasks:
             effects = effects_of(task, record.targets, table, SETTINGS, aim_of(record))
-            found[task.name] = _side(effects, record.targets), _counted(effects, record)
+            weights = mean_weights(rows_of(effects, record.targets)).get("selectivity", {})
+            found[task.name] = Side(effects, weights)
     except (FileFormatError, UsageError):
         return {}
-    return {
-        name: Paired(side.text(), side, ranked)
-        for name, (side, ranked) in found.items()
-        if _reproduced(record, name, side)
-    }
-
-
-def _side(effects: Effects, targets: Sequence[Target]) -> Side:
-    return Side(effects, mean_weights(rows_of(effects, targets)).get("selectivity", {}))
-
-
-def _counted(effects: Effects, record: Record) -> Side:
-    """Return the side of the languages that a ranking counts, as rows and as columns."""
-    left = unranked_languages(record)
-    targets = [target for target in record.targets if target.language not in left]
-    names = {target.name for target in targets}
-
-    def kept(place: Place) -> bool:
-        return place[0] in names and place[1] not in left
-
-    cells = {place: cell for place, cell in effects.cells.items() if kept(place)}
-    return _side(replace(effects, cells=cells, empty=frozenset(filter(kept, effects.empty))), targets)
+    return {name: Paired(side.text(), side) for name, side in found.items() if _reproduced(record, name, side)}
 
 
 def differences(found: Mapping[str, Paired]) -> dict[tuple[str, str], Difference]:

@@ -80,7 +80,7 @@ def test_pairing_narrows_and_needs_the_same_items(entries):
     assert same.value == pytest.approx(0, abs=1e-12)
     assert same.interval == pytest.approx((0, 0), abs=1e-12)
     assert unpaired(entries[0].record, entries[0].record, "ppl").interval[1] > 0
-    assert difference(one, Paired("another key", one.side, one.ranked)) is None
+    assert difference(one, Paired("another key", one.side)) is None
 
 
 def test_items_that_do_not_give_the_published_selectivity_pair_nothing(entries, tmp_path):

@@ -31,6 +31,7 @@ from nharness.analysis.ladder_items import climbed_of
 from nharness.analysis.measurements import from_items
 from nharness.analysis.two_level import Differences, Scatter, differences_from_draws
 from nharness.errors import FileFormatError, UsageError
+from nharness.record.cautions import unranked_languages
 from nharness.record.items import MAX_BYTES, read_items
 from nharness.record.model import Record
 from nharness.record.store import find, inside
@@ -109,6 +110,9 @@ def unranked(record: Record, drawn: Drawn | None) -> str | None:
         return "a point at one budget: no ladder was climbed, so there is no headline to rank by"
     if drawn is None:
         return "the items of its ladders are not beside it, or do not give its headline"
+    hardly = sorted(unranked_languages(record))
+    if hardly:
+        return f"the tokenizer hardly knows the text of {', '.join(hardly)}"
     if drawn.clusters < FEW_CLUSTERS:
         return f"a language was judged on {drawn.clusters} sources; a rank needs {FEW_CLUSTERS} in every one"
     if 2 * headline.reached < headline.of:
