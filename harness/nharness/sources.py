@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import inspect
+import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -67,6 +68,13 @@ def source_digest(thing: Any) -> str:
     described = thing if inspect.isclass(thing) or inspect.isroutine(thing) else type(thing)
     package = str(getattr(described, "__module__", "")).partition(".")[0]
     return engine_digest() if package == HERE.name else package_digest(package)
+
+
+@cache
+def released_digests() -> Mapping[str, frozenset[str]]:
+    """Return, by version, the digests of the packages that nharness was released with; a version without is none."""
+    found: dict[str, list[str]] = json.loads((HERE / "releases.json").read_text(encoding="utf-8"))
+    return {version: frozenset(digests) for version, digests in found.items()}
 
 
 @cache

@@ -3,28 +3,33 @@
 The noise floor f of a task and language is by how much its value moves when nothing but the batches differ. The value
 is a mean over n items, so that one item may move by sqrt(n) times as much; four times that is allowed. A right-or-wrong
 answer may turn where the floor is above 0, as long as the cell's mean stays within it. Without a floor items are equal.
+The items of ladders are held to the same. Which rungs are climbed may hang on a hair: a rung that only one of the two
+has is no difference, as long as the headline moves by at most a tenth of its interval's width.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness.analysis.measurements import BITS_PER_BYTE, Measurement, by_key, columns
+from nharness.analysis.ladder_items import is_of_a_ladder
+from nharness.analysis.measurements import BITS_PER_BYTE, Key, Measurement, by_key, columns
 from nharness.errors import FileFormatError
 from nharness.record.loading import parse
 from nharness.record.model import Record
 from nharness.record.reading import read_plain
 from nharness.record.reproduction import REPRODUCTION_NAME, ItemDifference, Reproduction
 from nharness_leaderboard.deep.items import measured
+from nharness_leaderboard.deep.ladder import rungs_measured
 
 MAX_BYTES = 1_000_000
 SLACK = 4.0
+HEADLINE_SLACK = 0.1
 ROUNDING = 1e-9
 SHOWN = 20
 
@@ -34,10 +39,10 @@ def reproduction_of(record: Record, folder: Path, again: Record, made: Path) -> 
 
     Raises `FileFormatError` where one of them has no items file.
     """
-    first, second = (by_key(measured(each, where)) for each, where in ((record, folder), (again, made)))
+    first, second = (_measured(each, where) for each, where in ((record, folder), (again, made)))
     differences = [each for key in first.keys() & second.keys() for each in _cell(record, first[key], second[key])]
     shared = sum(len(set(first[key].ids) & set(second[key].ids)) for key in first.keys() & second.keys())
-    keys = first.keys() | second.keys()
+    keys = {key for key in first.keys() | second.keys() if not is_of_a_ladder(key) or (key in first and key in second)}
     absent = sum(len(_ids(first.get(key)) ^ _ids(second.get(key))) for key in keys)
     beyond = [each for each in differences if each.difference > each.allowed]
     reasons = list(_reasons(record, again))
@@ -45,6 +50,9 @@ def reproduction_of(record: Record, folder: Path, again: Record, made: Path) -> 
         reasons.append(f"{len(beyond)} of {shared} items differ by more than the noise floor allows")
     if absent:
         reasons.append(f"{absent} items are in one of the two alone")
+    moved, allowed = _headline(record, again)
+    if moved is not None and allowed is not None and moved > allowed:
+        reasons.append(f"the headline moves by {moved:.3g} where {allowed:.3g} is allowed")
     mine, theirs = record.environment.document(), again.environment.document()
     return Reproduction(
         record=record.identity.id,
@@ -55,6 +63,8 @@ def reproduction_of(record: Record, folder: Path, again: Record, made: Path) -> 
         identical=shared - len(differences),
         beyond=len(beyond),
         absent=absent,
+        headline_difference=moved,
+        headline_allowed=allowed,
         largest=tuple(sorted(differences, key=lambda each: -each.difference)[:SHOWN]),
         source=again.identity.source,
         environment=again.environment,
@@ -90,12 +100,29 @@ def _reasons(record: Record, again: Record) -> Iterator[str]:
         yield "the model has another fingerprint"
     if record.model.tokenizer_fingerprint != again.model.tokenizer_fingerprint:
         yield "the tokenizer has another fingerprint"
+    if (record.headline is None) != (again.headline is None):
+        yield "only one of the two climbed ladders"
     if record.corpus.fingerprint != again.corpus.fingerprint:
         yield "the corpus has another fingerprint"
     found = {target.name: target.digest for target in again.targets}
     other = [target.name for target in record.targets if found.get(target.name) != target.digest]
     if other:
         yield f"other neurons were found for {', '.join(other[:10])}"
+
+
+def _measured(record: Record, folder: Path) -> Mapping[Key, Measurement]:
+    """Return every cell's items, those of ladders' rungs among them."""
+    cells = list(measured(record, folder))
+    return by_key([*cells, *rungs_measured(record, folder, max((len(each.ids) for each in cells), default=0))])
+
+
+def _headline(record: Record, again: Record) -> tuple[float | None, float | None]:
+    """Return by how much the headline moved, and by how much it may; nothing where the record has none."""
+    first, second = (each.headline and each.headline.estimate for each in (record, again))
+    if first is None or second is None:
+        return None, None
+    low, high = first.interval or (first.value, first.value)
+    return abs(first.value - second.value), HEADLINE_SLACK * (high - low) + ROUNDING
 
 
 def _ids(measurement: Measurement | None) -> frozenset[str]:

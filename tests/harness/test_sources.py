@@ -1,12 +1,17 @@
 """Digests follow the source, not the version, the place or the order of files."""
 
 import importlib
+import json
 import sys
+from pathlib import Path
 
 import pytest
 
 import nharness_detectors.lape
-from nharness.sources import engine_digest, package_digest, source_digest
+from nharness import sources
+from nharness.sources import engine_digest, package_digest, released_digests, source_digest
+
+SHIPPED = ("nharness", "nharness_detectors", "nharness_tasks", "nharness_leaderboard")
 
 
 @pytest.fixture
@@ -47,3 +52,22 @@ def test_what_was_typed_in_has_none():
 
 def test_the_engine_has_one():
     assert len(engine_digest()) == 64
+
+
+def test_a_release_lists_the_digests_of_all_that_it_holds():
+    """`python tests/harness/test_sources.py VERSION` adds the source as it stands to those of the releases."""
+    for digests in released_digests().values():
+        assert len(digests) == len(SHIPPED)
+        assert all(len(digest) == 64 for digest in digests)
+    assert len(set(shipped())) == len(SHIPPED)
+
+
+def shipped():
+    """Return the digests of the packages that are released together."""
+    return [engine_digest(), *(package_digest(importlib.import_module(name).__name__) for name in SHIPPED[1:])]
+
+
+if __name__ == "__main__":
+    path = Path(sources.__file__).with_name("releases.json")
+    listed = json.loads(path.read_text()) | {sys.argv[1]: sorted(shipped())}
+    path.write_text(json.dumps(listed, indent=1, sort_keys=True) + "\n")

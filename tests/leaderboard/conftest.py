@@ -13,6 +13,7 @@ from browser import Watched, launched
 from synthetic_records import LANGUAGES, synthetic_record
 from synthetic_runs import synthetic_run
 
+from nharness.record.reproduction import Reproduction
 from nharness_leaderboard.results import place
 from nharness_leaderboard.site.build import build_site
 
@@ -38,13 +39,28 @@ def records(tmp_path_factory):
             model_name="synthetic/large" if seed < 5 else "synthetic/small",
             strength=0.05 * seed,
             budget=0.001 if seed == 4 else None,
-            badge="reproduced" if seed == 5 else "self-reported",
+            badge="reproduced" if seed in (3, 5) else "self-reported",
         )
         folder = root / place(record)
         folder.mkdir(parents=True)
         (folder / "record.json").write_text(json.dumps(record.document()))
+        if seed in (5, 6):
+            (folder / "reproduction.json").write_text(json.dumps(_reproduction(record, seed == 5).document()))
         made.append(record)
     return root, made
+
+
+def _reproduction(record, same):
+    return Reproduction(
+        record=record.identity.id,
+        verdict="reproduced" if same else "differs",
+        created="2026-11-20T09:10:05Z",
+        items=100,
+        identical=98,
+        beyond=0 if same else 2,
+        absent=0,
+        environment=record.environment,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from pathlib import Path
 from nharness.cli.found import record_files
 from nharness.cli.output import say, say_commands
 from nharness.errors import UsageError
+from nharness.record.origin import origin, origin_text
 from nharness.record.problems import Problem
 from nharness.record.validate import validate_file
 
@@ -35,6 +36,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Report every problem of every file; 0, 1 or 4 as the module says."""
     paths = [file for path in arguments.files for file in (record_files(path) if path.is_dir() else [path])]
     found: dict[str, Sequence[Problem]] = {}
+    notes: dict[str, str] = {}
     unreadable = False
     for path in paths:
         if not os.path.lexists(path):
@@ -46,15 +48,26 @@ def execute(arguments: argparse.Namespace) -> int:
 
             problems = deep_problems(record, path.parent)
         found[str(path)] = problems
-    (say_commands if arguments.format == "github" else say)(render(found, arguments.format))
+        if record is not None and origin(record) == "modified":
+            notes[str(path)] = f"modified: made by {origin_text(record)}"
+    (say_commands if arguments.format == "github" else say)(render(found, arguments.format, notes))
     return UsageError.exit_code if unreadable else int(any(found.values()))
 
 
-def render(found: Mapping[str, Sequence[Problem]], style: str) -> str:
-    """Return the report: text for people, one JSON document, or GitHub workflow annotations."""
+def render(found: Mapping[str, Sequence[Problem]], style: str, notes: Mapping[str, str] | None = None) -> str:
+    """Return the report: text for people, one JSON document, or GitHub workflow annotations.
+
+    notes: by file, what a reader should know of a record that is no problem of it.
+    """
+    notes = notes or {}
     if style == "json":
         documents = [
-            {"file": name, "valid": not problems, "problems": [asdict(problem) for problem in problems]}
+            {
+                "file": name,
+                "valid": not problems,
+                "problems": [asdict(each) for each in problems],
+                "note": notes.get(name),
+            }
             for name, problems in found.items()
         ]
         return json.dumps(documents, indent=1, ensure_ascii=True)
@@ -65,6 +78,7 @@ def render(found: Mapping[str, Sequence[Problem]], style: str) -> str:
     for name, problems in found.items():
         lines.append(f"{name}: {'valid' if not problems else f'{len(problems)} problem(s)'}")
         lines += [f"  {problem}" for problem in problems]
+        lines += [f"  {notes[name]}"] if name in notes else []
     return "\n".join([*lines, _total(found)])
 
 

@@ -64,7 +64,7 @@ def _cautions(record: Record) -> Iterator[str]:
                 "its numbers mean little and are not ranked"
             )
     if shortfalls(record):
-        yield f"{shortfall_text(record)}; it is not ranked with those that fill it"
+        yield f"{shortfall_text(record)}; its numbers there are of fewer neurons than those of others"
     for overlap in record.corpus.overlap:
         name = display_name(overlap.language)
         yield f"{name}: {overlap.documents} evaluation documents are also in the detection text"

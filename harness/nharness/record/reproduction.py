@@ -17,7 +17,7 @@ class ItemDifference(Section):
     """One item that came out otherwise."""
 
     task: Identifier = Field(description="Name of the task.")
-    target: Identifier | None = Field(description="Name of the target; null for the intact model.")
+    target: Name | None = Field(description="Name of the target, or of a rung (fr#64); null for the intact model.")
     control: Count | None = Field(description="Number of the random draw; null for the detection's own neurons.")
     language: LanguageTag = Field(description="Language evaluated.")
     id: Name = Field(description="Id of the item.")
@@ -39,6 +39,12 @@ class Reproduction(Section):
     identical: Count = Field(description="Items of which every value is the same.")
     beyond: Count = Field(description="Items that differ by more than the record's noise floor allows.")
     absent: Count = Field(description="Items that only one of the two has.")
+    headline_difference: NonNegative | None = Field(
+        None, description="By how much the headline moved, a share; null where there is none."
+    )
+    headline_allowed: NonNegative | None = Field(
+        None, description="By how much it may move: a tenth of its interval's width; null where there is none."
+    )
     largest: tuple[ItemDifference, ...] = Field((), max_length=20, description="The largest differences, first first.")
     source: Source | None = Field(None, description="The source code that made it again.")
     environment: Environment = Field(description="The software and the machine that made it again.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nharness.analysis.headline import headline_of
 from nharness.analysis.ladder_items import climbed_of, is_of_a_ladder
-from nharness.analysis.measurements import from_items
+from nharness.analysis.measurements import Measurement, from_items
 from nharness.record.items import read_items
 from nharness.record.model import Record
 from nharness.record.problems import Problem
@@ -32,9 +32,7 @@ def headline_differences(record: Record, folder: Path) -> Iterator[Problem]:
         yield Problem("/headline/task", f"the record has no task {record.headline.task!r}")
         return
     intact = [each for each in measured(record, folder) if each.key[1] is None]
-    documents = max((len(each.ids) for each in intact), default=0)
-    most = MOST_RUNGS * len(record.languages) ** 2 * max(1, documents)
-    rungs = from_items(bounded(read_items(inside(folder, entry.name), max_bytes=MAX_ITEMS), most))
+    rungs = rungs_measured(record, folder, max((len(each.ids) for each in intact), default=0))
     strange = next((each.key for each in rungs if not is_of_a_ladder(each.key)), None)
     if strange is not None:
         yield Problem("/files", f"the ladders' items hold {strange[1]!r}, which is no rung such as fr#64")
@@ -42,3 +40,15 @@ def headline_differences(record: Record, folder: Path) -> Iterator[Problem]:
     climbed = climbed_of([*intact, *rungs], task, record.languages)
     found = headline_of(climbed, record.analysis, task.name, record.headline.held)
     yield from differences(["headline"], record.headline.document(), found.document())
+
+
+def rungs_measured(record: Record, folder: Path, documents: int) -> list[Measurement]:
+    """Return what the ladders' items say, nothing where there are none; documents: the most that a language has.
+
+    Raises `FileFormatError` for items that cannot be read, or more than ladders can have.
+    """
+    entry = find(record.files, "ladder")
+    if entry is None:
+        return []
+    most = MOST_RUNGS * len(record.languages) ** 2 * max(1, documents)
+    return list(from_items(bounded(read_items(inside(folder, entry.name), max_bytes=MAX_ITEMS), most)))

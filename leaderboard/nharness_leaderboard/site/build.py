@@ -9,22 +9,24 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
 from nharness import atomic
-from nharness.errors import OutputError
+from nharness.errors import FileFormatError, OutputError
 from nharness.record.evalever import to_every_eval_ever
 from nharness.record.problems import Problem
 from nharness.record.reading import copy_plain
+from nharness.record.reproduction import REPRODUCTION_NAME, Reproduction
 from nharness.record.schema import schema_text
 from nharness.record.store import RECORD_NAME, inside
 from nharness.record.tables import cell_rows, summary_rows, to_csv, to_latex
 from nharness_leaderboard.limits import MAX_FILE, MAX_RECORD
 from nharness_leaderboard.paired import Difference, differences, sides
 from nharness_leaderboard.ranks import Standings, drawn_headlines, standings
+from nharness_leaderboard.reproduction import earned, read_reproduction
 from nharness_leaderboard.results import Entry, read_results
 from nharness_leaderboard.site.board import board_data, language_data
 from nharness_leaderboard.site.comparison import comparison_script
@@ -80,22 +82,40 @@ def build_site(results: Path, out: Path, *, title: str = "Language neurons leade
     vega = vega_script()
     found = read_results(results, files=True)
     site = _Site(_prepare(out), title)
-    known = {entry.slug: sides(entry.record, entry.folder) for entry in found.entries}
-    placed = standings(found.entries, drawn_headlines(found.entries, results))
-    views = [record_view(entry, placed) for entry in found.entries]
+    again = {entry.slug: _reproduction(entry) for entry in found.entries}
+    entries = [_badged(entry, again[entry.slug]) for entry in found.entries]
+    known = {entry.slug: sides(entry.record, entry.folder) for entry in entries}
+    placed = standings(entries, drawn_headlines(entries, results))
+    views = [record_view(entry, placed, again[entry.slug]) for entry in entries]
     apart = {
         task: differences({slug: held[task] for slug, held in known.items() if task in held})
         for task in sorted({task for held in known.values() for task in held})
     }
-    for entry, view in zip(found.entries, views, strict=True):
+    for entry, view in zip(entries, views, strict=True):
         _record(site, entry, view, apart, placed)
-    _overview(site, found.entries, placed)
+    _overview(site, entries, placed)
     _subjects(site, views)
     for name in ASSETS:
         site.file(f"assets/{name}", asset(name))
     site.file("assets/vega.js", vega)
     site.file("assets/LICENCES.txt", LICENCE)
-    return Built(site.pages, len(found.entries), found.problems, time.perf_counter() - started)
+    return Built(site.pages, len(entries), found.problems, time.perf_counter() - started)
+
+
+def _reproduction(entry: Entry) -> Reproduction | None:
+    """Return the reproduction beside a record, where there is one that can be read and is of this record."""
+    try:
+        found = read_reproduction(entry.folder)
+    except FileFormatError:
+        return None
+    return found if found is not None and found.record == entry.record.identity.id else None
+
+
+def _badged(entry: Entry, reproduction: Reproduction | None) -> Entry:
+    """Return the entry with the badge that the reproduction beside it earns, whatever the record says."""
+    badge = "reproduced" if earned(entry.record, reproduction) else "self-reported"
+    identity = entry.record.identity.model_copy(update={"badge": badge})
+    return replace(entry, record=entry.record.model_copy(update={"identity": identity}))
 
 
 def _prepare(out: Path) -> Path:
@@ -129,6 +149,9 @@ def _record(
         name = f"{folder}/files/{file.name}"
         copy_plain(inside(entry.folder, file.name), site.out / name, max_bytes=MAX_FILE)
         downloads.append((file.name, f"../{name}", _size(file.bytes)))
+    if view.again:
+        copy_plain(entry.folder / REPRODUCTION_NAME, site.out / folder / REPRODUCTION_NAME, max_bytes=MAX_RECORD)
+        downloads.append((REPRODUCTION_NAME, f"../{folder}/{REPRODUCTION_NAME}", ""))
     site.page(f"records/{view.slug}.html", "record.html.j2", page="Record", view=view, downloads=downloads)
 
 

@@ -11,6 +11,8 @@ from nharness.record.cautions import cautions
 from nharness.record.cells import CellResult, Target, Task
 from nharness.record.flags import MEANING
 from nharness.record.model import Record
+from nharness.record.origin import origin, origin_text
+from nharness.record.reproduction import Reproduction
 from nharness.record.results import TaskSummary
 from nharness.record.specification import command
 from nharness.report.matrix import drawn, stands_out
@@ -86,9 +88,12 @@ class RecordView:
     names: Mapping[str, str]
     cost: Mapping[str, float]
     command: str
+    origin: str
+    modified: bool
+    again: str
 
 
-def record_view(entry: Entry, placed: Standings) -> RecordView:
+def record_view(entry: Entry, placed: Standings, reproduction: Reproduction | None = None) -> RecordView:
     """Return the view of one record."""
     record = entry.record
     tags = [*record.languages, *(tag for task in record.tasks for tag in task.languages)]
@@ -106,7 +111,23 @@ def record_view(entry: Entry, placed: Standings) -> RecordView:
         names={target.name: _name(target) for target in record.targets} | {tag: display_name(tag) for tag in tags},
         cost={"tokens": sum(record.cost.forward_tokens.values()), "seconds": sum(record.cost.seconds.values())},
         command=command(record),
+        origin=origin_text(record),
+        modified=origin(record) == "modified",
+        again=_again(reproduction),
     )
+
+
+def _again(found: Reproduction | None) -> str:
+    """Return what came of making the record again, in a sentence; empty where nobody did."""
+    if found is None:
+        return ""
+    text = f"{found.verdict} on {found.created[:10]}: {whole(found.identical)} of {whole(found.items)} items identical"
+    text += f", {whole(found.beyond)} beyond the noise floor"
+    if found.headline_difference is not None:
+        text += f", the headline moved by {rounded(found.headline_difference, 2)}"
+    if found.environment_changes:
+        text += f"; another environment: {', '.join(found.environment_changes)}"
+    return text
 
 
 def _name(target: Target) -> str:

@@ -6,8 +6,10 @@ import shutil
 import pytest
 
 from nharness.cli.main import main
+from nharness.record.items import read_items
 from nharness.record.model import content_id
 from nharness.record.reproduction import Reproduction
+from nharness.record.store import describe
 from nharness.record.validate import load_record
 
 
@@ -15,7 +17,7 @@ from nharness.record.validate import load_record
 def made(tiny_run, tmp_path_factory):
     """A record of a tiny run, and the options that say where its model lies."""
     out = tmp_path_factory.mktemp("made")
-    assert main([*tiny_run, "--out", str(out)]) == 0
+    assert main([*tiny_run, "--ladder", "--folds", "0", "--out", str(out)]) == 0
     return out / "records" / "lape-zero", ["--model", tiny_run[tiny_run.index("--model") + 1]]
 
 
@@ -34,23 +36,26 @@ def test_a_true_record_is_reproduced_and_says_what_made_it(made, tmp_path, capsy
     assert (code, found.verdict, found.beyond, found.absent) == (0, "reproduced", 0, 0), found.reasons
     assert found.items == found.identical > 0
     assert found.record == before.identity.id
+    rungs = sum(1 for _ in read_items(next(folder.glob("ladder.jsonl*"))))
+    assert rungs > 0
+    assert found.items == rungs + sum(1 for _ in read_items(next(folder.glob("items.jsonl*"))))
+    assert found.headline_difference == 0
     after = load_record(folder / "record.json", files=True)
     assert (after.identity.badge, after.identity.id) == ("reproduced", before.identity.id)
     assert "reproduced; of" in capsys.readouterr().out
 
 
-def test_an_invented_item_is_found_and_the_badge_is_lost(made, tmp_path, capsys):
+@pytest.mark.parametrize("role", ["items", "ladder"])
+def test_an_invented_item_is_found_and_the_badge_is_lost(made, role, tmp_path, capsys):
     folder = shutil.copytree(made[0], tmp_path / "record")
-    items = next(folder.glob("items.jsonl*"))
+    items = next(folder.glob(f"{role}.jsonl*"))
     lines = items.read_text().splitlines(keepends=True)
     lie = json.loads(lines[-1])
     lie["values"]["nll"] *= 1.01
     items.write_text("".join([*lines[:-1], json.dumps(lie) + "\n"]))
-    from nharness.record.store import describe
-
     document = json.loads((folder / "record.json").read_text())
     document["files"] = [
-        describe(folder, items, "items").document() if each["role"] == "items" else each for each in document["files"]
+        describe(folder, items, role).document() if each["role"] == role else each for each in document["files"]
     ]
     document["identity"]["badge"] = "reproduced"
     document["identity"]["id"] = content_id(document)
