@@ -7,6 +7,7 @@ from synthetic_records import synthetic_record
 from synthetic_runs import synthetic_run
 
 from nharness.analysis.ranking import drawn_from
+from nharness.cli.main import main
 from nharness.record.store import find
 from nharness.record.validate import load_record
 from nharness_leaderboard.deep import deep_problems
@@ -90,3 +91,28 @@ def test_draws_are_kept_beside_the_results_and_made_again_where_damaged(entries)
         for found in (first[entry.slug], again[entry.slug], repaired[entry.slug]):
             assert (found.value, found.text, found.clusters) == (own.value, own.text, own.clusters)
             assert (found.scatter.text == own.scatter.text).all()
+
+
+def test_board_command_and_report_rank_alike(entries, capsys):
+    folders = [str(entry.folder) for entry in entries]
+    board = standings(entries, drawn_headlines(entries))
+    assert main(["compare", *folders, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["ranks"] == {entry.record.detector.name: list(board.of(entry.slug).ranks) for entry in entries}
+    slugs = {entry.record.detector.name: entry.slug for entry in entries}
+    for pair in found["differences"]:
+        told = pair["difference"], *pair["interval"]
+        assert told == pytest.approx(board.difference(slugs[pair["first"]], slugs[pair["second"]]))
+    assert main(["report", str(entries[0].folder.parent)]) == 0
+    table = capsys.readouterr().out.partition("Kept share, zero on synthetic/model")[2].splitlines()
+    assert [line.split("\t")[:2] for line in table[2:5]] in (
+        [["1-2", "clean"], ["1-2", "cleaner"], ["3", "leaky"]],
+        [["1-2", "cleaner"], ["1-2", "clean"], ["3", "leaky"]],
+    )
+
+
+def test_records_that_cannot_be_ranked_are_not_compared_by_threes(tmp_path, capsys):
+    made = [synthetic_run(tmp_path / str(at), seed=at) for at in range(3)]
+    assert len(made) == 3
+    assert main(["compare", *(str(tmp_path / str(at)) for at in range(3))]) == 4
+    assert "of 3 records no two have the items of a ladder" in capsys.readouterr().err

@@ -67,7 +67,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Records of one text, by name, in the order given, and all their differences."""
+    """Records of one text, by name, best first, and all their differences."""
 
     names: Sequence[str]
     apart: Differences
@@ -87,11 +87,15 @@ class Ranking:
 
 
 def ranked(held: Mapping[str, Drawn]) -> Ranking:
-    """Return the ranking of records by name; raises `UsageError` where they were not drawn alike."""
+    """Return the ranking of records by name; raises `UsageError` where they were not drawn alike.
+
+    Best first, and among equals by their draws, so that one set of records has one answer, whatever they are called.
+    """
     texts = {each.text for each in held.values()}
     if len(texts) > 1:
         raise UsageError(f"records of {len(texts)} texts cannot be ranked together")
-    drawn = list(held.values())
+    names = sorted(held, key=lambda name: (-held[name].value, float(np.abs(held[name].scatter.text).sum())))
+    drawn = [held[name] for name in names]
     if not drawn:
         return Ranking((), differences_from_draws((), Scatter(np.zeros((1, 0)), np.zeros((1, 0)), 0, 0)))
     together = Scatter(
@@ -100,7 +104,7 @@ def ranked(held: Mapping[str, Drawn]) -> Ranking:
         min(each.scatter.clusters for each in drawn),
         drawn[0].scatter.repeats,
     )
-    return Ranking(tuple(held), differences_from_draws([each.value for each in drawn], together))
+    return Ranking(names, differences_from_draws([each.value for each in drawn], together))
 
 
 def unranked(record: Record, drawn: Drawn | None) -> str | None:

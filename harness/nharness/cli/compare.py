@@ -1,4 +1,7 @@
-"""Compare two neurons files (Jaccard, shared neurons, rank correlation), or two records, paired item by item."""
+"""Compare two neurons files (Jaccard, shared neurons, rank correlation), or records, paired item by item.
+
+Two records are compared cell by cell; any number is ranked by the kept share, every two with their difference.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nharness.cli.found import neurons_file, record_pairs
+from nharness.cli.found import all_records, neurons_file, record_pairs
 from nharness.cli.output import print_table, say, say_json
 from nharness.errors import FileFormatError, UsageError
 
@@ -19,17 +22,23 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the two files."""
     parser.add_argument("first", type=Path, help="neurons file (.safetensors), record file, record or run folder")
-    parser.add_argument("second", type=Path, help="another of the same sort")
+    parser.add_argument(
+        "others", type=Path, nargs="*", metavar="other", help="another of the same sort; records: any number"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the comparison and return 0; raises `UsageError` for two files of different sorts."""
-    both = (arguments.first, arguments.second)
-    if any(path.suffix == ".safetensors" for path in both):
-        document, rows = _neurons(*map(_neurons_of, both))
+    paths = (arguments.first, *arguments.others)
+    if any(path.suffix == ".safetensors" for path in paths):
+        if len(paths) != 2:
+            raise UsageError(f"compare takes two neurons files; got {len(paths)}, records can be more")
+        document, rows = _neurons(*map(_neurons_of, paths))
+    elif len(paths) != 2:
+        document, rows = _many(paths)
     else:
-        document, rows = _all_records(*both)
+        document, rows = _all_records(*paths)
     if arguments.json:
         say_json(document)
     else:
@@ -105,7 +114,8 @@ def _records(first: Path, second: Path) -> tuple[Any, Tables]:
         aim=aim_of(one),
         flags={place: tuple(sorted(flags)) for place, flags in _flags(one, other).items()},
     )
-    tables: dict[str, Sequence[Mapping[str, Any]]] = {}
+    _, kept = _by_kept_share({first: one, second: other})
+    tables: dict[str, Sequence[Mapping[str, Any]]] = dict(kept)
     for task in found:
         described = one.task(task.task)
         title = f"{task.task}, {described.unit}" if described else task.task
@@ -118,6 +128,43 @@ def _records(first: Path, second: Path) -> tuple[Any, Tables]:
             {**asdict(cell), "flags": ", ".join(cell.flags)} for cell in task.cells
         ]
     return [_plain(task) for task in found], tables
+
+
+def _many(paths: Sequence[Path]) -> tuple[Any, Tables]:
+    """Rank records by the kept share and give every two's difference; raises `UsageError` where none can be ranked."""
+    records = {path: _record(path)[0] for path in all_records(paths)}
+    document, tables = _by_kept_share(records)
+    if not tables:
+        raise UsageError(
+            f"of {len(records)} records no two have the items of a ladder on one text (nharness run --ladder); "
+            "without, compare takes two records"
+        )
+    return document, tables
+
+
+def _by_kept_share(records: Mapping[Path, Any]) -> tuple[Any, Tables]:
+    from nharness.report.ranking import rank_records
+
+    document: list[Any] = []
+    tables: dict[str, Sequence[Mapping[str, Any]]] = {}
+    for found in rank_records(records):
+        first = next(iter(found.records.values()))
+        title = f"kept share, {first.intervention.name} on {first.model.name}"
+        tables[title] = found.rows()
+        tables[f"{title}: differences, all intervals at once"] = found.differences()
+        if found.why:
+            tables[f"{title}: not ranked"] = [{"record": name, "reason": why} for name, why in found.why.items()]
+        document.append(
+            {
+                "ranks": found.ranking.ranks,
+                "differences": [
+                    {"first": first, "second": second, "difference": value, "interval": [low, high]}
+                    for (first, second), (value, low, high) in found.ranking.differences.items()
+                ],
+                "unranked": found.why,
+            }
+        )
+    return document, tables
 
 
 def _flags(*records: Any) -> dict[tuple[str, str, str], set[str]]:

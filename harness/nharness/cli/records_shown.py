@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.text import Text
@@ -16,6 +16,8 @@ from nharness.report.ground_truth import LEGEND as TRUTH_LEGEND
 from nharness.report.ground_truth import stability_rows, truth_table
 from nharness.report.matrix import caution_lines, legend, matrix_table, matrix_title, summary_rows, summary_units
 from nharness.report.outputs import METRIC, output_rows
+from nharness.report.ranking import LEGEND as RANKING_LEGEND
+from nharness.report.ranking import rank_records
 
 COLOURS = "; orange is harm, blue is benefit"
 
@@ -32,6 +34,19 @@ def show_judged(records: Sequence[Record]) -> None:
     if rows:
         on.print()
         print_table(rows)
+
+
+def show_ranking(records: Mapping[Path, Record]) -> None:
+    """Print detectors by the share of harm that stays in the language, where several of the records have a headline."""
+    on = console()
+    for found in rank_records(records):
+        first = next(iter(found.records.values()))
+        on.print()
+        on.print(Text(f"Kept share, {first.intervention.name} on {first.model.name}", style="bold"))
+        print_table(found.rows())
+        on.print(Text(RANKING_LEGEND, style="dim"))
+        for reason in found.reasons():
+            on.print(Text(f"! {reason}", style="yellow"))
 
 
 def show_record(record: Record, path: Path) -> None:

@@ -22,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print or write every record of the run."""
-    from nharness.cli.records_shown import show_judged, show_record
+    from nharness.cli.records_shown import show_judged, show_ranking, show_record
     from nharness.record.validate import load_record
 
-    found, shown = record_files(arguments.run), []
+    found, shown = record_files(arguments.run), {}
     if arguments.format:
         say(export([load_record(path, files=True) for path in found], arguments.format, arguments.table), end="")
         return 0
@@ -46,6 +46,7 @@ def execute(arguments: argparse.Namespace) -> int:
         else:
             show_record(record, path)
             say(f"record {number + 1} of {len(found)}: {path}")
-            shown.append(record)
-    show_judged(shown)
+            shown[path] = record
+    show_judged(list(shown.values()))
+    show_ranking(shown)
     return 0

@@ -17,7 +17,7 @@ from nharness.cells import Cell
 from nharness.cli.display import JsonDisplay, PlainDisplay, both
 from nharness.cli.live import LiveDisplay
 from nharness.cli.output import say, say_json, tell
-from nharness.cli.records_shown import show_judged, show_record
+from nharness.cli.records_shown import show_judged, show_ranking, show_record
 from nharness.cli.terminal import console
 from nharness.cli.where import default_out
 from nharness.errors import InterruptedRun, OutputError
@@ -173,6 +173,7 @@ def _print_result(result: RunResult, plugins: Plugins, durations: int | None) ->
     for path, record in result.records.items():
         show_record(record, path)
     show_judged(list(result.records.values()))
+    show_ranking(result.records)
     if result.failed:
         say("\nFailures")
         _print_failures(result)
