@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -20,6 +21,8 @@ Scalar = bool | int | float | str
 TargetKind = Literal["specific", "related", "general"]
 FIRST_TASKS, FIRST_ITEMS = ("ppl", "continuation"), 12
 """What a run on the sample text measures unless it is told otherwise."""
+
+_PATH = re.compile(r"(?<![\w./~*])(?:~[\w.-]*|\.{1,2})?/(?!/)[^\s,;:=|()'\"<>\[\]]+")
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 
@@ -301,6 +304,17 @@ class RunSpec(Value):
     def digest(self) -> str:
         """Return 16 hexadecimal digits that change with anything in the specification."""
         return digest(self.model_dump(mode="json"))[:16]
+
+
+def public_name(name: str) -> str:
+    """Return a folder's or file's own name for one of this machine, any other name as it is."""
+    place = Path(name).expanduser()
+    return place.resolve().name if place.is_absolute() or place.exists() else name
+
+
+def public_text(text: str) -> str:
+    """Return text with every path of the machine (absolute, or from home or the folder above) cut to its last part."""
+    return _PATH.sub(lambda found: found[0].rstrip("/").rpartition("/")[2] or ".", text)
 
 
 def digest(document: Any) -> str:

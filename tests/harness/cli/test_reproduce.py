@@ -21,6 +21,16 @@ def made(tiny_run, tmp_path_factory):
     return out / "records" / "lape-zero", ["--model", tiny_run[tiny_run.index("--model") + 1]]
 
 
+def test_a_record_holds_no_path_of_the_machine(made):
+    where = made[1][1]
+    assert where.startswith("/")
+    text = (made[0] / "record.json").read_text()
+    assert str(made[0].parents[2]) not in text
+    assert where not in text
+    command = json.loads(text)["identity"]["command"]
+    assert f"--model {where.rpartition('/')[2]} " in command
+
+
 def again(folder, where):
     code = main(["leaderboard", "reproduce", str(folder), *where])
     return code, Reproduction.model_validate_json((folder / "reproduction.json").read_text())

@@ -9,7 +9,7 @@ from typing import Any
 from nharness.evaluation.decoding import Decoding
 from nharness.evaluation.include_paths import check_include_paths
 from nharness.run.versions import installed
-from nharness.spec import RunSpec, TaskOptions
+from nharness.spec import RunSpec, TaskOptions, public_name
 from nharness.task import FEWSHOT_SEED, Role, TaskRunner, TaskSpec, written_in
 
 ITEM_TOKENS = 100
@@ -37,7 +37,7 @@ class PerplexityRunner(TaskRunner):
     def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
         """Return the text it is measured on."""
         del task
-        return {"dataset": f"{spec.corpus.name}, split eval", "scorer": "nharness"}
+        return {"dataset": f"{public_name(spec.corpus.name)}, split eval", "scorer": "nharness"}
 
 
 class GenerationRunner(TaskRunner):
@@ -56,7 +56,7 @@ class GenerationRunner(TaskRunner):
 
     def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
         """Return how is decoded, and the text whose openings are the prompts, if the task has no questions."""
-        text = None if task.prompts else f"{spec.corpus.name}, split eval"
+        text = None if task.prompts else f"{public_name(spec.corpus.name)}, split eval"
         return {"dataset": text, "decoding": asdict(Decoding()), "repeats": 1, "scorer": "nharness"}
 
 

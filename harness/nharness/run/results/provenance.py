@@ -6,7 +6,7 @@ Legend: `G` languages, `L` layers, `M` neurons of the model.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,7 +42,7 @@ from nharness.run.work.jobs import neurons_digest
 from nharness.run.work.texts import describe_split, find_overlap
 from nharness.run.work.worker import Worker
 from nharness.sources import engine_digest, is_modified, source_digest
-from nharness.spec import RunSpec
+from nharness.spec import RunSpec, public_name
 
 NOISE_FLOOR_ON = "the sample that controls are judged on, batched otherwise: the longest documents beside the shortest"
 
@@ -162,7 +162,7 @@ def describe_model(worker: Worker, device: str) -> Model:
     """Return the model as it was before any edit, and the kind of device that its numbers were computed on."""
     spec, loaded = worker.resolved.spec.model, worker.loaded
     return Model(
-        name=_public_name(spec.name),
+        name=public_name(spec.name),
         revision=loaded.revision,
         fingerprint=loaded.fingerprint,
         tokenizer_fingerprint=loaded.tokenizer_fingerprint,
@@ -175,8 +175,12 @@ def describe_model(worker: Worker, device: str) -> Model:
         adapters=(),
         batching=loaded.batching(spec.max_length),
         noise_floor_on=NOISE_FLOOR_ON,
-        args=dict(spec.args),
+        args=_public(spec.args),
     )
+
+
+def _public(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: public_name(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 def describe_source(resolved: Resolved, detector: str) -> Source:
@@ -200,18 +204,14 @@ def describe_source(resolved: Resolved, detector: str) -> Source:
 def public_specification(spec: RunSpec) -> dict[str, Any]:
     """Return a specification without what is the machine's own: folders by their names alone."""
     document = spec.model_dump(mode="json")
-    document["model"]["name"] = _public_name(spec.model.name)
-    document["corpus"]["name"] = _public_name(spec.corpus.name)
+    document["model"]["name"] = public_name(spec.model.name)
+    document["model"]["args"] = _public(spec.model.args)
+    document["corpus"]["name"] = public_name(spec.corpus.name)
     options = document["task_options"]
-    options["include_path"] = [_public_name(name) for name in spec.task_options.include_path]
-    options["dataset_dir"] = spec.task_options.dataset_dir and _public_name(spec.task_options.dataset_dir)
+    options["include_path"] = [public_name(name) for name in spec.task_options.include_path]
+    options["dataset_dir"] = spec.task_options.dataset_dir and public_name(spec.task_options.dataset_dir)
     document["detectors"] = [each for each in document["detectors"] if not each["name"].startswith("file:")]
     return document
-
-
-def _public_name(name: str) -> str:
-    """Return a folder's own name for a local folder, so that a record says nothing about the machine."""
-    return Path(name).expanduser().resolve().name if Path(name).expanduser().exists() else name
 
 
 def describe_corpus(context: RunContext, recorded: Recorded) -> Corpus:

@@ -47,6 +47,7 @@ from nharness.run.stages.editions import Editions
 from nharness.run.stages.evaluate import Evaluated
 from nharness.run.versions import installed
 from nharness.run.work.jobs import neurons_digest
+from nharness.spec import public_text
 from nharness.targets import GENERAL, whose
 
 KINDS_OF_A_LANGUAGE = ("specific", "related", "general")
@@ -211,7 +212,7 @@ class RecordWriter:
                 key = (cell.task, target, control, cell.language)
                 measurements.append(_measurement(key, outcome))
             elif outcome.status == "failed":
-                failures.append(Failure(cell.task, target, control, cell.language, outcome.reason))
+                failures.append(Failure(cell.task, target, control, cell.language, public_text(outcome.reason)))
         return measurements, failures
 
     def aim(self, combination: Combination) -> Aim:
@@ -283,7 +284,7 @@ class RecordWriter:
                 id="0" * 64,
                 created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 nharness=installed("nharness"),
-                command=one_line(self.request.command),
+                command=public_text(one_line(self.request.command)),
                 study=self.request.study,
                 specification=provenance.public_specification(spec),
                 source=provenance.describe_source(self.context.resolved, combination.detector),

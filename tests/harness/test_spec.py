@@ -1,0 +1,31 @@
+"""What is said in public names no folder of the machine."""
+
+from pathlib import Path
+
+import pytest
+
+from nharness.spec import public_name, public_text
+
+
+def test_folders_and_files_go_by_their_own_name(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    assert public_name(str(tmp_path / "corpus")) == "corpus"
+    assert public_name("/no/such/place/anywhere") == "anywhere"
+    assert public_name("org/model-1b") == "org/model-1b"
+    assert public_name("sample") == "sample"
+    assert public_name("~") == Path.home().resolve().name
+
+
+@pytest.mark.parametrize(
+    ("text", "public"),
+    [
+        ("nharness run --model /home/me/llama --out ../runs/x", "nharness run --model llama --out x"),
+        ("--detector file:/data/N.safetensors,lape", "--detector file:N.safetensors,lape"),
+        ("--include-path=/a/b,~/tasks/mine/", "--include-path=b,mine"),
+        ("'/with space/x' stays quoted", "'with space/x' stays quoted"),
+        ("No such file: '/root/.cache/x.json' (at load.py:3)", "No such file: 'x.json' (at load.py:3)"),
+        ("bits/byte, org/model, https://host/page and n/a", "bits/byte, org/model, https://host/page and n/a"),
+    ],
+)
+def test_paths_in_a_text_keep_their_last_part(text, public):
+    assert public_text(text) == public
