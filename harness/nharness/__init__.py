@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from nharness.errors import NharnessError, UsageError
     from nharness.evaluation.items import Item
     from nharness.hookspecs import Entry, hookimpl
+    from nharness.interactive import Results, detect, load_detection, load_record, load_statistics, run
     from nharness.intervention import AnyChange, Change, Intervention, InterventionOptions, Target, ValueChange
     from nharness.models import LayerNeurons, ModelSource, NeuronMap
     from nharness.models.neuron_map import DownProjection, ModuleTap, Segment
     from nharness.neurons import Detection
     from nharness.notebook import apply, locate
+    from nharness.record.matrix import Matrix
     from nharness.record.model import Record
     from nharness.recording import Accumulator, Activations, Shard
     from nharness.run.stages.ground_truth import KnownModel
@@ -65,6 +67,7 @@ _HOMES = {
     "Measuring": "run.work.measuring.protocol",
     "ModelSource": "models",
     "ModuleTap": "models.neuron_map",
+    "Matrix": "record.matrix",
     "NamedClaim": "claims",
     "Need": "detector",
     "NeuronMap": "models",
@@ -87,6 +90,12 @@ _HOMES = {
     "apply": "notebook",
     "hookimpl": "hookspecs",
     "locate": "notebook",
+    "run": "interactive",
+    "load_statistics": "interactive",
+    "load_record": "interactive",
+    "load_detection": "interactive",
+    "detect": "interactive",
+    "Results": "interactive",
 }
 
 __all__ = [
@@ -116,6 +125,7 @@ __all__ = [
     "LanguageTotals",
     "LayerNeurons",
     "LocalExecutor",
+    "Matrix",
     "Measured",
     "Measuring",
     "ModelSource",
@@ -126,6 +136,7 @@ __all__ = [
     "NharnessError",
     "Product",
     "Record",
+    "Results",
     "RunSpec",
     "Seen",
     "Segment",
@@ -141,8 +152,13 @@ __all__ = [
     "Work",
     "__version__",
     "apply",
+    "detect",
     "hookimpl",
+    "load_detection",
+    "load_record",
+    "load_statistics",
     "locate",
+    "run",
 ]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -93,6 +94,17 @@ class Detection:
         if language not in self.languages:
             raise UnknownNameError(f"language of this {self.detector} detection", language, self.languages)
         return self.languages.index(language)
+
+    def _repr_html_(self) -> str:
+        """Return the number of every language's neurons, for a notebook, and in which layers they are."""
+        starts = np.cumsum((0, *self.layer_widths[:-1]))
+        head = "".join(f"<th>layer {layer}</th>" for layer in range(len(self.layer_widths)))
+        body = ""
+        for tag, members in zip(self.languages, self.membership, strict=True):
+            counts = np.add.reduceat(members.astype(np.int64), starts).tolist()
+            body += f"<tr><th>{tag}</th>{''.join(f'<td>{count}</td>' for count in (sum(counts), *counts))}</tr>"
+        title = f"{escape(self.detector)}: neurons of {self.size}"
+        return f"<table><caption>{title}</caption><tr><th></th><th>all</th>{head}</tr>{body}</table>"
 
     def flat(self, language: str) -> NDArray[np.int64]:
         """Return the language's neurons as ascending flat indices [n]."""

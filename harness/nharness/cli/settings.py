@@ -51,7 +51,7 @@ def _configured_in(folder: Path, seen: str) -> tuple[dict[str, Any], str]:
             raise UsageError(f"{name}: {'.'.join(table)} is {document!r}; expected a table of settings")
         if document:
             places = {key: place_in(name, text, (*table, key)) for key in document}
-            return {key: _setting(key, value, places[key]) for key, value in document.items()}, name
+            return {key: setting(key, value, places[key]) for key, value in document.items()}, name
     return {}, ""
 
 
@@ -141,7 +141,7 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
         raise UsageError(f"{path.name}: nested too deeply to be read") from error
 
 
-def _setting(key: str, value: Any, place: str) -> Any:
+def setting(key: str, value: Any, place: str) -> Any:
     """Return a setting's value as the command line would give it; every error begins with its place in the file."""
     if key not in BY_NAME:
         raise UsageError(f"{place}: unknown setting {key!r}{nearest(key, BY_NAME)}")

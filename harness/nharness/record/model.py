@@ -12,6 +12,7 @@ from pydantic import Field
 from nharness.record.cells import Baseline, CellResult, Controls, Target, Task
 from nharness.record.detection import Neurons
 from nharness.record.headline import Headline, Repeats
+from nharness.record.matrix import record_html
 from nharness.record.results import AnalysisSettings, Cost, CurvePoint, GroundTruth, Stability, TaskSummary
 from nharness.record.sources import (
     Corpus,
@@ -83,6 +84,10 @@ class Record(Section):
         "with the items of its rungs; nothing else.",
     )
     analysis: AnalysisSettings = Field(description="How the numbers were computed from the items.")
+
+    def _repr_html_(self) -> str:
+        """Return the record for a notebook: a few lines, and its matrices."""
+        return record_html(self)
 
     def with_id(self) -> Record:
         """Return the record with its content key filled in."""

@@ -16,11 +16,11 @@ from rich.text import Text
 
 from nharness.record.cells import NOT_MEASURED, CellResult
 from nharness.record.flags import flag_lines
+from nharness.record.matrix import BENEFIT, HARM, stands_out
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 
-SMALL, LEVEL = 0.5, 0.05
-HARM, BENEFIT = (217, 95, 2), (33, 102, 172)
+SMALL = 0.5
 CORNER = {"harm": "off", "steer": "to", "restore": "restored"}
 
 
@@ -133,15 +133,6 @@ def _cell(measure: Measure, cell: CellResult | None, scale: float, *, own: bool)
     mark = "*" if stands_out(cell) else " "
     text = f"{value:7.{measure.digits}f}{mark}"
     return Text(text, style=_colour(_harm(measure, cell), scale) + Style(bold=own))
-
-
-def stands_out(cell: CellResult) -> bool:
-    """Tell whether a change is told from none and from what random neurons do, both corrected over the matrix.
-
-    A cell without random neurons is told from nothing.
-    """
-    control = None if cell.control is None else cell.control.q
-    return cell.q is not None and control is not None and max(cell.q, control) < LEVEL
 
 
 def _colour(harm: float, scale: float) -> Style:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nharness.record.cells import Task, largest_targets
+from nharness.record.matrix import stands_out
 from nharness.record.model import Record
 from nharness.record.results import CurvePoint
 from nharness.record.tables import Row
 from nharness.record.types import Estimate
-from nharness.report.matrix import drawn, stands_out
+from nharness.report.matrix import drawn
 from nharness_leaderboard.charts.frame import CONTROL, HARM, SHADES, Chart, frame, plain
 
 

@@ -10,12 +10,13 @@ from nharness.languages import display_name
 from nharness.record.cautions import cautions
 from nharness.record.cells import CellResult, Target, Task
 from nharness.record.flags import MEANING
+from nharness.record.matrix import stands_out
 from nharness.record.model import Record
 from nharness.record.origin import origin, origin_text
 from nharness.record.reproduction import Reproduction
 from nharness.record.results import TaskSummary
 from nharness.record.specification import command
-from nharness.report.matrix import drawn, stands_out
+from nharness.report.matrix import drawn
 from nharness_leaderboard.charts import Chart, charts
 from nharness_leaderboard.ranks import Standing, Standings
 from nharness_leaderboard.results import Entry, slug
