@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nharness.analysis.headline import Climbed, Without
+from nharness.analysis.headline import Climbed, Without, headline_of
 from nharness.analysis.kept_share import Climb
 from nharness.analysis.measurements import Key, Measurement, Paired, by_key, pair
 from nharness.record.cells import Task
+from nharness.record.headline import Headline
+from nharness.record.model import Record
 from nharness.targets import RungName, rung_of
 
 Rungs = dict[int, dict[str, Paired]]
@@ -72,6 +74,15 @@ def _complete(tag: str, rungs: Rungs) -> dict[int, Mapping[str, Paired]]:
     """Return the rungs at which most languages were measured, the own one among them and not alone."""
     most = max((len(cells) for cells in rungs.values() if tag in cells), default=0)
     return {units: cells for units, cells in rungs.items() if tag in cells and len(cells) == most > 1}
+
+
+def headline_again(record: Record, headline: Headline, task: Task, measurements: Iterable[Measurement]) -> Headline:
+    """Return a record's headline as this version computes it from the intact model's measurements and the rungs'.
+
+    What no item tells, in how many repeats a unit is, stays as the headline has it.
+    """
+    climbed = climbed_of(measurements, task, record.languages)
+    return headline_of(climbed, record.analysis, task.name, headline.held)
 
 
 def is_of_a_ladder(key: Key) -> bool:

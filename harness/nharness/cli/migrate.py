@@ -1,15 +1,15 @@
 """Bring records of older formats up to the newest: written beside the old file, or in its place with --in-place.
 
-With --recompute, every number that follows from the items and the neurons beside a record is written as this version
-computes it, the section `structure` too where there was none; the points of a dose-response are those of the other
-records named with it.
+With --recompute, every number that follows from the items, ladders and neurons beside a record is written as this
+version computes it, the section `structure` too where there was none; the points of a dose-response are those of the
+other records named with it.
 In place, a folder that is named after the record's id, as in a results folder, is renamed after the new one.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from nharness.cli.output import say
 from nharness.errors import FileFormatError
 
 if TYPE_CHECKING:
+    from nharness.analysis.measurements import Measurement
     from nharness.record.model import Record
 
 
@@ -78,6 +79,7 @@ def _recomputed(document: dict[str, Any], path: Path) -> Record:
     from nharness.analysis.measurements import from_items
     from nharness.analysis.structure.section import with_structure
     from nharness.neurons import load as load_neurons
+    from nharness.record.cautions import with_cautions
     from nharness.record.items import read_items
     from nharness.record.model import Record
     from nharness.record.store import find, inside
@@ -86,9 +88,29 @@ def _recomputed(document: dict[str, Any], path: Path) -> Record:
     items = find(record.files, "items")
     if items is None:
         raise FileFormatError(f"{path} lists no items file, so its numbers cannot be computed anew")
-    found = recomputed(record, from_items(read_items(inside(path.parent, items.name))))
+    measured = list(from_items(read_items(inside(path.parent, items.name))))
+    found = _with_headline(recomputed(record, measured), measured, path)
     neurons = find(record.files, "neurons")
-    return found if neurons is None else with_structure(found, load_neurons(inside(path.parent, neurons.name)))
+    if neurons is not None:
+        found = with_structure(found, load_neurons(inside(path.parent, neurons.name)))
+    return with_cautions(found)
+
+
+def _with_headline(record: Record, measured: Sequence[Measurement], path: Path) -> Record:
+    """Return the record with its headline computed anew; itself where it has none."""
+    from nharness.analysis.ladder_items import headline_again
+    from nharness.analysis.measurements import from_items
+    from nharness.record.items import read_items
+    from nharness.record.store import find, inside
+
+    entry, headline = find(record.files, "ladder"), record.headline
+    if entry is None or headline is None:
+        return record
+    task = next(task for task in record.tasks if task.name == headline.task)
+    rungs = from_items(read_items(inside(path.parent, entry.name)))
+    intact = [each for each in measured if each.key[1] is None]
+    again = headline_again(record, headline, task, [*intact, *rungs])
+    return record.model_copy(update={"headline": again}).with_id()
 
 
 def _renamed(path: Path, before: dict[str, Any], after: dict[str, Any]) -> Path:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from nharness.analysis.headline import headline_of
-from nharness.analysis.ladder_items import climbed_of, is_of_a_ladder
+from nharness.analysis.ladder_items import headline_again, is_of_a_ladder
 from nharness.analysis.measurements import Measurement, from_items
 from nharness.record.items import read_items
 from nharness.record.model import Record
@@ -37,8 +36,7 @@ def headline_differences(record: Record, folder: Path) -> Iterator[Problem]:
     if strange is not None:
         yield Problem("/files", f"the ladders' items hold {strange[1]!r}, which is no rung such as fr#64")
         return
-    climbed = climbed_of([*intact, *rungs], task, record.languages)
-    found = headline_of(climbed, record.analysis, task.name, record.headline.held)
+    found = headline_again(record, record.headline, task, [*intact, *rungs])
     yield from differences(["headline"], record.headline.document(), found.document())
 
 

@@ -191,3 +191,5 @@ def test_a_forged_headline_is_found(first, tmp_path, capsys):
     forged.write_text(json.dumps(record.document()))
     assert main(["validate", "--deep", str(forged.parent)]) != 0
     assert "/headline/languages/de/kept" in capsys.readouterr().out
+    assert main(["migrate", "--in-place", "--recompute", str(forged)]) == 0
+    assert json.loads(forged.read_text())["headline"] == json.loads(path.read_text())["headline"]
