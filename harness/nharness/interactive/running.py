@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ def run(
     /,
     *,
     out: str | Path | None = None,
+    store: str | Path | None = None,
     expression: str = "",
     plugins: Plugins | Sequence[str] = (),
     progress: bool | None = None,
@@ -57,13 +59,15 @@ def run(
     study: a study's file, or a whole specification; without one, `settings` are the command line's options with `_` for
     `-` (`detect_tokens=2000`), values as Python has them: a list of names, a class instead of a detector's name,
     `option={"top_rate": 0.02}`. No configuration file is read. out: the run folder, by default the command's own.
-    expression: as `-k`. plugins: those of `-p`. progress: shown in a notebook and on a terminal, unless it is said.
+    store, expression, plugins: as `--store`, `-k` and `-p`. progress: None shows it in a notebook and on a terminal.
     Raises what the command would have said, in one sentence; a failed cell raises nothing (`Results.failed`).
     """
     if study is not None and settings:
         raise UsageError(f"{study!s:.60} says everything that is run; leave out {next(iter(settings))}")
     found = plugins if isinstance(plugins, Plugins) else Plugins(extra=tuple(plugins))
-    requests = _requests(study, {} if study is not None else dict(settings), out, expression)
+    requests = [replace(each, expression=expression) for each in _requests(study, dict(settings), out)]
+    if store is not None:
+        requests = [replace(each, store=Path(store)) for each in requests]
     with _shown(progress=progress) as listen:
         return _together([run_line(request, found, listen=listen) for request in requests])
 
@@ -97,14 +101,14 @@ def detect(
 
 
 def _requests(
-    study: str | Path | RunSpec | None, settings: Mapping[str, Any], out: str | Path | None, expression: str
+    study: str | Path | RunSpec | None, settings: Mapping[str, Any], out: str | Path | None
 ) -> Iterator[RunRequest]:
     """Yield the run, or every run of a study."""
     command = "nharness.run(...)"
     if study is None or isinstance(study, RunSpec):
         read = {name.replace("_", "-"): _plain(value) for name, value in settings.items()}
         spec = study or build_spec({name: setting(name, value, "nharness.run") for name, value in read.items()})
-        yield RunRequest(spec, Path(out or default_out(spec)), expression=expression, command=command)
+        yield RunRequest(spec, Path(out or default_out(spec)), command=command)
         return
     read_study = load_study(Path(study))
     base = Path(out or DEFAULT_OUT / file_stem(read_study.name))
@@ -112,7 +116,7 @@ def _requests(
     command = f"nharness run --study {shlex.quote(str(study))}"
     for place, spec in enumerate(read_study.runs):
         folder = base / run_name(place, spec)
-        yield RunRequest(spec, folder, store=base / "store", study=described, expression=expression, command=command)
+        yield RunRequest(spec, folder, store=base / "store", study=described, command=command)
 
 
 def _together(results: Sequence[RunResult]) -> Results:
