@@ -31,7 +31,7 @@ from nharness_leaderboard.results import Entry, read_results
 from nharness_leaderboard.site.board import board_data, language_data
 from nharness_leaderboard.site.comparison import comparison_script
 from nharness_leaderboard.site.fields import fields
-from nharness_leaderboard.site.front import Front, changes, fronts, leak_text, ratio_text
+from nharness_leaderboard.site.front import Front, changes, fronts, leak_text, older, ratio_text
 from nharness_leaderboard.site.render import asset, environment
 from nharness_leaderboard.site.subjects import detectors, models
 from nharness_leaderboard.site.text import intervention_text, selection_text
@@ -158,6 +158,7 @@ def _record(
 def _overview(site: _Site, entries: Sequence[Entry], placed: Standings) -> None:
     data = board_data(entries, placed)
     found = fronts(entries, placed)
+    others, in_all = older(entries)
     shown: Sequence[Front | None] = found or [None]
     for front in shown:
         site.page(
@@ -166,6 +167,8 @@ def _overview(site: _Site, entries: Sequence[Entry], placed: Standings) -> None:
             page="Board",
             front=front,
             fronts=found,
+            older=others,
+            older_in_all=in_all,
             changes=changes(entries),
             repository=_repository(),
             ratio_text=ratio_text,

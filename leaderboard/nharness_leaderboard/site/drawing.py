@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 560, 400, 58, 46, 14
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 480, 400, 56, 46, 14, 66
 GUIDES = ((0.05, "5 % leaks"), (0.25, "25 %"), (1.0, "all of it"))
 FLOOR = 1e-3
 Scale = Callable[[float], float]
@@ -35,7 +36,7 @@ def scatter(points: Sequence[Point]) -> Markup:
     span = math.log10(most / FLOOR)
 
     def x(value: float) -> float:
-        return LEFT + (WIDTH - LEFT - 90) * math.log10(max(value, FLOOR) / FLOOR) / span
+        return LEFT + (WIDTH - LEFT - RIGHT) * math.log10(max(value, FLOOR) / FLOOR) / span
 
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * math.log10(max(value, FLOOR) / FLOOR) / span
@@ -82,9 +83,9 @@ def _grid(x: Scale, y: Scale, most: float) -> Iterator[str]:
         yield f'<text class="tick" x="{x(power):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{label}</text>'
         yield f'<text class="tick" x="{LEFT - 8}" y="{y(power) + 4:.1f}" text-anchor="end">{label}</text>'
         power *= 10
-    yield f'<path class="axis" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - 90}"/>'
+    yield f'<path class="axis" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>'
     yield (
-        f'<text class="tick" x="{(LEFT + WIDTH - 90) / 2:.0f}" y="{HEIGHT - 8}" text-anchor="middle">'
+        f'<text class="tick" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 8}" text-anchor="middle">'
         "harm to the own language, bits per byte (log) \N{RIGHTWARDS ARROW} better to the right</text>"
     )
     yield (
@@ -103,23 +104,92 @@ def _guides(x: Scale, y: Scale, most: float) -> Iterator[str]:
         yield f'<text class="tick" x="{ends[2] + 4:.1f}" y="{ends[3] + 10:.1f}">{label}</text>'
 
 
-def slopes(first: Sequence[str], second: Sequence[str], titles: tuple[str, str]) -> Markup:
-    """Return the order of the same names on two models, a line a name; large moves stand out."""
-    step, left, right = 22, 170, 330
-    parts = [
-        f'<text class="tick" x="{left}" y="16" text-anchor="end">{escape(titles[0])}</text>',
-        f'<text class="tick" x="{right}" y="16">{escape(titles[1])}</text>',
-    ]
-    for place, name in enumerate(first):
-        there = second.index(name)
-        moved = "moved" if abs(place - there) * 4 > len(first) else "stays"
+def slopes(orders: Sequence[tuple[str, Sequence[str]]]) -> Markup:
+    """Return the order of the same names on several models, a column a model, a line a name; large moves stand out."""
+    step, first, apart = 22, 132, 178
+    names = orders[0][1]
+    width = first + apart * (len(orders) - 1) + 136
+    parts = []
+    for column, (title, _) in enumerate(orders):
+        at, anchor = _column(column, first, apart, last=column == len(orders) - 1)
+        parts.append(f'<text class="tick head" x="{at}" y="16" text-anchor="{anchor}">{escape(_short(title))}</text>')
+    for name in names:
+        places = [order.index(name) for _, order in orders]
+        kind = "moved" if (max(places) - min(places)) * 4 > len(names) else "stays"
+        lines = [
+            f'<line x1="{first + apart * at + (6 if at == 0 else 16)}" y1="{36 + here * step}" '
+            f'x2="{first + apart * (at + 1) - (6 if at + 2 == len(orders) else 16)}" y2="{36 + there * step}"/>'
+            for at, (here, there) in enumerate(pairwise(places))
+        ]
+        texts = []
+        for column, place in enumerate(places):
+            at, anchor = _column(column, first, apart, last=column == len(orders) - 1)
+            inner = 0 < column < len(orders) - 1
+            label = str(place + 1) if inner else f"{place + 1} {escape(name)}"
+            texts.append(f'<text x="{at}" y="{40 + place * step}" text-anchor="{anchor}">{label}</text>')
+        drawn, marks = ",".join(str(place + 1) for place in places), "".join([*lines, *texts])
+        grey = " random" if name == "random" else ""
+        parts.append(f'<g class="{kind}{grey}" data-places="{drawn}">{marks}</g>')
+    label = "The order of detectors on " + ", ".join(title for title, _ in orders)
+    return _svg(width, 44 + step * len(names), label, parts)
+
+
+def _column(number: int, first: int, apart: int, *, last: bool) -> tuple[int, str]:
+    """Return where a column's texts stand and how they are anchored: outside the lines, or between them."""
+    at = first + apart * number
+    if number == 0:
+        return at, "end"
+    return (at, "start") if last else (at, "middle")
+
+
+def _short(title: str, most: int = 24) -> str:
+    return title if len(title) <= most else title[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def share_lines(rows: Sequence[tuple[str, Sequence[float]]]) -> Markup:
+    """Return kept shares at 5 %, 10 % and 25 % harm, a line a detector, named at the right where there is room."""
+    if not rows:
+        return Markup("")
+    wide, high, left, right, top, bottom = 430, 400, 44, 130, 14, 46
+    xs = [left + at * (wide - left - right) / 2 for at in range(3)]
+
+    def y(value: float) -> float:
+        return high - bottom - (high - bottom - top) * value
+
+    parts = [f'<path class="axis" d="M{left} {top}V{high - bottom}H{wide - right}"/>']
+    for at, label in zip(xs, ("5 %", "10 %", "25 %"), strict=True):
+        parts.append(f'<text class="tick" x="{at:.1f}" y="{high - bottom + 16}" text-anchor="middle">{label}</text>')
+    for value in (0.0, 0.25, 0.5, 0.75, 1.0):
+        parts.append(f'<line class="guide" x1="{left}" y1="{y(value):.1f}" x2="{wide - right}" y2="{y(value):.1f}"/>')
+        parts.append(f'<text class="tick" x="{left - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
+    parts.append(
+        f'<text class="tick" x="{(left + wide - right) / 2:.0f}" y="{high - 8}" text-anchor="middle">'
+        "harm to the own language at which it is read</text>"
+    )
+    labels = _spread([y(shares[-1]) + 4 for _, shares in rows], 13, top + 4, high - bottom + 6)
+    for (name, shares), label in zip(rows, labels, strict=True):
+        points = " ".join(f"{x:.1f},{y(value):.1f}" for x, value in zip(xs, shares, strict=True))
+        kind = "line random" if name == "random" else "line"
+        values, end = ",".join(f"{value:.12g}" for value in shares), xs[-1]
         parts.append(
-            f'<g class="{moved}" data-first="{place + 1}" data-second="{there + 1}">'
-            f'<line x1="{left + 6}" y1="{36 + place * step}" x2="{right - 6}" y2="{36 + there * step}"/>'
-            f'<text x="{left}" y="{40 + place * step}" text-anchor="end">{place + 1} {escape(name)}</text>'
-            f'<text x="{right}" y="{40 + there * step}">{there + 1} {escape(name)}</text></g>'
+            f'<g class="{kind}" data-shares="{values}"><polyline points="{points}"/>'
+            f'<line class="lead" x1="{end + 3:.1f}" y1="{y(shares[-1]):.1f}" x2="{end + 14:.1f}" y2="{label - 4:.1f}"/>'
+            f'<text x="{end + 17:.1f}" y="{label:.1f}">{escape(name)}</text></g>'
         )
-    return _svg(500, 44 + step * len(first), f"The order on {titles[0]} and on {titles[1]}", parts)
+    return _svg(wide, high, "Kept share at 5, 10 and 25 % harm, a line a detector", parts)
+
+
+def _spread(wanted: Sequence[float], apart: float, low: float, high: float) -> list[float]:
+    """Return places near the wanted ones, in their order, at least so far apart, within both ends where they fit."""
+    order = sorted(range(len(wanted)), key=lambda at: wanted[at])
+    found = dict.fromkeys(order, 0.0)
+    below = low - apart
+    for at in order:
+        below = found[at] = max(wanted[at], below + apart)
+    above = high + apart
+    for at in reversed(order):
+        above = found[at] = min(found[at], above - apart)
+    return [found[at] for at in range(len(wanted))]
 
 
 def sparkline(values: Sequence[float]) -> Markup:

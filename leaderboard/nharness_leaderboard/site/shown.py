@@ -1,0 +1,103 @@
+"""Which records the front page shows of a model: one a detector, alike but for it; a headline goes before none."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from nharness.record.model import Record
+from nharness.record.results import TaskSummary
+from nharness_leaderboard.ranks import set_key
+from nharness_leaderboard.results import Entry
+from nharness_leaderboard.ties import alike_key, digest_of
+
+TOY = 50_000_000  # parameters below which a model is a toy
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The records of one model that are shown: one a detector, best first; ranked: by their headlines."""
+
+    model: Record
+    entries: tuple[Entry, ...]
+    ranked: bool
+
+    @property
+    def task(self) -> str:
+        """Name of the task that harm is measured by."""
+        return next(task.name for task in self.model.tasks if task.metric == "bits_per_byte")
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages of the task."""
+        return next(task.languages for task in self.model.tasks if task.name == self.task)
+
+    @property
+    def detectors(self) -> list[str]:
+        """Names of the detectors, best first."""
+        return [entry.record.detector.name for entry in self.entries]
+
+    def summary(self, entry: Entry) -> TaskSummary | None:
+        """Return the summary that numbers are read from."""
+        return entry.record.summary_of(self.task)
+
+
+def shown_sets(entries: Sequence[Entry]) -> list[Shown]:
+    """Return what is shown of every model, real models before toys, larger ones first."""
+    found = list(_sets(entries))
+    return sorted(found, key=lambda each: (each.model.model.parameters < TOY, -each.model.model.parameters))
+
+
+def _sets(entries: Sequence[Entry]) -> Iterator[Shown]:
+    def model_of(entry: Entry) -> str:
+        return f"{entry.record.model.name}\0{entry.record.model.fingerprint}"
+
+    for _, group in groupby(sorted(entries, key=model_of), key=model_of):
+        alike: dict[tuple[bool, str], list[Entry]] = {}
+        for entry in group:
+            key = _key(entry.record)
+            if key is not None:
+                alike.setdefault(key, []).append(entry)
+        if alike:
+            chosen = {key: _one_a_detector(members) for key, members in alike.items()}
+            (ranked, _), best = max(chosen.items(), key=lambda item: (item[0][0], len(item[1]), item[0][1]))
+            ordered = sorted(best, key=_order)
+            yield Shown(ordered[0].record, tuple(ordered), ranked)
+
+
+def _key(record: Record) -> tuple[bool, str] | None:
+    """Return whether a record has a headline, and its set; None for one without a task of documents."""
+    task = next((t for t in record.tasks if t.metric == "bits_per_byte"), None)
+    summary = record.summary_of(task.name) if task else None
+    if task is None or summary is None or summary.selectivity is None:
+        return None
+    if record.headline is not None and record.headline.task == task.name:
+        return True, set_key(record)
+    return False, alike_key(record, task.name)
+
+
+def _one_a_detector(members: Sequence[Entry]) -> list[Entry]:
+    """Return the newest record of each detector, of the selection that most records have where it has one."""
+    common = Counter(digest_of(entry.record.selection.document()) for entry in members)
+    chosen: dict[str, Entry] = {}
+    for entry in sorted(
+        members,
+        key=lambda each: (
+            common[digest_of(each.record.selection.document())],
+            each.record.identity.created,
+            each.slug,
+        ),
+    ):
+        chosen[entry.record.detector.name] = entry
+    return list(chosen.values())
+
+
+def _order(entry: Entry) -> tuple[float, str]:
+    record = entry.record
+    if record.headline is not None:
+        return -(record.headline.estimate.value if record.headline.estimate else -1.0), record.detector.name
+    found = next((s for s in record.summary if s.selectivity is not None), None)
+    return -(found.selectivity.value if found and found.selectivity else -math.inf), record.detector.name
