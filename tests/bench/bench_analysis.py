@@ -11,6 +11,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def matrix(effect, rng):
         languages=LANGUAGES,
     )
     rows = [Target(name=tag, language=tag, kinds=("specific",), neurons=30) for tag in LANGUAGES]
-    found = {}
+    found: dict[tuple[str | None, int | None, str], Any] = {}
     size = rng.lognormal(5.5, 0.5, DOCUMENTS).round()
     ids = tuple(f"d{i}" for i in range(DOCUMENTS))
     for language in LANGUAGES:

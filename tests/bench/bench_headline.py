@@ -174,7 +174,7 @@ def lenient(harms, level):
     found = read_ladder(harms, level)
     if found.reached or found.own <= 0:
         return float(found.kept)
-    return float(np.clip(1 - max(0.0, found.others) / found.own, 0, 1))
+    return float(np.clip(1 - max(0.0, float(found.others)) / found.own, 0, 1))
 
 
 def area(harms):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -431,6 +432,8 @@ def test_a_need_that_cannot_be_is_refused_when_it_is_made(given):
 
 class Broken(Sound):
     """Does to the evidence, or returns, what the test says."""
+
+    act: ClassVar[Any]
 
     def detect(self, evidence):
         return type(self).act(evidence)

@@ -218,7 +218,7 @@ def test_a_mask_of_few_bytes_that_stands_for_ten_thousand_million_numbers_is_ref
 def test_a_list_that_repeats_itself_is_counted_before_it_is_spread_out(tmp_path):
     inner = [0] * 1000
     for _ in range(3):
-        inner = [inner] * 1000
+        inner = [inner] * 1000  # type: ignore[list-item]
     torch.save([[inner]], tmp_path / "m.pth")
     with pytest.raises(FileFormatError, match="has 1,000,000,000,000 values"):
         import_masks(tmp_path / "m.pth", ["en"], [4])

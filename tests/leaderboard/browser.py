@@ -56,8 +56,12 @@ class Watched:
             "console", lambda m: self.wrong.append(f"{m.type}: {m.text}") if m.type in {"error", "warning"} else None
         )
         self.page.on("pageerror", lambda e: self.wrong.append(f"error: {e}"))
-        self.page.on("dialog", lambda d: (self.wrong.append(f"dialog: {d.message}"), d.dismiss()))
+        self.page.on("dialog", self._dialog)
         self.page.on("request", self._request)
+
+    def _dialog(self, dialog):
+        self.wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _request(self, request):
         if not request.url.startswith(("file:", "data:", "blob:")):

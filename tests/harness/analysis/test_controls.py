@@ -95,7 +95,9 @@ def test_failed_cells_are_neither_asked_for_again_nor_waited_for():
     effects = {("a", "a"): 1.0, ("a", "b"): None, ("b", "b"): 1.0}
     first = plan.next(effects, {})
     assert [(r.target, r.draw, r.languages) for r in first][:2] == [("a", 0, ("a",)), ("b", 0, ("b",))]
-    draws = {(r.target, r.draw, tag): None for r in first for tag in r.languages}
+    draws: dict[tuple[str, int, str], float | None] = {
+        (r.target, r.draw, tag): None for r in first for tag in r.languages
+    }
     second = plan.next(effects, draws)
     assert {r.draw for r in second} == {3}
     draws |= {(r.target, r.draw, tag): 0.1 for r in second for tag in r.languages}

@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from nharness.cli import options, settings
 from nharness.cli.main import COMMANDS, main
@@ -79,7 +80,8 @@ def tables(name):
             ]
         ]
     top = [f"| `{key}` | {' | '.join(OWN_KEYS[key])} |" if key in OWN_KEYS else row(RunSpec, key) for key in KEYS]
-    return [top, *([row(model, field) for field in model.model_fields] for model in dict.fromkeys(TABLES.values()))]
+    models: list[type[BaseModel]] = list(dict.fromkeys(TABLES.values()))
+    return [top, *([row(model, field) for field in model.model_fields] for model in models)]
 
 
 @pytest.mark.parametrize("name", ["studies", "configuration"])

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,8 @@ def test_a_true_record_is_reproduced_and_says_what_made_it(made, tmp_path, capsy
     before = load_record(folder / "record.json")
     assert before.identity.source.nharness.digest
     assert {plugin.distribution for plugin in before.identity.source.plugins} == {"nharness"}
-    assert before.identity.specification["model"]["max_length"] == 128
+    model: Any = before.identity.specification["model"]
+    assert model["max_length"] == 128
     code, found = again(folder, made[1])
     assert (code, found.verdict, found.beyond, found.absent) == (0, "reproduced", 0, 0), found.reasons
     assert found.items == found.identical > 0

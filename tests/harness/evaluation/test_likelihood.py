@@ -4,7 +4,15 @@ import json
 
 import pytest
 import torch
-from transformers import BloomConfig, BloomForCausalLM, GPT2Config, GPT2LMHeadModel, MambaConfig, MambaForCausalLM
+from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+)
 
 from nharness.errors import CellError
 from nharness.evaluation.likelihood import likelihoods_for
@@ -122,7 +130,7 @@ def test_what_cannot_share_a_context_does_not_and_an_odd_head_is_left_to_lm_eval
     assert found is not None
     assert found.shared is False
 
-    class Odd(type(llama())):
+    class Odd(LlamaForCausalLM):
         def forward(self, *args, **kwargs):
             out = super().forward(*args, **kwargs)
             out.logits = out.logits.flip(-1)

@@ -1,5 +1,7 @@
 """Edits beyond zero: validation, values, scopes, experts implementations, compiled models."""
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import LlamaForCausalLM
@@ -9,6 +11,8 @@ from nharness.models import Edit, ValueEdit, apply_edits, locate, observe
 from nharness.testing.tiny import tiny_config, tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' own
+
+Located = tuple[Any, Any]  # a model and the map of its neurons
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ def by_hand(model, ids, change):
 
 
 @pytest.mark.parametrize("site", ["gate", "hidden"])
-def test_affine_edit_equals_the_layer_recomputed_by_hand(llama, ids, site):
+def test_affine_edit_equals_the_layer_recomputed_by_hand(llama: Located, ids, site):
     model, neuron_map = llama
     units, scale, shift = torch.tensor([3, 5, 11]), torch.tensor([0.5, -1.0, 0.0]), torch.tensor([0.2, 0.0, -0.7])
 
@@ -63,7 +67,7 @@ def test_affine_edit_equals_the_layer_recomputed_by_hand(llama, ids, site):
     assert report.edited_activations == 3 * ids.numel()
 
 
-def test_edits_of_the_same_unit_are_applied_in_order(llama, ids):
+def test_edits_of_the_same_unit_are_applied_in_order(llama: Located, ids):
     model, neuron_map = llama
     parts = [Edit.affine(0, [4], scale=2.0, shift=1.0), Edit.affine(0, [4], scale=3.0, shift=-1.0)]
     results = []
@@ -73,7 +77,7 @@ def test_edits_of_the_same_unit_are_applied_in_order(llama, ids):
     torch.testing.assert_close(*results)
 
 
-def test_constant_at_the_gate_cannot_be_folded(llama):
+def test_constant_at_the_gate_cannot_be_folded(llama: Located):
     model, neuron_map = llama
     edit = Edit.affine(0, [4], scale=0.0, shift=1.0, site="gate")
     with (
@@ -97,7 +101,7 @@ def test_constant_at_the_gate_cannot_be_folded(llama):
         (Edit(0, "hidden", torch.tensor([1.0]), torch.zeros(1), torch.zeros(1)), "units must be int64"),
     ],
 )
-def test_edits_that_do_not_fit_are_refused(llama, edit, message):
+def test_edits_that_do_not_fit_are_refused(llama: Located, edit, message):
     with pytest.raises(ModelError, match=message), apply_edits(*llama, [edit]):
         pass
 
@@ -111,7 +115,7 @@ def test_up_of_a_block_without_a_gate_is_refused_naming_the_layer():
         pass
 
 
-def test_values_take_the_place_of_activations(llama, ids):
+def test_values_take_the_place_of_activations(llama: Located, ids):
     model, neuron_map = llama
     units, given = torch.tensor([7, 2]), []
 
@@ -156,7 +160,7 @@ def test_values_reach_the_experts_tokens_only(ids):
 
 
 @pytest.mark.parametrize("site", ["gate", "hidden"])
-def test_a_function_of_the_values_equals_the_layer_recomputed_by_hand(llama, ids, site):
+def test_a_function_of_the_values_equals_the_layer_recomputed_by_hand(llama: Located, ids, site):
     model, neuron_map = llama
     units = torch.tensor([11, 3, 5])
     bound = torch.tensor([0.01, 0.0, 0.002])
@@ -195,7 +199,7 @@ def test_a_function_that_is_affine_does_what_the_affine_edit_does(name, ids):
     assert found[0][1] == found[1][1] > 0
 
 
-def test_a_function_of_another_shape_is_refused(llama, ids):
+def test_a_function_of_another_shape_is_refused(llama: Located, ids):
     edit = ValueEdit(0, "hidden", torch.tensor([1, 2]), lambda given: given.values[:, :1])
     with (
         apply_edits(*llama, [edit]),
@@ -212,7 +216,7 @@ def noisy(model, units, seed=0, layer=0):
     )
 
 
-def test_noise_is_standard_normal_and_of_its_seed(llama):
+def test_noise_is_standard_normal_and_of_its_seed(llama: Located):
     model, neuron_map = llama
     tokens = torch.randint(3, 99, (40, 50), generator=torch.Generator().manual_seed(5))
     found = []
@@ -231,7 +235,7 @@ def test_noise_is_standard_normal_and_of_its_seed(llama):
         assert abs((one * two).mean()) < 5 / 70_000**0.5
 
 
-def test_noise_does_not_depend_on_batches_padding_or_the_cache(llama):
+def test_noise_does_not_depend_on_batches_padding_or_the_cache(llama: Located):
     model, neuron_map = llama
     texts = [torch.randint(3, 99, (n,), generator=torch.Generator().manual_seed(n)) for n in (9, 5)]
     drawn, edit = noisy(model, torch.tensor([4, 30, 7]))
@@ -287,7 +291,7 @@ def test_noise_of_an_expert_is_that_of_its_neurons_and_tokens(ids):
     assert torch.equal(alone[:, 0], expected)
 
 
-def test_generation_scope_leaves_the_prompt_alone(llama, ids):
+def test_generation_scope_leaves_the_prompt_alone(llama: Located, ids):
     model, neuron_map = llama
     edits = [Edit.zero(layer, torch.arange(40)) for layer in (0, 1)]
     clean = logits(model, ids)
@@ -341,7 +345,7 @@ def test_every_experts_implementation_shows_the_same_neurons(name, ids):
             torch.testing.assert_close(o.values, expected[key].values, atol=1e-5, rtol=1e-4)
 
 
-def test_low_precision_weights_are_folded_only_when_nothing_is_rounded(llama):
+def test_low_precision_weights_are_folded_only_when_nothing_is_rounded(llama: Located):
     model, neuron_map = llama
     model.bfloat16()
     for scale, backend in ((0.0, "fold"), (-1.0, "fold"), (0.3, "hook")):
@@ -400,7 +404,7 @@ class Packed(torch.nn.Module):
 
     def forward(self, values):
         with torch._C.DisableTorchFunction():
-            return values @ (self.weight.float() / 100).T
+            return values @ (self.get_buffer("weight").float() / 100).T
 
 
 class Eighths(torch.nn.Linear):
@@ -416,7 +420,7 @@ class Eighths(torch.nn.Linear):
 
 
 @pytest.mark.parametrize("kind", [Packed, Eighths])
-def test_quantised_layers_are_found_and_edited_by_hooks(llama, ids, kind):
+def test_quantised_layers_are_found_and_edited_by_hooks(llama: Located, ids, kind):
     model, plain = llama
     for layer in model.model.layers:
         for name in ("gate_proj", "up_proj", "down_proj"):
@@ -439,7 +443,7 @@ def test_quantised_layers_are_found_and_edited_by_hooks(llama, ids, kind):
         pass
 
 
-def test_a_plugin_decides_first(llama):
+def test_a_plugin_decides_first(llama: Located):
     model, neuron_map = llama
     assert locate(model, [lambda _: None, lambda _: neuron_map]) is neuron_map
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -281,7 +282,8 @@ def same_after_export(model, neuron_map, edits, folder):
     export_edited(model, None, neuron_map, edits, folder)
     assert model.state_dict().keys() == before.keys()
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    loaded, info = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
+    automatic: Any = AutoModelForCausalLM
+    loaded, info = automatic.from_pretrained(folder, output_loading_info=True)
     assert not info["missing_keys"]
     assert not info["unexpected_keys"]
     with torch.no_grad():

@@ -51,7 +51,7 @@ def test_latex_and_markdown_are_escaped(record):
 def test_neuron_rows_have_every_language_and_layer(record):
     rows = neuron_rows(record)
     assert [row["language"] for row in rows] == list(record.languages)
-    assert all(sum(row[f"layer_{i}"] for i in range(4)) == row["neurons"] for row in rows)
+    assert all(sum(int(row[f"layer_{i}"]) for i in range(4)) == row["neurons"] for row in rows)
 
 
 def test_empty_tables_are_empty():

@@ -4,6 +4,7 @@ import gc
 import os
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from nharness.statistics import load, merge
 from nharness.tensorfile import save
 
 NEEDS = (Need("activation_count"), Need("moments"), Need("histogram"), Need("document_mean", "hidden"))
+
+Located = tuple[Any, Any]  # a model and the map of its neurons
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def texts(count, *, seed=0, words=6):
     ]
 
 
-def test_languages_of_unequal_size_in_one_pass(llama, tokenizer, tmp_path):
+def test_languages_of_unequal_size_in_one_pass(llama: Located, tokenizer, tmp_path):
     corpora = {"en": texts(150), "zh": iter(texts(3, seed=1)), "de": texts(70, seed=2)}
     calls = []
     policy = EncodingPolicy(max_length=16)
@@ -70,7 +73,7 @@ def test_languages_of_unequal_size_in_one_pass(llama, tokenizer, tmp_path):
         assert again.provenance == statistics.provenance
 
 
-def test_the_same_text_gives_the_same_bytes_and_apart_they_merge(llama, tokenizer, tmp_path):
+def test_the_same_text_gives_the_same_bytes_and_apart_they_merge(llama: Located, tokenizer, tmp_path):
     needs = NEEDS[:2]
     whole = {"en": texts(10), "de": texts(20, seed=2)}
     options = RecordingOptions(shard_documents=4, batch_tokens=60)
@@ -83,13 +86,13 @@ def test_the_same_text_gives_the_same_bytes_and_apart_they_merge(llama, tokenize
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
 
 
-def test_a_budget_bounds_every_language(llama, tokenizer):
+def test_a_budget_bounds_every_language(llama: Located, tokenizer):
     got = record(*llama, Text(tokenizer, {"en": texts(9), "de": texts(2)}, max_tokens=100), NEEDS[:1])["gate"]
     assert (got.totals["en"].tokens, got.totals["de"].tokens) == (90, 60)
     assert got.provenance["max_tokens"] == 100
 
 
-def test_a_language_without_text_and_nothing_to_do(llama, tokenizer):
+def test_a_language_without_text_and_nothing_to_do(llama: Located, tokenizer):
     with pytest.raises(CorpusError, match="no document of language 'de'"):
         record(*llama, Text(tokenizer, {"en": texts(2), "de": []}), NEEDS)
     with pytest.raises(UsageError, match="nothing to record"):
@@ -98,7 +101,7 @@ def test_a_language_without_text_and_nothing_to_do(llama, tokenizer):
         record(*llama, Text(tokenizer, {}), NEEDS)
 
 
-def test_memory_does_not_grow_with_the_corpus(llama, tokenizer):
+def test_memory_does_not_grow_with_the_corpus(llama: Located, tokenizer):
     """Peak of what Python and NumPy hold, for twenty-five and for fifty shards."""
 
     def peak(count):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import weakref
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -26,8 +26,10 @@ NEEDS = [
     for name in ("activation_count", "moments", "histogram", "document_mean")
 ]
 
+Located = tuple[Any, Any]  # a model and the map of its neurons
 
-def recorded(located, needs, found, **options):
+
+def recorded(located: Located, needs, found, **options):
     model, neuron_map = located
     recorder = Recorder(model, neuron_map, needs, RecordingOptions(**{"batch_tokens": 64, **options}))
     recorder.prepare({"en": found[:3]})
@@ -35,7 +37,7 @@ def recorded(located, needs, found, **options):
 
 
 @pytest.mark.parametrize("site", ["gate", "hidden"])
-def test_counts_moments_and_means_equal_brute_force(located, site):
+def test_counts_moments_and_means_equal_brute_force(located: Located, site):
     found = documents(LENGTHS, first=0)
     saved = saved_activations(*located, found, site)
     got = recorded(located, NEEDS, found)[site]
@@ -52,7 +54,7 @@ def test_counts_moments_and_means_equal_brute_force(located, site):
     np.testing.assert_allclose(got.get("document_mean", "mean", "en"), means, rtol=1e-4, atol=1e-6)
 
 
-def test_histograms_equal_brute_force(located):
+def test_histograms_equal_brute_force(located: Located):
     found = documents(LENGTHS)
     everything = np.concatenate(saved_activations(*located, found, "gate"))
     got = recorded(located, NEEDS, found)["gate"]
@@ -67,7 +69,7 @@ def test_histograms_equal_brute_force(located):
         assert abs(count[neuron] - expected).sum() <= 2
 
 
-def test_bins_follow_the_mean_and_deviation_of_what_was_scouted(llama):
+def test_bins_follow_the_mean_and_deviation_of_what_was_scouted(llama: Located):
     found = documents(LENGTHS)
     everything = np.concatenate(saved_activations(*llama, found[:3], "gate"))
     edges = recorded(llama, [("histogram", "gate")], found)["gate"].get("histogram", "edges", "en")
@@ -76,7 +78,7 @@ def test_bins_follow_the_mean_and_deviation_of_what_was_scouted(llama):
     assert edges[-1] == pytest.approx(mean + 3 * deviation, rel=1e-4)
 
 
-def test_up_magnitude_and_output_change_equal_brute_force(llama):
+def test_up_magnitude_and_output_change_equal_brute_force(llama: Located):
     model, _ = llama
     found = documents(LENGTHS)
     got = recorded(llama, [("up_magnitude", "gate"), ("output_change", "gate")], found)["gate"]
@@ -111,7 +113,7 @@ def test_output_change_of_experts_takes_their_own_weights():
 
 
 @pytest.mark.parametrize(("first", "last"), [(1, 0), (2, 1)])
-def test_padding_and_uncounted_tokens_never_count(located, first, last):
+def test_padding_and_uncounted_tokens_never_count(located: Located, first, last):
     found = documents([8, 5, 17, 3, 9], first=first, last=last)
     everything = np.concatenate(saved_activations(*located, found, "gate"))
     got = recorded(located, [("activation_count", "gate")], found, batch_tokens=1000)["gate"]
@@ -119,7 +121,7 @@ def test_padding_and_uncounted_tokens_never_count(located, first, last):
     np.testing.assert_array_equal(got.get("activation_count", "positive", "en"), (everything > 0).sum(0))
 
 
-def test_routed_tokens_are_counted_for_experts_only(located):
+def test_routed_tokens_are_counted_for_experts_only(located: Located):
     model, neuron_map = located
     got = recorded(located, [("activation_count", "gate")], documents(LENGTHS))["gate"]
     if model.config.model_type == "mixtral":
@@ -134,7 +136,7 @@ def test_routed_tokens_are_counted_for_experts_only(located):
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 33, 64, 10_000])
-def test_nothing_depends_on_the_batch_size(located, batch_tokens):
+def test_nothing_depends_on_the_batch_size(located: Located, batch_tokens):
     """In float64, where no sign hangs on the order of a sum."""
     model, neuron_map = located
     if model.config.model_type == "mixtral":
@@ -156,7 +158,7 @@ def test_nothing_depends_on_the_batch_size(located, batch_tokens):
                 np.testing.assert_allclose(other[site].tensors[name], tensor, rtol=1e-6, atol=1e-9)
 
 
-def test_the_order_of_documents_changes_no_sum(llama):
+def test_the_order_of_documents_changes_no_sum(llama: Located):
     found = documents(LENGTHS)
     forward, backward = (recorded(llama, NEEDS, order)["gate"] for order in (found, found[::-1]))
     np.testing.assert_array_equal(forward.activation_probability(), backward.activation_probability())
@@ -169,7 +171,7 @@ def test_the_order_of_documents_changes_no_sum(llama):
     )
 
 
-def test_windows_of_a_document_are_one_row(llama):
+def test_windows_of_a_document_are_one_row(llama: Located):
     short, long = documents([9, 24])
     halves = tuple(
         dataclasses.replace(
@@ -191,7 +193,7 @@ def test_windows_of_a_document_are_one_row(llama):
     assert (got.totals["en"].documents, got.totals["en"].tokens) == (3, 40)
 
 
-def test_shards_recorded_apart_merge_to_the_same_bytes(llama, tmp_path):
+def test_shards_recorded_apart_merge_to_the_same_bytes(llama: Located, tmp_path):
     needs = [*NEEDS, ("up_magnitude", "gate"), ("attribution", "gate")]
     recorder = Recorder(*llama, needs, RecordingOptions(batch_tokens=40))
     texts = {"en": documents(LENGTHS), "de": documents([5, 40, 3], seed=1, language="de"), "zh": documents([2], seed=2)}
@@ -222,7 +224,8 @@ def test_attribution_equals_finite_differences():
     found = documents([9, 6, 9], first=1)
     got = recorded((model, neuron_map), [("attribution", "hidden")], found)["hidden"].get("attribution", "sum", "en")
     slopes = []
-    for block in model.transformer.h:
+    transformer: Any = model.transformer
+    for block in transformer.h:
         losses = []
         for factor in (1 + 1e-5, 1 - 1e-5):
             handle = block.mlp.act.register_forward_hook(lambda _m, _a, output, f=factor: scaled(output, f))
@@ -259,7 +262,7 @@ def test_attribution_of_experts_adds_up_too():
 
 
 @pytest.mark.parametrize("by_product", [True, False], ids=["cpu", "accelerator"])
-def test_only_values_above_zero_are_active(llama, monkeypatch, by_product):
+def test_only_values_above_zero_are_active(llama: Located, monkeypatch, by_product):
     """On both roads by which columns are summed; a ReLU gives zeros, of either sign."""
     monkeypatch.setattr(Scratch, "by_product", lambda *_: by_product)
     count = ActivationCount(Shard(*llama, "gate", torch.device("cpu"), np.array([2])))
@@ -268,7 +271,7 @@ def test_only_values_above_zero_are_active(llama, monkeypatch, by_product):
     assert count.tensors()["positive"][:10].tolist() == [0, 0, 0, 0, 0, 2, 0, 1, 1, 0]
 
 
-def test_nan_is_not_active(llama):
+def test_nan_is_not_active(llama: Located):
     model, _ = llama
     handle = model.model.layers[0].mlp.act_fn.register_forward_hook(spoil)
     try:
@@ -289,7 +292,7 @@ def spoil(_module, _args, output):
     return output
 
 
-def test_half_precision_models_are_summed_in_float32(llama):
+def test_half_precision_models_are_summed_in_float32(llama: Located):
     model = tiny_model("llama").bfloat16()
     neuron_map = locate(model)
     found = documents([300, 20, 40])
@@ -299,7 +302,7 @@ def test_half_precision_models_are_summed_in_float32(llama):
     np.testing.assert_allclose(got.get("moments", "sum", "en"), saved.sum(0), rtol=1e-5, atol=2e-6 * abs(saved).sum())
 
 
-def test_model_and_hooks_of_others_are_left_as_they_were(llama):
+def test_model_and_hooks_of_others_are_left_as_they_were(llama: Located):
     model, _ = llama
     model.train()
     model.lm_head.eval()
@@ -332,14 +335,14 @@ class Largest(Accumulator):
         return {"value": self.most.numpy()}
 
 
-def test_a_statistic_of_a_plug_in(llama):
+def test_a_statistic_of_a_plug_in(llama: Located):
     found = documents(LENGTHS)
     recorder = Recorder(*llama, [("largest", "hidden")], accumulators={"largest": Largest})
     got = recorder.record_shard("en", found)["hidden"].get("largest", "value", "en")
     np.testing.assert_allclose(got, np.concatenate(saved_activations(*llama, found, "hidden")).max(0), rtol=1e-5)
 
 
-def test_unknown_statistics_and_bad_options(llama):
+def test_unknown_statistics_and_bad_options(llama: Located):
     with pytest.raises(UnknownNameError, match="unknown statistic 'moment'; did you mean 'moments'"):
         Recorder(*llama, [("moment", "gate")])
     with pytest.raises(OptionError, match="shard_documents are at least 1"):
@@ -349,14 +352,14 @@ def test_unknown_statistics_and_bad_options(llama):
         recorded((model, locate(model)), [("up_magnitude", "gate")], documents([4]))
 
 
-def test_a_layer_that_does_not_run_is_an_error(llama, monkeypatch):
+def test_a_layer_that_does_not_run_is_an_error(llama: Located, monkeypatch):
     recorder = Recorder(*llama, [("moments", "gate")])
     monkeypatch.setattr(recorder, "_forward", lambda _tokens: None)
     with pytest.raises(ModelError, match="layer 0 was not passed at site 'gate'"):
         recorder.record_shard("en", documents([3]))
 
 
-def test_running_out_of_memory_halves_the_batch(llama, monkeypatch):
+def test_running_out_of_memory_halves_the_batch(llama: Located, monkeypatch):
     recorder = Recorder(*llama, [("moments", "gate")], RecordingOptions(batch_tokens=120))
     whole, held, alive, seen = recorder._forward, [], [], []
 
@@ -410,7 +413,7 @@ class PerDocument(Accumulator):
 
 
 @pytest.mark.parametrize("size", [1, 3, 8])
-def test_a_plug_in_statistic_with_a_row_a_document_is_concatenated(llama, size):
+def test_a_plug_in_statistic_with_a_row_a_document_is_concatenated(llama: Located, size):
     found = documents(LENGTHS)
     kinds = {"longest": PerDocument, "largest": Largest}
     recorder = Recorder(*llama, [("longest", "gate"), ("largest", "gate")], accumulators=kinds)
@@ -423,7 +426,7 @@ def test_a_plug_in_statistic_with_a_row_a_document_is_concatenated(llama, size):
     assert parts.formats["longest"].tensors == {"most": "concatenate"}
 
 
-def test_a_plug_in_statistic_without_rule_or_with_other_rows_is_named(llama):
+def test_a_plug_in_statistic_without_rule_or_with_other_rows_is_named(llama: Located):
     class Silent(Largest):
         name = "silent"
         merge = None
@@ -446,7 +449,7 @@ def test_a_plug_in_statistic_without_rule_or_with_other_rows_is_named(llama):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_sketches_equal_brute_force(llama, dtype):
+def test_sketches_equal_brute_force(llama: Located, dtype):
     model, found = tiny_model("llama").to(dtype), documents(LENGTHS)
     neuron_map = locate(model)
     everything = np.concatenate(saved_activations(model, neuron_map, found, "gate")).astype(np.float32)

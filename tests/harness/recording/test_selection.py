@@ -1,5 +1,7 @@
 """Cutting what was observed into slices: slices and gathered rows hold the same tokens."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from nharness.recording.accumulator import Scratch
 from nharness.recording.selection import Selection
 
 from .conftest import documents
+
+Located = tuple[Any, Any]  # a model and the map of its neurons
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,7 +47,7 @@ def test_every_counted_token_is_in_exactly_one_piece(lengths, in_slices, by_docu
             assert len(part) <= (256 if in_slices else 50) or by_document
 
 
-def test_an_accelerators_way_gives_the_same_statistics(located, monkeypatch):
+def test_an_accelerators_way_gives_the_same_statistics(located: Located, monkeypatch):
     needs = [(name, "gate") for name in ("activation_count", "moments", "histogram", "document_mean")]
     found = documents([7, 30, 12, 12, 61], first=1)
     recorder = Recorder(*located, needs, RecordingOptions(batch_tokens=700))

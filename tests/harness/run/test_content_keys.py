@@ -6,6 +6,7 @@ import shutil
 import sys
 import textwrap
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def place(tiny_model_folder, tmp_path_factory):
 
 def keys(place, *, statistic="activation_count", task=None, **spec):
     """Return the keys that a run of a specification would look for in a store."""
-    document = {
+    document: dict[str, Any] = {
         "model": {"name": str(place / "model"), "max_length": 64},
         "corpus": {"name": str(place / "corpus")},
         "languages": ["en", "de"],

@@ -30,7 +30,7 @@ def saved(tmp_path):
 def test_parts_of_different_text_become_one(saved):
     parts = [saved(f"p{seed}", table(seed=seed, model="m", corpus=f"c{seed}")) for seed in (0, 1)]
     whole = merge_files(parts)
-    expected = sum(load(part).get("activation_count", "positive", "de") for part in parts)
+    expected = np.sum([load(part).get("activation_count", "positive", "de") for part in parts], axis=0)
     assert whole.get("activation_count", "positive", "de").tolist() == expected.tolist()
     assert whole.totals["en"] == LanguageTotals(200, 8)
     assert whole.provenance == {"model": "m", "corpus": ["c0", "c1"]}

@@ -85,7 +85,7 @@ def test_a_tensor_without_rule_is_not_summed():
     with pytest.raises(UsageError, match="nothing says how mine/rows is merged"):
         merge([unknown, unknown])
     with pytest.raises(PluginError, match="merges 'rows' by 'mean'; expected one of sum, max, min"):
-        StatisticFormat("mine", "", {"rows": "mean"})
+        StatisticFormat("mine", "", {"rows": "mean"})  # type: ignore[dict-item]
 
 
 def test_a_file_carries_the_rules_of_its_statistics(tmp_path):

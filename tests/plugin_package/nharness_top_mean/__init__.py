@@ -14,6 +14,8 @@ class TopMean(Detector):
     class Options(DetectorOptions):
         top_rate: float = Field(0.01, gt=0, le=1)
 
+    options: Options
+
     def needs(self):
         return (Need("moments", "gate"),)
 

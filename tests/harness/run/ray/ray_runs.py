@@ -19,6 +19,7 @@ import tempfile
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 from nharness.cli.main import main
 
@@ -86,7 +87,7 @@ def until(condition, what):
 
 def processes():
     """Return the command lines of living processes that carry this test's mark, this one left out, by id."""
-    found = {}
+    found: dict[int, Any] = {}
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if (
@@ -311,7 +312,8 @@ def sweep():
 
 def disturbed(runs, address, reference):
     """Kill a worker while it records, the driver while cells are evaluated; preempt the next driver; end with a third."""
-    out, found = runs.folder / "disturbed", {}
+    out = runs.folder / "disturbed"
+    found: dict[str, Any] = {}
     more = ["--executor", "ray", "--workers", "2", "--ray-address", address, "-p", "held_plugin"]
     runs.allow(0)
     pid = runs.fork(out, *more)
@@ -403,7 +405,7 @@ def every_stage(runs, address):
     arguments[arguments.index("--detect-tokens") + 1] = "3000"  # two parts need two documents
     options = arguments.index("--option")
     del arguments[options : options + 2]
-    found = {}
+    found: dict[str, Any] = {}
     for name, how in {"here": [], "there": ["--executor", "ray", "--workers", "2", "--ray-address", address]}.items():
         out = runs.folder / f"stages-{name}"
         pid = fork([*arguments, "--out", str(out), *how], runs.folder / f"stages-{name}.txt", leader=True)
@@ -419,7 +421,7 @@ def every_stage(runs, address):
 
 def refused(runs, address):
     """Ask for what cannot be; return what is said."""
-    found = {}
+    found: dict[str, Any] = {}
     wishes = {
         "gpus": ["--executor-args", "gpus=3", "--ray-address", address, "-p", "held_plugin"],
         "address": ["--ray-address", "127.0.0.1:1"],
@@ -436,7 +438,8 @@ def everything(runs):
         code = main(
             [*runs.arguments, "--out", str(runs.folder / "whole")]
         )  # in this process: imports whatever a run imports
-    reference, found, marks = left_behind(runs.folder / "whole"), {"code": code}, [time.monotonic()]
+    reference, marks = left_behind(runs.folder / "whole"), [time.monotonic()]
+    found: dict[str, Any] = {"code": code}
     found["own"] = own_cluster(runs)
     marks.append(time.monotonic())
     with cluster(runs.folder) as address:

@@ -136,12 +136,14 @@ def test_an_actor_without_the_plug_in_says_so(worker, at_home, tmp_path):
     order = Order.of(worker)
     without = Order(order.spec, {**order.plugins, "extra": ("only_here",)}, order.threads, str(tmp_path / "absent"), ())
     (problem,) = RayWorker(without).greet()
+    assert isinstance(problem, str)
     assert problem.startswith("plug-in 'only_here' given with -p failed: ")
     (tmp_path / "only_here.py").write_text("")
     there = Order(
         order.spec, {**order.plugins, "extra": ("only_here",)}, order.threads, str(tmp_path), (str(tmp_path),)
     )
     (told,) = RayWorker(there).greet()
+    assert isinstance(told, dict)
     assert told["model"] == worker.identity["model"]
     assert Path.cwd() == tmp_path
 

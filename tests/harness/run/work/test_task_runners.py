@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ class NormFamily(TaskFamily):
 
 @pytest.fixture
 def plugins(monkeypatch):
-    module = ModuleType("norm_plugin")
+    module: Any = ModuleType("norm_plugin")
     module.NormMeasuring = NormMeasuring
     module.nharness_register_tasks = hookimpl(
         lambda: [Entry("norm", "norms", NormFamily())], specname="nharness_register_tasks"
