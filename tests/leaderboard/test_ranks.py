@@ -13,6 +13,7 @@ from nharness.record.validate import load_record
 from nharness_leaderboard.deep import deep_problems
 from nharness_leaderboard.ranks import CACHE, drawn_headlines, set_key, standings
 from nharness_leaderboard.results import Entry
+from nharness_leaderboard.table import BEGIN, END, board_table
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +117,19 @@ def test_records_that_cannot_be_ranked_are_not_compared_by_threes(tmp_path, caps
     assert len(made) == 3
     assert main(["compare", *(str(tmp_path / str(at)) for at in range(3))]) == 4
     assert "of 3 records no two have the items of a ladder" in capsys.readouterr().err
+
+
+def test_the_readmes_table_says_ranks_and_kept_shares_and_finds_its_place(entries, tmp_path):
+    results = entries[0].folder.parent
+    text = board_table(results)
+    assert "ranked by the kept share at 10% harm" in text
+    for entry in entries:
+        row = next(line for line in text.splitlines() if f"`{entry.record.detector.name}`" in line)
+        low, high = entry.record.headline.estimate.interval
+        assert f"{entry.record.headline.estimate.value:.2f} ({low:.2f}\N{EN DASH}{high:.2f})" in row
+    page = tmp_path / "README.md"
+    page.write_text(f"above\n{BEGIN}\nold\n{END}\nbelow\n")
+    assert main(["leaderboard", "table", "--results", str(results), "--write", str(page)]) == 0
+    assert page.read_text() == f"above\n{BEGIN}\n\n{text}\n{END}\nbelow\n"
+    page.write_text("nothing\n")
+    assert main(["leaderboard", "table", "--results", str(results), "--write", str(page)]) != 0

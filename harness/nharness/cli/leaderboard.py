@@ -4,6 +4,7 @@
 `add RECORD... --results DIR` copies valid records and their files into the folder.
 `reproduce RECORD...` makes records again from themselves alone, in a fresh store, and compares every item within the
 record's noise floor; what came of it is written beside the record and alone earns the badge `reproduced`.
+`table --results DIR [--write README.md]` prints the board as Markdown, or puts it between the marks of a file.
 `check --results DIR [--base REF]` says every reason not to publish; exit code 1 when there is one.
 """
 
@@ -16,7 +17,7 @@ from nharness.cli.found import all_records
 from nharness.cli.output import say
 from nharness.errors import UsageError
 
-ACTIONS = ("build", "add", "check", "reproduce")
+ACTIONS = ("build", "add", "check", "reproduce", "table")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", metavar="NAME", help="reproduce: where the record's model lies, if not at its name")
     parser.add_argument("--corpus", metavar="NAME", help="reproduce: where the record's corpus lies, likewise")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="table: the Markdown file that holds it")
     parser.add_argument("--title", default="Language neurons leaderboard", help="build: title of the site")
 
 
@@ -45,7 +47,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the action and return its exit code."""
     if arguments.records and arguments.action not in {"add", "reproduce"}:
         raise UsageError(f"leaderboard {arguments.action} takes no records; got {str(arguments.records[0])!r}")
-    return {"build": _build, "add": _add, "check": _check, "reproduce": _reproduce}[arguments.action](arguments)
+    return {"build": _build, "add": _add, "check": _check, "reproduce": _reproduce, "table": _table}[arguments.action](
+        arguments
+    )
 
 
 def _build(arguments: argparse.Namespace) -> int:
@@ -79,6 +83,16 @@ def _reproduce(arguments: argparse.Namespace) -> int:
         reproduce(path, model=arguments.model, corpus=arguments.corpus) for path in all_records(arguments.records)
     ]
     return int(not all(verdict == "reproduced" for verdict in verdicts))
+
+
+def _table(arguments: argparse.Namespace) -> int:
+    from nharness_leaderboard.table import board_table, write_table
+
+    if arguments.write is None:
+        say(board_table(arguments.results), end="")
+    else:
+        write_table(arguments.results, arguments.write)
+    return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -157,8 +157,8 @@ def share_lines(rows: Sequence[tuple[str, Sequence[float]]]) -> Markup:
         return high - bottom - (high - bottom - top) * value
 
     parts = [f'<path class="axis" d="M{left} {top}V{high - bottom}H{wide - right}"/>']
-    for at, label in zip(xs, ("5 %", "10 %", "25 %"), strict=True):
-        parts.append(f'<text class="tick" x="{at:.1f}" y="{high - bottom + 16}" text-anchor="middle">{label}</text>')
+    for at, level in zip(xs, ("5 %", "10 %", "25 %"), strict=True):
+        parts.append(f'<text class="tick" x="{at:.1f}" y="{high - bottom + 16}" text-anchor="middle">{level}</text>')
     for value in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(f'<line class="guide" x1="{left}" y1="{y(value):.1f}" x2="{wide - right}" y2="{y(value):.1f}"/>')
         parts.append(f'<text class="tick" x="{left - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')

@@ -1,0 +1,90 @@
+"""The board as a table for the README: what the front pages show, a row a detector, written between two marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nharness import atomic
+from nharness.errors import FileFormatError
+from nharness_leaderboard.ranks import Standings, drawn_headlines, standings
+from nharness_leaderboard.results import Entry, read_results
+from nharness_leaderboard.site.shown import Shown, shown_sets
+from nharness_leaderboard.site.text import MINUS, NONE, kept, selection_text
+
+BEGIN, END = "<!-- board: made by nharness leaderboard table --write README.md -->", "<!-- end of the board -->"
+
+
+def board_table(results: Path) -> str:
+    """Return the table in Markdown, with a line a model above it that says what its columns are.
+
+    A model whose records have headlines has the rank interval and the kept share of each detector; any other has points
+    at one budget: selectivity, and the share of languages that their own neurons hit hardest.
+    Raises `FileFormatError` without a results folder, or with records that are not valid.
+    """
+    found = read_results(results, files=True)
+    if found.problems:
+        path, problems = next(iter(found.problems.items()))
+        raise FileFormatError(f"{path} is not valid: {problems[0]}")
+    placed = standings(found.entries, drawn_headlines(found.entries, results))
+    shown = sorted(shown_sets(found.entries), key=lambda each: not each.ranked)
+    names = list(dict.fromkeys(name for each in shown for name in each.detectors))
+    rows = [
+        " | ".join([f"| `{name}`", *(part for each in shown for part in _parts(each, name, placed))]) for name in names
+    ]
+    heads = [head for each in shown for head in _heads(each)]
+    lines = [f"| detector | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads), *(f"{row} |" for row in rows)]
+    return "\n".join([*(f"- {_sentence(each)}" for each in shown), "", *lines]) + "\n"
+
+
+def write_table(results: Path, path: Path) -> None:
+    """Put the table between the marks of a Markdown file; raises `FileFormatError` for a file without them."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read ({error.strerror}); expected a Markdown file") from error
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise FileFormatError(f"{path} has no place for the table: a line {BEGIN!r} and, below it, a line {END!r}")
+    made = f"{before}{BEGIN}\n\n{board_table(results)}\n{END}{after}"
+    atomic.write_bytes(path, made.encode("utf-8"))
+
+
+def _heads(own: Shown) -> Sequence[str]:
+    name = own.model.model.name
+    return (f"{name}: rank", "kept share, 95 %") if own.ranked else (f"{name}: selectivity", "diagonal")
+
+
+def _sentence(own: Shown) -> str:
+    record = own.model
+    least = min(each.items for each in record.baseline if each.task == own.task)
+    where = f"{record.model.name}: {len(own.languages)} languages, at least {least} documents in each"
+    if own.ranked and record.headline is not None:
+        return f"{where}; ranked by the kept share at {record.headline.harm:.0%} harm."
+    asked = ", ".join(selection_text(record.selection)) or "as many neurons as each detector finds"
+    return f"{where}; points at one budget ({asked}), in order of selectivity in bits per byte and not ranked."
+
+
+def _parts(own: Shown, name: str, placed: Standings) -> Sequence[str]:
+    entry = next((entry for entry in own.entries if entry.record.detector.name == name), None)
+    if entry is None:
+        return NONE, NONE
+    return _ranked(entry, placed) if own.ranked else _point(own, entry)
+
+
+def _ranked(entry: Entry, placed: Standings) -> Sequence[str]:
+    headline, standing = entry.record.headline, placed.of(entry.slug)
+    estimate = headline.estimate if headline else None
+    if estimate is None:
+        return NONE, NONE
+    ends = f" ({kept(estimate.interval[0])}\N{EN DASH}{kept(estimate.interval[1])})" if estimate.interval else ""
+    return (standing.interval if standing else "") or NONE, f"{kept(estimate.value)}{ends}"
+
+
+def _point(own: Shown, entry: Entry) -> Sequence[str]:
+    summary = own.summary(entry)
+    if summary is None or summary.selectivity is None:
+        return NONE, NONE
+    diagonal = NONE if summary.diagonal_share is None else f"{100 * summary.diagonal_share:.0f} %"
+    return f"{summary.selectivity.value:+.3f}".replace("-", MINUS), diagonal
