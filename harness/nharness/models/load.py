@@ -154,7 +154,7 @@ def load_model(
         fingerprint=fingerprint_files([*files, *code], config) if files else fingerprint_model(model),
         tokenizer_fingerprint=fingerprint_tokenizer(tokenizer),
         together=found_out.together,
-        checkpoint=packing or _checkpoint(found, files, config),
+        checkpoint=packing or _checkpoint(name, found, files, config),
     )
 
 
@@ -183,9 +183,9 @@ def _from_gguf(found: Found) -> tuple[Found, str]:
     return Found(found.name, made, {key: value for key, value in found.args.items() if key not in used}), packing
 
 
-def _checkpoint(found: Found, files: Sequence[Path], config: Mapping[str, Any]) -> str:
-    """Return what the weights of a folder or hub model are: its name, the format of its files, their numbers."""
-    name = found.folder.resolve().name if found.folder is not None else found.name
+def _checkpoint(asked_for: str, found: Found, files: Sequence[Path], config: Mapping[str, Any]) -> str:
+    """Return what weights are: the model's name as asked for, a folder's its last part; their format and numbers."""
+    name = Path(asked_for).resolve().name if Path(asked_for).is_dir() else asked_for
     kind = "safetensors" if files and files[0].suffix == ".safetensors" else "PyTorch"
     numbers = str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
     asked = [key.removeprefix("load_in_") for key in BITS if found.args.get(key)]

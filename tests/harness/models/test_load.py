@@ -388,3 +388,8 @@ def test_what_cannot_be_exported_is_refused(name, edit, message, tmp_path):
     with pytest.raises(ModelError, match=message):
         export_edited(model, None, locate(model), [edit], tmp_path / "out")
     assert not (tmp_path / "out" / "config.json").exists()
+
+
+def test_weights_are_called_by_the_name_that_was_asked_for(tiny_model_folder):
+    named = {"embedded": lambda: tiny_model_folder}
+    assert load_model("embedded", {}, named=named).checkpoint.startswith("embedded, safetensors")
