@@ -12,6 +12,7 @@ records. Either says nothing about what is not there: a claim that no record is 
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from abc import ABC, abstractmethod
@@ -57,18 +58,19 @@ Verdict = Literal["holds", "fails", "undecided"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a claim's test found: the verdict, the numbers it rests on, and the rule in words."""
+    """What a claim's test found: verdict, the numbers it rests on, the rule in words, the first number's interval."""
 
     verdict: Verdict
     numbers: Mapping[str, float]
     rule: str
+    interval: tuple[float, float] | None = None
 
 
 class NamedClaim(ABC):
     """A finding of a paper that records can bear out or not; an instance holds nothing.
 
     name: as it is asked for. statement: what is claimed, one sentence. paper, place: who says so, and where in it.
-    needs: what records it takes, one sentence.
+    needs: what records it takes, one sentence. printed: the paper's own number, where it prints one.
     """
 
     name: ClassVar[str]
@@ -76,6 +78,7 @@ class NamedClaim(ABC):
     paper: ClassVar[str]
     place: ClassVar[str] = ""
     needs: ClassVar[str] = ""
+    printed: ClassVar[str] = ""
 
     @abstractmethod
     def test(self, records: Sequence[Record]) -> Finding | None:
@@ -84,7 +87,10 @@ class NamedClaim(ABC):
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim on what it was held against: a record's task, or all records (`record` and `task` are then empty)."""
+    """A claim on what it was held against: a record's task, or all records (`record` and `task` are then empty).
+
+    interval: of the value, where the test gives one. printed: the paper's own number, where it prints one.
+    """
 
     statement: str
     record: str
@@ -92,6 +98,8 @@ class ClaimResult:
     value: float | None
     verdict: Verdict
     rule: str = ""
+    interval: tuple[float, float] | None = None
+    printed: str = ""
 
     @property
     def line(self) -> str:
@@ -156,9 +164,12 @@ def _named(claim: NamedClaim, records: Sequence[Record]) -> list[ClaimResult]:
         return []
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.numbers.items())
     value = next(iter(found.numbers.values()), None)
-    return [
-        ClaimResult(claim.name, "", "", value, found.verdict, f"{numbers}; {found.rule}" if numbers else found.rule)
-    ]
+    rule = f"{numbers}; {found.rule}" if numbers else found.rule
+    return [ClaimResult(claim.name, "", "", value, found.verdict, rule, _finite(found.interval), claim.printed)]
+
+
+def _finite(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    return interval if interval is not None and all(map(math.isfinite, interval)) else None
 
 
 def _short(claim: Claim, records: Sequence[Record]) -> list[ClaimResult]:

@@ -118,6 +118,15 @@ def nharness_register_claims() -> Sequence[Entry]:  # type: ignore[empty-body]
 
 
 @hookspec
+def nharness_register_studies() -> Sequence[Entry]:  # type: ignore[empty-body]
+    """Register studies that `nharness run --study NAME` knows by name.
+
+    Called once. Each entry's target is a TOML file (`pathlib.Path`), or a folder of them, one a variant:
+    `--variant small` is its `small.toml`. `None` registers nothing.
+    """
+
+
+@hookspec
 def nharness_register_executors() -> Sequence[Entry]:  # type: ignore[empty-body]
     """Register executors, which decide where cells run.
 

@@ -33,6 +33,7 @@ KINDS = (
     "task_runners",
     "truths",
     "claims",
+    "studies",
     "executors",
 )
 

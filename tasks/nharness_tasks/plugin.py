@@ -50,9 +50,42 @@ def nharness_register_models() -> Sequence[Entry]:
 @hookimpl
 def nharness_register_claims() -> Sequence[Entry]:
     """Register what the papers say of deactivated neurons."""
+    here = "nharness_tasks.claims"
     return (
-        Entry("own-language-most", "A language's neurons harm it most", "nharness_tasks.paper_claims:OwnLanguageMost"),
-        Entry("more-than-random", "They do more than random neurons", "nharness_tasks.paper_claims:MoreThanRandom"),
+        Entry("own-language-most", "A language's neurons harm it most", f"{here}.selectivity:OwnLanguageMost"),
+        Entry("more-than-random", "They do more than random neurons", f"{here}.selectivity:MoreThanRandom"),
+        Entry("few-neurons-suffice", "A small dose harms the language", f"{here}.matrix:FewSuffice"),
+        Entry("english-least", "English is harmed least by its own neurons", f"{here}.matrix:EnglishLeast"),
+        Entry("related-add-harm", "Related neurons add to the harm of specific ones", f"{here}.matrix:RelatedAddHarm"),
+        Entry("general-harm-all", "General neurons harm every language", f"{here}.matrix:GeneralHarmAll"),
+        Entry("steering-moves-target", "Steering makes more of the target", f"{here}.matrix:SteeringMovesTarget"),
+        Entry("more-selective-than-lape", "A method is more selective than LAPE", f"{here}.matrix:StrongerThanLape"),
+        Entry("concentrated-at-both-ends", "Neurons lie at both ends of the depth", f"{here}.depth:ConcentratedAtEnds"),
+        Entry("four-stages", "The layers fall into four stages", f"{here}.depth:FourStages"),
+        Entry("little-overlap", "Languages share less than 5 % of their neurons", f"{here}.sets:LittleOverlap"),
+        Entry("denser-with-training", "Key neurons grow with training", f"{here}.sets:DenserWithTraining"),
+        Entry("alignment-makes-related", "Alignment makes neurons related", f"{here}.sets:AlignmentMakesRelated"),
+    )
+
+
+@hookimpl
+def nharness_register_studies() -> Sequence[Entry]:
+    """Register a study a paper, each in the variants full and small, and two that teach."""
+    folder = HERE / "studies"
+    papers = {
+        "lape-acl2024": "Tang et al.: language-specific neurons",
+        "ternary-aaai2026": "Zhang et al.: specific, related, agnostic neurons; alignment",
+        "lingua-franca-coling2025": "Zeng et al.: a shared semantic space, and how it grows",
+        "kojima-naacl2024": "Kojima et al.: neurons that fire for one language",
+        "language-arithmetics-2025": "Gurgurov et al.: adding what distinguishes a language",
+        "dln-emnlp2026": "Kim et al.: neurons whose distributions part the languages",
+        "plnd-neurips2024": "Zhao et al.: neurons consistently activated for a language",
+        "crane-2026": "Le and Li: relevance to a language",
+    }
+    return (
+        *(Entry(name, summary, folder / name) for name, summary in papers.items()),
+        Entry("three-kinds", "Specific, related and general neurons of babel", folder / "three-kinds.toml"),
+        Entry("dose-response", "Every detector at five sizes", folder / "dose-response.toml"),
     )
 
 

@@ -8,7 +8,7 @@ from nharness.errors import UsageError
 from nharness.record.results import ControlSelectivity
 from nharness.record.types import Estimate
 from nharness.spec import Claim
-from nharness_tasks.paper_claims import MoreThanRandom, OwnLanguageMost
+from nharness_tasks.claims.selectivity import MoreThanRandom, OwnLanguageMost
 
 NAMED = {claim.name: claim for claim in (OwnLanguageMost, MoreThanRandom)}
 

@@ -26,6 +26,7 @@ ALSO = {
     "corpora": "also: a folder or file of texts, and the name of a dataset on the hub",
     "models": "also: a folder that transformers wrote, a GGUF file, and the name of a model on the hub",
     "tasks": "also: any task of lm-eval, and those of --include-path",
+    "studies": "run one: nharness run --study NAME [--variant small]; also: a TOML file of your own",
     "plugins": "-p NAME loads a module too, -p no:NAME blocks one",
 }
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -281,3 +282,18 @@ def _read(option: Option, text: str) -> Any:
 def refused(option: Option, got: Any) -> OptionError:
     """Return the error for a value that the option's place in the specification cannot hold."""
     return OptionError(f"{option.flag} is {got!r}; expected {expected_at(RunSpec, option.place) or option.meaning}")
+
+
+USUAL_VARIANT = "small"
+
+
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """Add the study and its variant."""
+    parser.add_argument(
+        "--study", type=Path, metavar="FILE", help="a TOML file that names all of it, or a name (nharness list studies)"
+    )
+    parser.add_argument(
+        "--variant",
+        metavar="NAME",
+        help=f"variant of a study that is named: full, or {USUAL_VARIANT} (default)",
+    )

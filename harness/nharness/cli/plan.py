@@ -17,7 +17,7 @@ from nharness.errors import UsageError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a specification and of selection."""
     options.add_options(parser)
-    parser.add_argument("--study", type=Path, metavar="FILE", help="a TOML file that names all of it")
+    options.add_study(parser)
     parser.add_argument("-k", dest="expression", default="", metavar="EXPR", help="only cells whose id matches")
     parser.add_argument("--shard", metavar="I/N", help="only part I of N")
     parser.add_argument("-q", dest="quiet", action="count", default=0, help="numbers only")

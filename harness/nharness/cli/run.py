@@ -20,7 +20,7 @@ from nharness.spec import RunSpec
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a specification, of selection, and of the run itself."""
     options.add_options(parser)
-    parser.add_argument("--study", type=Path, metavar="FILE", help="a TOML file that names all of it")
+    options.add_study(parser)
     add_run_options(parser)
 
 

@@ -81,6 +81,8 @@ def _going_on(arguments: argparse.Namespace, out: Path) -> list[str]:
         return shlex.split(arguments.command_line)
     study = getattr(arguments, "study", None)
     where = ["--study", str(study)] if study else ["--resume"]
+    if study and arguments.variant:
+        where += ["--variant", arguments.variant]
     base = arguments.out if study else out
     return ["nharness", "run", *where, *(["--out", str(base)] if base else []), *_same_way(arguments)]
 

@@ -1,24 +1,37 @@
-"""`nharness run --study FILE`: every run of a study, one after the other, each in a folder of its own."""
+"""`nharness run --study NAME|FILE`: every run of a study, one after the other, each in a folder of its own.
+
+After the last run the study's findings, claims on the records of all runs together, are printed as one table.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from nharness.cli import options
+from nharness.claims import ClaimResult, NamedClaim, check_claims
 from nharness.cli.collect import collect_runs
-from nharness.cli.output import say
+from nharness.cli.found import record_files
+from nharness.cli.options import USUAL_VARIANT
+from nharness.cli.output import print_table, say, say_json, tell
 from nharness.cli.where import DEFAULT_OUT
+from nharness.errors import FileFormatError, UnknownNameError, UsageError, nearest
 from nharness.plugins import Plugins
+from nharness.record.model import Record
 from nharness.record.sources import Study
+from nharness.record.validate import load_record
 from nharness.run.plan.study import StudyFile, load_study
 from nharness.run.results.folder import file_stem
-from nharness.spec import RunSpec
+from nharness.spec import Claim, RunSpec
 
 
 def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> int:
-    """Run or, with `--collect-only`, price every run; return the worst exit code."""
-    study = load_study(path)
+    """Run or, with `--collect-only`, price every run; return the worst exit code, that of a finding that fails too."""
+    study = load_study(study_file(path, arguments.variant, plugins))
+    for name in study.findings:
+        if name not in plugins.entries("claims"):
+            raise UnknownNameError("claim", name, plugins.entries("claims"))
     base = getattr(arguments, "out", None) or DEFAULT_OUT / file_stem(study.name)
     if arguments.collect_only:
         runs = {_heading(study, n): (spec, base / run_name(n, spec)) for n, spec in enumerate(study.runs)}
@@ -26,13 +39,89 @@ def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> in
         return 0
     from nharness.cli.session import run_and_report
 
-    shared = options.changed(arguments, store=arguments.store or base / "store")
+    arguments.store = arguments.store or base / "store"
     described = Study(name=study.name, text=study.text, digest=study.digest)
     codes = []
     for place, spec in enumerate(study.runs):
         say(f"\n{_heading(study, place)}")
-        codes.append(run_and_report(spec, plugins, shared, out=base / run_name(place, spec), study=described))
+        codes.append(run_and_report(spec, plugins, arguments, out=base / run_name(place, spec), study=described))
+    if study.findings and not arguments.shard:
+        codes.append(_found(study, [base / run_name(*each) for each in enumerate(study.runs)], plugins, arguments))
     return max(codes)
+
+
+def study_file(given: Path, variant: str | None, plugins: Plugins) -> Path:
+    """Return the file of a study that is given by its path or by its registered name.
+
+    Raises `UnknownNameError` for neither, `UsageError` for a variant that there is none of.
+    """
+    name = str(given)
+    if given.is_file() or name not in plugins.entries("studies"):
+        if variant is not None:
+            raise UsageError(f"--variant chooses among those of a study that is named; {name} is a file of its own")
+        if not given.suffix:
+            raise UnknownNameError("study", name, plugins.entries("studies"))
+        return given
+    found: Path = plugins.resolve("studies", name)
+    if not found.is_dir():
+        if variant is not None:
+            raise UsageError(f"study {name} has no variants; leave out --variant {variant}")
+        return found
+    variants = sorted(path.stem for path in found.glob("*.toml"))
+    chosen = variant or USUAL_VARIANT
+    if chosen not in variants:
+        raise UsageError(
+            f"study {name} has no variant {chosen!r}{nearest(chosen, variants)}; there are {', '.join(variants)}"
+        )
+    return found / f"{chosen}.toml"
+
+
+def _found(study: StudyFile, folders: Sequence[Path], plugins: Plugins, arguments: argparse.Namespace) -> int:
+    """Print the verdict on every finding; 1 where one fails, or, asked strictly, is undecided or about nothing."""
+    records = [record for folder in folders for record in _records(folder)]
+    results, missing = [], []
+    for name in study.findings:
+        make = partial(_made, plugins, name)
+        try:
+            results += check_claims([Claim(statement=name)], records, {name: make})
+        except UsageError:
+            missing.append(f"{name}: not measured; it takes {make().needs}")
+    printed = [_row(result, plugins) for result in results]
+    if arguments.json:
+        say_json({"study": study.name, "findings": printed, "not measured": missing})
+    else:
+        say(f"\nstudy {study.name!r}: what the paper claims, and what {len(records)} records say")
+        print_table(printed)
+    for line in missing:
+        tell(line)
+    strict = any(spec.strict_claims for spec in study.runs)
+    bad = {"fails", "undecided"} if strict else {"fails"}
+    return int(bool(missing) or any(result.verdict in bad for result in results))
+
+
+def _row(result: ClaimResult, plugins: Plugins) -> dict[str, object]:
+    claim = _made(plugins, result.statement)
+    return {
+        "claim": result.statement,
+        "verdict": result.verdict,
+        "number": result.value,
+        "interval": result.interval,
+        "in the paper": result.printed,
+        "what is claimed": claim.statement,
+        "rule": result.rule,
+    }
+
+
+def _made(plugins: Plugins, name: str) -> NamedClaim:
+    found: NamedClaim = plugins.resolve("claims", name)()
+    return found
+
+
+def _records(folder: Path) -> list[Record]:
+    try:
+        return [load_record(path) for path in record_files(folder)]
+    except FileFormatError:
+        return []  # no record was written, which the run has said
 
 
 def run_name(place: int, spec: RunSpec) -> str:

@@ -25,6 +25,7 @@ OWN_KEYS = {
     "name": ("the file's name", "a text", "what the study is called"),
     "models": ('`["babel"]`', "a list of names and tables", "each is a run of its own"),
     "corpora": ('`["sample"]`', "a list of names and tables", "each is a run of its own"),
+    "findings": ("none", "a list of names", "registered claims on the records of all runs together, at the end"),
     "kinds": ("all neurons", "a list of lists", "each list is a run of its own: kinds that are deactivated in it"),
 }
 TABLES = {

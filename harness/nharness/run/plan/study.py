@@ -10,7 +10,8 @@
     corpora = ["sample"]
     tasks = ["ppl"]
     controls = {draws = 5}
-    claims = ["selectivity > 0"]
+    claims = ["selectivity > 0"]              # of each run alone
+    findings = ["own-language-most"]          # registered claims, held against the records of all runs at the end
 
 Everything else that a run can be told (`seed`, `analysis`, `task_options`, ...) stands beside these under its name in
 `RunSpec`. Runs are the product of models, corpora and kinds. Errors say the line.
@@ -38,19 +39,20 @@ from nharness.spec import RunSpec
 LISTS = {"models": "model", "corpora": "corpus"}
 NAMED = ("models", "corpora", "detectors", "interventions")
 LONGEST = 200_000
-OWN = ("name", "models", "corpora", "kinds")
+OWN = ("name", "models", "corpora", "kinds", "findings")
 KEYS = tuple(sorted({*RunSpec.model_fields, *OWN} - set(LISTS.values())))
 """Every key of a study."""
 
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study: its name, its text verbatim with the SHA-256 of it, and the runs it comes to."""
+    """A study: its name, its text verbatim with the SHA-256 of it, the runs it comes to, claims on all of them."""
 
     name: str
     text: str
     digest: str
     runs: tuple[RunSpec, ...]
+    findings: tuple[str, ...] = ()
 
 
 def load_study(path: Path) -> StudyFile:
@@ -94,7 +96,11 @@ class _Reader:
         if not isinstance(name, str) or not name.strip():
             self._refuse(("name",), f"name is {name!r}; expected a text")
         digest = hashlib.sha256(self.text.encode()).hexdigest()
-        return StudyFile(name, self.text, digest, tuple(self._runs(table)))
+        findings = self._list(table, "findings", "names of registered claims") if "findings" in table else ()
+        for place, entry in enumerate(findings):
+            if not isinstance(entry, str):
+                self._refuse(("findings", place), f"{entry!r} in findings; expected the name of a registered claim")
+        return StudyFile(name, self.text, digest, tuple(self._runs(table)), tuple(findings))
 
     def _runs(self, table: Mapping[str, Any]) -> Sequence[RunSpec]:
         shared = {key: value for key, value in table.items() if key not in OWN}

@@ -10,9 +10,7 @@ from nharness.claims import Finding, NamedClaim, Verdict
 from nharness.record.model import Record
 from nharness.record.results import ControlSelectivity, TaskSummary
 from nharness.record.types import Estimate
-
-TASK = "ppl"
-LEVEL = 0.05
+from nharness_tasks.claims.verdicts import LEVEL, TASK
 
 Number = TypeVar("Number")
 
@@ -55,7 +53,8 @@ class OwnLanguageMost(OfEveryMatrix[Estimate]):
         lows, highs = zip(*(each.interval or (float("-inf"), float("inf")) for each in numbers), strict=True)
         verdict: Verdict = "fails" if min(highs) < 0 else "holds" if min(lows) > 0 else "undecided"
         least = {"least selectivity": min(each.value for each in numbers)}
-        return Finding(verdict, least, "selectivity above 0 in every record, by its interval")
+        rule = "selectivity above 0 in every record, by its interval"
+        return Finding(verdict, least, rule, (min(lows), min(highs)))
 
 
 class MoreThanRandom(OfEveryMatrix[ControlSelectivity]):

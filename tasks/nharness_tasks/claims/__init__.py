@@ -1,0 +1,1 @@
+"""Findings of papers that records can bear out or not; each states its rule."""

@@ -1,0 +1,72 @@
+"""Claims about where in the depth neurons lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nharness.claims import Finding, NamedClaim
+from nharness.record.model import Record
+from nharness.record.structure import StructureMeasure
+from nharness_tasks.claims.verdicts import LEVEL, in_every
+
+FEWEST_LAYERS = 8
+
+
+class ConcentratedAtEnds(NamedClaim):
+    """Concentration in the first and in the last fifth of the depth."""
+
+    name = "concentrated-at-both-ends"
+    statement = "Language-specific neurons lie mostly in the first and in the last layers."
+    paper = "Tang et al., ACL 2024, arXiv 2402.16438; Kojima et al., NAACL 2024, arXiv 2404.02431"
+    place = "abstracts"
+    needs = "records with the section structure, of models of eight layers or more to be decided"
+
+    def test(self, records: Sequence[Record]) -> Finding | None:
+        """Return whether both ends hold more than their share of all neurons, and more than layers in another order."""
+        return in_every(records, _both_ends)
+
+
+def _both_ends(record: Record) -> Finding | None:
+    found = {name: _measure(record, f"concentration-{name}") for name in ("first", "last", "both-ends")}
+    first, last, both = (found[name] for name in ("first", "last", "both-ends"))
+    if first is None or last is None or both is None:
+        return None
+    numbers = {"share at both ends": both.value or 0.0, "first": first.value or 0.0, "last": last.value or 0.0}
+    rule = "both ends above their share of all neurons, p of the layers in another order below 0.05"
+    if len(record.model.layer_widths) < FEWEST_LAYERS:
+        return Finding("undecided", numbers, f"{rule}; fewer than {FEWEST_LAYERS} layers cannot tell")
+    more = all((end.value or 0.0) > (end.expected or 0.0) for end in (first, last))
+    if more and (both.p or 0.0) < LEVEL:
+        return Finding("holds", numbers, rule)
+    fewer = any((end.p or 0.0) > 1 - LEVEL for end in (first, last))
+    return Finding("fails" if fewer else "undecided", numbers, f"{rule}; fails where an end's p is above 0.95")
+
+
+def _measure(record: Record, name: str) -> StructureMeasure | None:
+    measures = record.structure.measures if record.structure else ()
+    return next((each for each in measures if each.name == name and each.kind is None), None)
+
+
+class FourStages(NamedClaim):
+    """The four stages, by the rule of docs/structure.md."""
+
+    name = "four-stages"
+    statement = "The layers fall into four stages by the kinds of their neurons."
+    paper = "Zhang et al., AAAI 2026, arXiv 2505.21505"
+    needs = "records with the section structure, of models of eight layers or more to be decided"
+
+    def test(self, records: Sequence[Record]) -> Finding | None:
+        """Return whether four stages explain the layers of every record better than anything simpler."""
+        return in_every(records, _stages)
+
+
+def _stages(record: Record) -> Finding | None:
+    if record.structure is None:
+        return None
+    layers = {"layers": float(len(record.model.layer_widths))}
+    found = record.structure.stages
+    if found is None:
+        return Finding("undecided", layers, "a model of fewer than eight layers has no room for four stages")
+    rule = f"{found.best} explains the layers (BIC, docs/structure.md)"
+    certain = {f"certainty of border {n + 1}": b.certainty or 0.0 for n, b in enumerate(found.borders)}
+    return Finding("holds" if found.found else "fails", {**layers, **certain}, rule)

@@ -1,0 +1,106 @@
+"""Claims about how many neurons there are, of which kind, and whom they are shared by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+from statistics import fmean, stdev
+
+from nharness.claims import Finding, NamedClaim
+from nharness.record.detection import KindCounts
+from nharness.record.model import Record
+from nharness_tasks.claims.verdicts import above, in_every
+
+NORMAL = 1.959963984540054
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % normal interval of a mean; None below three values."""
+    if len(values) < 3:
+        return None
+    half = NORMAL * stdev(values) / math.sqrt(len(values))
+    return fmean(values) - half, fmean(values) + half
+
+
+class LittleOverlap(NamedClaim):
+    """Neurons of one language are hardly another's."""
+
+    name = "little-overlap"
+    statement = "Languages share less than 5 % of their neurons."
+    paper = "Kojima et al., NAACL 2024, arXiv 2404.02431"
+    place = "abstract"
+    printed = "< 5 %"
+    needs = "records of three languages or more that have neurons"
+
+    def test(self, records: Sequence[Record]) -> Finding | None:
+        """Return whether the mean Jaccard overlap of two languages is below 0.05, over all pairs."""
+        return in_every(records, _overlap)
+
+
+def _overlap(record: Record) -> Finding | None:
+    languages = range(len(record.languages))
+    pairs = [record.neurons.overlap[i][j] for i, j in combinations(languages, 2)]
+    known = [pair for pair in pairs if pair is not None]
+    if not known:
+        return None
+    rule = "mean Jaccard overlap over pairs of languages below 0.05, by its interval over the pairs"
+    mean, ends = fmean(known), mean_interval(known)
+    found = above(-mean, None if ends is None else (-ends[1], -ends[0]), -0.05, name="mean overlap", rule=rule)
+    return Finding(found.verdict, {"mean overlap": mean}, found.rule, ends)
+
+
+class DenserWithTraining(NamedClaim):
+    """Key neurons grow in number along the states of a model's training."""
+
+    name = "denser-with-training"
+    statement = "The longer a model is trained, the more key neurons its languages have."
+    paper = "Zeng et al., COLING 2025, arXiv 2410.11718"
+    needs = "records of two or more states of one model, in the order of the study, by one detector"
+
+    def test(self, records: Sequence[Record]) -> Finding | None:
+        """Return whether neurons per language grow from the first model to the last, over languages, paired."""
+        models = list(dict.fromkeys(record.model.name for record in records))
+        first = {record.model.name: record for record in reversed(records)}
+        ordered = [first[name] for name in models]
+        if len(ordered) < 2 or len({record.model.layer_widths for record in ordered}) > 1:
+            return None
+        start, end = (record.neurons.per_language for record in (ordered[0], ordered[-1]))
+        grown = [float(end[tag] - start[tag]) for tag in start if tag in end]
+        rule = f"neurons per language, {models[-1]} less {models[0]}, above 0 by the interval over languages"
+        name = "mean growth in neurons"
+        steps = [sum(r.neurons.per_language.values()) for r in ordered]
+        found = above(fmean(grown), mean_interval(grown), 0.0, name=name, rule=rule)
+        falls = sum(later < earlier for earlier, later in pairwise(steps))
+        return Finding(found.verdict, {**found.numbers, "steps at which they fall": float(falls)}, rule, found.interval)
+
+
+class AlignmentMakesRelated(NamedClaim):
+    """Alignment training turns neurons of one language into neurons of several, more than other training does."""
+
+    name = "alignment-makes-related"
+    statement = "Alignment training turns language-specific into language-related neurons."
+    paper = "Zhang et al., AAAI 2026, arXiv 2505.21505"
+    needs = "records of one model aligned and of its control, named NAME-aligned and NAME-continued, by one detector"
+
+    def test(self, records: Sequence[Record]) -> Finding | None:
+        """Return whether related neurons are a larger share of assigned ones after alignment than in the control."""
+        named = {end: [r for r in records if r.model.name.endswith(f"-{end}")] for end in ("aligned", "continued")}
+        if not all(named.values()):
+            return None
+        (one, n), (other, m) = (_related(named[end][0]) for end in ("aligned", "continued"))
+        if not n or not m:
+            return None
+        half = NORMAL * math.sqrt(one * (1 - one) / n + other * (1 - other) / m)
+        rule = "share of related among assigned neurons, aligned less control, above 0 by its binomial interval"
+        gap = one - other
+        found = above(gap, (gap - half, gap + half), 0.0, name="difference in share", rule=rule)
+        numbers = {**found.numbers, "aligned": one, "control": other}
+        return Finding(found.verdict, numbers, rule, found.interval)
+
+
+def _related(record: Record) -> tuple[float, int]:
+    """Return the share of related neurons among those of any language, over all candidates, and their number."""
+    counts: KindCounts = record.neurons.kinds_all or record.neurons.kinds_selected
+    assigned = counts.specific + counts.related + counts.general
+    return (counts.related / assigned if assigned else 0.0), assigned

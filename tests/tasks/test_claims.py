@@ -1,0 +1,216 @@
+"""Every shipped claim on records built so that it holds, fails and is undecided; and on permuted language labels."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "leaderboard"))
+from synthetic_records import synthetic_record
+from synthetic_runs import SETTINGS, synthetic_run
+
+from nharness.analysis.analyse import analyse
+from nharness.analysis.measurements import from_items
+from nharness.claims import check_claims
+from nharness.errors import UsageError
+from nharness.plugins import Plugins
+from nharness.record.detection import KindCounts
+from nharness.record.items import read_items
+from nharness.record.results import RowSummary
+from nharness.record.structure import Border, Stages, Structure, StructureMeasure
+from nharness.record.types import Estimate
+from nharness.spec import Claim
+
+PLUGINS = Plugins()
+BASE = synthetic_record(accuracy=False, seed=1, layers=12)
+
+
+def verdict(name, *records):
+    (found,) = check_claims([Claim(statement=name)], records, {name: PLUGINS.resolve("claims", name)})
+    return found.verdict
+
+
+def estimate(value, half=0.01):
+    return Estimate(value=value, interval=None if half is None else (value - half, value + half))
+
+
+def named(record, *, model=None, detector=None):
+    parts = {}
+    if model:
+        parts["model"] = record.model.model_copy(update={"name": model})
+    if detector:
+        parts["detector"] = record.detector.model_copy(update={"name": detector})
+    return record.model_copy(update=parts)
+
+
+def told(record=BASE, *, kinds=("specific", "related"), budget=None, purpose="harm", task="ppl", **estimates):
+    """The record with other estimates of its matrix as a whole."""
+    summary = record.summary[0].model_copy(update={"task": task, **estimates})
+    selection = record.selection.model_copy(update={"kinds": kinds, "budget": budget})
+    intervention = record.intervention.model_copy(update={"purpose": purpose})
+    return record.model_copy(update={"summary": (summary,), "selection": selection, "intervention": intervention})
+
+
+def rows(**harms):
+    """The record with such own harms of its languages as shares of their intact values, half-widths 0.01."""
+    intact = {b.language: b.value for b in BASE.baseline if b.task == "ppl"}
+    found = tuple(
+        RowSummary(
+            target=tag,
+            language=tag,
+            on_target=Estimate(value=v * intact[tag], interval=((v - 0.01) * intact[tag], (v + 0.01) * intact[tag])),
+        )
+        for tag, v in harms.items()
+    )
+    return told(rows=found)
+
+
+def lying(first, last, p, *, low=0.5, high=0.5, record=BASE):
+    """The record with such shares of its neurons at the ends, of which a fifth each is expected."""
+    ends = {"first": (first, 0.2, low), "last": (last, 0.2, high), "both-ends": (first + last, 0.4, p)}
+    measures = tuple(
+        StructureMeasure(name=f"concentration-{name}", unit="share of neurons", value=v, expected=e, p=chance)
+        for name, (v, e, chance) in ends.items()
+    )
+    return record.model_copy(update={"structure": Structure(measures=measures)})
+
+
+def staged(found, best, record=BASE):
+    borders = tuple(Border(layer=layer, certainty=0.9) for layer in (2, 6, 9)) if found else ()
+    return record.model_copy(
+        update={"structure": Structure(stages=Stages(found=found, best=best, borders=borders, rule="by hand"))}
+    )
+
+
+def overlapping(share, spread):
+    size = len(BASE.languages)
+    values = share + spread * np.linspace(-1, 1, size * size).reshape(size, size)
+    values = (values + values.T) / 2 if spread else values
+    values = values + spread * np.triu(np.resize([1, -1], (size, size)), 1)
+    rounded = tuple(tuple(map(float, np.clip(row, 0, 1))) for row in values)
+    return BASE.model_copy(update={"neurons": BASE.neurons.model_copy(update={"overlap": rounded})})
+
+
+def trained(model, *counts):
+    per_language = dict(zip(BASE.languages, counts, strict=True))
+    neurons = BASE.neurons.model_copy(update={"per_language": per_language})
+    return named(BASE.model_copy(update={"neurons": neurons}), model=model)
+
+
+def counted(model, specific, related):
+    counts = KindCounts(specific=specific, related=related, general=0, unassigned=0)
+    neurons = BASE.neurons.model_copy(update={"kinds_all": counts})
+    return named(BASE.model_copy(update={"neurons": neurons}), model=model)
+
+
+def cells_changed(low, high):
+    cells = tuple(
+        cell.model_copy(update={"status": "ok", "change": (low + high) / 2, "interval": (low, high), "flags": ()})
+        for cell in BASE.cells
+        if cell.task == "ppl"
+    )
+    return told(BASE.model_copy(update={"cells": cells}), kinds=("general",))
+
+
+SPECIFIC = told(kinds=("specific",), on_target=estimate(0.1))
+LAPE = named(told(selectivity=estimate(0.1)), detector="lape")
+CASES = {
+    "few-neurons-suffice": (
+        [told(budget=0.002, on_target=estimate(0.1)), told(budget=0.01, on_target=estimate(-0.1))],
+        [told(budget=0.002, on_target=estimate(-0.1))],
+        [told(budget=0.002, on_target=estimate(0.001))],
+    ),
+    "english-least": (
+        [rows(en=0.01, zh=0.2, fr=0.3)],
+        [rows(en=0.5, zh=0.2, fr=0.3)],
+        [rows(en=0.245, zh=0.2, fr=0.3)],
+    ),
+    "related-add-harm": (
+        [SPECIFIC, told(on_target=estimate(0.2))],
+        [SPECIFIC, told(on_target=estimate(0.05))],
+        [SPECIFIC, told(on_target=estimate(0.11))],
+    ),
+    "general-harm-all": ([cells_changed(0.1, 0.2)], [cells_changed(-0.2, -0.1)], [cells_changed(-0.1, 0.2)]),
+    "steering-moves-target": (
+        [told(purpose="steer", task="output_language", on_target=estimate(0.2))],
+        [told(purpose="steer", task="output_language", on_target=estimate(-0.2))],
+        [told(purpose="steer", task="output_language", on_target=estimate(0.005))],
+    ),
+    "more-selective-than-lape": (
+        [LAPE, told(selectivity=estimate(0.2))],
+        [LAPE, told(selectivity=estimate(0.05))],
+        [LAPE, told(selectivity=estimate(0.11))],
+    ),
+    "concentrated-at-both-ends": (
+        [lying(0.4, 0.4, 0.001)],
+        [lying(0.01, 0.8, 0.001, low=0.99)],
+        [lying(0.22, 0.22, 0.3)],
+    ),
+    "four-stages": (
+        [staged(found=True, best="4 stages")],
+        [staged(found=True, best="4 stages"), staged(found=False, best="1 stage")],
+        [BASE.model_copy(update={"structure": Structure()})],
+    ),
+    "little-overlap": ([overlapping(0.01, 0.001)], [overlapping(0.4, 0.001)], [overlapping(0.05, 0.04)]),
+    "denser-with-training": (
+        [trained("early", 1, 2, 1, 2), trained("late", 9, 9, 8, 8)],
+        [trained("early", 9, 9, 8, 8), trained("late", 1, 2, 1, 2)],
+        [trained("early", 1, 9, 1, 9), trained("late", 9, 1, 9, 1)],
+    ),
+    "alignment-makes-related": (
+        [counted("b-aligned", 500, 500), counted("b-continued", 700, 300)],
+        [counted("b-aligned", 700, 300), counted("b-continued", 500, 500)],
+        [counted("b-aligned", 501, 500), counted("b-continued", 500, 500)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_claim_holds_fails_and_is_undecided(name):
+    holds, fails, undecided = CASES[name]
+    assert [verdict(name, *holds), verdict(name, *fails), verdict(name, *undecided)] == ["holds", "fails", "undecided"]
+
+
+def test_every_claim_that_ships_is_tried():
+    elsewhere = {"own-language-most", "more-than-random"}  # tests/harness/test_claims.py
+    assert {n for n, e in PLUGINS.entries("claims").items() if e.plugin == "tasks"} == {*CASES, *elsewhere}
+
+
+@pytest.mark.parametrize("name", sorted({*CASES, "own-language-most", "more-than-random"}))
+def test_a_claim_says_what_it_is(name):
+    claim = PLUGINS.resolve("claims", name)
+    assert claim.name == name
+    assert claim.statement.endswith(".")
+    assert claim.paper
+    assert claim.needs
+
+
+def test_a_shallow_model_decides_nothing_about_depth():
+    shallow = lying(0.4, 0.4, 0.001, record=synthetic_record(accuracy=False, seed=1, layers=4))
+    assert verdict("concentrated-at-both-ends", shallow) == "undecided"
+
+
+@pytest.mark.parametrize("name", ["alignment-makes-related", "related-add-harm", "denser-with-training"])
+def test_a_claim_about_two_is_not_about_one(name):
+    with pytest.raises(UsageError, match="is about none of the 1 records"):
+        verdict(name, SPECIFIC)
+
+
+def test_labels_that_are_permuted_make_the_claims_fail(tmp_path):
+    """What each language's neurons do is read as if it were the next language's."""
+    record = synthetic_run(tmp_path, strength=0.5)
+    assert verdict("own-language-most", record) == "holds"
+    turned = dict(zip(record.languages, (*record.languages[1:], record.languages[0]), strict=True))
+    items = [
+        item if item.target is None else item.__class__(**{**vars_of(item), "target": turned[item.target]})
+        for item in read_items(tmp_path / "items.jsonl")
+    ]
+    found = analyse(from_items(items), tasks=record.tasks, targets=record.targets, settings=SETTINGS)
+    permuted = record.model_copy(update={"summary": found.summary})
+    assert verdict("own-language-most", permuted) == "fails"
+    assert verdict("more-than-random", permuted) != "holds"
+
+
+def vars_of(item):
+    return {name: getattr(item, name) for name in item.__dataclass_fields__}

@@ -1,0 +1,52 @@
+"""Studies that ship: every variant can be planned, names what is there, and prints its verdicts."""
+
+from pathlib import Path
+
+import pytest
+
+from nharness.cli.main import main
+from nharness.plugins import Plugins
+from nharness.run.plan.study import load_study
+
+STUDIES = Path(__file__).resolve().parents[2] / "tasks" / "nharness_tasks" / "studies"
+FILES = sorted(STUDIES.rglob("*.toml"))
+PAPERS = sorted(folder.name for folder in STUDIES.iterdir() if folder.is_dir())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(STUDIES).as_posix())
+def test_a_study_reads_and_names_claims_that_are_registered(file):
+    study = load_study(file)
+    assert study.runs
+    assert set(study.findings) <= set(Plugins().entries("claims"))
+
+
+def test_every_paper_has_both_variants_and_a_name():
+    assert set(PAPERS) <= set(Plugins().entries("studies"))
+    for name in PAPERS:
+        assert {file.stem for file in (STUDIES / name).glob("*.toml")} == {"full", "small"}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_small_variants_are_planned_by_name(name, capsys):
+    assert main(["plan", "--study", name, "--variant", "small", "-q"]) == 0
+    assert "forward tokens" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--study", "lape-acl2025"], "did you mean 'lape-acl2024'?"),
+        (["--study", "lape-acl2024", "--variant", "smal"], "has no variant 'smal'; did you mean 'small'?"),
+        (["--study", "three-kinds", "--variant", "small"], "study three-kinds has no variants"),
+        (["--study", "mine.toml", "--variant", "small"], "mine.toml is a file of its own"),
+    ],
+)
+def test_a_slip_is_answered(given, said, capsys):
+    assert main(["plan", *given]) == 4
+    assert said in capsys.readouterr().err
+
+
+def test_a_finding_that_is_not_registered_is_named_before_anything_runs(tmp_path, capsys):
+    (tmp_path / "s.toml").write_text('[study]\nfindings = ["own-language-mos"]\n')
+    assert main(["plan", "--study", str(tmp_path / "s.toml")]) == 4
+    assert "did you mean 'own-language-most'?" in capsys.readouterr().err
