@@ -13,7 +13,7 @@ from pathlib import Path
 from nharness.claims import ClaimResult, NamedClaim, check_claims
 from nharness.cli.collect import collect_runs
 from nharness.cli.found import record_files
-from nharness.cli.options import USUAL_VARIANT
+from nharness.cli.options import USUAL_VARIANT, changed
 from nharness.cli.output import print_table, say, say_json, tell
 from nharness.cli.where import DEFAULT_OUT
 from nharness.errors import FileFormatError, UnknownNameError, UsageError, nearest
@@ -39,7 +39,7 @@ def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> in
         return 0
     from nharness.cli.session import run_and_report
 
-    arguments.store = arguments.store or base / "store"
+    arguments = changed(arguments, store=arguments.store or base / "store")
     described = Study(name=study.name, text=study.text, digest=study.digest)
     codes = []
     for place, spec in enumerate(study.runs):

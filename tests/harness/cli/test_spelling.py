@@ -83,7 +83,7 @@ def test_folds_are_held_against_the_text_before_a_model_is_loaded(tmp_path, caps
         assert main([*argv, *more]) == 4
         told = capsys.readouterr().err
         assert f"into {parts} blocks, a document or more each; en has " in told
-        assert "lower --folds or take a corpus with more documents" in told
+        assert "ask for fewer or take a corpus with more documents" in told
 
 
 def test_last_failed_is_collected_as_it_is_run(tmp_path, monkeypatch, capsys):
