@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from nharness.claims import Finding, NamedClaim
+from nharness.claims import Finding, NamedClaim, Verdict
 from nharness.record.model import Record
 from nharness.record.results import RowSummary, TaskSummary
 from nharness.record.types import Estimate
@@ -26,7 +26,7 @@ class FewSuffice(NamedClaim):
     def test(self, records: Sequence[Record]) -> Finding | None:
         """Return whether own harm is above 0 at every model's and detector's smallest budget, by its interval."""
         small = [(r, s) for r, s in harming(records) if r.selection.budget is not None and r.selection.budget <= FEW]
-        least = {}
+        least: dict[tuple[str, str], tuple[Record, TaskSummary]] = {}
         for record, summary in sorted(small, key=lambda pair: pair[0].selection.budget or 0.0):
             least.setdefault((record.model.name, record.detector.name), (record, summary))
         summaries = {id(record): summary for record, summary in least.values()}
@@ -68,7 +68,7 @@ def _english(record: Record) -> Finding | None:
     numbers = {"English": own, "mean of the others": mean}
     budget = "" if record.selection.budget is None else f" at an equal budget of {record.selection.budget:g}"
     rule = f"own harm as a share of the intact value{budget}: English's interval below the others' mean one"
-    verdict = "holds" if high < mean_low else "fails" if low > mean_high else "undecided"
+    verdict: Verdict = "holds" if high < mean_low else "fails" if low > mean_high else "undecided"
     return Finding(verdict, numbers, rule, (low, high))
 
 
@@ -128,7 +128,7 @@ def _every_cell(record: Record) -> Finding | None:
     rule = "every language's change above 0, by its interval"
     numbers = {"least change": min(cell.change or 0.0 for cell in cells)}
     ends = min(low for low, _ in intervals), min(high for _, high in intervals)
-    verdict = "holds" if ends[0] > 0 else "fails" if ends[1] < 0 else "undecided"
+    verdict: Verdict = "holds" if ends[0] > 0 else "fails" if ends[1] < 0 else "undecided"
     return Finding(verdict, numbers, rule, ends)
 
 

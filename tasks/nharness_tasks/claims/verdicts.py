@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from nharness.claims import Finding
+from nharness.claims import Finding, Verdict
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 
@@ -18,7 +18,7 @@ def above(value: float, interval: Interval | None, bar: float, *, name: str, rul
     if interval is None:
         return Finding("undecided", {name: value}, f"{rule}; no interval")
     low, high = interval
-    verdict = "holds" if low > bar else "fails" if high < bar else "undecided"
+    verdict: Verdict = "holds" if low > bar else "fails" if high < bar else "undecided"
     return Finding(verdict, {name: value}, rule, interval)
 
 
