@@ -118,7 +118,7 @@ def _measured(record: Record, folder: Path) -> Mapping[Key, Measurement]:
 
 def _headline(record: Record, again: Record) -> tuple[float | None, float | None]:
     """Return by how much the headline moved, and by how much it may; nothing where the record has none."""
-    first, second = (each.headline and each.headline.estimate for each in (record, again))
+    first, second = (None if each.headline is None else each.headline.estimate for each in (record, again))
     if first is None or second is None:
         return None, None
     low, high = first.interval or (first.value, first.value)

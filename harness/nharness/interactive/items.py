@@ -59,8 +59,9 @@ class StudyFile(pytest.File):
             yield StudyRun.from_parent(self, name=name, request=request)
 
     @override
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
         """Return the one sentence of an error of ours."""
+        del args
         return str(excinfo.value) if isinstance(excinfo.value, NharnessError) else super().repr_failure(excinfo)
 
 
@@ -82,8 +83,9 @@ class StudyRun(pytest.Collector):
             yield ClaimItem.from_parent(self, name=_claim_name(claim), claim=claim)
 
     @override
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
         """Return the one sentence of an error of ours."""
+        del args
         return str(excinfo.value) if isinstance(excinfo.value, NharnessError) else super().repr_failure(excinfo)
 
     def result(self) -> RunResult:

@@ -173,7 +173,8 @@ def _orders(own: Shown, others: Sequence[Shown]) -> tuple[Markup, list[tuple[str
 
     Only detectors that were measured on all of the models count; a model with fewer than three in common is left out.
     """
-    kept, common = [], own.detectors
+    kept: list[Shown] = []
+    common = own.detectors
     for other in others:
         both = [name for name in common if name in other.detectors]
         if len(both) >= FEWEST_COMMON:
