@@ -199,3 +199,26 @@ def test_nothing_is_wider_than_the_screen_in_either_theme(browser, site, width):
         note = page.evaluate("getComputedStyle(document.querySelector('td.c'), '::after').content")
         assert "bits per byte" in note
         made.close()
+
+
+def test_detector_and_model_pages_say_what_they_are_and_where_they_lie(browser, ranked):
+    made = browser.new_context(java_script_enabled=False)
+    page = made.new_page()
+    page.set_default_timeout(240_000)
+    page.goto(f"file://{ranked.site / 'detectors' / 'random.html'}")
+    text = page.text_content("main")
+    for part in (
+        "random neurons matched to a reference detection",
+        "How it finds neurons",
+        "nharness_detectors.random:",
+    ):
+        assert part in text, part
+    held = {record.headline.estimate.value for record in ranked.records if record.detector.name == "random"}
+    assert {float(value) for value in numbers(page, "[data-kept]", "kept")} == held
+    page.goto(f"file://{next((ranked.site / 'models').glob('synthetic-large*.html'))}")
+    text = page.text_content("main")
+    model = next(record.model for record in ranked.records if record.model.name == "synthetic/large")
+    for part in ("Checkpoint", "Revision", model.fingerprint, model.tokenizer_fingerprint):
+        assert part in text, part
+    assert len(numbers(page, "[data-kept]", "kept")) == len(LEAKS)
+    made.close()

@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from nharness_leaderboard.paired import Difference, differences, sides
 from nharness_leaderboard.ranks import Standings, drawn_headlines, standings
 from nharness_leaderboard.reproduction import earned, read_reproduction
 from nharness_leaderboard.results import Entry, read_results
+from nharness_leaderboard.site.about import repository
 from nharness_leaderboard.site.board import board_data, language_data
 from nharness_leaderboard.site.comparison import comparison_script
 from nharness_leaderboard.site.fields import fields
@@ -170,7 +170,7 @@ def _overview(site: _Site, entries: Sequence[Entry], placed: Standings) -> None:
             older=others,
             older_in_all=in_all,
             changes=changes(entries),
-            repository=_repository(),
+            repository=repository(),
             ratio_text=ratio_text,
             leak_text=leak_text,
         )
@@ -206,15 +206,12 @@ def _subjects(site: _Site, views: Sequence[RecordView]) -> None:
                 page=heading,
                 name=item.name,
                 facts=item.facts,
+                about=item.about,
+                places=item.places,
+                repository=repository(),
                 rows=item.rows,
                 filter=folder.removesuffix("s"),
             )
-
-
-def _repository() -> str:
-    """Return the repository's address as the distribution names it, or nothing."""
-    urls = dict(str(each).split(", ", 1) for each in metadata("nharness").get_all("Project-URL") or ())
-    return str(urls.get("Repository", ""))
 
 
 def _label(entry: Entry) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nharness_leaderboard.site.about import About, about_detectors
 from nharness_leaderboard.site.text import NONE, whole
 from nharness_leaderboard.site.view import RecordView, TaskView
 
@@ -20,11 +21,18 @@ class Subject:
     others: int
     note: str
     facts: tuple[tuple[str, str], ...]
+    about: About | None = None
 
     @property
     def rows(self) -> list[tuple[RecordView, TaskView]]:
         """Its records, a row a task: those that are ranked together stand together, best first."""
         return sorted(((view, task) for view in self.views for task in view.tasks), key=_order)
+
+    @property
+    def places(self) -> list[RecordView]:
+        """Its records with a headline, a row a model and detector, those that are ranked first."""
+        held = [view for view in self.views if view.record.headline is not None]
+        return sorted(held, key=lambda view: (view.record.model.name, not _is_ranked(view), view.record.detector.name))
 
     @property
     def records(self) -> int:
@@ -34,6 +42,7 @@ class Subject:
 
 def detectors(views: Sequence[RecordView]) -> list[Subject]:
     """Return the detectors, by name."""
+    known = about_detectors()
     return [
         Subject(
             name=name,
@@ -47,6 +56,7 @@ def detectors(views: Sequence[RecordView]) -> list[Subject]:
                 ("Models", _join(view.record.model.name for view in found)),
                 ("Interventions", _join(view.record.intervention.name for view in found)),
             ),
+            about=known.get(name),
         )
         for name, found in _groups([(view.record.detector.name, view) for view in views])
     ]
@@ -62,6 +72,11 @@ def models(views: Sequence[RecordView]) -> list[Subject]:
             others=len({view.record.detector.name for view in found}),
             note=whole(found[0].record.neurons.total),
             facts=(
+                ("Checkpoint", _join(view.record.model.checkpoint or "not stated" for view in found)),
+                ("Revision", _join(view.record.model.revision or "not stated" for view in found)),
+                ("Fingerprint of the weights", _join(view.record.model.fingerprint for view in found)),
+                ("Fingerprint of the tokenizer", _join(view.record.model.tokenizer_fingerprint for view in found)),
+                ("Precision", _join(view.record.model.dtype for view in found)),
                 ("Architecture", _join(view.record.model.architecture for view in found)),
                 ("Parameters", _join(whole(view.record.model.parameters) for view in found)),
                 ("Layers", _join(str(len(view.record.model.layer_widths)) for view in found)),
@@ -88,6 +103,10 @@ def _order(row: tuple[RecordView, TaskView]) -> tuple[Any, ...]:
         -selectivity,
         view.slug,
     )
+
+
+def _is_ranked(view: RecordView) -> bool:
+    return view.standing is not None and view.standing.ranks is not None
 
 
 def _groups(named: Sequence[tuple[str, RecordView]]) -> list[tuple[str, list[RecordView]]]:
