@@ -20,7 +20,7 @@ from nharness_leaderboard.site.render import asset, environment
 from nharness_leaderboard.site.vega import vega_script
 from nharness_leaderboard.site.view import record_view
 
-Kind = Literal["png", "svg"]
+Kind = Literal["png", "svg", "pdf"]
 _PRINT = {"background": "white", "font": "Liberation Sans, Helvetica, Arial, sans-serif", "view": {"stroke": None}}
 
 
@@ -72,7 +72,7 @@ def all_charts(record: Record) -> Sequence[Chart]:
 
 
 def image(chart: Chart, kind: Kind) -> bytes:
-    """Return one chart as PNG or SVG bytes, on white; raises `UsageError` when the library is not installed."""
+    """Return one chart as PNG, SVG or PDF bytes, on white; raises `UsageError` when the library is not installed."""
     try:
         import vl_convert  # noqa: PLC0415 - optional, and slow to import
     except ImportError as error:
@@ -81,6 +81,8 @@ def image(chart: Chart, kind: Kind) -> bytes:
     text = json.dumps(spec)
     if kind == "svg":
         return str(vl_convert.vegalite_to_svg(text, vl_version=_newest(vl_convert))).encode()
+    if kind == "pdf":
+        return bytes(vl_convert.vegalite_to_pdf(text, vl_version=_newest(vl_convert)))
     return bytes(vl_convert.vegalite_to_png(text, vl_version=_newest(vl_convert), scale=3))
 
 

@@ -35,7 +35,10 @@ class LanguageMeanOptions(GateOptions):
 
 
 class Add(Intervention):
-    """The language's mean added to the activation."""
+    """The language's mean added to the activation.
+
+    Gurgurov et al., 2025, arXiv 2507.22608.
+    """
 
     name = "add"
     purpose = "steer"
@@ -54,7 +57,10 @@ class Add(Intervention):
 
 
 class Replace(Add):
-    """Activation held at the language's mean."""
+    """Activation held at the language's mean.
+
+    Gurgurov et al., 2025, arXiv 2507.22608.
+    """
 
     name = "replace"
 
@@ -65,7 +71,10 @@ class Replace(Add):
 
 
 class AddDifference(Add):
-    """The language's mean less the other languages' added to the activation."""
+    """The language's mean less the other languages' added to the activation.
+
+    Gurgurov et al., 2025, arXiv 2507.22608.
+    """
 
     name = "diff-mean"
 

@@ -45,7 +45,10 @@ class Mean(Intervention):
 
 
 class ComplementMean(Intervention):
-    """Activation held at its mean over the languages the neuron does not belong to."""
+    """Activation held at its mean over the languages the neuron does not belong to.
+
+    Kim et al., EMNLP 2026, arXiv 2609.10993.
+    """
 
     name = "complement-mean"
     Options = GateOptions

@@ -129,7 +129,10 @@ class Noise(Intervention):
 
 
 class Project(Intervention):
-    """The direction that tells the language from the others, held at its mean."""
+    """The direction that tells the language from the others, held at its mean.
+
+    After Haghighatkhah et al., 2022, arXiv 2212.04273.
+    """
 
     name = "project"
     Options = GateOptions

@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", type=Path, metavar="FILE", help="one self-contained HTML file a record")
     parser.add_argument("--png", type=Path, metavar="DIR", help="charts as PNG images")
     parser.add_argument("--svg", type=Path, metavar="DIR", help="charts as SVG images")
+    parser.add_argument("--paper", type=Path, metavar="DIR", help="LaTeX tables, figures, method text and BibTeX")
     parser.add_argument("--format", choices=STYLES, metavar="FORMAT", help=f"print instead: {', '.join(STYLES)}")
     parser.add_argument("--table", choices=tuple(TABLES), default="summary", help="which table (default summary)")
 
@@ -28,6 +29,12 @@ def execute(arguments: argparse.Namespace) -> int:
     found, shown = record_files(arguments.run), {}
     if arguments.format:
         say(export([load_record(path, files=True) for path in found], arguments.format, arguments.table), end="")
+        return 0
+    if arguments.paper:
+        from nharness.cli.paper import write_paper
+
+        written = write_paper([load_record(path, files=True) for path in found], arguments.paper)
+        say("\n".join(f"written: {path}" for path in written))
         return 0
     for number, path in enumerate(found):
         record = load_record(path, files=True)

@@ -59,10 +59,9 @@ class StudyFile(pytest.File):
             yield StudyRun.from_parent(self, name=name, request=request)
 
     @override
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
         """Return the one sentence of an error of ours."""
-        del args
-        return str(excinfo.value) if isinstance(excinfo.value, NharnessError) else super().repr_failure(excinfo)
+        return _told(excinfo) or super().repr_failure(excinfo, *args, **more)
 
 
 class StudyRun(pytest.Collector):
@@ -83,10 +82,9 @@ class StudyRun(pytest.Collector):
             yield ClaimItem.from_parent(self, name=_claim_name(claim), claim=claim)
 
     @override
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
         """Return the one sentence of an error of ours."""
-        del args
-        return str(excinfo.value) if isinstance(excinfo.value, NharnessError) else super().repr_failure(excinfo)
+        return _told(excinfo) or super().repr_failure(excinfo, *args, **more)
 
     def result(self) -> RunResult:
         """Return what the run gave, run when it is first asked for, of the items that are selected."""
@@ -114,9 +112,9 @@ class CellItem(pytest.Item):
             raise ItemFailedError(f"{self.cell.id}: {outcome.reason}")
 
     @override
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
         """Return the reason, without a traceback."""
-        return _told(excinfo) or super().repr_failure(excinfo, *args)
+        return _told(excinfo) or super().repr_failure(excinfo, *args, **more)
 
     @override
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -140,9 +138,9 @@ class ClaimItem(pytest.Item):
         _require(mine, strict=_of(self).request.spec.strict_claims)
 
     @override
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
         """Return the claim's lines, without a traceback."""
-        return _told(excinfo) or super().repr_failure(excinfo, *args)
+        return _told(excinfo) or super().repr_failure(excinfo, *args, **more)
 
     @override
     def reportinfo(self) -> tuple[Path, int | None, str]:

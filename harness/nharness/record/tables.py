@@ -107,8 +107,8 @@ def to_latex(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     columns = "".join("r" if _is_numeric(rows, name) else "l" for name in rows[0])
-    body = [" & ".join(_latex(_text(value)) for value in row.values()) + r" \\" for row in rows]
-    head = " & ".join(_latex(name.replace("_", " ")) for name in rows[0]) + r" \\"
+    body = [" & ".join(latex(_text(value)) for value in row.values()) + r" \\" for row in rows]
+    head = " & ".join(latex(name.replace("_", " ")) for name in rows[0]) + r" \\"
     return (
         "\n".join(
             [
@@ -191,5 +191,6 @@ def _markdown(text: str) -> str:
     return escaped.replace("@", "@\N{ZERO WIDTH SPACE}")
 
 
-def _latex(text: str) -> str:
+def latex(text: str) -> str:
+    """Return text as LaTeX shows it."""
     return " ".join(text.split()).translate(_LATEX)

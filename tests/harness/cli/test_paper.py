@@ -1,0 +1,61 @@
+"""`nharness report --paper`: its tables hold the record's numbers, its references are cited, its figures are figures."""
+
+import json
+import re
+
+import pytest
+
+from nharness.cli.main import main
+from nharness.report.paper import cited_in
+
+
+@pytest.fixture
+def written(tiny_run, tmp_path, capsys):
+    assert main([*tiny_run, "--intervention", "add", "--out", str(tmp_path / "run")]) == 0
+    assert main(["report", str(tmp_path / "run"), "--paper", str(tmp_path / "paper")]) == 0
+    told = capsys.readouterr().out
+    assert all(f"written: {path}" in told for path in (tmp_path / "paper").rglob("*.*"))
+    record = json.loads((tmp_path / "run" / "records" / "lape-add" / "record.json").read_text())
+    return tmp_path / "paper", record
+
+
+def test_a_paper_has_what_the_record_says(written):
+    folder, record = written
+    texts = {path.name: path.read_text() for path in folder.glob("*.tex")}
+    assert set(texts) == {"matrix-lape-add-ppl.tex", "layers-lape-add.tex", "method-lape-add.tex", "detectors.tex"}
+    for name, text in texts.items():
+        assert text.count(r"\begin{") == text.count(r"\end{")
+        assert not re.search(r"(?<!\\)[%#_]", text), name
+    matrix = texts["matrix-lape-add-ppl.tex"]
+    assert r"95\,\%" in matrix
+    cells = {(cell["target"], cell["language"]): cell for cell in record["cells"]}
+    for target in ("en", "de"):
+        (row,) = re.findall(rf"(?m)^{target} & (.*) \\\\$", matrix)
+        for language, text in zip(("en", "de"), row.split(" & "), strict=True):
+            numbers = [float(number) for number in re.findall(r"\$([+-]?\d\.\d+)\$", text)]
+            cell = cells[target, language]
+            assert numbers == pytest.approx([cell["change"], *(cell["interval"] or [])], abs=5.1e-4)
+    method = texts["method-lape-add.tex"]
+    references = (folder / "references.bib").read_text()
+    assert re.findall(r"\\cite\{(\w+)\}", method) == ["tang2024", "gurgurov2025"]
+    assert re.findall(r"@misc\{(\w+),", references) == ["gurgurov2025", "tang2024"]
+    assert f"{record['neurons']['selected']} of" in method.replace("\\,", "")
+    assert record["identity"]["id"][:12] in method
+
+
+def test_figures_are_figures(written):
+    folder, _ = written
+    figures = sorted((folder / "figures" / "lape-add").iterdir())
+    assert {path.suffix for path in figures} == {".svg", ".pdf"}
+    for path in figures:
+        assert path.read_bytes().lstrip()[:4] in {b"%PDF", b"<svg"}
+
+
+def test_citations_are_read_from_docstrings():
+    (found,) = cited_in("Neurons\n(Le & Li, 2026, arXiv 2601.04664), and more.")
+    assert (found.key, found.venue, found.year, found.arxiv) == ("le2026", "", "2026", "2601.04664")
+    assert "author = {Le and Li}" in found.bibtex
+    (found,) = cited_in("the baseline of Tang et al., ACL 2024, arXiv 2402.16438.")
+    assert "author = {Tang and others}" in found.bibtex
+    assert "howpublished = {ACL 2024}" in found.bibtex
+    assert cited_in("Rahmanisa et al., 2025") == ()
