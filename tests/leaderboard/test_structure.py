@@ -11,6 +11,7 @@ from nharness.cli.main import main
 from nharness.neurons import load
 from nharness.record.validate import load_record
 from nharness_leaderboard.deep import deep_problems
+from nharness_leaderboard.report import html_report
 
 
 def test_recomputing_writes_the_section_where_there_was_none(tmp_path, capsys):
@@ -52,3 +53,16 @@ def test_what_steers_has_no_harm_to_split(tmp_path):
     matrix = Matrix(record.tasks, record.targets, record.cells, harmful=False)
     found = structure_of(load(tmp_path / "neurons.safetensors"), matrix, record.analysis)
     assert not any(":" in measure.name for measure in found.measures)
+
+
+def test_report_and_page_say_where_the_neurons_lie(tmp_path, capsys):
+    record = synthetic_run(tmp_path, layers=10)
+    last = next(m for m in record.structure.measures if m.name == "concentration-last" and m.kind is None)
+    line = f"last 2 of 10 layers: {last.value:.1%}".replace("%", " %")
+    assert main(["report", str(tmp_path)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    page = html_report(record)
+    for text in (line, "stages: no such structure", f"languages by the neurons they share: {record.structure.tree}"):
+        assert text in shown
+        assert text in page
+    assert "languages by the neurons they share" not in html_report(record.model_copy(update={"structure": None}))

@@ -18,6 +18,7 @@ from nharness.report.matrix import caution_lines, legend, matrix_table, matrix_t
 from nharness.report.outputs import METRIC, output_rows
 from nharness.report.ranking import LEGEND as RANKING_LEGEND
 from nharness.report.ranking import rank_records
+from nharness.report.structure import structure_lines
 
 COLOURS = "; orange is harm, blue is benefit"
 
@@ -66,6 +67,8 @@ def show_record(record: Record, path: Path) -> None:
     on.print()
     print_table(summary_rows(record))
     on.print(Text(summary_units(record), style="dim"))
+    for line in structure_lines(record):
+        on.print(Text(line, style="dim"))
     items = find(record.files, "items")
     if items is not None and any(task.metric == METRIC for task in record.tasks):
         say()

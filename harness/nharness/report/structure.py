@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from nharness.analysis.alignment import Alignment, Retrieval
-from nharness.analysis.structure.layers import per_layer
+from nharness.analysis.structure.layers import fifth, per_layer
 from nharness.neurons import KINDS, Detection
+from nharness.record.model import Record
 from nharness.record.structure import Structure
 
 Rows = list[dict[str, Any]]
@@ -94,3 +95,41 @@ def alignment_rows(found: Alignment, nearest: Retrieval) -> Rows:
         }
         for layer, score, top, ends in scores
     ]
+
+
+def structure_lines(record: Record) -> list[str]:
+    """Return what the section says, a sentence a line: ends of the depth, stages, the tree, scripts; empty for none."""
+    if record.structure is None:
+        return []
+    layers = len(record.model.layer_widths)
+    found = {each.name: each for each in record.structure.measures if each.kind is None}
+    lines = [
+        f"{name} {fifth(layers)} of {layers} layers: {_percent(end.value)} of the neurons of any language, "
+        f"{_percent(end.expected)} of all neurons; p {_number(end.p)} of layers in another order"
+        for name in ("first", "last")
+        if (end := found.get(f"concentration-{name}")) is not None
+    ]
+    stages = record.structure.stages
+    if stages is not None:
+        where = ", ".join(str(border.layer) for border in stages.borders)
+        none = f"stages: no such structure; {stages.best} explains the layers"
+        lines.append(f"four stages, from layers 0, {where}" if stages.found else none)
+    if record.structure.tree:
+        lines.append(f"languages by the neurons they share: {record.structure.tree}")
+    for task in record.tasks:
+        same, other = found.get(f"same-script:{task.name}"), found.get(f"other-script:{task.name}")
+        gap = found.get(f"script-difference:{task.name}")
+        if same is not None and other is not None and gap is not None:
+            lines.append(
+                f"{task.name}, harm to other languages: {_percent(same.value)} of the intact value in the same script, "
+                f"{_percent(other.value)} in another; p {_number(gap.p)} of scripts dealt anew"
+            )
+    return lines
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}".replace("%", " %")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2g}"

@@ -17,6 +17,7 @@ from nharness.record.reproduction import Reproduction
 from nharness.record.results import TaskSummary
 from nharness.record.specification import command
 from nharness.report.matrix import drawn
+from nharness.report.structure import structure_lines
 from nharness_leaderboard.charts import Chart, charts
 from nharness_leaderboard.ranks import Standing, Standings
 from nharness_leaderboard.results import Entry, slug
@@ -86,6 +87,7 @@ class RecordView:
     tasks: tuple[TaskView, ...]
     charts: tuple[Chart, ...]
     warnings: tuple[str, ...]
+    structure: tuple[str, ...]
     names: Mapping[str, str]
     cost: Mapping[str, float]
     command: str
@@ -109,6 +111,7 @@ def record_view(entry: Entry, placed: Standings, reproduction: Reproduction | No
         tasks=tuple(_task(record, task) for task in record.tasks),
         charts=tuple(charts(record)),
         warnings=cautions(record),
+        structure=tuple(structure_lines(record)),
         names={target.name: _name(target) for target in record.targets} | {tag: display_name(tag) for tag in tags},
         cost={"tokens": sum(record.cost.forward_tokens.values()), "seconds": sum(record.cost.seconds.values())},
         command=command(record),
