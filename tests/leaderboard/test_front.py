@@ -124,6 +124,19 @@ def test_the_ranking_and_all_its_numbers_are_the_records_without_javascript(rank
             assert float(value) == pytest.approx(sum(parts) / len(parts), rel=1e-9)
 
 
+def test_the_compare_page_has_the_boards_ranks_and_differences(watched, ranked):
+    held = [record for record in ranked.records if record.model.name == "synthetic/large"]
+    found = read_results(ranked.results)
+    placed = standings(found.entries, drawn_headlines(found.entries))
+    one, two = slug(held[0]), slug(held[3])
+    page = watched.open(ranked.site / "compare.html", f"#r={one},{two},{slug(ranked.point)}")
+    shown = float(page.get_attribute("#ranking [data-kept-difference]", "data-kept-difference"))
+    assert shown == pytest.approx(placed.difference(one, two)[0], rel=1e-4)
+    text = page.text_content("#ranking")
+    for part in (placed.of(one).text, "told apart", "a point at one budget", "not ranked together"):
+        assert part in text, part
+
+
 def test_the_slope_chart_is_of_both_orders_and_the_rest_is_below_unranked(ranked_page, ranked):
     orders = {}
     for model in MODELS:

@@ -33,6 +33,7 @@ def test_compare_pairs_records_with_items(watched, site, records):
     assert len(matrices) == 3
     values = matrices[2].eval_on_selector_all("td.c", "cells => cells.map(c => Number(c.dataset.value))")
     assert values == pytest.approx([a.change - b.change for a, b in zip(one.cells, two.cells, strict=True)])
+    assert page.evaluate("getComputedStyle(document.querySelector('#tables .figures')).display") == "grid"
     other = records[1][4]
     page.select_option("#add [name=record]", slug(other))
     page.click("#add button")
@@ -41,6 +42,21 @@ def test_compare_pairs_records_with_items(watched, site, records):
     )
     assert "not comparable" in page.text_content("#differences")
     assert slug(other) in address(page)
+
+
+def test_compare_says_what_it_leaves_out_and_subtracts_only_what_is_comparable(watched, site, records):
+    page = watched.open(site / "records.html")
+    for box in page.query_selector_all("#board tbody input")[:7]:
+        box.check()
+    assert page.text_content("#picked") == "7 picked"
+    page.click("#go")
+    page.wait_for_selector("#chosen li >> nth=6")
+    one, other = slug(records[1][0]), slug(records[1][4])
+    page = watched.open(site / "compare.html", f"#r={one},{other}")
+    assert len(page.query_selector_all("table.heat")) == 2
+    assert "No matrix of differences" in page.text_content("#tables")
+    page = watched.open(site / "compare.html", f"#r={one},{'0' * 12}")
+    assert page.text_content("#status") == "1 of the picked records are not on this site."
 
 
 def test_compare_ignores_what_is_no_record(watched, site):

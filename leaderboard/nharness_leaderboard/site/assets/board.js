@@ -1,8 +1,8 @@
 // The board: filter, sort, group by comparable set, draw intervals; the state is in the URL's fragment.
 (function () {
   "use strict";
-  var n = window.nharness, make = n.make, data = n.data();
-  var PAGE = 100, MAX_PICKED = 6;
+  var n = window.nharness, make = n.make, data = n.data(), full = false;
+  var PAGE = 100, MAX_PICKED = n.MOST_COMPARED;
   var FILTERS = ["model", "detector", "intervention", "kinds", "budget", "badge"];
   var form = document.getElementById("filters"), table = document.getElementById("board");
   var byLanguage = null, picked = [], shown = PAGE, state, sorted = [];
@@ -273,7 +273,8 @@
     box.checked = picked.indexOf(row.id) >= 0;
     box.addEventListener("change", function () {
       picked = picked.filter(function (id) { return id !== row.id; });
-      if (box.checked) picked = picked.concat(row.id).slice(-MAX_PICKED);
+      full = box.checked && picked.length >= MAX_PICKED;
+      if (box.checked && !full) picked = picked.concat(row.id);
       drawTray();
     });
     return box;
@@ -281,7 +282,7 @@
 
   function drawTray() {
     document.getElementById("tray").hidden = !picked.length;
-    document.getElementById("picked").textContent = picked.length + " picked";
+    document.getElementById("picked").textContent = picked.length + " picked" + (full ? "; at most " + MAX_PICKED + " are compared at once, take one away first" : "");
     document.getElementById("go").href = "compare.html#r=" + picked.join(",") + "&task=" + encodeURIComponent(state.task);
     table.querySelectorAll("tr[data-id] input").forEach(function (box) { box.checked = picked.indexOf(box.closest("tr").dataset.id) >= 0; });
   }

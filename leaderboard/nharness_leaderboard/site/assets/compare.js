@@ -1,9 +1,9 @@
 // Compare: loads the chosen records' data (a script each, which works from the disk), shows them side by side, pairs them.
 (function () {
   "use strict";
-  var n = window.nharness, make = n.make, known = n.data(), MAX = 6;
+  var n = window.nharness, make = n.make, known = n.data(), MAX = n.MOST_COMPARED;
   var add = document.getElementById("add"), loaded = window.nharnessRecords = Object.create(null);
-  var chosen = [], task = "";
+  var chosen = [], task = "", left = "";
 
   function load(id) {
     if (loaded[id]) return Promise.resolve(true);
@@ -18,7 +18,10 @@
   function restore() {
     var state = n.readState();
     var ids = (state.r || "").split(",").filter(function (id, i, all) { return /^[0-9a-f]{12}$/.test(id) && all.indexOf(id) === i; });
-    chosen = ids.filter(function (id) { return Object.prototype.hasOwnProperty.call(known, id); }).slice(0, MAX);
+    var here = ids.filter(function (id) { return Object.prototype.hasOwnProperty.call(known, id); });
+    chosen = here.slice(0, MAX);
+    left = [here.length > MAX ? here.length - MAX + " of the " + here.length + " picked records are left out: at most " + MAX + " are compared at once." : "",
+            ids.length > here.length && here.length ? ids.length - here.length + " of the picked records are not on this site." : ""].filter(Boolean).join(" ");
     task = state.task || "";
     return Promise.all(chosen.map(load)).then(render);
   }
@@ -36,13 +39,15 @@
     drawChips();
     var place = document.getElementById("tables");
     place.replaceChildren();
-    document.getElementById("status").textContent = records.length ? "" : "Choose records here, or pick them on the board.";
+    document.getElementById("status").textContent = records.length ? left : "Choose records here, or pick them on the board.";
     if (records.length) place.append(sideBySide(records));
+    if (records.length > 1 && records.some(function (r) { return r.headline; })) place.append(ranking(records));
     if (records.length > 1) place.append(differences(records));
     var measured = records.filter(function (r) { return r.tasks[task]; });
     var largest = largestOf(measured.map(function (r) { return r.tasks[task].harm; }));
-    measured.forEach(function (r) { place.append(heat(label(r), r.tasks[task], r.tasks[task].harm, largest)); });
-    if (records.length === 2 && records.every(function (r) { return r.tasks[task]; })) place.append(heatDifference(records));
+    var maps = make("div", { "class": "figures" }, measured.map(function (r) { return heat(label(r), r.tasks[task], r.tasks[task].harm, largest); }));
+    place.append(maps);
+    if (records.length === 2 && records.every(function (r) { return r.tasks[task]; })) maps.append(heatDifference(records));
     document.documentElement.dataset.ready = String(Number(document.documentElement.dataset.ready || 0) + 1);
   }
 
@@ -113,7 +118,27 @@
         rows.push([name, make("b", { "data-difference": d.value }, n.places(d.value)), n.places(d.low) + " to " + n.places(d.high), d.how + (decided ? "" : ", cannot be told apart")]);
       });
     });
-    return make("section", { id: "differences" }, [make("h2", {}, "Differences in selectivity"), table("95 % intervals", ["", "Difference", "Interval", ""], rows)]);
+    return make("section", { id: "differences" }, [make("h2", {}, "Differences in selectivity, at the given budgets"), table("95 % intervals", ["", "Difference", "Interval", ""], rows)]);
+  }
+
+  // By the kept share: ranks among all records of the set, and every two's difference, whose intervals hold all at once.
+  function ranking(records) {
+    var rows = records.map(function (r) {
+      var h = r.headline;
+      if (!h) return [label(r), n.NONE, n.NONE, "a point at one budget: no ladder was climbed"];
+      var ends = h.kept[1] === null ? "" : " (" + h.kept[1].toFixed(2) + " to " + h.kept[2].toFixed(2) + ")";
+      return [label(r), h.rank || "none", h.kept[0] === null ? n.NONE : h.kept[0].toFixed(2) + ends, h.unranked || h.reached[0] + " of " + h.reached[1] + " languages reach " + n.percent(h.harm) + " harm"];
+    });
+    var pairs = [];
+    records.forEach(function (a, i) {
+      records.slice(i + 1).forEach(function (b) {
+        var name = label(a) + " minus " + label(b), found = a.headline && b.headline ? a.headline.minus[b.id] : null;
+        if (!found) { pairs.push([name, n.NONE, "", a.headline && b.headline && a.headline.set !== b.headline.set ? "not comparable: another model, corpus, set of languages, task or edit" : "not ranked together"]); return; }
+        var decided = found[1] > 0 || found[2] < 0;
+        pairs.push([name, make("b", { "data-kept-difference": found[0] }, n.fixed(found[0], 3)), n.fixed(found[1], 3) + " to " + n.fixed(found[2], 3), decided ? "told apart" : "cannot be told apart"]);
+      });
+    });
+    return make("section", { id: "ranking" }, [make("h2", {}, "Kept share"), table("Ranks among all records of the set", ["", "Rank", "Kept share", ""], rows), table("Differences; all intervals of the set hold at once", ["", "Difference", "95 %", ""], pairs)]);
   }
 
   function largestOf(matrices) {
@@ -138,7 +163,7 @@
 
   function heatDifference(records) {
     var a = records[0].tasks[task], b = records[1].tasks[task];
-    if (String(a.languages) !== String(b.languages) || String(a.targets) !== String(b.targets)) return document.createTextNode("");
+    if (a.set !== b.set || String(a.languages) !== String(b.languages) || String(a.targets) !== String(b.targets)) return make("p", { "class": "note" }, "No matrix of differences: the two are not comparable (another model, corpus, set of languages or task).");
     var apart = a.harm.map(function (row, i) { return row.map(function (v, j) { return v === null || b.harm[i][j] === null ? null : v - b.harm[i][j]; }); });
     return heat(label(records[0]) + " minus " + label(records[1]), { languages: a.languages, targets: a.targets, owners: a.owners, unit: a.unit }, apart, largestOf([apart]));
   }

@@ -111,6 +111,7 @@ window.nharness = (function () {
     values.forEach(function (value, i) { select.append(make("option", { value: value }, labels ? labels[i] : value)); });
   }
 
-  return { make: make, svg: svg, number: number, signed: signed, fixed: fixed, places: places, percent: percent, share: share, short: short, time: time, save: save, csv: csv,
+  var MOST_COMPARED = 12;
+  return { MOST_COMPARED: MOST_COMPARED, make: make, svg: svg, number: number, signed: signed, fixed: fixed, places: places, percent: percent, share: share, short: short, time: time, save: save, csv: csv,
            latex: latex, readState: readState, writeState: writeState, data: data, options: options, NONE: NONE };
 })();
