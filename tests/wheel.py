@@ -45,6 +45,10 @@ def main():
             "600",
             "--control-tokens",
             "300",
+            "--controls",
+            "2",
+            "--tasks",
+            "ppl",
         ]
         printed = json.loads(
             call(nharness, "run", "--detector", "lape", *small, "--out", place / "run", "--json", cwd=place)

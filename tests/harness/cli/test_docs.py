@@ -144,7 +144,12 @@ def test_the_pages_name_no_file_that_is_not_there():
     for path in [ROOT / "README.md", *PAGES]:
         text = path.read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+            assert path.name != "README.md", (
+                f"{target}: the README is shown elsewhere too, where its links must be whole"
+            )
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+        for target in re.findall(r"https://github\.com/nharness/nharness/blob/main/([^)#\s]+)", text):
+            assert (ROOT / target).exists(), f"{path.name}: {target}"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert all(
         f"docs/{name}.md" in readme for name in ("studies", "corpora", "configuration", "cluster", "results", "plugins")
