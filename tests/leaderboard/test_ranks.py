@@ -105,7 +105,10 @@ def test_board_command_and_report_rank_alike(entries, capsys):
         told = pair["difference"], *pair["interval"]
         assert told == pytest.approx(board.difference(slugs[pair["first"]], slugs[pair["second"]]))
     assert main(["report", str(entries[0].folder.parent)]) == 0
-    table = capsys.readouterr().out.partition("Kept share, zero on synthetic/model")[2].splitlines()
+    shown = capsys.readouterr().out
+    for word in ("own language", "others", "selectivity", "own hit hardest"):
+        assert word in shown, word  # the board's words
+    table = shown.partition("Kept share, zero on synthetic/model")[2].splitlines()
     assert [line.split("\t")[:2] for line in table[2:5]] in (
         [["1-2", "clean"], ["1-2", "cleaner"], ["3", "leaky"]],
         [["1-2", "cleaner"], ["1-2", "clean"], ["3", "leaky"]],

@@ -48,7 +48,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-HARMS = ("on_target", "off_target", "selectivity")
+HARMS = {"on_target": "own language", "off_target": "others", "selectivity": "selectivity"}
 Tables = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -120,8 +120,8 @@ def _records(first: Path, second: Path) -> tuple[Any, Tables]:
         described = one.task(task.task)
         title = f"{task.task}, {described.unit}" if described else task.task
         tables[f"{title}: harm, means over rows, first minus second"] = [
-            {"harm": name, "difference": estimate.value, "interval": estimate.interval or estimate.withheld}
-            for name in HARMS
+            {"harm": named, "difference": estimate.value, "interval": estimate.interval or estimate.withheld}
+            for name, named in HARMS.items()
             if (estimate := getattr(task, name)) is not None
         ]
         tables[f"{title}: change in every cell, first minus second"] = [

@@ -147,14 +147,14 @@ def _colour(harm: float, scale: float) -> Style:
 
 
 def summary_rows(record: Record) -> Sequence[Mapping[str, str]]:
-    """Return one row per task: on and off target, selectivity with its interval, diagonal share, random controls."""
+    """Return one row per task in the board's words: harm to the own language and to the others, and what follows."""
     return [
         {
             "task": summary.task,
-            "on target": _estimate(summary.on_target),
-            "off target": _estimate(summary.off_target),
+            "own language": _estimate(summary.on_target),
+            "others": _estimate(summary.off_target),
             "selectivity": _estimate(summary.selectivity),
-            "diagonal rows": "-" if summary.diagonal_share is None else f"{summary.diagonal_share:.0%}",
+            "own hit hardest": "-" if summary.diagonal_share is None else f"{summary.diagonal_share:.0%}",
             "random": _random(summary),
         }
         for summary in record.summary
