@@ -28,7 +28,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
     found, shown = record_files(arguments.run), {}
     if arguments.format:
-        say(export([load_record(path, files=True) for path in found], arguments.format, arguments.table), end="")
+        records = {path: load_record(path, files=True) for path in found}
+        say(export(records, arguments.format, arguments.table), end="")
         return 0
     if arguments.paper:
         from nharness.cli.paper import write_paper

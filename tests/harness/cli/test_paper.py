@@ -1,10 +1,13 @@
-"""`nharness report --paper`: its tables hold the record's numbers, its references are cited, its figures are figures."""
+"""`nharness report --paper` and `--table units`: a paper's tables hold the record's numbers, its references are cited, its figures are figures."""
 
+import csv
+import io
 import json
 import re
 
 import pytest
 
+import nharness
 from nharness.cli.main import main
 from nharness.report.paper import cited_in
 
@@ -59,3 +62,16 @@ def test_citations_are_read_from_docstrings():
     assert "author = {Tang and others}" in found.bibtex
     assert "howpublished = {ACL 2024}" in found.bibtex
     assert cited_in("Rahmanisa et al., 2025") == ()
+
+
+def test_every_neuron_is_a_row(written, capsys):
+    folder, record = written
+    run = folder.parent / "run"
+    assert main(["report", str(run), "--format", "csv", "--table", "units"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    detection = nharness.load_detection(run)
+    for tag in detection.languages:
+        mine = [(int(row["layer"]), int(row["unit"])) for row in rows if row["language"] == tag]
+        assert mine == [tuple(pair) for pair in detection.neurons(tag).tolist()]
+        assert len(mine) == record["neurons"]["per_language"][tag] > 0
+    assert float(rows[0]["score"]) == detection.score[detection.flat("en")[0]]
