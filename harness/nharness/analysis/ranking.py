@@ -3,8 +3,9 @@
 Legend: `B` draws, `s` records.
 
 1. Every record's ladders are drawn `B` times: clusters of text, and repeats of the detection where it has any
-   (headline.py). The draws are a function of the clusters' names and of the number of repeats, so that all records of
-   one text see the same: what is easy or hard for all of them falls out of their differences.
+   (headline.py). The draws are a function of the clusters' names, those of repeats of their number, so that all records
+   of one text see the same: what is easy or hard for all of them falls out of their differences. A detection that was
+   not repeated is taken to scatter as the others do on average.
 2. All pairs' differences get intervals that hold at once (two_level.py). A record ranks behind those that are surely
    higher and before those that are surely lower; two whose pair's interval holds 0 cannot be told apart.
 
@@ -102,7 +103,7 @@ def ranked(held: Mapping[str, Drawn]) -> Ranking:
         np.concatenate([each.scatter.text for each in drawn], axis=1),
         np.concatenate([each.scatter.detection for each in drawn], axis=1),
         min(each.scatter.clusters for each in drawn),
-        drawn[0].scatter.repeats,
+        min((each.scatter.repeats for each in drawn if each.scatter.repeats), default=0),
     )
     return Ranking(names, differences_from_draws([each.value for each in drawn], together))
 
@@ -158,8 +159,7 @@ def _telling(found: Climbed) -> int:
 
 
 def _text(found: Climbed) -> str:
-    """Return a digest of all that the draws are a function of."""
+    """Return a digest of the clusters that are drawn from."""
     everything = [*found.climbs.values(), *(climb for repeat in found.repeats for climb in repeat.values())]
-    names = sorted({name for climb in everything for name in climb.clusters})
-    drawn = repr([found.design, len(found.repeats), *names])
+    drawn = repr(sorted({name for climb in everything for name in climb.clusters}))
     return hashlib.sha256(drawn.encode("utf-8", "surrogatepass")).hexdigest()[:16]

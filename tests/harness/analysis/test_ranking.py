@@ -1,5 +1,6 @@
 """Ranks of headlines: error rates of simulated boards of ladders on one text, a better detector, what has no rank."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -65,6 +66,19 @@ def test_fifteen_equal_detectors_are_seldom_told_apart(clusters, repeats, monkey
     for _ in range(boards):
         split += any(interval != (1, 15) for interval in ranks(board(rng, 15, clusters=clusters, repeats=repeats)))
     assert split <= 3  # where 5 % of boards err, 4 or more of 15 do once in two hundred times
+
+
+def test_a_detector_that_was_not_repeated_is_ranked_among_those_that_were(monkeypatch):
+    fewer = SETTINGS.model_copy(update={"bootstrap_draws": 399})
+    monkeypatch.setattr("nharness.analysis.ranking.SETTINGS", fewer)
+    rng, split = np.random.default_rng(97), 0
+    for _ in range(6):
+        found = board(rng, 5, repeats=4)
+        found[-1] = replace(found[-1], repeats=())
+        split += any(interval != (1, 5) for interval in ranks(found))
+    assert split <= 2
+    better = [*board(rng, 2, repeats=4, leak=(0.5,)), replace(board(rng, 1, repeats=4, leak=(0.05,))[0], repeats=())]
+    assert ranks(better)[-1] == (1, 1)
 
 
 @pytest.mark.slow
