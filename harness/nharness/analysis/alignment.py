@@ -203,3 +203,41 @@ def _weighted(unit: Floats, one_meaning: Floats, weights: Floats) -> AlignmentSc
         same_meaning=float(meaning[apart].sum() / (crossings * weights.sum())),
         neither=float(other_meaning[apart].sum() / (crossings * pairs)),
     )
+
+
+@dataclass(frozen=True)
+class Change:
+    """A number before and after, and the interval of the difference, paired over the same sentences."""
+
+    before: float
+    after: float
+    interval: tuple[float, float]
+
+
+def alignment_change(
+    before: Mapping[str, NDArray[np.floating]], after: Mapping[str, NDArray[np.floating]], resampling: Resampling
+) -> dict[str, Change]:
+    """Return how LRDS, SADS and retrieval of the whole model changed, over sentences [S, D] that both have.
+
+    Both are resampled alike, sentence by sentence. Raises `UsageError` as `alignment`, and for unequal sentences.
+    """
+    widths = [next(iter(each.values())).shape[1] for each in (before, after)]
+    units = [_unit(_stacked(each, width)) for each, width in zip((before, after), widths, strict=True)]
+    sentences = units[0].shape[1]
+    if units[1].shape[:2] != units[0].shape[:2]:
+        raise UsageError(f"a change is over the same languages and sentences; got {[u.shape[:2] for u in units]}")
+    products = [np.einsum("ksd,lsd->skl", unit, unit, optimize=True) for unit in units]
+    hits = [_hits(unit) for unit in units]
+    rng = np.random.default_rng(resampling.seed)
+    drawn = rng.multinomial(sentences, np.full(sentences, 1 / sentences), resampling.draws).astype(float)
+    weights = [np.ones(sentences), *(each for each in drawn if (each > 0).sum() > 1)]
+    found: dict[str, list[tuple[float, float]]] = {"lrds": [], "sads": [], "retrieval": []}
+    for weight in weights:
+        first, last = (_weighted(unit, product, weight) for unit, product in zip(units, products, strict=True))
+        found["lrds"].append((first.lrds, last.lrds))
+        found["sads"].append((first.sads, last.sads))
+        found["retrieval"].append((float(weight @ hits[0] / weight.sum()), float(weight @ hits[1] / weight.sum())))
+    return {
+        name: Change(*pairs[0], resampling.ends(np.array([after - before for before, after in pairs[1:]])))
+        for name, pairs in found.items()
+    }

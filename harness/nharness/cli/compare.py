@@ -1,6 +1,7 @@
 """Compare two neurons files (Jaccard, shared neurons, rank correlation), or records, paired item by item.
 
-Two records are compared cell by cell; any number is ranked by the kept share, every two with their difference.
+Two records are compared cell by cell; any number is ranked by the kept share, every two with their difference. With
+--models, models of one shape in a row, earliest first: what moved between them; docs/structure.md.
 """
 
 from __future__ import annotations
@@ -21,15 +22,31 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the two files."""
-    parser.add_argument("first", type=Path, help="neurons file (.safetensors), record file, record or run folder")
+    parser.add_argument("first", type=Path, nargs="?", help="neurons file, record file, record or run folder")
     parser.add_argument(
         "others", type=Path, nargs="*", metavar="other", help="another of the same sort; records: any number"
     )
+    parser.add_argument(
+        "--models",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="models of one shape, earliest first, by their neurons, their records, or statistics of their sentences",
+    )
+    parser.add_argument("--trained", default="", metavar="A,B", help="with --models: languages that were trained")
+    parser.add_argument("--over", choices=("selected", "all"), default="selected", help="which neurons kinds count")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="with --models: write the comparison, JSON")
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the comparison and return 0; raises `UsageError` for two files of different sorts."""
+    if arguments.models:
+        from nharness.cli.compare_models import compare_models
+
+        return compare_models(arguments)
+    if arguments.first is None:
+        raise UsageError("compare takes neurons files or records, or --models FILE FILE")
     paths = (arguments.first, *arguments.others)
     if any(path.suffix == ".safetensors" for path in paths):
         if len(paths) != 2:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from nharness.record.comparison import COMPARISON_FORMAT, Comparison
 from nharness.record.model import FORMAT, Record
 from nharness.record.reproduction import REPRODUCTION_FORMAT, Reproduction
 
@@ -30,6 +31,13 @@ def reproduction_schema_text() -> str:
     """Return the schema of reproductions as it is checked in under `leaderboard/schema/`."""
     head = {"$schema": DIALECT, "$id": f"urn:{REPRODUCTION_FORMAT.replace('/', ':')}"}
     schema = head | Reproduction.model_json_schema(mode="validation")
+    return json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def comparison_schema_text() -> str:
+    """Return the schema of comparisons as it is checked in under `leaderboard/schema/`."""
+    head = {"$schema": DIALECT, "$id": f"urn:{COMPARISON_FORMAT.replace('/', ':')}"}
+    schema = head | Comparison.model_json_schema(mode="validation")
     return json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 

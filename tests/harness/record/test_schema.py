@@ -7,7 +7,13 @@ import pytest
 from jsonschema import Draft202012Validator
 from synthetic_records import synthetic_record
 
-from nharness.record.schema import asserted_fields, record_schema, reproduction_schema_text, schema_text
+from nharness.record.schema import (
+    asserted_fields,
+    comparison_schema_text,
+    record_schema,
+    reproduction_schema_text,
+    schema_text,
+)
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "leaderboard" / "schema"
 
@@ -16,6 +22,7 @@ def test_checked_in_schema_is_the_generated_one():
     """Where it is not, `PYTHONPATH=tests/leaderboard python tests/harness/record/test_schema.py` writes it anew."""
     assert (SCHEMAS / "record-2.json").read_text(encoding="utf-8") == schema_text()
     assert (SCHEMAS / "reproduction-1.json").read_text(encoding="utf-8") == reproduction_schema_text()
+    assert (SCHEMAS / "comparison-1.json").read_text(encoding="utf-8") == comparison_schema_text()
 
 
 def test_what_no_file_tells_is_marked_as_asserted_and_nothing_else():
@@ -74,3 +81,4 @@ def test_a_written_record_fits(seed):
 if __name__ == "__main__":
     (SCHEMAS / "record-2.json").write_text(schema_text(), encoding="utf-8")
     (SCHEMAS / "reproduction-1.json").write_text(reproduction_schema_text(), encoding="utf-8")
+    (SCHEMAS / "comparison-1.json").write_text(comparison_schema_text(), encoding="utf-8")
