@@ -78,7 +78,8 @@ def _tables(found: Comparison) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         ]
     for flow in found.flows:
         tables[f"from {flow.before} (rows) to {flow.after} (columns): {flow.moved} neurons are of another kind"] = [
-            {"before": kind, **after} for kind, after in flow.counts.items()
+            {"before": kind, **{str(other): count for other, count in after.items()}}
+            for kind, after in flow.counts.items()
         ]
     if found.overlap:
         title = "neurons of each language in the first model and in the last"
