@@ -9,6 +9,7 @@ import pytest
 from browser import address, slug
 
 from nharness.record.specification import command
+from nharness_leaderboard.site.about import repository
 
 pytestmark = pytest.mark.browser
 MINUS = "\N{MINUS SIGN}"
@@ -223,5 +224,7 @@ def test_every_link_of_every_page_leads_somewhere(site):
     for path in site.rglob("*.html"):
         for link in re.findall(r'(?:href|src)="([^"]*)"', path.read_text(encoding="utf-8")):
             target = link.split("#")[0].split("?")[0]
-            if target and not target.startswith("data:"):
+            if target.startswith("https:"):
+                assert target == repository() or target.startswith("https://arxiv.org/abs/"), (path.name, link)
+            elif target and not target.startswith("data:"):
                 assert (path.parent / target).resolve().is_file(), (path.name, link)
