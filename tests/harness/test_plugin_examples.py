@@ -44,7 +44,7 @@ def test_every_kind_of_plugin_has_an_example():
     registered = set(re.findall(r"def nharness_register_(\w+)\(", "".join(PYTHON.values())))
     assert registered == set(KINDS) - {"task_runners"}
     assert "def nharness_summary(" in "".join(PYTHON.values())
-    assert len(SECTIONS) == 11
+    assert len(SECTIONS) == 12
 
 
 def test_the_examples_import_nothing_that_is_private():

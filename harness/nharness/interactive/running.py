@@ -16,7 +16,7 @@ from rich.console import Console
 from nharness import statistics as recorded
 from nharness.cli.live import LiveDisplay
 from nharness.cli.settings import build_spec, setting
-from nharness.cli.study import run_name
+from nharness.cli.study import run_name, study_file
 from nharness.cli.where import DEFAULT_OUT, default_out
 from nharness.detector import Evidence
 from nharness.errors import UsageError
@@ -56,16 +56,17 @@ def run(
 ) -> Results:
     """Run what `nharness run` runs, and return its records; what was done before is taken from the run folder.
 
-    study: a study's file, or a whole specification; without one, `settings` are the command line's options with `_` for
-    `-` (`detect_tokens=2000`), values as Python has them: a list of names, a class instead of a detector's name,
-    `option={"top_rate": 0.02}`. No configuration file is read. out: the run folder, by default the command's own.
+    study: a study's file or registered name (its findings over all runs are the command's alone), or a whole
+    specification. Without one, `settings` are the command line's options with `_` for `-` (`detect_tokens=2000`),
+    values as Python has them: a list of names, a class instead of a detector's name, `option={"top_rate": 0.02}`. No
+    configuration file is read. out: the run folder, by default the command's own.
     store, expression, plugins: as `--store`, `-k` and `-p`. progress: None shows it in a notebook and on a terminal.
     Raises what the command would have said, in one sentence; a failed cell raises nothing (`Results.failed`).
     """
     if study is not None and settings:
         raise UsageError(f"{study!s:.60} says everything that is run; leave out {next(iter(settings))}")
     found = plugins if isinstance(plugins, Plugins) else Plugins(extra=tuple(plugins))
-    requests = [replace(each, expression=expression) for each in _requests(study, dict(settings), out)]
+    requests = [replace(each, expression=expression) for each in _requests(study, dict(settings), out, found)]
     if store is not None:
         requests = [replace(each, store=Path(store)) for each in requests]
     with _shown(progress=progress) as listen:
@@ -101,7 +102,7 @@ def detect(
 
 
 def _requests(
-    study: str | Path | RunSpec | None, settings: Mapping[str, Any], out: str | Path | None
+    study: str | Path | RunSpec | None, settings: Mapping[str, Any], out: str | Path | None, plugins: Plugins
 ) -> Iterator[RunRequest]:
     """Yield the run, or every run of a study."""
     command = "nharness.run(...)"
@@ -110,7 +111,7 @@ def _requests(
         spec = study or build_spec({name: setting(name, value, "nharness.run") for name, value in read.items()})
         yield RunRequest(spec, Path(out or default_out(spec)), command=command)
         return
-    read_study = load_study(Path(study))
+    read_study = load_study(study_file(Path(study), None, plugins))
     base = Path(out or DEFAULT_OUT / file_stem(read_study.name))
     described = Study(name=read_study.name, text=read_study.text, digest=read_study.digest)
     command = f"nharness run --study {shlex.quote(str(study))}"
