@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import random
+import re
 from contextlib import suppress
 from html.parser import HTMLParser
 
@@ -14,6 +15,7 @@ from synthetic_records import synthetic_record
 from nharness.record.model import content_id
 from nharness.record.validate import validate_bytes
 from nharness_leaderboard.results import place
+from nharness_leaderboard.site.about import repository
 from nharness_leaderboard.site.build import build_site
 from nharness_leaderboard.site.text import script_json
 
@@ -140,6 +142,9 @@ def as_text(document, rng):
     return text
 
 
+PAPER = re.compile(r"https://arxiv\.org/abs/\d{4}\.\d{4,5}")
+
+
 class Elements(HTMLParser):
     """What a page would run or load: elements and attributes that no page of ours has."""
 
@@ -155,9 +160,9 @@ class Elements(HTMLParser):
         if tag in {"img", "iframe", "object", "embed", "base"} or (tag == "script" and not (data or ours)):
             self.found.append(tag)
         self.found += [name for name in given if name.startswith("on")]
-        self.found += [
-            given["href"] for _ in (1,) if (given.get("href") or "").startswith(("javascript:", "http", "//"))
-        ]
+        link = given.get("href") or ""
+        if link.startswith(("javascript:", "http", "//")) and link != repository() and not PAPER.fullmatch(link):
+            self.found.append(link)
 
 
 @pytest.fixture(scope="module")
