@@ -19,11 +19,11 @@ def test_folders_and_files_go_by_their_own_name(tmp_path):
 @pytest.mark.parametrize(
     ("text", "public"),
     [
-        ("nharness run --model /home/me/llama --out ../runs/x", "nharness run --model llama --out x"),
+        ("nharness run --model /scratch/me/llama --out ../runs/x", "nharness run --model llama --out x"),
         ("--detector file:/data/N.safetensors,lape", "--detector file:N.safetensors,lape"),
         ("--include-path=/a/b,~/tasks/mine/", "--include-path=b,mine"),
         ("'/with space/x' stays quoted", "'with space/x' stays quoted"),
-        ("No such file: '/root/.cache/x.json' (at load.py:3)", "No such file: 'x.json' (at load.py:3)"),
+        ("No such file: '/data/.cache/x.json' (at load.py:3)", "No such file: 'x.json' (at load.py:3)"),
         ("bits/byte, org/model, https://host/page and n/a", "bits/byte, org/model, https://host/page and n/a"),
     ],
 )
