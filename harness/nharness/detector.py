@@ -229,9 +229,9 @@ class Detector(ABC, Generic[OptionsT]):
             raise PluginError(f"detector {self.name} returned {found!r}, expected a nharness.Detection")
         rows = {evidence.languages} | ({evidence.reference.languages} if evidence.reference else set())
         if found.languages not in rows:
-            raise PluginError(f"detector {self.name} returned other languages than its evidence has")
+            raise PluginError(f"detector {self.name} returned languages that differ from its evidence")
         if (found.layer_widths, found.component) != (evidence.layer_widths, evidence.component):
-            raise PluginError(f"detector {self.name} returned neurons of another model than its evidence is of")
+            raise PluginError(f"detector {self.name} returned neurons of a different model from its evidence")
         return found
 
 

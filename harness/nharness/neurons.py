@@ -212,7 +212,7 @@ def load(path: Path) -> Detection:
     languages = _languages(path, metadata_field(path, metadata, "languages", list))
     widths = tuple(metadata_field(path, metadata, "layer_widths", list))
     if not widths or not all(type(width) is int and 0 < width <= MOST_NEURONS // len(widths) for width in widths):
-        raise FileFormatError(f"{path}: layer_widths {list(widths)[:8]} are no widths of a model")
+        raise FileFormatError(f"{path}: layer_widths {list(widths)[:8]} are not the widths of a model")
     if len(languages) * sum(widths) > MOST_NEURONS:
         raise FileFormatError(f"{path}: {len(languages)} languages of {sum(widths)} neurons, more than any model has")
     membership = np.zeros((len(languages), sum(widths)), dtype=bool)
@@ -240,7 +240,7 @@ def load(path: Path) -> Detection:
 def _languages(path: Path, listed: Sequence[Any]) -> tuple[str, ...]:
     languages = tuple(map(str, listed))
     if not languages or len(set(languages)) < len(languages):
-        raise FileFormatError(f"{path}: languages {list(languages)} are none, or one of them stands there twice")
+        raise FileFormatError(f"{path}: languages {list(languages)} are empty or repeated")
     for tag in languages:
         try:
             canonical = parse_language(tag)

@@ -101,7 +101,7 @@ class Plugins:
                 continue
             asked = next((point for point in installed if point.name == name), None)
             if asked is None and not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?", name):
-                raise PluginError(f"-p {name!r} is no module's name; expected one such as my_plugin, or no:NAME")
+                raise PluginError(f"-p {name!r} is not a module name; expected one such as my_plugin, or no:NAME")
             self._load(asked or EntryPoint(name=name, value=name, group=GROUP))
             self._stop_on_failure(name)
 

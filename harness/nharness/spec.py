@@ -48,7 +48,7 @@ def _known_device(name: str) -> str:
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
     if twice is not None:
-        raise ValueError(f"expected each once, {twice!r} is there twice")
+        raise ValueError(f"expected each once, {twice!r} is repeated")
     return values
 
 

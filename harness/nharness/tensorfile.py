@@ -61,11 +61,11 @@ def _metadata(path: Path, expected: str) -> Any:
         with safe_open(path, framework="np") as handle:
             text = (handle.metadata() or {}).get("nharness", "")
     except (SafetensorError, OSError) as error:
-        raise FileFormatError(f"{path}: damaged or truncated, or no safetensors file ({error})") from error
+        raise FileFormatError(f"{path}: damaged, truncated or not a safetensors file ({error})") from error
     try:
         return json.loads(text) if text else {}
     except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError alone
-        raise FileFormatError(f"{path}: the metadata under 'nharness' is no JSON ({str(error)[:80]})") from error
+        raise FileFormatError(f"{path}: the metadata under 'nharness' is not JSON ({str(error)[:80]})") from error
 
 
 def field(path: Path, metadata: Mapping[str, Any], name: str, kind: type[T]) -> T:

@@ -141,7 +141,7 @@ def _changed(folder: Path, base: str) -> list[Path]:
     if git is None:
         raise UsageError("--base needs git, which is not installed")
     if base.startswith("-"):
-        raise UsageError(f"{base!r} is no git revision")
+        raise UsageError(f"{base!r} is not a git revision")
     root = folder.resolve()
     top = Path(_git(git, root, "rev-parse", "--show-toplevel").strip())
     listed = [

@@ -58,7 +58,7 @@ def read_results(folder: Path, *, schema: bool = False, files: bool = False) -> 
     Raises `FileFormatError` when there is no such folder.
     """
     if not folder.is_dir():
-        raise FileFormatError(f"{folder} is no folder; expected one with records, as leaderboard/results")
+        raise FileFormatError(f"{folder} is not a folder; expected one with records, as leaderboard/results")
     entries: list[Entry] = []
     problems: dict[Path, list[Problem]] = {}
     for path in sorted(folder.rglob(RECORD_NAME)):

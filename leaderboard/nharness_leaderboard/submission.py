@@ -28,7 +28,7 @@ def add(path: Path, results: Path) -> Path:
     _check_size(source, record)
     folder = results / place(record)
     if folder.exists():
-        raise OutputError(f"{folder} exists: the same numbers, measured in the same way, are published already")
+        raise OutputError(f"{folder} exists: the same measurement is already published")
     reproduction = read_reproduction(source.parent)
     badge = "reproduced" if earned(record, reproduction) else "self-reported"
     kept = record.model_copy(update={"identity": record.identity.model_copy(update={"badge": badge})})

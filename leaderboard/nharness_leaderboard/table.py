@@ -46,7 +46,9 @@ def write_table(results: Path, path: Path) -> None:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise FileFormatError(f"{path} has no place for the table: a line {BEGIN!r} and, below it, a line {END!r}")
+        raise FileFormatError(
+            f"{path} has no place for the table: expected a line {BEGIN!r} and, below it, a line {END!r}"
+        )
     made = f"{before}{BEGIN}\n\n{board_table(results)}\n{END}{after}"
     atomic.write_bytes(path, made.encode("utf-8"))
 

@@ -400,7 +400,7 @@ def test_a_bad_family_fails_exactly_its_check(bad, caught):
 def test_the_kit_is_light_and_refuses_what_it_does_not_know():
     code = "import sys, nharness.testing; assert not {'torch', 'pytest', 'transformers'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    with pytest.raises(UsageError, match="is no plug-in that can be checked; expected one of detectors"):
+    with pytest.raises(UsageError, match="is not a plug-in that can be checked; expected one of detectors"):
         check("lape")
     with pytest.raises(UsageError, match="no check is named 'experst'"):
         parametrize_with_checks([Sound()], expected_failed_checks=lambda _: {"experst": "a slip"})

@@ -140,7 +140,7 @@ def test_what_is_asked_wrongly_is_said(result):
         (
             lambda: nharness.run("study.toml", seed=1),
             UsageError,
-            "study.toml says everything that is run; leave out seed",
+            "study.toml specifies the whole run; leave out seed",
         ),
         (lambda: nharness.detect([], "lap_e"), UnknownNameError, "did you mean 'lape'"),
     ):

@@ -133,7 +133,7 @@ def test_numbers_of_thousands_of_digits_are_refused(tmp_path):
     (tmp_path / "n.safetensors").write_bytes(
         safetensors.numpy.save({"neurons/en": EN}, metadata={"nharness": document})
     )
-    with pytest.raises(FileFormatError, match="the metadata under 'nharness' is no JSON"):
+    with pytest.raises(FileFormatError, match="the metadata under 'nharness' is not JSON"):
         neurons.load(tmp_path / "n.safetensors")
     with pytest.raises(FileFormatError, match="a folder; expected a nharness-neurons/1 safetensors file"):
         neurons.load(tmp_path)
@@ -152,17 +152,17 @@ def test_numbers_of_thousands_of_digits_are_refused(tmp_path):
         ),
         ({"neurons/en": EN, "neurons/de": DE}, {"languages": "en"}, "metadata field 'languages'"),
         ({"neurons/en": EN, "neurons/de": DE}, {"format": "other/1"}, "format is 'other/1'"),
-        ({"neurons/en": EN, "neurons/de": DE}, {"languages": ["en", "en"]}, "one of them stands there twice"),
-        ({"neurons/en": EN, "neurons/de": DE}, {"languages": []}, "are none"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"languages": ["en", "en"]}, "are empty or repeated"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"languages": []}, "are empty"),
         ({"neurons/../../x": EN}, {"languages": ["../../x"]}, r"unknown language '\.\./\.\./x'"),
         ({"neurons/zho_Hans": EN}, {"languages": ["zho_Hans"]}, "should be written 'zh'"),
         ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [2**30, 2**30]}, "more than any model has"),
-        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, -1]}, "no widths of a model"),
-        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, "a"]}, "no widths of a model"),
-        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, 10**15]}, "no widths of a model"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, -1]}, "not the widths of a model"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, "a"]}, "not the widths of a model"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, 10**15]}, "not the widths of a model"),
         ({"neurons/en": EN, "neurons/de": DE}, {"options": [1]}, "metadata field 'options'"),
-        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [10**40]}, "no widths of a model"),
-        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3.0, 1.0]}, "no widths of a model"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [10**40]}, "not the widths of a model"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3.0, 1.0]}, "not the widths of a model"),
         ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [1] * 10**5}, "lies outside layer widths"),
         ({"neurons/en": EN, "neurons/de": DE}, {"languages": [5, 10**40]}, "unknown language '5'"),
         ({"neurons/en": EN, "neurons/de": DE}, {"languages": 10**40}, "metadata field 'languages' is '1000"),

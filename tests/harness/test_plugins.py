@@ -99,7 +99,7 @@ def test_an_interruption_is_nobodys_fault(module):
 
 @pytest.mark.parametrize("name", ["../x", "x/y.py", "", "1x", "a b", "a:b:c", "./my_plugin"])
 def test_what_is_no_modules_name_is_refused(name):
-    with pytest.raises(PluginError, match=r"is no module's name; expected one such as my_plugin, or no:NAME"):
+    with pytest.raises(PluginError, match=r"is not a module name; expected one such as my_plugin, or no:NAME"):
         Plugins(autoload=False, extra=[name])
 
 

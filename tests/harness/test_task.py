@@ -150,5 +150,5 @@ def test_a_task_of_an_included_folder_is_found_by_its_name():
         ("mytask_zho_Hans[zh]", "mytask_zho_Hans"),
         ("plain[zh]", "plain"),
     ]
-    with pytest.raises(UsageError, match=r"task 'plain' is in one language; say which, as in 'plain\[zh\]'"):
+    with pytest.raises(UsageError, match=r"task 'plain' is in one language; name it, as in 'plain\[zh\]'"):
         expand_tasks("plain", ["de", "zh"], FAMILIES, included=included)

@@ -62,7 +62,7 @@ def test_added_records_pass_and_the_badge_is_ours(runs, results, tmp_path):
     document = json.loads((path / "record.json").read_text())
     assert document["identity"]["badge"] == "self-reported"
     assert document["identity"]["id"] == runs[0][1].identity.id
-    with pytest.raises(OutputError, match="published already"):
+    with pytest.raises(OutputError, match="already published"):
         add(runs[0][0], results)
 
 
@@ -72,7 +72,7 @@ def test_the_same_measurement_under_another_command_is_the_same_record(runs, res
     document = json.loads((again / "record.json").read_text())
     document["identity"] |= {"command": "nharness run --out elsewhere", "created": "2026-11-21T00:00:00Z"}
     (again / "record.json").write_text(json.dumps(document))
-    with pytest.raises(OutputError, match="published already"):
+    with pytest.raises(OutputError, match="already published"):
         add(again, results)
 
 

@@ -60,14 +60,14 @@ def test_the_folder_itself_and_the_variable(folder, monkeypatch):
 
 
 def test_only_a_corpus_that_takes_a_folder_is_given_one(folder):
-    with pytest.raises(UsageError, match="corpus mine has its text already; got a folder for it"):
+    with pytest.raises(UsageError, match="corpus mine has its own text; got a folder"):
         load_corpus(f"mine:{folder}", named={"mine": folder})
     with pytest.raises(UsageError, match="this corpus takes no folder"):
         load_corpus(f"mine:{folder}", named={"mine": lambda: None})
 
 
 def test_what_is_no_copy(folder, tmp_path):
-    with pytest.raises(CorpusError, match=r"no copy of NTREX; expected files such as newstest2019-ref.deu.txt"):
+    with pytest.raises(CorpusError, match=r"not a copy of NTREX; expected files such as newstest2019-ref.deu.txt"):
         ntrex.corpus(tmp_path)
     with pytest.raises(UnknownNameError, match="unknown language of corpus 'ntrex' 'fr'"):
         ntrex.corpus(folder, ["fr"])
@@ -95,7 +95,9 @@ def test_the_hub_is_asked_for_one_language_at_a_time(monkeypatch):
         raise ConnectionError("no network")
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
-    with pytest.raises(CorpusError, match=r"cannot be had from the hub \(no network\); expected --corpus ntrex:FOLDER"):
+    with pytest.raises(
+        CorpusError, match=r"cannot be fetched from the hub \(no network\); expected --corpus ntrex:FOLDER"
+    ):
         list(ntrex.corpus(languages=["de"]).documents("de", "eval"))
 
 

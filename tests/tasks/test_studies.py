@@ -38,7 +38,7 @@ def test_small_variants_are_planned_by_name(name, capsys):
         (["--study", "lape-acl2025"], "did you mean 'lape-acl2024'?"),
         (["--study", "lape-acl2024", "--variant", "smal"], "has no variant 'smal'; did you mean 'small'?"),
         (["--study", "three-kinds", "--variant", "small"], "study three-kinds has no variants"),
-        (["--study", "mine.toml", "--variant", "small"], "mine.toml is a file of its own"),
+        (["--study", "mine.toml", "--variant", "small"], "mine.toml is a file"),
     ],
 )
 def test_a_slip_is_answered(given, said, capsys):

@@ -43,7 +43,7 @@ class Resample(Intervention):
             return ()
         donors = tuple(tag for tag in evidence.languages if tag != target.language)
         if not donors:
-            raise UsageError(f"intervention {self.name} takes values from other languages than {target.language!r}")
+            raise UsageError(f"intervention {self.name} takes values from languages other than {target.language!r}")
         unused = np.zeros(target.flat.size, dtype=np.float32)
         seed = self.options.seed
         return (Change(self.options.site, target.flat, unused, unused, self.values_from, donors, seed),)

@@ -41,6 +41,6 @@ class Median(Intervention):
         tags = (target.language,) if target.language in recorded.languages else recorded.languages
         responses = np.concatenate([recorded.get("document_mean", "mean", tag)[:, target.flat] for tag in tags])
         if not len(responses):
-            raise UsageError(f"intervention median needs documents of {target.language!r}; none was recorded")
+            raise UsageError(f"intervention median needs documents of {target.language!r}; none were recorded")
         shift = self.options.alpha * np.median(responses.astype(np.float64), axis=0)
         return affine(self.options.site, target.flat, shift=shift)

@@ -122,7 +122,7 @@ class Subtracted:
         self._changed = (fires if stage.last else fires.cummax(dim=1).values) & rows.counted[..., None]
 
     def changes(self, units: Tensor, at_once: int) -> Iterator[tuple[int, Tensor, int]]:
-        """See `Way`; `at_once` rows run together."""
+        """Yield what `Way.changes` does, `at_once` pairs of unit and row at a time."""
         pairs = self._changed[:, :, units].any(dim=1).T.nonzero()  # [P, 2] of (place in units, row)
         result = torch.zeros(len(units), dtype=torch.float64)
         for chunk in torch.split(pairs, at_once):

@@ -146,10 +146,10 @@ def parallel(
     """
     for tag, names in ids.items():
         if len(set(names)) != len(names):
-            raise UsageError(f"a sentence id comes twice in {tag}; parallel sentences need one row an id")
+            raise UsageError(f"a sentence id is repeated in {tag}; parallel sentences need one row per id")
     common = set.intersection(*(set(names) for names in ids.values())) if ids else set()
     if len(common) < 2:
-        raise UsageError(f"{len(common)} sentences are common to {', '.join(ids)}; alignment needs parallel text")
+        raise UsageError(f"{len(common)} sentences are shared by {', '.join(ids)}; alignment needs parallel text")
     order = [name for name in next(iter(ids.values())) if name in common]
     rows = {tag: {name: row for row, name in enumerate(names)} for tag, names in ids.items()}
     return {tag: vectors[tag][[rows[tag][name] for name in order]] for tag in ids}

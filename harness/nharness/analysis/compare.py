@@ -82,7 +82,7 @@ def compare(
         sides = [effects_of(task, rows, table, SETTINGS, aim) for rows, table in zip(targets, tables, strict=True)]
         found.append(_compared(sides[0], sides[1], targets[0], flags or {}))
     if not any(task.cells for task in found):
-        raise UsageError("the two have no target, task and language in common whose items share an id")
+        raise UsageError("the two share no target, task and language with common item ids")
     return tuple(found)
 
 
@@ -167,7 +167,7 @@ def _common(first: Effects, second: Effects, place: Place) -> tuple[Paired, Pair
         return None
     a, b = _sorted(a.only(ids)), _sorted(b.only(ids))
     if not np.array_equal(a.weight, b.weight):
-        raise UsageError(f"an item of {first.task.name} on {place[1]} has other bytes in the second set")
+        raise UsageError(f"an item of {first.task.name} on {place[1]} differs in its bytes in the second set")
     return a, b
 
 

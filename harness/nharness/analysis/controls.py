@@ -52,7 +52,7 @@ class ControlRules:
 
     def __post_init__(self) -> None:
         if not self.looks or list(self.looks) != sorted(set(self.looks)) or self.looks[0] < 3:
-            raise OptionError(f"looks are rising numbers of draws from 3 on; got {self.looks}")
+            raise OptionError(f"looks are rising numbers of draws, 3 or more; got {self.looks}")
         if not 0 < self.alpha < self.ordinary < 1 or self.margin < 1:
             raise OptionError(f"expected 0 < alpha < ordinary < 1 and margin >= 1; got {self}")
 

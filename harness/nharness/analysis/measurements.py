@@ -142,7 +142,7 @@ class Paired:
         """Return the part of it on some items; raises `UsageError` when none of them is in it."""
         kept = np.array([name in ids for name in self.ids], dtype=bool)
         if not kept.any():
-            raise UsageError("none of the items asked for is among the paired ones")
+            raise UsageError("none of the requested items is paired")
         return Paired(
             tuple(name for name, keep in zip(self.ids, kept, strict=True) if keep),
             tuple(name for name, keep in zip(self.clusters, kept, strict=True) if keep),
@@ -180,7 +180,7 @@ def pair(baseline: Measurement, edited: Measurement, metric: str) -> Paired | No
     before, weight, after, other = before[here], weight[here], after[there], other[there]
     known = np.isfinite(before) & np.isfinite(after) & np.isfinite(weight)
     if not np.array_equal(weight[known], other[known]):
-        raise UsageError(f"{edited.task} on {edited.language}: an item has other bytes than in the baseline")
+        raise UsageError(f"{edited.task} on {edited.language}: an item differs in its bytes from the baseline")
     if not known.any() or weight[known].sum() <= 0:
         return None
     kept = here[known]

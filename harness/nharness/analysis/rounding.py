@@ -15,7 +15,7 @@ def rounded(value: float | None, digits: int) -> float | None:
 def known(value: float, digits: int) -> float:
     """Return a finite number at `digits` significant decimal digits; NaN and infinity raise ValueError."""
     if not math.isfinite(value):
-        raise ValueError(f"{value} where a finite number was expected")
+        raise ValueError(f"{value}; expected a finite number")
     return float(f"{value:.{digits}g}")
 
 

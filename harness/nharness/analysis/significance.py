@@ -113,7 +113,7 @@ def noise_floor(first: Sequence[tuple[float, float]], second: Sequence[tuple[flo
     """
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 2 or not np.array_equal(a[:, 1], b[:, 1]):
-        raise UsageError("the noise floor compares two evaluations of the same items, with the same weights")
+        raise UsageError("the noise floor compares two evaluations of the same items with the same weights")
     return float(abs((a[:, 0] - b[:, 0]).sum()) / a[:, 1].sum())
 
 

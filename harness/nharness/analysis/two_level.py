@@ -88,7 +88,7 @@ def scatter(
         return Scatter(text, np.zeros_like(text), clusters, 0)
     count = len(repeats)
     if count < 2:
-        raise UsageError(f"a detection's scatter is seen from 2 repeats on; got {count}")
+        raise UsageError(f"a detection's scatter needs at least 2 repeats; got {count}")
     grow = np.sqrt(count / (count - 1)) * (np.sqrt(count) if design == "resampled" else 1.0)
     chosen = repeat_draws(count, drawn.shape[0], seed)
     detection = grow * (np.einsum("br,rbs->bs", chosen, repeats) - repeats.mean(axis=0))

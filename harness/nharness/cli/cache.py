@@ -71,7 +71,9 @@ def stores_of(folders: list[Path]) -> list[Store]:
         elif any((folder / kind).is_dir() for kind in KINDS):
             found.setdefault(folder.resolve(), Store(folder))
         elif kept.parent != folder:
-            raise UsageError(f"{folder} keeps its store in {kept}, which is not there; name the folder where it is now")
+            raise UsageError(
+                f"{folder} keeps its store in {kept}, which does not exist; name the folder where it is now"
+            )
         else:
             raise UsageError(f"{folder} holds no store; expected a run folder, or a store with {', '.join(KINDS)}")
     return list(found.values())

@@ -88,9 +88,9 @@ def common_parts(folders: list[Path]) -> Joined:
     identities = {f: _read(f / "identity.json") for f in found if (f / "identity.json").is_file()}
     for folder, each in found.items():
         if each["spec"] != begun["spec"]:
-            raise UsageError(f"{folder} holds a run of another specification than {first}; join parts of one run")
+            raise UsageError(f"{folder} holds a run with a different specification from {first}; join parts of one run")
         if _cut(each) != _cut(begun):
-            raise UsageError(f"{folder} is cut otherwise than {first} (--shard, -k); join parts of one run")
+            raise UsageError(f"{folder} is divided differently from {first} (--shard, -k); join parts of one run")
     for folder, identity in identities.items():
         for name, value in next(iter(identities.values())).items():
             if identity.get(name) != value:
@@ -116,5 +116,5 @@ def _cut(begun: Mapping[str, Any]) -> tuple[int, str]:
 def _read(path: Path) -> Any:
     found = read_run(path) if path.name == "run.json" else read_json(path)
     if not isinstance(found, dict):
-        raise UsageError(f"{path}: damaged (it says nothing of a run)")
+        raise UsageError(f"{path}: damaged (it does not describe a run)")
     return found

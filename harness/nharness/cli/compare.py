@@ -207,5 +207,5 @@ def _record(path: Path) -> tuple[Any, Any]:
     record = load_record(path, files=True)
     items = find(record.files, "items")
     if items is None:
-        raise FileFormatError(f"{path} lists no items file, so nothing can be compared item by item")
+        raise FileFormatError(f"{path} lists no items file, so items cannot be compared")
     return record, read_items(inside(path.parent, items.name))

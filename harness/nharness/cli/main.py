@@ -119,7 +119,7 @@ def _answer(arguments: Sequence[str]) -> int:
         return 0
     strange = next((text for text in arguments if not text.isprintable() and _is_no_text(text)), None)
     if strange is not None:
-        raise UsageError(f"{strange!a} is no UTF-8 text, which every name and folder must be")
+        raise UsageError(f"{strange!a} is not UTF-8; names and folders must be")
     _have_folder()
     return _dispatch(arguments[0], arguments[1:])
 
@@ -138,7 +138,7 @@ def _have_folder() -> None:
     try:
         Path.cwd()
     except FileNotFoundError as error:
-        raise UsageError("the working directory is no more; change into another one") from error
+        raise UsageError("the working directory no longer exists; change to another one") from error
 
 
 def _is_no_text(text: str) -> bool:
@@ -185,7 +185,9 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
         with only_the_result() if getattr(arguments, "json", False) else nullcontext():
             return int(command.execute(arguments))
     except SystemExit as error:  # nobody of ours leaves like this
-        raise PluginError(f"a plug-in called exit({error.code!r}); it may raise an error, not end the run") from error
+        raise PluginError(
+            f"a plug-in called exit({error.code!r}); a plug-in may raise an error but not end the run"
+        ) from error
 
 
 def _usage(parser: argparse.ArgumentParser) -> str:

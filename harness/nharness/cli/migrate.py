@@ -87,7 +87,7 @@ def _recomputed(document: dict[str, Any], path: Path) -> Record:
     record = Record.model_validate(document)
     items = find(record.files, "items")
     if items is None:
-        raise FileFormatError(f"{path} lists no items file, so its numbers cannot be computed anew")
+        raise FileFormatError(f"{path} lists no items file, so its numbers cannot be recomputed")
     measured = list(from_items(read_items(inside(path.parent, items.name))))
     found = _with_headline(recomputed(record, measured), measured, path)
     neurons = find(record.files, "neurons")

@@ -31,7 +31,7 @@ def execute(arguments: argparse.Namespace) -> int:
     given = options.given(arguments)
     if arguments.study is not None:
         if given:
-            raise UsageError(f"--study says everything that is run; leave out --{next(iter(given))}")
+            raise UsageError(f"--study specifies the whole run; leave out --{next(iter(given))}")
         from nharness.cli.study import run_study
 
         return run_study(arguments.study, load_plugins(arguments), options.changed(arguments, collect_only=True))

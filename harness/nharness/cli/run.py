@@ -73,7 +73,7 @@ def execute(arguments: argparse.Namespace, *, aside: Sequence[str] = ()) -> int:
     for given_by in ("--study" if arguments.study else "", "--resume" if arguments.resume else ""):
         if given_by and (from_line or arguments.show_config):
             stray = next(iter(from_line), "show-config")
-            raise UsageError(f"{given_by} says everything that is run; leave out --{stray}")
+            raise UsageError(f"{given_by} specifies the whole run; leave out --{stray}")
     if arguments.show_config:
         _show_config(from_file, source, from_line)
         return 0
@@ -101,7 +101,7 @@ def execute(arguments: argparse.Namespace, *, aside: Sequence[str] = ()) -> int:
 
 def _resumed(arguments: argparse.Namespace) -> RunSpec:
     if arguments.out is None:
-        raise UsageError("--resume needs --out, the folder of the run to go on with")
+        raise UsageError("--resume needs --out, the folder of the run to continue")
     path = arguments.out / "run.json"
     if not path.is_file():
         raise UsageError(f"{arguments.out} holds no run to resume (there is no {path.name})")

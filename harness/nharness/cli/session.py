@@ -67,7 +67,7 @@ def run_and_report(
             result = run(request, plugins, listen=listen, stop=stop)
         except (InterruptedRun, KeyboardInterrupt) as error:
             again = shlex.join(_going_on(arguments, out))
-            raise InterruptedRun(f"interrupted; what was done is kept, go on with: {again}") from error
+            raise InterruptedRun(f"interrupted; what was done is kept; continue with: {again}") from error
     if arguments.json:
         say_json(_as_json(result, plugins))
     else:

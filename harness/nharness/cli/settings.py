@@ -134,7 +134,7 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
         return tomllib.loads(text), text
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        raise UsageError(f"{path.name}{f':{line[1]}' if line else ''}: no TOML ({error})") from error
+        raise UsageError(f"{path.name}{f':{line[1]}' if line else ''}: not TOML ({error})") from error
     except (UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path.name}: cannot be read ({error})") from error
     except RecursionError as error:

@@ -58,7 +58,7 @@ def study_file(given: Path, variant: str | None, plugins: Plugins) -> Path:
     name = str(given)
     if given.is_file() or name not in plugins.entries("studies"):
         if variant is not None:
-            raise UsageError(f"--variant chooses among those of a study that is named; {name} is a file of its own")
+            raise UsageError(f"--variant chooses a variant of a named study; {name} is a file")
         if not given.suffix:
             raise UnknownNameError("study", name, plugins.entries("studies"))
         return given

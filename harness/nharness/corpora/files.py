@@ -75,7 +75,7 @@ def _is_data(name: str) -> bool:
         return False
     inner, end = Path(name.lower()).stem, Path(name.lower()).suffix
     if end in PACKED and suffix_of(inner) in SUFFIXES:
-        raise CorpusError(f"{name}: packed in a way that is not read; expected {inner} or {inner}.gz")
+        raise CorpusError(f"{name}: compressed in an unsupported way; expected {inner} or {inner}.gz")
     return suffix_of(name) in SUFFIXES
 
 
@@ -96,7 +96,7 @@ def _refuse_twins(root: Path, found: Sequence[tuple[Path, Meaning]]) -> None:
             raise CorpusError(
                 f"{first.relative_to(root)} and {path.relative_to(root)} are both {what}"
                 f"{f', split {said.split}' if said.split else ', no split named'}; expected one file a language and "
-                "split, or pieces that differ in a number (en-1.jsonl, en-2.jsonl): rename, join or remove one"
+                "split, or parts that differ in a number (en-1.jsonl, en-2.jsonl): rename, join or remove one"
             )
         group[said.digits] = (path, said)
 
@@ -110,9 +110,7 @@ def _refuse_missing_pieces(root: Path, paths: Sequence[Path]) -> None:
     for (folder, name), numbers in pieces.items():
         expected = int(name.partition("*-of-")[2].partition(".")[0])
         if len(numbers) < expected:
-            raise CorpusError(
-                f"{root}: {(folder / name).relative_to(root)} has {len(numbers)} of its {expected} pieces"
-            )
+            raise CorpusError(f"{root}: {(folder / name).relative_to(root)} has {len(numbers)} of its {expected} parts")
 
 
 def _refuse_mixed_text(found: Sequence[tuple[Path, Meaning]]) -> None:

@@ -36,7 +36,7 @@ def hub_tables(
     import datasets  # noqa: PLC0415 - heavy, and only who has such a corpus needs it
 
     if config is not None and "{language}" in config and not languages:
-        raise UsageError(f"configuration {config!r} is one per language; expected the languages to be named as well")
+        raise UsageError(f"configuration {config!r} is per language; name the languages as well")
     tables, identity = list[Table](), [name]
     for written in languages if config is not None and "{language}" in config else [None]:
         filled = config.replace("{language}", written) if config is not None and written is not None else config
@@ -66,6 +66,6 @@ def _attempt(name: str, load: Callable[[], Any]) -> Any:
     except (OSError, ValueError, RuntimeError, ImportError, LookupError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CorpusError(
-            f"corpus {name!r} is no registered corpus, no local folder or file, and the hub dataset of that name "
+            f"corpus {name!r} is not a registered corpus, a local folder or a file, and the hub dataset of that name "
             f"cannot be loaded ({type(error).__name__}: {reason})"
         ) from error

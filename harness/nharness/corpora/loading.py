@@ -80,7 +80,7 @@ def _found(
     if callable(place):
         return _made(place, Path(folder) if mark else None, remote.languages)
     if place is not None and mark:
-        raise UsageError(f"corpus {registered} has its text already; got a folder for it, {folder}")
+        raise UsageError(f"corpus {registered} has its own text; got a folder, {folder}")
     path = place if place is not None else Path(name)
     chosen = columns or Columns()
     if path.exists() and not (path.is_dir() or path.is_file()):
@@ -119,7 +119,7 @@ def _local(path: Path, name: str, columns: Columns, splits: Mapping[str, str] | 
     try:
         return _ordered(corpus, parse_languages(order))
     except (UsageError, TypeError, AttributeError) as error:
-        raise FileFormatError(f"{path / MANIFEST}: languages is no list of language tags ({error})") from error
+        raise FileFormatError(f"{path / MANIFEST}: languages is not a list of language tags ({error})") from error
 
 
 def _ordered(corpus: Corpus, tags: Sequence[str]) -> Corpus:

@@ -46,7 +46,7 @@ class Lines:
             if len(line) > LONGEST:
                 raise FileFormatError(
                     f"{self.path} line {self.number}: longer than {LONGEST:,} characters; expected a document a line, "
-                    "a long one cut into pieces (ids page#1, page#2, ...)"
+                    "a long one cut into parts (ids page#1, page#2, ...)"
                 )
             self._count(len(line))
             yield line
@@ -56,7 +56,7 @@ class Lines:
         text = self.handle.read(LARGEST_WHOLE + 1)
         if len(text) > LARGEST_WHOLE:
             raise FileFormatError(
-                f"{self.path}: more than {LARGEST_WHOLE:,} characters of JSON in one piece; expected JSON Lines "
+                f"{self.path}: more than {LARGEST_WHOLE:,} characters of JSON in one value; expected JSON Lines "
                 "(.jsonl, one object a line), which are read line by line"
             )
         self._count(len(text))
@@ -78,7 +78,7 @@ def opened(path: Path) -> Iterator[Lines]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise CorpusError(f"{path}: no regular file, expected one that holds text")
+            raise CorpusError(f"{path}: not a regular text file")
         packed = path.name.lower().endswith(".gz")
         with (
             gzip.open(path, "rb") if packed else path.open("rb") as raw,
@@ -104,8 +104,8 @@ def _stated_size(path: Path) -> int:
 def _refuse_bomb(path: Path, size: int, packed: int) -> None:
     if size > max(NO_BOMB, EXPANSION * packed):
         raise FileFormatError(
-            f"{path}: unpacks to more than {EXPANSION} times its {packed:,} bytes, which no text does; unpack it "
-            "yourself if that is meant"
+            f"{path}: unpacks to more than {EXPANSION} times its {packed:,} bytes, more than text does; "
+            "if this is intended, unpack it yourself"
         )
 
 

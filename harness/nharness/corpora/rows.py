@@ -89,7 +89,7 @@ def _text(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with opened(path) as lines:
         for line in lines:
             if "\0" in line:
-                raise FileFormatError(f"{path} line {lines.number}: a NUL character, so it is no text")
+                raise FileFormatError(f"{path} line {lines.number}: a NUL character, so not text")
             if line.strip():
                 start = start if paragraph else lines.number
                 paragraph.append(line.rstrip("\r\n"))
@@ -153,7 +153,7 @@ def _parsed(path: Path, number: int, text: str) -> Any:
         if len(found) < len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for place, name in enumerate(names) if name in names[:place])
-            raise FileFormatError(f"{path} line {number}: {twice!r} stands twice in one object; expected it once")
+            raise FileFormatError(f"{path} line {number}: {twice!r} is repeated in one object")
         return found
 
     try:
@@ -161,7 +161,7 @@ def _parsed(path: Path, number: int, text: str) -> Any:
     except json.JSONDecodeError as error:
         raise FileFormatError(f"{path} line {number + error.lineno - 1}: damaged JSON ({error.msg})") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
-        raise FileFormatError(f"{path} line {number}: JSON that nothing can hold ({str(error)[:60]})") from error
+        raise FileFormatError(f"{path} line {number}: JSON that cannot be read ({str(error)[:60]})") from error
 
 
 def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -180,7 +180,7 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
 def _check_columns(path: Path, names: list[str]) -> None:
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice is not None:
-        raise FileFormatError(f"{path}: two columns are called {twice!r}; expected each name once")
+        raise FileFormatError(f"{path}: two columns are named {twice!r}; expected each name once")
 
 
 def _check_size(path: Path, metadata: Any) -> None:
@@ -188,5 +188,5 @@ def _check_size(path: Path, metadata: Any) -> None:
     packed = path.stat().st_size
     if whole > max(NO_BOMB, EXPANSION * packed):
         raise FileFormatError(
-            f"{path}: unpacks to more than {EXPANSION} times its {packed:,} bytes, which no text does"
+            f"{path}: unpacks to more than {EXPANSION} times its {packed:,} bytes, more than text does"
         )

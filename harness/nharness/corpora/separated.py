@@ -52,7 +52,7 @@ def _named(path: Path, cells: Iterator[Cells], mark: str) -> Iterator[tuple[int,
     line, names = next(cells, (1, []))
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice is not None:
-        raise FileFormatError(f"{path} line {line}: two columns are called {twice!r}; expected each name once")
+        raise FileFormatError(f"{path} line {line}: two columns are named {twice!r}; expected each name once")
     other = next((m for m in ";\t|" if len(names) == 1 and m in names[0]), None)
     if other is not None:
         raise FileFormatError(

@@ -183,8 +183,8 @@ def _reader(language: str, tables: Sequence[Table], columns: Columns, half: str 
                 number += 1
                 if document is not None and document.id in seen:
                     raise CorpusError(
-                        f"{where}: id {document.id!r} is there twice in language {language!r}; expected an id of its "
-                        "own for every document, or another column for it (id_column)"
+                        f"{where}: id {document.id!r} is repeated in language {language!r}; expected "
+                        "a unique id for every document, or another column for it (id_column)"
                     )
                 seen.update([document.id] if document is not None else ())
                 if document is not None and (half is None or in_detect_half(document) == (half == "detect")):

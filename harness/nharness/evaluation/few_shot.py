@@ -45,7 +45,7 @@ class ItemSampler(ContextSampler):  # type: ignore[misc]  # lm-eval publishes no
         found = self._drawn(n)
         if len(found) < n or any(self._same(row) for row in found):
             left = sum(not self._same(row) for row in self.pool)
-            raise CellError(f"{n} few-shot examples were asked for, and there are {left} beside the item itself")
+            raise CellError(f"{n} few-shot examples were requested, but there are {left} besides the item itself")
         return found
 
     def set_rnd(self, _seed: int | None) -> ItemSampler:

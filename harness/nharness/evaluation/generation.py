@@ -83,9 +83,7 @@ def generate(
     found: dict[int, Written] = {}
     limit = longest_context(model)
     if limit is not None and longest > limit:
-        raise CellError(
-            f"a prompt and what is written after it are up to {longest} tokens, but the model reads at most {limit}"
-        )
+        raise CellError(f"prompts with their outputs are up to {longest} tokens, but the model reads at most {limit}")
     sampled = torch.random.fork_rng(enabled=chosen.temperature > 0)
     with torch.inference_mode(), evaluating(model), own_decoding(model), sampled:
         if chosen.temperature > 0:
@@ -139,5 +137,5 @@ class _Numbers(LogitsProcessor):
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - its signature
         if bool(torch.isnan(scores).any()):
-            raise CellError("a logit is nan while generating; try dtype=float32 or a weaker intervention")
+            raise CellError("a logit is NaN during generation; try dtype=float32 or a weaker intervention")
         return scores

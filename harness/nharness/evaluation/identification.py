@@ -64,7 +64,7 @@ class LinguaIdentifier:
         known = {parse_language(str(each.iso_code_639_1.name)): each for each in library.Language.all()}
         chosen = list(dict.fromkeys(known[primary(tag)] for tag in languages if primary(tag) in known))
         if len(chosen) < 2:
-            raise UsageError(f"lingua tells languages apart and needs at least 2 that it knows; got {list(languages)}")
+            raise UsageError(f"lingua needs at least 2 languages that it knows; got {list(languages)}")
         self._detector: Any = library.LanguageDetectorBuilder.from_languages(*chosen).build()
         self._tags = {each: tag for tag, each in known.items()}
 

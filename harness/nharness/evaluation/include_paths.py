@@ -25,7 +25,7 @@ def check_include_paths(folders: Sequence[str], *, trusted: bool) -> None:
             raise UsageError(f"--include-path {text} is not a folder")
         files = list(yaml_files(folder))
         if not files:
-            raise UsageError(f"--include-path {text} has no YAML file (*.yaml), so that it has no task")
+            raise UsageError(f"--include-path {text} has no task (no *.yaml file)")
         if trusted or is_own(folder):
             continue
         for path in files:

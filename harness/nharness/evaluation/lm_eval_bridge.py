@@ -70,7 +70,7 @@ class LmEvalBridge:
         self.options = options or LmEvalOptions()
         self.loader = loader or TaskLoader()
         if self.options.chat_template and not getattr(tokenizer, "chat_template", None):
-            raise UsageError("a chat template was asked for, but the tokenizer has none")
+            raise UsageError("a chat template was requested, but the tokenizer has none")
         size = self.options.batch_size or (CPU_BATCH if model.device.type == "cpu" else DEVICE_BATCH)
         with quiet():
             self._lm = ObservedModel(
@@ -141,7 +141,7 @@ class LmEvalBridge:
             shots, pool = task.config.num_fewshot or 0, getattr(getattr(task, "sampler", None), "pool", None)
             if shots and pool is not None and len(pool) < shots:
                 have = f"and there are {len(pool)}" if pool else "and no split has any"
-                raise CellError(f"task {spec.id}: {shots} few-shot examples were asked for, {have}")
+                raise CellError(f"task {spec.id}: {shots} few-shot examples were requested, {have}")
             asked = task.config.generation_kwargs
             if asked and samples(asked):
                 notes.append(f"{name} asks for sampled text; it is decoded greedily, like everything here")

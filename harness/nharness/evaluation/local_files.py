@@ -184,7 +184,7 @@ def _splits(files: list[tuple[Path, set[str]]], columns: Mapping[str, str]) -> S
     for place, (path, words) in enumerate(files):
         twin = next((other for other, said in files[:place] if said == words), None)
         if twin is not None:
-            raise UsageError(f"{twin} and {path} have one name, so that their rows would count twice; remove one")
+            raise UsageError(f"{twin} and {path} have the same name, so their rows would count twice; remove one")
         rows = [_mapped(dict(row), columns, path) for _, row in read_rows(path, header=False)]
         usual = [name for alias in ALIASES for name in alias if name in words]
         for name in {usual[0] if usual else "test", _stem(path.name)}:

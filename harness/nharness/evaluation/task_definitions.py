@@ -65,7 +65,7 @@ def metric_of(name: str, manager: TaskManager) -> Metric:
     """
     config = next(leaf_configs(name, manager), {})
     if config.get("unsafe_code"):
-        raise UsageError(f"task {name!r} runs code that the model writes, which nharness does not do")
+        raise UsageError(f"task {name!r} runs code written by the model, which nharness does not do")
     listed = config.get("metric_list") or [
         {"metric": each} for each in registry.DEFAULT_METRIC_REGISTRY.get(str(config.get("output_type")), ())
     ]
@@ -77,7 +77,7 @@ def metric_of(name: str, manager: TaskManager) -> Metric:
             return Metric(metric, bool(higher), answer_filter)
     told = ", ".join(metric for metric, _ in named) or "none that its YAML tells of"
     raise UsageError(
-        f"task {name!r} has no metric that is a mean over items, which effects are paired by; its metrics are: {told}"
+        f"task {name!r} has no metric that is a mean over items, as paired effects need; its metrics are: {told}"
     )
 
 

@@ -34,7 +34,7 @@ def load_torch(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))  # torch's own message goes on to explain how to run it
         reason = f"it asks for {asked[1]}" if asked else "or is damaged"
-        raise FileFormatError(f"{path}: not read, since it holds more than tensors ({reason})") from error
+        raise FileFormatError(f"{path}: not loaded, since it holds more than tensors ({reason})") from error
     except OSError as error:
         raise FileFormatError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -52,7 +52,7 @@ def whole_numbers(path: Path, value: Any, what: str, *, most: int) -> NDArray[np
     try:
         array = value.numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise FileFormatError(f"{path}: {what} is no array of numbers ({error})") from error
+        raise FileFormatError(f"{path}: {what} is not an array of numbers ({error})") from error
     if array.dtype.kind not in "iuf" or (array.size and (array != np.floor(array)).any()):
         raise FileFormatError(f"{path}: {what} has {array.dtype} values, expected whole numbers")
     return np.asarray(array, dtype=np.int64)

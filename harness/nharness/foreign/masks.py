@@ -83,6 +83,6 @@ def _refuse_wide(path: Path, used: NDArray[np.bool_], widths: Sequence[int]) -> 
     if pairs and chance < math.log(CHANCE):
         highest = max(int(units[-1]) for units, _ in pairs)
         raise FileFormatError(
-            f"{path}: no unit above {highest} in layers of up to {max(widths)}, which is no chance with "
+            f"{path}: no unit above {highest} in layers of up to {max(widths)}, which is no accident with "
             f"{int(used.sum())} units: the layers are probably narrower; --trust-widths takes them as they are"
         )

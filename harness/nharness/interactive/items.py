@@ -118,7 +118,7 @@ class CellItem(pytest.Item):
 
     @override
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Return file and name."""
+        """Return the file that the item is reported under, and its name."""
         return self.path, None, self.name
 
 
@@ -144,7 +144,7 @@ class ClaimItem(pytest.Item):
 
     @override
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Return file and name."""
+        """Return the file that the item is reported under, and its name."""
         return self.path, None, self.name
 
 
@@ -231,7 +231,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _of(item: pytest.Item) -> StudyRun:
     parent = item.parent
     if not isinstance(parent, StudyRun):
-        raise TypeError(f"{item.nodeid} is not of a study")
+        raise TypeError(f"{item.nodeid} does not belong to a study")
     return parent
 
 

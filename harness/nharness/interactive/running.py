@@ -64,7 +64,7 @@ def run(
     Raises what the command would have said, in one sentence; a failed cell raises nothing (`Results.failed`).
     """
     if study is not None and settings:
-        raise UsageError(f"{study!s:.60} says everything that is run; leave out {next(iter(settings))}")
+        raise UsageError(f"{study!s:.60} specifies the whole run; leave out {next(iter(settings))}")
     found = plugins if isinstance(plugins, Plugins) else Plugins(extra=tuple(plugins))
     requests = [replace(each, expression=expression) for each in _requests(study, dict(settings), out, found)]
     if store is not None:

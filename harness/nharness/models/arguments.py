@@ -42,7 +42,7 @@ def require_one_dtype(args: Mapping[str, Scalar], dtype: str | torch.dtype) -> N
     asked = str(dtype).removeprefix("torch.")
     given = str(args.get("dtype", asked)).removeprefix("torch.")
     if asked not in ("auto", given):
-        raise OptionError(f"dtype is {given} among the model arguments and {asked} beside them; say one")
+        raise OptionError(f"dtype is {given} among the model arguments and {asked} beside them; choose one")
 
 
 def quantisation(name: str, args: Mapping[str, Scalar], config: Mapping[str, Any]) -> BitsAndBytesConfig | None:
@@ -55,9 +55,9 @@ def quantisation(name: str, args: Mapping[str, Scalar], config: Mapping[str, Any
     if not asked:
         return None
     if len(asked) == 2:
-        raise OptionError("load_in_8bit and load_in_4bit exclude each other; say one")
+        raise OptionError("load_in_8bit and load_in_4bit exclude each other; choose one")
     if config.get("quantization_config"):
-        raise ModelError(f"{name} is quantised already, by its config.json; {asked[0]} would quantise it again")
+        raise ModelError(f"{name} is already quantised, by its config.json; {asked[0]} would quantise it again")
     require_bitsandbytes(name)
     made: Any = BitsAndBytesConfig
     return made(load_in_8bit=asked[0] == BITS[0], load_in_4bit=asked[0] == BITS[1])  # type: ignore[no-any-return]

@@ -69,8 +69,8 @@ def require_causal(name: str, model: Any, found: Dependence) -> None:
     """Refuse a model whose logits depend on later tokens, or on chance, in one sentence."""
     if found.repeated:
         raise ModelError(
-            f"{name} gives other logits each time it reads the same text, so nothing that is measured on it can be "
-            "repeated; expected a model without random parts"
+            f"{name} gives other logits each time it reads the same text, so no measurement can be repeated; "
+            "expected a model without random parts"
         )
     if found.later:
         hint = '; if it was trained left to right, set "is_decoder": true in its config.json'

@@ -229,7 +229,7 @@ def _load_weights(
     require_complete(found.name, info["missing_keys"])
     require_all_layers(found.name, model, info["unexpected_keys"])
     if getattr(model, "_hf_peft_config_loaded", False):
-        raise ModelError(f"model {found.name!r} brings an adapter along; merge it into the weights (merge_and_unload)")
+        raise ModelError(f"model {found.name!r} comes with an adapter; merge it into the weights (merge_and_unload)")
     loaded: PreTrainedModel = model
     nn.Module.eval(loaded)
     return loaded

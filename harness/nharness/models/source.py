@@ -120,7 +120,7 @@ def check_folder(folder: Path, args: Mapping[str, Scalar]) -> None:
     if "config.json" not in names:
         ggufs = [name for name in names if name.endswith(".gguf")]
         hint = f"; there is {ggufs[0]}: add the model argument gguf_file={ggufs[0]}" if ggufs else ""
-        raise ModelError(f"folder {inside} holds no config.json, so it is no model that transformers wrote{hint}")
+        raise ModelError(f"folder {inside} holds no config.json, so it is not a transformers model{hint}")
     weights = weight_files(inside, args)
     if not weights:
         kind = f"*{_variant(args)}.safetensors" if "variant" in args else "*.safetensors"
@@ -194,7 +194,7 @@ def check_config(name: str, config: Mapping[str, Any], *, trust_remote_code: boo
         )
     if model_type in CONFIG_MAPPING:
         made = ", ".join(config.get("architectures") or [model_type])
-        raise ModelError(f"{name} is no causal language model: it is {made}; expected a decoder that predicts tokens")
+        raise ModelError(f"{name} is not a causal language model but {made}; expected a decoder that predicts tokens")
     near = nearest(model_type, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
     raise ModelError(f"{name} has the unknown model type {model_type!r}{near}")
 

@@ -90,7 +90,7 @@ def read_items(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[Item]:
                     raise FileFormatError(f"{path}, line {number}: over {MAX_LINE} bytes a line or {max_bytes} a file")
                 item = parse_item(line, where=f"{path}, line {number}")
                 if (item.cell, item.id) in seen:
-                    raise FileFormatError(f"{path}, line {number}: item {item.id[:80]!r} comes twice in one cell")
+                    raise FileFormatError(f"{path}, line {number}: item {item.id[:80]!r} is repeated in one cell")
                 seen.add((item.cell, item.id))
                 yield item
     except (OSError, EOFError, zlib.error) as error:

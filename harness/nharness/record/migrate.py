@@ -83,7 +83,7 @@ def migrate(document: Mapping[str, Any], *, steps: Mapping[str, Step] | None = N
         name = str(current.get("format"))
         if name not in available or name in seen:
             known = ", ".join(FORMATS)
-            raise FileFormatError(f"format {name[:80]!r} cannot be brought up to {FORMAT!r}; known: {known}")
+            raise FileFormatError(f"format {name[:80]!r} cannot be migrated to {FORMAT!r}; known: {known}")
         seen.append(name)
         current = available[name](current)
     if seen and isinstance(current.get("identity"), dict):

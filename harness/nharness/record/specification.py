@@ -58,7 +58,7 @@ def specification(record: Record) -> RunSpec:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise UsageError(f"the record asks for what no run does: {place}: {first['msg']}") from error
+        raise UsageError(f"the record asks for what no run can do: {place}: {first['msg']}") from error
 
 
 def command(record: Record) -> str:

@@ -27,7 +27,7 @@ def inside(folder: Path, name: str) -> Path:
     root = folder.resolve()
     path = root / name
     if os.path.realpath(path) != str(path):
-        raise FileFormatError(f"file name {name!r} is or leads through a link; only plain files are read")
+        raise FileFormatError(f"file name {name!r} is a link or passes through one; only plain files are read")
     return path
 
 

@@ -160,7 +160,7 @@ class Accumulator(ABC):
         rules = getattr(cls, "merge", None)
         if not isinstance(rules, Mapping) or not rules:
             raise PluginError(
-                f"statistic {cls.name} does not say how shards of it are merged; "
+                f"statistic {cls.name} does not say how its shards are merged; "
                 f'expected a rule for every tensor, such as merge = {{"largest": "max"}}'
             )
         summary = (cls.__doc__ or cls.name).strip().splitlines()[0]

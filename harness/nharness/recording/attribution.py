@@ -35,7 +35,7 @@ class Attribution(Accumulator):
         }
 
     def add(self, activations: Activations) -> None:
-        """Add the three sums."""
+        """Add sum, sum of squares and sum of sizes of activation times gradient."""
         product, scratch = _product(activations), self.shard.scratch
         self.sums["sum"][activations.columns] += scratch.column_sums(product)
         self.sums["sumsq"][activations.columns] += scratch.column_sums(product * product)
@@ -58,7 +58,7 @@ class Relevance(Accumulator):
         self.sum = torch.zeros(shard.size, dtype=torch.float64, device=shard.device)
 
     def add(self, activations: Activations) -> None:
-        """Add the sum."""
+        """Add activation times gradient."""
         self.sum[activations.columns] += self.shard.scratch.column_sums(_product(activations))
 
     def tensors(self) -> dict[str, NDArray[Any]]:
@@ -68,7 +68,7 @@ class Relevance(Accumulator):
 
 def _product(activations: Activations) -> Tensor:
     if activations.gradient is None:
-        raise ModelError("attribution needs gradients; the recording pass gave none")
+        raise ModelError("attribution needs gradients; the recording pass had none")
     if activations.values.dtype == torch.float64:
         return activations.values * activations.gradient
     return activations.values.to(torch.float32) * activations.gradient.to(torch.float32)

@@ -40,7 +40,7 @@ class _PerDocument(Accumulator):
             self.reached[activations.document, activations.columns] += len(activations.values)
 
     def measure(self, values: Tensor) -> Tensor:
-        """Return what is summed."""
+        """Return the value that is summed over a document's tokens."""
         return values
 
     def mean(self) -> Tensor:

@@ -109,7 +109,7 @@ def run(
             made = products(context)
         altered = worker.checksum() != before or executor.altered()
     if altered:
-        raise NharnessError("the model's parameters are not what they were before the edits; no record was written")
+        raise NharnessError("the model's parameters differ from before the edits; no record was written")
     if request.last_failed:
         listen(Noted("note", "records are left as they are; run again without --lf to write them whole"))
     if part:

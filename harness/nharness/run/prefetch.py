@@ -88,7 +88,7 @@ def _copy(
 ) -> None:
     """Copy a folder's files, those that are hidden left out, or only some; `rewritten` are by name what they become."""
     if folder.resolve().is_relative_to(source.resolve()):
-        raise UsageError(f"--out is inside {source}, which is to be copied; choose a folder outside of it")
+        raise UsageError(f"--out is inside {source}, which would be copied; choose a folder outside it")
     found = chosen if chosen is not None else [path for path in source.rglob("*") if path.is_file()]
     names = [path.relative_to(source) for path in found]
     kept = [name for name in names if not any(part.startswith(".") for part in name.parts)]
@@ -113,7 +113,7 @@ def _require_same(folder: Path, files: Mapping[Path, Path | bytes | None]) -> No
             path.read_bytes() == source if isinstance(source, bytes) else filecmp.cmp(source, path)
         )
         if name not in files or not same:
-            raise OutputError(f"{path} is there already, of something else of that name; choose another --out")
+            raise OutputError(f"{path} already exists and holds something else; choose another --out")
 
 
 def _download(name: str, revision: object, folder: Path) -> None:
@@ -126,7 +126,7 @@ def _download(name: str, revision: object, folder: Path) -> None:
                 return
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise ModelError(f"model {name!r} cannot be had from the hub ({type(error).__name__}: {reason})") from error
+        raise ModelError(f"model {name!r} cannot be fetched from the hub ({type(error).__name__}: {reason})") from error
     raise ModelError(f"model {name!r} has no weights on the hub; expected {' or '.join(WEIGHTS)}")
 
 

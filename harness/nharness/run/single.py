@@ -82,5 +82,5 @@ def _moved(intervention: Intervention, change: AnyChange, site: str) -> AnyChang
     if change.site == site:
         return change
     if isinstance(change, ValueChange) or change.scale.any() or change.shift.any():
-        raise UsageError(f"intervention {intervention.name} edits site {change.site}; it cannot be had at {site}")
+        raise UsageError(f"intervention {intervention.name} edits site {change.site}, not {site}")
     return replace(change, site="gate" if site == "gate" else "hidden")

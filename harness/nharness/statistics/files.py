@@ -44,5 +44,5 @@ def _refuse_copies(paths: Sequence[Path]) -> None:
         except OSError as error:
             raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
         if digest in seen:
-            raise UsageError(f"{path} holds the same as {seen[digest]}; merged, its text would count twice")
+            raise UsageError(f"{path} has the same content as {seen[digest]}; its text would count twice")
         seen[digest] = path

@@ -66,7 +66,7 @@ class Merger:
             known = self._formats.setdefault(name, declared)
             if not known.agrees_with(declared):
                 raise UsageError(
-                    f"statistics of {name} in another version, or merged in another way: {declared}, {known}"
+                    f"statistics of {name} in different versions, or merged differently: {declared}, {known}"
                 )
             self._formats[name] = replace(known, tensors={**known.tensors, **declared.tensors})
         for tag, more in shard.totals.items():

@@ -76,7 +76,7 @@ class Statistics:
         declared = self.format(statistic)
         if declared is None or tensor not in declared.tensors:
             raise UsageError(
-                f"nothing says how {statistic}/{tensor} is merged; its statistic declares a rule for every tensor"
+                f"no rule says how {statistic}/{tensor} is merged; its statistic declares a rule for every tensor"
             )
         return declared.tensors[tensor]
 
@@ -245,7 +245,7 @@ def _check_count(path: Path, name: str, tensor: NDArray[Any], tokens: int) -> No
     their tokens by a little, and are taken as they are.
     """
     if tensor.ndim != 1 or tensor.dtype.kind not in "iu" or tensor.min() < 0:
-        raise FileFormatError(f"{path}: tensor {name!r} is no count per neuron of the language's tokens")
+        raise FileFormatError(f"{path}: tensor {name!r} is not a count per neuron of the language's tokens")
     above = int((tensor > tokens).sum())
     if above:
         warnings.warn(

@@ -140,7 +140,7 @@ def _ends_in(name: str, tag: str) -> bool:
 
 def _one_language(name: str, tags: Sequence[str]) -> Sequence[str]:
     if len(tags) != 1:
-        raise UsageError(f"task {name!r} is in one language; say which, as in '{name}[zh]'")
+        raise UsageError(f"task {name!r} is in one language; name it, as in '{name}[zh]'")
     return tags
 
 

@@ -82,7 +82,7 @@ def kind_of(thing: Any) -> str:
         ours = kind in LIGHT or any(name.startswith("nharness.") for name in names)
         if ours and getattr(import_module(module), attribute) in made.__mro__:
             return kind
-    raise UsageError(f"{thing!r} is no plug-in that can be checked; expected one of {', '.join(KINDS)}")
+    raise UsageError(f"{thing!r} is not a plug-in that can be checked; expected one of {', '.join(KINDS)}")
 
 
 def check(thing: Any) -> list[Point]:
@@ -133,7 +133,7 @@ def check_pickles(thing: Any) -> None:
     try:
         pickle.loads(pickle.dumps(thing))  # noqa: S301 - what was pickled a moment ago
     except Exception as error:  # the plug-in boundary: what is checked is anybody's code
-        raise CheckFailedError(f"cannot be pickled ({error}); workers of another process need it") from error
+        raise CheckFailedError(f"cannot be pickled ({error}), as worker processes need") from error
 
 
 def check_options(thing: Any) -> None:
@@ -142,7 +142,7 @@ def check_options(thing: Any) -> None:
     try:
         again = type(thing)(**options)
     except Exception as error:  # the plug-in boundary: what is checked is anybody's code
-        raise CheckFailedError(f"is not made again from its own recorded options {options}: {error}") from error
+        raise CheckFailedError(f"cannot be recreated from its recorded options {options}: {error}") from error
     require(again.options == thing.options, f"made again from {options}, it has the options {again.options}")
 
 

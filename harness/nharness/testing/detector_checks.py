@@ -31,7 +31,7 @@ def _needs(detector: Detector) -> None:
         detector(make_evidence(USUAL, needs))
     except Exception as error:  # the plug-in boundary: what is checked is anybody's code
         declared = ", ".join(f"{need.statistic}@{need.site}" for need in needs) or "nothing"
-        raise CheckFailedError(f"needs() declares {declared}, and with that alone it failed: {error}") from error
+        raise CheckFailedError(f"needs() declares {declared}, but with that alone it failed: {error}") from error
 
 
 def _languages(detector: Detector) -> None:

@@ -71,7 +71,7 @@ def _needs(found: Intervention) -> None:
         _changes(found, make_evidence(USUAL, needs))
     except Exception as error:  # the plug-in boundary: what is checked is anybody's code
         declared = ", ".join(f"{need.statistic}@{need.site}" for need in needs) or "nothing"
-        raise CheckFailedError(f"needs() declares {declared}, and with that alone it failed: {error}") from error
+        raise CheckFailedError(f"needs() declares {declared}, but with that alone it failed: {error}") from error
 
 
 def _within(found: Intervention) -> None:

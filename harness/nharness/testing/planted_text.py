@@ -35,7 +35,7 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """V."""
+        """Number of tokens of the vocabulary, V."""
         return 1 + len(self.languages) * self.words + SHARED
 
     def of(self, row: int) -> NDArray[np.int64]:

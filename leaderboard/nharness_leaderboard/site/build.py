@@ -121,7 +121,7 @@ def _badged(entry: Entry, reproduction: Reproduction | None) -> Entry:
 def _prepare(out: Path) -> Path:
     if out.exists():
         if not out.is_dir() or (any(out.iterdir()) and not (out / MARKER).is_file()):
-            raise OutputError(f"{out} exists and is no site built before; choose an empty folder with --out")
+            raise OutputError(f"{out} exists and was not built by this command; choose an empty folder with --out")
         shutil.rmtree(out)
     atomic.make_folder(out)
     atomic.write_bytes(out / MARKER, b"built by nharness leaderboard build\n")

@@ -53,7 +53,7 @@ def npm_package(package: str, version: str, cache: Path) -> Path:
 
 def _client(program: str, purpose: str) -> None:
     if shutil.which(program) is None:
-        raise FetchError(f"the program `{program}` is needed {purpose} and was not found on PATH")
+        raise FetchError(f"the program `{program}` is needed {purpose} but was not found on PATH")
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -115,7 +115,7 @@ def _files(place: Path) -> dict[str, Path]:
     }
     if not found:
         raise CorpusError(
-            f"{place}: no copy of NTREX; expected files such as newstest2019-ref.deu.txt, there or in NTREX-128 below"
+            f"{place}: not a copy of NTREX; expected files such as newstest2019-ref.deu.txt, there or in NTREX-128"
         )
     return found
 
@@ -145,7 +145,7 @@ def _of_hub(code: str) -> Sequence[str]:
     except (OSError, ValueError, RuntimeError, ImportError, LookupError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CorpusError(
-            f"corpus ntrex: {HUB} ({config}) cannot be had from the hub ({reason}); expected --corpus ntrex:FOLDER or "
-            f"{FOLDER_VARIABLE}=FOLDER with a copy of the repository MicrosoftTranslator/NTREX"
+            f"corpus ntrex: {HUB} ({config}) cannot be fetched from the hub ({reason}); expected "
+            f"--corpus ntrex:FOLDER or {FOLDER_VARIABLE}=FOLDER with a copy of the repository MicrosoftTranslator/NTREX"
         ) from error
     return [str(text) for text in loaded["text"]]

@@ -363,7 +363,7 @@ def test_damaged_measurements_are_refused_with_a_sentence():
     other = [m for m in matrix() if m.key != ("ppl", "en", None, "en")]
     wrong = by_key(matrix())["ppl", "en", None, "en"]
     wrong.values["bytes"][:] += 1
-    with pytest.raises(UsageError, match="other bytes"):
+    with pytest.raises(UsageError, match="differs in its bytes"):
         run([*other, wrong])
 
 

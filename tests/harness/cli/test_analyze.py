@@ -67,7 +67,7 @@ def test_sentences_out_of_step_by_one_are_put_in_step_by_their_ids(tmp_path, cap
     ("vectors", "ids", "said"),
     [
         (VECTORS, None, "do not say which document is which; record them with: nharness record --statistics"),
-        (VECTORS, {"en": ["a", "b", "c"], "fr": ["d", "e", "f"]}, "0 sentences are common to en, fr"),
+        (VECTORS, {"en": ["a", "b", "c"], "fr": ["d", "e", "f"]}, "0 sentences are shared by en, fr"),
     ],
 )
 def test_what_is_missing_is_named_with_how_to_record_it(tmp_path, capsys, vectors, ids, said):

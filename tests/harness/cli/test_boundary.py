@@ -83,8 +83,8 @@ def test_streams_that_are_closed_or_full_and_a_folder_that_is_gone(tmp_path):
     assert "Traceback" not in "\n".join(found)
     assert [line for line in found if line.isdigit()] == ["0", "0", "4", "4", "0", "4"]
     assert "nharness: No space left on device" in found
-    assert "nharness: the working directory is no more; change into another one" in found
-    assert "nharness: '\\udcff.safetensors' is no UTF-8 text, which every name and folder must be" in found
+    assert "nharness: the working directory no longer exists; change to another one" in found
+    assert "nharness: '\\udcff.safetensors' is not UTF-8; names and folders must be" in found
 
 
 def test_a_configuration_or_study_that_is_too_much(tmp_path, monkeypatch, capsys):
@@ -92,7 +92,7 @@ def test_a_configuration_or_study_that_is_too_much(tmp_path, monkeypatch, capsys
     deep = "x = " + "[" * 5000 + "]" * 5000
     (tmp_path / "deep.toml").write_text("[study]\n" + deep)
     (tmp_path / "long.toml").write_text(STUDY + "#" * 200_000)
-    for name, message in [("deep", "nested too deeply to be read"), ("long", "200,000 are the most")]:
+    for name, message in [("deep", "nested too deeply to be read"), ("long", "at most 200,000 are allowed")]:
         assert main(["run", "--study", f"{name}.toml"]) == 4
         assert message in capsys.readouterr().err
     (tmp_path / "nharness.toml").write_text(deep)

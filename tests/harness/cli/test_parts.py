@@ -114,8 +114,8 @@ def test_parts_are_joined_where_there_is_another_device(parts):
     ("name", "changed", "message"),
     [
         ("identity.json", {"torch": "1.0"}, "other was run with torch 1.0, "),
-        ("run.json", {"part": {"shard": "2/3", "expression": ""}}, "other is cut otherwise than "),
-        ("run.json", {"part": None}, "other is cut otherwise than "),
+        ("run.json", {"part": {"shard": "2/3", "expression": ""}}, "other is divided differently from "),
+        ("run.json", {"part": None}, "other is divided differently from "),
     ],
 )
 def test_what_does_not_belong_together_is_not_joined(parts, tmp_path, name, changed, message):
@@ -136,7 +136,7 @@ def test_a_folder_of_a_part_takes_no_other_part_and_is_no_place_for_the_whole(ti
 def test_parts_of_different_runs_are_not_joined(tiny_run, parts, tmp_path, capsys):
     assert main([*tiny_run, "--seed", "5", "--shard", "1/2", "--out", str(tmp_path / "other")]) == 0
     assert main(["collect", *parts, str(tmp_path / "other"), "--out", str(tmp_path / "joined")]) == 4
-    assert "other holds a run of another specification than" in capsys.readouterr().err
+    assert "other holds a run with a different specification from" in capsys.readouterr().err
 
 
 def test_the_plan_of_a_part_runs_nothing(tiny_run, capsys):
@@ -171,7 +171,7 @@ def test_a_study_is_planned_as_it_is_run(tiny_model_folder, tmp_path, capsys):
     assert "part 1/3 of 14 cells: 8 cells (4 controls" in printed
     assert "general neurons" in printed
     assert main(["plan", "--study", str(study), "--seed", "3"]) == 4
-    assert "--study says everything that is run; leave out --seed" in capsys.readouterr().err
+    assert "--study specifies the whole run; leave out --seed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b", "1/0"])

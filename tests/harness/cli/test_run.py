@@ -148,7 +148,7 @@ def test_ctrl_c_stops_after_the_cell_and_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2, err
-    assert f"go on with: nharness run --resume --out {out}" in err
+    assert f"continue with: nharness run --resume --out {out}" in err
     assert "Traceback" not in err
     assert not list(out.rglob("*.part"))
 

@@ -97,4 +97,4 @@ def test_last_failed_is_collected_as_it_is_run(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("2 cells")  # that one and its baseline
     (tmp_path / "out" / "failed.json").write_text('["lape[fr]/zero::ppl[en]"]')
     assert main(argv) == 5
-    assert "none of the 1 cells that failed the last time is in this plan" in capsys.readouterr().err
+    assert "none of the 1 cells that failed last time is in this plan" in capsys.readouterr().err

@@ -36,7 +36,7 @@ def test_the_dataset_builder_streamed_or_not(tmp_path, monkeypatch, streaming):
 
 
 def test_one_configuration_a_language_needs_the_languages():
-    with pytest.raises(UsageError, match="expected the languages to be named"):
+    with pytest.raises(UsageError, match="name the languages as well"):
         hub_tables("someone/something", config="2020.{language}")
 
 
@@ -50,7 +50,7 @@ def test_an_unreachable_hub_is_one_sentence():
     environment = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "PATH": ""}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stderr
-    assert "corpus 'someone/no-such-dataset' is no registered corpus, no local folder or file" in result.stdout
+    assert "corpus 'someone/no-such-dataset' is not a registered corpus, a local folder or a file" in result.stdout
     assert len(result.stdout.splitlines()) == 1
 
 

@@ -95,7 +95,7 @@ def test_pieces_that_differ_in_a_number_are_one_text(tmp_path):
     corpus = load_corpus(tmp_path)
     assert sum(len(list(corpus.readers[split]["en"]())) for split in corpus.splits) == 2
     (tmp_path / "de/train-00001-of-00002.jsonl").unlink()
-    with pytest.raises(CorpusError, match=r"de/train-\*-of-00002.jsonl has 1 of its 2 pieces"):
+    with pytest.raises(CorpusError, match=r"de/train-\*-of-00002.jsonl has 1 of its 2 parts"):
         load_corpus(tmp_path)
 
 
@@ -140,7 +140,7 @@ def test_text_cut_in_two_ways(tmp_path):
 
 def test_archives_that_are_not_read_are_named(tmp_path):
     put(tmp_path, "en.jsonl", "de.jsonl.zst")
-    with pytest.raises(CorpusError, match=r"de.jsonl.zst: packed in a way that is not read; expected de.jsonl or"):
+    with pytest.raises(CorpusError, match=r"de.jsonl.zst: compressed in an unsupported way; expected de.jsonl or"):
         load_corpus(tmp_path)
 
 

@@ -30,15 +30,15 @@ def texts(path, content, **how):
             "id,text\n1,one\n2\n",
             "a.csv line 3: 1 cell under 2 columns (id, text); write an empty cell as nothing",
         ),
-        ("a.csv", "text,id,text\na,1,b\n", "a.csv line 1: two columns are called 'text'"),
+        ("a.csv", "text,id,text\na,1,b\n", "a.csv line 1: two columns are named 'text'"),
         ("a.csv", 'id,text\n1,"open\n2,x\n', "a.csv line 2: a cell whose quotation marks do not close"),
         ("a.csv", 'id,text\n1,"one" two\n', "a.csv line 2: a cell whose quotation marks do not close where it ends"),
         ("a.csv", "id;text\n1;one\n", "a.csv line 1: one column 'id;text'; expected columns with a comma between"),
         ("a.tsv", "id\ttext\n1\tone\ttwo\n", "a.tsv line 2: 3 cells under 2 columns (id, text); write JSON Lines"),
         ("a.tsv", "id\ttext\n1\n", "a.tsv line 2: 1 cell under 2 columns"),
-        ("a.tsv", "text\ttext\n1\t2\n", "a.tsv line 1: two columns are called 'text'"),
+        ("a.tsv", "text\ttext\n1\t2\n", "a.tsv line 1: two columns are named 'text'"),
         ("a.tsv", 'id\ttext\n1\t"Hello, world."\n', "a.tsv line 2: a cell with quotation marks, which may be"),
-        ("a.jsonl", '{"text": "a", "text": "b"}', "a.jsonl line 1: 'text' stands twice in one object"),
+        ("a.jsonl", '{"text": "a", "text": "b"}', "a.jsonl line 1: 'text' is repeated in one object"),
         ("a.json", '{"text": "cut', "a.json line 1: damaged JSON"),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_line_beyond_bounds_is_refused_before_it_is_read_whole(tmp_path, monke
     with pytest.raises(FileFormatError, match=r"a.csv line 2"):
         texts(tmp_path / "a.csv", 'text\n"' + "line\n" * 400 + '"\n')
     monkeypatch.setattr(opening, "LARGEST_WHOLE", 5000)
-    with pytest.raises(FileFormatError, match=r"more than 5,000 characters of JSON in one piece; expected JSON Lines"):
+    with pytest.raises(FileFormatError, match=r"more than 5,000 characters of JSON in one value; expected JSON Lines"):
         texts(tmp_path / "a.json", json.dumps([{"text": "x"}] * 1000))
 
 
@@ -130,5 +130,5 @@ def test_an_archive_that_expands_without_end_is_refused(tmp_path, monkeypatch):
 
 def test_only_regular_files_are_read(tmp_path):
     (tmp_path / "a.jsonl").symlink_to("/dev/zero")
-    with pytest.raises(CorpusError, match="no regular file"):
+    with pytest.raises(CorpusError, match="not a regular text file"):
         list(read_rows(tmp_path / "a.jsonl"))

@@ -43,7 +43,7 @@ def elsewhere(monkeypatch, tmp_path):
 
 
 def test_a_folder_that_is_none_is_said(folder, tmp_path):
-    for text, match in ((tmp_path / "no", "no is not a folder"), (tmp_path / "empty", "has no YAML file")):
+    for text, match in ((tmp_path / "no", "no is not a folder"), (tmp_path / "empty", r"has no task \(no")):
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(UsageError, match=match):
             collected(RunSpec(languages=("de", "fr"), task_options=TaskOptions(include_path=(str(text),))), Plugins())

@@ -188,5 +188,5 @@ def test_what_the_yaml_asks_for_is_the_number_of_examples(folder):
 
 
 def test_a_task_that_runs_what_the_model_writes_is_refused():
-    with pytest.raises(UsageError, match="'humaneval' runs code that the model writes"):
+    with pytest.raises(UsageError, match="'humaneval' runs code written by the model"):
         TaskLoader().settle(spec("humaneval"))

@@ -63,7 +63,7 @@ def test_mgsm_with_its_column_mapping(tokenizer, shared_text):
     result = LmEvalBridge(model, tokenizer, loader=loader).measure(spec("mgsm[zh]", limit=1))
     assert result.settings["filter"] == "flexible-extract"
     assert result.score == 0
-    with pytest.raises(CellError, match="2 few-shot examples were asked for, and no split has any"):
+    with pytest.raises(CellError, match="2 few-shot examples were requested, and no split has any"):
         LmEvalBridge(model, tokenizer, loader=loader).measure(spec("mgsm[zh]").with_options(num_fewshot=2))
 
 
@@ -147,7 +147,7 @@ def test_lines_end_where_files_say_and_not_at_other_separators(tmp_path):
         ("test.zh.csv", "q,label\none, two,0\n", "test.zh.csv line 2: 3 cells under 2 columns"),
         ("test.zh.tsv", "one\t0\ntwo\n", "test.zh.tsv line 2: 1 cell under 2 columns"),
         ("test.zh.jsonl", '{"q": "a"}\n{"q": \n', "test.zh.jsonl line 2: damaged JSON"),
-        ("test.zh.json", '[{"q": "a", "q": "b"}]', "'q' stands twice in one object"),
+        ("test.zh.json", '[{"q": "a", "q": "b"}]', "'q' is repeated in one object"),
     ],
 )
 def test_damage_is_told_with_file_and_line(tmp_path, name, content, message):

@@ -78,7 +78,7 @@ def test_logits_that_are_no_numbers_stop_the_cell(tokenizer, documents):
     model = llama(max_position_embeddings=256)
     with torch.no_grad():
         model.lm_head.weight[5] = math.nan
-    with pytest.raises(CellError, match="a logit is nan while generating"):
+    with pytest.raises(CellError, match="a logit is NaN during generation"):
         generate(model, tokenizer, prompts(tokenizer, documents)[:1])
 
 

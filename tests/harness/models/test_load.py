@@ -118,7 +118,7 @@ def with_more_tokens(folder):
         (lambda f: (f / "model.safetensors").unlink(), "no weights"),
         (lambda f: os.truncate(f / "model.safetensors", 5000), "truncated or no safetensors file"),
         (lambda f: change_config(f, model_type="llamma"), "did you mean 'llama'"),
-        (lambda f: change_config(f, model_type="vit", architectures=None), "no causal language model: it is vit"),
+        (lambda f: change_config(f, model_type="vit", architectures=None), "not a causal language model but vit"),
         (
             lambda f: change_config(f, model_type="mine", auto_map={"AutoModelForCausalLM": "m.M"}),
             "--trust-remote-code",

@@ -174,7 +174,7 @@ def test_the_id_is_of_the_measurement_not_of_the_command(record):
 
 
 def test_unknown_formats_and_loops_are_refused(record):
-    with pytest.raises(FileFormatError, match="cannot be brought up"):
+    with pytest.raises(FileFormatError, match="cannot be migrated"):
         migrate(record.document() | {"format": "other/3"})
-    with pytest.raises(FileFormatError, match="cannot be brought up"):
+    with pytest.raises(FileFormatError, match="cannot be migrated"):
         migrate({"format": "a"}, steps={"a": lambda d: d})

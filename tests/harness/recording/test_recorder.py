@@ -440,7 +440,7 @@ def test_a_plug_in_statistic_without_rule_or_with_other_rows_is_named(llama: Loc
         def tensors(self):
             return {"most": self.most.numpy()[1:]}
 
-    with pytest.raises(PluginError, match="statistic silent does not say how shards of it are merged"):
+    with pytest.raises(PluginError, match="statistic silent does not say how its shards are merged"):
         Recorder(*llama, [("silent", "gate")], accumulators={"silent": Silent})
     with pytest.raises(PluginError, match="gave a tensor 'value' for which it declares no merge rule; declared: most"):
         Recorder(*llama, [("largest", "gate")], accumulators={"largest": Other}).record_shard("en", documents([3]))

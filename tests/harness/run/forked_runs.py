@@ -210,7 +210,7 @@ def stopped(runs, stops, seed, reference):
             continue  # it had no more than records to write
         said = (runs.folder / f"{out.name}.txt").read_text().strip().splitlines()[-1]
         before, unfinished = stored(out / "store"), len(list(out.rglob("*.part")))
-        again = runs.wait(runs.type(said.partition("go on with: ")[2])) if "go on with: " in said else said
+        again = runs.wait(runs.type(said.partition("continue with: ")[2])) if "continue with: " in said else said
         after = stored(out / "store")
         trials.append(
             {

@@ -149,7 +149,7 @@ def test_a_registered_model_and_a_folder_are_copied_whole(tmp_path):
 
 
 def test_a_hub_that_cannot_be_reached_is_one_sentence(tmp_path):
-    with pytest.raises(ModelError, match=r"^model 'some-lab/some-model' cannot be had from the hub \(\w+: .*\)$"):
+    with pytest.raises(ModelError, match=r"^model 'some-lab/some-model' cannot be fetched from the hub \(\w+: .*\)$"):
         fetch_model(ModelSpec(name="some-lab/some-model"), {}, tmp_path)
 
 
@@ -159,7 +159,7 @@ def test_two_models_of_like_names_are_never_mixed(tmp_path):
     out = tmp_path / "out"
     folders = [fetch_model(ModelSpec(name=str(tmp_path / name)), {}, out)[0] for name in ("Model-3.1", "Model-3.2") * 2]
     assert [folder.name for folder in folders] == ["Model-3.1", "Model-3.2"] * 2
-    with pytest.raises(OutputError, match="is there already, of something else of that name; choose another --out"):
+    with pytest.raises(OutputError, match="already exists and holds something else; choose another --out"):
         fetch_model(ModelSpec(name=str(tmp_path / "elsewhere" / "Model-3.1")), {}, out)
     assert (out / "models" / "Model-3.1" / "NOTICE").read_text() == "one"
     with pytest.raises(UsageError, match="--out is inside "):

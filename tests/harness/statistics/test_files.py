@@ -41,7 +41,7 @@ def test_parts_of_different_text_become_one(saved):
 def test_parts_that_are_none(saved):
     first = saved("a", table(model="m"))
     for other, message in (
-        (saved("b", table(model="m")), "b holds the same as .*a; merged, its text would count twice"),
+        (saved("b", table(model="m")), "b has the same content as .*a; its text would count twice"),
         (saved("c", table(seed=1, model="n")), "differ in provenance"),
         (saved("d", table("hidden", seed=1, model="m")), "differ in site"),
         (saved("e", replace(table(seed=1, model="m"), component="head")), "differ in component"),

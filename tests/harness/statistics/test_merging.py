@@ -69,8 +69,8 @@ def test_merging_changes_no_shard():
         ({"component": "head"}, "differ in component cannot be merged: mlp, head"),
         ({"layer_widths": (4,)}, "differ in layer widths"),
         ({"provenance": {"model": "other"}}, "differ in provenance"),
-        ({"formats": {"mine": replace(MINE, version="2")}}, "statistics of mine in another version"),
-        ({"formats": {"mine": replace(MINE, tensors={**MINE.tensors, "rows": "sum"})}}, "merged in another way"),
+        ({"formats": {"mine": replace(MINE, version="2")}}, "statistics of mine in different versions"),
+        ({"formats": {"mine": replace(MINE, tensors={**MINE.tensors, "rows": "sum"})}}, "merged differently"),
         ({"tensors": {"mine/most/en": np.zeros(3)}}, "differ in the shape of mine/most/en"),
         ({"tensors": {"mine/edges/en": np.array([0, 2])}}, "which must be the same in all of them"),
     ],
@@ -82,7 +82,7 @@ def test_shards_that_do_not_belong_together(changes, message):
 
 def test_a_tensor_without_rule_is_not_summed():
     unknown = shard(ROWS, formats={})
-    with pytest.raises(UsageError, match="nothing says how mine/rows is merged"):
+    with pytest.raises(UsageError, match="no rule says how mine/rows is merged"):
         merge([unknown, unknown])
     with pytest.raises(PluginError, match="merges 'rows' by 'mean'; expected one of sum, max, min"):
         StatisticFormat("mine", "", {"rows": "mean"})  # type: ignore[dict-item]

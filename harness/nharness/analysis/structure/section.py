@@ -45,7 +45,7 @@ class Matrix:
 
     @classmethod
     def of(cls, record: Record) -> Matrix:
-        """Return a record's."""
+        """Return the matrix of a record."""
         return cls(record.tasks, record.targets, record.cells, record.intervention.purpose == "harm")
 
 

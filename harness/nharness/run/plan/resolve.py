@@ -85,10 +85,10 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
         raise NothingCollectedError("nothing to run: expected at least one detector, one intervention and one task")
     detectors = {detector.name: detector for detector in (load_detector(named, plugins) for named in spec.detectors)}
     if len(detectors) < len(spec.detectors):
-        raise UsageError("the same detector is named twice; run it twice with different --out to compare its options")
+        raise UsageError("a detector is named twice; to compare its options, run it twice with different --out")
     interventions = {named.name: load_intervention(named, plugins) for named in spec.interventions}
     if len(interventions) < len(spec.interventions):
-        raise UsageError("the same intervention is named twice; run it with different --out to compare its options")
+        raise UsageError("an intervention is named twice; to compare its options, run it twice with different --out")
     _check_strengths(spec, interventions)
     _check_repeats(spec, detectors)
     spec = spec.model_copy(update={"folds": _folds(spec, detectors)})
@@ -202,7 +202,7 @@ def _instance(kind: str, base: type[Any], named: Named, plugins: Plugins) -> Any
     try:
         return found(**named.options)
     except TypeError as error:  # an abstract method that was left out
-        raise PluginError(f"{named.name!r} is no complete {base.__name__}: {error}") from error
+        raise PluginError(f"{named.name!r} is an incomplete {base.__name__}: {error}") from error
 
 
 def _with_options(tasks: Sequence[TaskSpec], spec: RunSpec, plugins: Plugins) -> tuple[TaskSpec, ...]:
@@ -271,7 +271,7 @@ def _check_scope(spec: RunSpec, tasks: Sequence[TaskSpec], plugins: Plugins) -> 
     reading = next((task.name for task in tasks if task_runner(task, plugins).reads_only), None)
     if spec.scope == "generation" and reading is not None:
         raise UsageError(
-            f"--scope generation edits nothing while the model reads, which is all that task {reading} is; "
+            f"--scope generation edits nothing while the model reads, and in task {reading} it only reads; "
             "expected tasks in which it writes, such as output_language"
         )
 

@@ -61,14 +61,14 @@ def load_study(path: Path) -> StudyFile:
         text = path.read_text(encoding="utf-8")
         if len(text) > LONGEST:
             raise UsageError(
-                f"{path}: {len(text):,} characters; every record keeps its study, so {LONGEST:,} are the most"
+                f"{path}: {len(text):,} characters; every record keeps its study, so at most {LONGEST:,} are allowed"
             )
         document = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"cannot read study {path}: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        raise UsageError(f"{path}{f':{line[1]}' if line else ''}: no TOML ({error})") from error
+        raise UsageError(f"{path}{f':{line[1]}' if line else ''}: not TOML ({error})") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 text ({error.reason})") from error
     except RecursionError as error:

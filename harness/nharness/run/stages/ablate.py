@@ -206,7 +206,7 @@ class _Keeper:
         return self._store.get("ablated", self._key(place), lambda payload: _layer(payload, width))
 
     def put(self, place: TextLayer, delta: NDArray[np.float64]) -> None:
-        """Store them."""
+        """Store a layer's summed changes."""
         self._store.put("ablated", self._key(place), delta.tolist())
 
     def _key(self, place: TextLayer) -> str:

@@ -118,7 +118,7 @@ def evidence_of(known: KnownModel, detectors: Mapping[str, Detector], plugins: P
     documents = {tag: list(known.corpus.documents(tag, "detect")) for tag in known.truth.languages}
     neuron_map = locate(known.model)
     if neuron_map.layer_widths != known.truth.layer_widths:
-        raise PluginError(f"the truth {known.truth.name} is of other layer widths than its model")
+        raise PluginError(f"the truth {known.truth.name} differs in its layer widths from its model")
     sites = {}
     if needs:
         sites = record(
@@ -147,6 +147,6 @@ def _measured(name: str, path: Path, context: RunContext) -> Truth | None:
         context.listen(Noted("note", f"the truth {name} is of another model or of other languages; it is left out"))
         return None
     if found.layer_widths != worker.neuron_map.layer_widths:
-        raise UsageError(f"{path}: the widths of its layers are not those of the model it names")
+        raise UsageError(f"{path}: its layer widths are not those of the model it names")
     effect = own_effect(np.stack([found.delta[tag] for tag in languages]))
     return Truth.from_effects(name, languages, found.layer_widths, effect, share=TRUE_SHARE)

@@ -182,7 +182,7 @@ def _patch(change: Change, text: DonorText, languages: tuple[str, ...]) -> tuple
     for tag in languages:
         donor = next((other for other in change.donors if other != tag), None)
         if donor is None:
-            raise CellError(f"intervention patch has no other language than {tag!r} to take parallel text from")
+            raise CellError(f"intervention patch needs another language than {tag!r} for parallel text")
         own = text.evaluated(tag)
         parallel = _parallel(text, donor, tag, own)
         for document in own:
@@ -251,7 +251,7 @@ class _PlaceFinder:
             if np.array_equal(target.window.tokens, row[: len(target.window.tokens)])
         ]
         if not matches:
-            raise CellError("intervention patch edits whole evaluation documents only, and this text is none of them")
+            raise CellError("intervention patch edits whole evaluation documents only, and this is not one")
         return max(matches, key=lambda target: len(target.window.tokens))
 
 

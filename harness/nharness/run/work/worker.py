@@ -235,7 +235,7 @@ class Worker:
             product = measuring.make(cell, task, intact.get((cell.task, cell.language)))
             edited = report.edited_activations - before
             if cell.edition is not None and not edited:
-                raise CellError("the edit reached no activation: nothing was deactivated while this was evaluated")
+                raise CellError("the edit reached no activation: nothing was deactivated during the evaluation")
             return product, edited
 
         try:

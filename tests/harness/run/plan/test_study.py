@@ -49,7 +49,7 @@ def test_runs_are_the_product_of_models_and_kinds(tmp_path):
         ),
         (("draws = 3", 'draws = "3 of them"'), "study.toml:9: controls.draws is '3 of them'; expected a whole number"),
         (("[study]", "[stdy]"), "study.toml:2: expected one table [study], got 'stdy'"),
-        (('"babel",', '"babel" "x",'), "study.toml:4: no TOML"),
+        (('"babel",', '"babel" "x",'), "study.toml:4: not TOML"),
         (
             ('["general"]', '["generic"]'),
             "study.toml:6: kinds is 'generic'; expected one of 'specific', 'related', 'general'",
@@ -95,14 +95,14 @@ def test_runs_are_the_product_of_models_and_kinds(tmp_path):
         ),
         (
             ("controls = ", "strengths = [1, 1]\ncontrols = "),
-            "study.toml:9: strengths is [1, 1]; expected each once, 1.0 is there twice",
+            "study.toml:9: strengths is [1, 1]; expected each once, 1.0 is repeated",
         ),
     ],
 )
 def test_faults_name_the_line(tmp_path, change, message):
     changed = GOOD.replace(*change)
     assert changed != GOOD
-    with pytest.raises(UsageError, match=re.escape(message or "study.toml:9: no TOML")) as caught:
+    with pytest.raises(UsageError, match=re.escape(message or "study.toml:9: not TOML")) as caught:
         load_study(write(tmp_path, changed))
     assert "\n" not in str(caught.value)
 

@@ -60,7 +60,7 @@ def test_a_preempted_driver_lets_every_worker_finish_its_cell_and_says_how_to_go
     assert run["waited"]
     assert run["preempted"] == 2
     assert 1 <= run["finished"] <= 4  # one of each worker, and what lay ready
-    assert "go on with: nharness run --resume --out " in run["said"]
+    assert "continue with: nharness run --resume --out " in run["said"]
     assert run["said"].endswith("--workers 2 -p held_plugin")
 
 
@@ -76,7 +76,7 @@ def test_a_cluster_of_ones_own_talks_to_nobody_and_ends_at_the_second_ctrl_c(fou
     assert own["reached"] == own["reporting"] == own["pages"] == []
     assert own["waited"]  # the first Ctrl-C waits
     assert own["code"] == 2
-    assert "go on with: nharness run --resume" in own["said"]
+    assert "continue with: nharness run --resume" in own["said"]
     assert found["left"] == []
 
 

@@ -69,7 +69,7 @@ class GenerationMeasuring(Measuring):
             return Measured(outputs.judged(task.metric, task.language))
         items = fluency(self.bench.engine, outputs.written)
         if not any("fluency" in item.values for item in items):
-            raise CellError("nothing was written after any prompt, so that there is no fluency to judge")
+            raise CellError("nothing was written after any prompt, so there is no fluency to judge")
         return Measured(items, outputs.tokens)
 
     def halve(self) -> bool:
@@ -84,7 +84,7 @@ class GenerationMeasuring(Measuring):
         documents = self.bench.beginnings(_source(task)).documents[: task.limit]
         prompts = openings(documents, prefix=self.bench.engine.policy.prefix)
         if not prompts:
-            raise CellError(f"task {task.id} has no evaluation text in {_source(task)} to go on from")
+            raise CellError(f"task {task.id} has no evaluation text in {_source(task)} to continue")
         return prompts
 
     @cached_property
