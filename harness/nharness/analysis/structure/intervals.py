@@ -16,8 +16,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from nharness.analysis.structure.layers import concentration
-from nharness.analysis.structure.section import ASSIGNED, kind_layers, named_ends
+from nharness.analysis.structure.layers import shares_at_ends
+from nharness.analysis.structure.section import ASSIGNED, kind_layers
 from nharness.detector import Evidence
 from nharness.errors import UsageError
 from nharness.neurons import Detection
@@ -74,7 +74,7 @@ def concentrations(detection: Detection) -> dict[Place, float]:
     for everything in (False, True) if detection.candidates is not None else (False,):
         layers = kind_layers(detection, everything=everything)
         for kind, counts in zip((None, *ASSIGNED), (layers.sum(axis=0), *layers), strict=True):
-            ends = named_ends(concentration(counts, detection.layer_widths, seed=0))
             suffix = "-all" if everything else ""
-            found |= {(f"concentration-{name}{suffix}", kind): each.share for name, each in ends.items()}
+            shares = shares_at_ends(counts)
+            found |= {(f"concentration-{name}{suffix}", kind): share for name, share in shares.items()}
     return found

@@ -60,6 +60,18 @@ def end_layers(layers: int) -> dict[str, NDArray[np.int64]]:
     return {"first": order[:size], "last": order[-size:], "both": np.concatenate([order[:size], order[-size:]])}
 
 
+def shares_at_ends(counts: Counts) -> dict[str, float]:
+    """Return the shares of a set with so many neurons in each layer [L] at both ends, by the names of measures.
+
+    Nothing for fewer than three layers, and for an empty set.
+    """
+    if len(counts) < FEWEST_LAYERS or not counts.sum():
+        return {}
+    ends = end_layers(len(counts))
+    names = {"first": "first", "last": "last", "both": "both-ends"}
+    return {name: float(counts[ends[end]].sum() / counts.sum()) for end, name in names.items()}
+
+
 def concentration(counts: Counts, layer_widths: Sequence[int], *, seed: int) -> Ends | None:
     """Return how far a set with so many neurons in each layer [L] lies at the ends of the depth.
 
