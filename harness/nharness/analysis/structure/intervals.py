@@ -4,8 +4,8 @@ Legend: `P` parts of one recording, each with other documents.
 
 The bootstrap resamples the parts of every language with replacement, P of them, adds them up, detects again and counts
 again; the interval holds the middle share of 200 such draws. A part is whole sources, so that what varies from source
-to source is in it. On simulated layouts of 16 parts the intervals cover what unlimited text would give in 95 to 97 of a
-hundred (a little more where sources hardly differ), where basic and normal intervals do not: a detector that cuts at a
+to source is in it. On simulated layouts of 16 parts the intervals cover what unlimited text would give in 95 to 98 of a
+hundred (up to 99 where sources hardly differ), where basic and normal intervals do not: a detector that cuts at a
 rank is biased in every resample.
 """
 
