@@ -240,16 +240,19 @@ def why_not_repeated(detector: Detector) -> str:
 
 def _check_repeats(spec: RunSpec, detectors: Mapping[str, Detector]) -> None:
     reasons = {name: why_not_repeated(detector) for name, detector in detectors.items()}
-    if (spec.folds or spec.null) and all(reasons.values()):
+    if ((spec.folds and not spec.ladder) or spec.null) and all(reasons.values()):
         told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         raise UsageError(f"--folds and --null repeat detection, but nothing here can be repeated ({told})")
 
 
 def _folds(spec: RunSpec, detectors: Mapping[str, Detector]) -> int:
-    """Return on how many parts of the text detection is repeated: as asked, or as a headline's interval wants it."""
-    if spec.folds is not None:
-        return spec.folds
-    return REPEATS if spec.ladder and any(not why_not_repeated(detector) for detector in detectors.values()) else 0
+    """Return on how many parts of the text detection is repeated: as asked, or as a headline's interval wants it.
+
+    A ladder is climbed without repeats where nothing can be repeated, whatever was asked: its record says so.
+    """
+    if all(why_not_repeated(detector) for detector in detectors.values()):
+        return 0
+    return (REPEATS if spec.ladder else 0) if spec.folds is None else spec.folds
 
 
 def _check_strengths(spec: RunSpec, interventions: Mapping[str, Intervention]) -> None:

@@ -106,3 +106,18 @@ def test_editing_only_what_is_written_wants_tasks_that_write():
         resolve(RunSpec(scope="generation", languages=("en", "de")), Plugins())
     spec = RunSpec(scope="generation", languages=("en", "de"), tasks=("output_language",))
     assert {task.kind for task in resolve(spec, Plugins()).tasks} == {"generation"}
+
+
+@pytest.mark.parametrize(
+    ("detector", "ladder", "asked", "settled"),
+    [("lape", True, None, 4), ("lape", True, 2, 2), ("lape", False, None, 0), ("random", True, 4, 0)],
+)
+def test_a_ladder_repeats_what_can_be_repeated(detector, ladder, asked, settled):
+    spec = RunSpec(languages=("en", "de"), detectors=(Named(name=detector),), ladder=ladder, folds=asked)
+    assert resolve(spec, Plugins()).spec.folds == settled
+
+
+def test_folds_of_what_cannot_be_repeated_are_refused_where_they_are_the_point():
+    spec = RunSpec(languages=("en", "de"), detectors=(Named(name="random"),), folds=4)
+    with pytest.raises(UsageError, match="nothing here can be repeated"):
+        resolve(spec, Plugins())
