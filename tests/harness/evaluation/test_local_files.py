@@ -127,7 +127,7 @@ def test_another_datasets_files_are_not_taken(tmp_path):
 def test_two_files_of_one_name_are_not_added_up(tmp_path):
     for kind in ("jsonl", "jsonl.gz"):
         _write(tmp_path / "some-set" / f"test.zh.{kind}", kind)
-    with pytest.raises(UsageError, match=r"test.zh.jsonl and .*test.zh.jsonl.gz have one name"):
+    with pytest.raises(UsageError, match=r"test.zh.jsonl and .*test.zh.jsonl.gz have the same name"):
         find(tmp_path, "org/some-set", "zh", {})
 
 

@@ -95,13 +95,13 @@ class RunFolder:
         write_json(self.path / FAILED, sorted(cell.id for cell in failed))
 
     def last_failed(self, plan: Plan) -> Plan:
-        """Return the plan cut to the cells that failed the last time, with their baselines; all when none did."""
+        """Return the plan cut to the cells that failed last time, with their baselines; all when none did."""
         failed = set(self._read(FAILED) or ())
         if not failed:
             return plan
         chosen = [cell for cell in plan.cells if cell.id in failed]
         if not chosen:
-            raise NothingCollectedError(f"none of the {len(failed)} cells that failed the last time is in this plan")
+            raise NothingCollectedError(f"none of the {len(failed)} cells that failed last time is in this plan")
         return plan.narrowed(chosen)
 
     def _read(self, name: str) -> Any:
