@@ -9,6 +9,7 @@ import pytest
 from nharness.cli.main import main
 from nharness.plugins import Plugins
 from nharness.record.model import Record
+from nharness.record.results import CurvePoint
 from nharness_leaderboard.curves import with_points
 from nharness_leaderboard.table import BEGIN, END, board_table
 
@@ -26,9 +27,9 @@ def test_the_gate_takes_every_record_every_number_recomputed(tmp_path, capsys):
     assert comment.read_text().startswith(f"## Submission: ready\n\n### {len(FILES)} new record(s)\n")
 
 
-@pytest.mark.parametrize(("model", "left_out"), [("babel", set()), ("smollm2", {"exhaustive"})])
-def test_every_detector_is_there_with_controls_at_one_budget(model, left_out):
-    at_budget = [r for r in RECORDS if r["model"]["name"] == model and r["selection"]["budget"] == 0.002]
+@pytest.mark.parametrize(("model", "budget", "left_out"), [("babel", 0.02, set()), ("smollm2", 0.002, {"exhaustive"})])
+def test_every_detector_is_there_with_controls_at_one_budget(model, budget, left_out):
+    at_budget = [r for r in RECORDS if r["model"]["name"] == model and r["selection"]["budget"] == budget]
     assert sorted(r["detector"]["name"] for r in at_budget) == sorted(SHIPPED - left_out)
     assert all(r["controls"] and r["controls"]["draws"] and r["neurons"]["file"] for r in at_budget)
 
@@ -44,13 +45,25 @@ def test_the_table_of_the_readme_is_that_of_the_records():
     assert held.strip() == board_table(RESULTS).strip(), "run: nharness leaderboard table --write README.md"
 
 
+def test_every_record_of_babel_has_a_headline_and_repeats_where_detection_can_be_repeated():
+    headlines = {r["detector"]["name"]: r["headline"] for r in RECORDS if r["model"]["name"] == "babel"}
+    assert set(headlines) == SHIPPED
+    assert {name for name, headline in headlines.items() if headline["repeats"] == 0} == {"exhaustive", "random"}
+    assert headlines["random"]["estimate"]["value"] == 0
+
+
 def test_points_of_a_curve_are_those_of_the_records_at_their_doses():
-    records = [Record.model_validate(document) for document in RECORDS if document["detector"]["name"] == "random"]
-    own = next(record for record in records if record.curve)
-    place = next(number for number, each in enumerate(own.curve) if each.value != own.selection.budget)
-    point = own.curve[place]
-    lie = point.model_copy(update={"selectivity": point.selectivity.model_copy(update={"value": 9.0})})
-    forged = own.model_copy(update={"curve": (*own.curve[:place], lie, *own.curve[place + 1 :])}).with_id()
-    assert with_points(forged, [*records, forged]) == own
-    assert with_points(forged, [forged]).curve[place] == lie  # nobody else says what it was
-    assert with_points(own, records) is own
+    document = next(r for r in RECORDS if r["detector"]["name"] == "random" and r["model"]["name"] == "babel")
+    first = Record.model_validate(document)
+    harms = {name: getattr(first.summary[0], name) for name in ("on_target", "off_target", "selectivity")}
+    points = tuple(
+        CurvePoint(task="ppl", axis="budget", value=value, neurons=134, **harms)
+        for value in (0.01, first.selection.budget)
+    )
+    second = first.model_copy(update={"selection": first.selection.model_copy(update={"budget": 0.01})}).with_id()
+    own = first.model_copy(update={"curve": points}).with_id()
+    lie = points[0].model_copy(update={"selectivity": points[0].selectivity.model_copy(update={"value": 9.0})})
+    forged = own.model_copy(update={"curve": (lie, points[1])}).with_id()
+    assert with_points(forged, [second, forged]) == own
+    assert with_points(forged, [forged]).curve[0] == lie  # nobody else says what it was
+    assert with_points(own, [own, second]) is own
