@@ -76,7 +76,7 @@ def test_lm_evals_own_names():
         ("xcopa]zh[", [], UsageError, "unbalanced brackets"),
         ("xcopa[]", [], UsageError, "names no language"),
         ("ppl", [], UsageError, r"takes its languages from the corpus; name some, as in 'ppl\[en,zh\]'"),
-        ("lm-eval:mine", ["vi", "zh"], UsageError, "is in one language; say which"),
+        ("lm-eval:mine", ["vi", "zh"], UsageError, "is in one language; name it"),
         ("xcopa", ["zh", "Chinese"], UsageError, "named more than once"),
     ],
 )

@@ -33,7 +33,8 @@ def shortfalls(record: Record) -> Mapping[str, Shortfall]:
         return {}
     asked = max(1, round(budget * record.neurons.total))
     counts = record.neurons.per_language
-    return {tag: Shortfall(asked=asked, got=got) for tag, got in counts.items() if got < asked}
+    found = {tag: counts[tag] for tag in record.languages if tag in counts}
+    return {tag: Shortfall(asked=asked, got=got) for tag, got in found.items() if got < asked}
 
 
 def unranked_languages(record: Record) -> frozenset[str]:

@@ -67,7 +67,7 @@ def test_parallel_rows_by_id():
     assert found["fr"].ravel().tolist() == [10.0, 30.0]
     with pytest.raises(UsageError, match="0 sentences"):
         parallel({"en": ["a", "b"], "fr": ["c", "d"]}, vectors)
-    with pytest.raises(UsageError, match="twice in fr"):
+    with pytest.raises(UsageError, match="repeated in fr"):
         parallel({"en": ["a", "b"], "fr": ["a", "a"]}, vectors)
 
 

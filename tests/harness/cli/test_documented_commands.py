@@ -34,6 +34,7 @@ LACKING = {
     "'all[zh]'": "data of the hub",
     "hellaswag": "data of the hub",
     "ntrex": "a copy of NTREX",
+    "compare --models": "records of several models; tests of the comparison make them",
     "OUT/records/*": "a run that climbed ladders; tests/leaderboard/test_commands.py compares such",
     "--base origin/main": "a clone with its origin; tests/leaderboard/test_workflow.py makes one",
 }
@@ -66,7 +67,8 @@ def _alternatives(line):
 PAGES = [
     path
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "leaderboard" / "README.md"]
-    if path.name != "plugins.md" and lines(path)
+    if path.name not in {"plugins.md", "studies.md"}
+    and lines(path)  # each study runs for minutes, on models of its own
 ]
 
 

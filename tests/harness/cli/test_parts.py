@@ -71,7 +71,7 @@ def test_a_store_elsewhere_is_found_and_named_where_it_was_moved(parts, tmp_path
     capsys.readouterr()
     kept.rename(tmp_path / "moved")
     assert main(["cache", "show", first]) == 4
-    assert f"first keeps its store in {kept}, which is not there; name the folder" in capsys.readouterr().err
+    assert f"first keeps its store in {kept}, which does not exist; name the folder" in capsys.readouterr().err
     assert main(["collect", first, parts[1], str(tmp_path / "moved"), "--out", str(tmp_path / "again"), "-q"]) == 0
     assert record(tmp_path / "again") == record(tmp_path / "whole")
 

@@ -123,7 +123,7 @@ def test_the_first_examples_are_the_same_for_all_but_the_item(bridge, monkeypatc
 def test_more_examples_than_there_are_beside_the_item_are_refused(bridge):
     with pytest.raises(CellError, match="7 few-shot examples were requested, but there are 6 besides the item itself"):
         bridge({"test": "test"}).measure(spec(num_fewshot=7))
-    with pytest.raises(CellError, match="9 few-shot examples were requested, but there are 7"):
+    with pytest.raises(CellError, match="9 few-shot examples were requested, and there are 7"):
         bridge({"test": "test", "training": "train"}).measure(spec(num_fewshot=9))
 
 

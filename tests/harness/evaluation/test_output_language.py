@@ -109,7 +109,7 @@ def test_a_second_opinion(identifier):
     assert ["second_de" in items[0].values, "second_zh" in items[1].values, "second_und" in items[2].values] == [
         True
     ] * 3
-    with pytest.raises(UsageError, match="at least 2 that it knows"):
+    with pytest.raises(UsageError, match="at least 2 languages that it knows"):
         LinguaIdentifier(["fr", "qu"])
 
 

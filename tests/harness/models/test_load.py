@@ -168,7 +168,7 @@ def test_a_variant_is_another_model(copied):
 
 def test_what_is_to_be_quantised_is_quantised_or_refused_with_what_to_write(saved, copied, monkeypatch):
     change_config(copied, quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})
-    with pytest.raises(ModelError, match="quantised already"):
+    with pytest.raises(ModelError, match="already quantised"):
         load_model(str(copied), {"load_in_8bit": True})
     if is_bitsandbytes_available():
         with pytest.raises(ModelError, match="but they are plain numbers; take quantization_config out"):

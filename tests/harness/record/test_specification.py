@@ -68,6 +68,6 @@ def test_nothing_that_runs_code_is_asked_for():
 
 def test_what_no_run_does_has_no_command():
     record = synthetic_record(budget=0.0)
-    with pytest.raises(UsageError, match="what no run does"):
+    with pytest.raises(UsageError, match="what no run can do"):
         specification(record)
     assert command(record) == ""
