@@ -128,7 +128,7 @@ def test_what_is_asked_wrongly_is_said(result):
             "chosen by detector, intervention or model; got 'detectr'",
         ),
         (
-            lambda: nharness.run(detectr="lape"),
+            lambda: nharness.run(detectr="lape"),  # type: ignore[call-arg]
             UsageError,
             "nharness.run: unknown setting 'detectr'; did you mean 'detector'",
         ),

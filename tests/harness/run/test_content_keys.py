@@ -13,9 +13,6 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import nharness.plugins
-import nharness.run.work.measuring.lm_eval_tasks
-import nharness.run.work.recipe
-import nharness.run.work.worker
 from nharness.cells import Cell, Edition
 from nharness.events import ignore
 from nharness.intervention import Change, ValueChange
@@ -26,8 +23,10 @@ from nharness.run.plan.resolve import resolve
 from nharness.run.stages.record import _Pass
 from nharness.run.stages.repeats import _Shelf
 from nharness.run.store import Store
+from nharness.run.work import recipe, worker
 from nharness.run.work.executor import LocalExecutor
 from nharness.run.work.jobs import changes_digest
+from nharness.run.work.measuring import lm_eval_tasks
 from nharness.run.work.worker import Worker
 from nharness.sources import package_digest
 from nharness.spec import RunSpec
@@ -135,7 +134,7 @@ def test_seed_of_steps(place):
     [("nharness", EVERYTHING), ("transformers", EVERYTHING), ("lm_eval", LM_EVAL)],
 )
 def test_versions(place, reference, monkeypatch, package, expected):
-    for module in (nharness.run.work.worker, nharness.run.work.measuring.lm_eval_tasks):
+    for module in (worker, lm_eval_tasks):
         genuine = module.installed
         monkeypatch.setattr(
             module, "installed", lambda name, genuine=genuine: "0.0.1" if name == package else genuine(name)
@@ -144,7 +143,7 @@ def test_versions(place, reference, monkeypatch, package, expected):
 
 
 def test_source_of_nharness(place, reference, monkeypatch):
-    monkeypatch.setattr(nharness.run.work.worker, "engine_digest", lambda: "edited")
+    monkeypatch.setattr(worker, "engine_digest", lambda: "edited")
     assert changed(place, reference) == EVERYTHING
 
 
@@ -206,7 +205,7 @@ def test_the_map_of_an_architecture(place, reference, plugin):
 
 
 def test_version_of_the_plugin_that_records(place, reference, monkeypatch):
-    monkeypatch.setattr(nharness.run.work.recipe, "plugin_of", lambda *_: ("theirs", "theirs 0.2"))
+    monkeypatch.setattr(recipe, "plugin_of", lambda *_: ("theirs", "theirs 0.2"))
     assert changed(place, reference) == TEXT
 
 
