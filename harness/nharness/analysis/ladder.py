@@ -20,6 +20,8 @@ from nharness.errors import OptionError
 LEVEL, FARTHEST, MOST_UNITS = 0.10, 0.25, 0.10
 LEVELS = (0.05, LEVEL, FARTHEST)
 """Harms at which the kept share is read: the headline's, and those beside it."""
+AROUND = 2
+"""Rungs around a level at which the other languages are measured: the first that reaches it, and the one before."""
 REPEATED_FINE = 0.04
 """Harm between two rungs around the level for a repeat of the detection, of which only the scatter counts."""
 

@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from nharness.cells import Cell, CellOutcome
-from nharness.claims import ClaimResult, NamedClaim, check_claims
+from nharness.claims import ClaimResult, check_claims
 from nharness.errors import InterruptedRun, NharnessError, PluginError
 from nharness.events import (
     CellFinished,
@@ -34,6 +33,7 @@ from nharness.run.results.writer import Products, RecordWriter
 from nharness.run.stages.ablate import ablate
 from nharness.run.stages.answer import answer
 from nharness.run.stages.assess import assess
+from nharness.run.stages.climb import STAGE as CLIMB
 from nharness.run.stages.climb import Ladders, climb
 from nharness.run.stages.detect import detect
 from nharness.run.stages.editions import Editions
@@ -44,6 +44,9 @@ from nharness.run.stages.repeats import require_blocks
 from nharness.run.store import Store
 from nharness.run.work.executor import Executor, LocalExecutor
 from nharness.run.work.worker import Worker
+
+OF_CELLS = (EVALUATE, CLIMB)
+"""Stages that ask themselves, between two cells, whether the run is to end."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def run(
     if part:
         return RunResult({}, made.evaluated.outcomes, (), time.perf_counter() - started, resolved.warnings)
     records = RecordWriter(context, request, folder, made).write()
-    claims = _checked(resolved, list(records.values()))
+    claims = check_claims(resolved.spec.claims, list(records.values()), plugins.makers("claims"))
     seconds = time.perf_counter() - started
     strict = resolved.spec.strict_claims
     return RunResult(records, made.evaluated.outcomes, claims, seconds, resolved.warnings, made.ladders, strict)
@@ -130,17 +133,6 @@ def products(context: RunContext) -> Products:
     evaluated = evaluate(context, editions)
     ladders = climb(context, editions, evaluated)
     return Products(editions, evaluated, ladders, detected.found, assessed)
-
-
-def _checked(resolved: Resolved, records: Sequence[Record]) -> list[ClaimResult]:
-    """Return the specification's claims on the records, those of plug-ins by their names."""
-
-    def make(name: str) -> NamedClaim:
-        found: NamedClaim = resolved.plugins.resolve("claims", name)()
-        return found
-
-    named = {name: partial(make, name) for name in resolved.plugins.entries("claims")}
-    return check_claims(resolved.spec.claims, records, named)
 
 
 def load_worker(resolved: Resolved, listen: Listener) -> Worker:
@@ -199,11 +191,11 @@ def executor_named(name: str, plugins: Plugins) -> type[Executor]:
 
 
 def _stopping(listen: Listener, stop: Callable[[], bool]) -> Listener:
-    """Return a listener that ends the run when `stop` says so, but in evaluation, which ends its cells first."""
+    """Return a listener that ends the run when `stop` says so, but in stages of cells, which end those first."""
 
     def heard(event: Event) -> None:
         listen(event)
-        if isinstance(event, StageAdvanced) and event.stage != EVALUATE and stop():
+        if isinstance(event, StageAdvanced) and event.stage not in OF_CELLS and stop():
             raise InterruptedRun(f"stopped in stage {event.stage}")
 
     return heard

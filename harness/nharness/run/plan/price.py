@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from nharness.analysis.ladder import LEVELS, Ladder
+from nharness.analysis.ladder import AROUND, LEVELS, Ladder
 from nharness.run.plan.plan import Plan
 from nharness.run.plan.resolve import Resolved, why_not_repeated
 
 PRICED_UNITS = 2**24
-AROUND = 2
-"""Rungs around a level of harm at which the other languages are measured."""
 
 
 def estimated_tokens(resolved: Resolved, plan: Plan, *, whole: bool = True) -> int:

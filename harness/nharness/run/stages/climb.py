@@ -21,7 +21,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness.analysis.ladder import LEVEL, LEVELS, REPEATED_FINE, Ladder, rung_read
+from nharness.analysis.ladder import AROUND, LEVEL, LEVELS, REPEATED_FINE, Ladder, rung_read
 from nharness.cells import Cell, CellOutcome, Edition
 from nharness.evaluation.items import bits_per_byte
 from nharness.events import StageFinished, StageStarted
@@ -85,7 +85,7 @@ class _Climb:
 
     def __init__(self, context: RunContext, editions: Editions, evaluated: Evaluated) -> None:
         self._context, self._editions, self._before = context, editions, evaluated.outcomes
-        self._evaluation = Evaluation(context, editions, evaluated.outcomes)
+        self._evaluation = Evaluation(context, editions, evaluated.outcomes, STAGE)
         self._size = sum(context.worker.neuron_map.layer_widths)
         intact = [cell for cell, found in evaluated.outcomes.items() if cell.edition is None and found.items]
         self._measured = {(cell.task, cell.language): bits_per_byte(evaluated.outcomes[cell].items) for cell in intact}
@@ -94,7 +94,7 @@ class _Climb:
         """Climb, measure the other languages, and hold what was read against draws."""
         started, flats = time.perf_counter(), dict(self._lists(self._editions.detections))
         whole = {climber: Ladder(len(flat), self._size) for climber, flat in flats.items()}
-        self._context.listen(StageStarted(STAGE, sum(ladder.most() for ladder in whole.values()), "rungs"))
+        self._context.listen(StageStarted(STAGE, sum(map(self._most, whole.items())), "cells at most"))
         points = self._climbed(whole)
         repeats = self._repeats(points)
         again = self._climbed(repeats)
@@ -110,19 +110,25 @@ class _Climb:
         self._context.listen(StageFinished(STAGE, time.perf_counter() - started, reused, summary))
         return Ladders(outcomes, points | again, held)
 
+    def _most(self, climbing: tuple[Climber, Ladder]) -> int:
+        """Return the most cells that a ladder and those of its repeats can have."""
+        climber, ladder = climbing
+        others = len(self._languages(climber.task)) - 1
+        repeats = len(self._editions.repeats.get(climber.detector, ()))
+        own = ladder.most() + AROUND * len(LEVELS) * others + self._context.spec.controls.draws + 1
+        return own + repeats * (ladder.most() + AROUND * others)
+
     def _lists(
         self, detections: Mapping[str, Detection], repeat: int | None = None
     ) -> Iterator[tuple[Climber, NDArray[np.int64]]]:
         """Yield every list of every language, once for each harmful intervention, strength and task of documents."""
         context = self._context
-        spec, harmful = (
-            context.spec,
-            [n for n, each in context.resolved.interventions.items() if each.purpose == "harm"],
-        )
+        strengths = context.spec.strengths or (None,)
+        harmful = [n for n, each in context.resolved.interventions.items() if each.purpose == "harm"]
         tasks = dict.fromkeys(task.name for task in context.resolved.tasks if context.resolved.runner(task).by_document)
         for name, detection in detections.items():
             lists = zip(detection.languages, detection.ranked(), strict=True)
-            for (tag, flat), intervention, strength, task in product(lists, harmful, spec.strengths or (None,), tasks):
+            for (tag, flat), intervention, strength, task in product(lists, harmful, strengths, tasks):
                 if (task, tag) in self._measured and len(self._languages(task)) > 1:
                     yield Climber(name, tag, intervention, strength, task, repeat), flat
 

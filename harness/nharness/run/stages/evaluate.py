@@ -99,10 +99,15 @@ def evaluate(context: RunContext, editions: Editions) -> Evaluated:
 
 
 class Evaluation:
-    """An evaluation under way: outcomes as they come in, after those that were there before."""
+    """An evaluation under way: outcomes as they come in, after those that were there before.
 
-    def __init__(self, context: RunContext, editions: Editions, before: Mapping[Cell, CellOutcome]) -> None:
-        self._context, self._editions, self._plan = context, editions, context.plan
+    stage: which stage of the run its cells are of, for those who listen.
+    """
+
+    def __init__(
+        self, context: RunContext, editions: Editions, before: Mapping[Cell, CellOutcome], stage: str = STAGE
+    ) -> None:
+        self._context, self._editions, self._plan, self._stage = context, editions, context.plan, stage
         self._outcomes = dict(before)
         self._rounds = ControlRounds(context, self._outcomes)
         self._work = EvaluateWork(context.corpus.fingerprint, context.answered, context.executor.remote)
@@ -237,7 +242,7 @@ class Evaluation:
     def _finish(self, done: Done) -> None:
         self._outcomes[done.cell] = done.outcome
         self._context.plugins.hook.nharness_cell_finished(cell=done.cell, outcome=done.outcome)
-        self._context.listen(StageAdvanced(STAGE, 1, 0 if done.outcome.reused else done.outcome.tokens))
+        self._context.listen(StageAdvanced(self._stage, 1, 0 if done.outcome.reused else done.outcome.tokens))
         self._context.listen(CellFinished(done.cell, done.outcome, self._rounds.change(done.cell)))
 
     def given_up(self) -> bool:

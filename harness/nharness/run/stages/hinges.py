@@ -9,7 +9,7 @@ says where to look: what a record holds is measured.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -20,22 +20,18 @@ from nharness.events import Noted
 from nharness.recording import Text, encoded_documents
 from nharness.run.context import RunContext
 from nharness.run.store import content_key
+from nharness.run.work.executor import unheard
 from nharness.run.work.kept_statistics import KeptStatistics
 from nharness.run.work.recipe import (
     EncodedShard,
-    RecordWork,
     encoding_policy,
     recipe_for,
-    recorder_of,
+    recorded_shards,
     recording_key,
-    settled,
 )
-from nharness.statistics import Statistics
 
 TOKENS = 2_000
 NEED = ("attribution", "hidden")
-
-
 Whose = TypeVar("Whose", bound=Hashable)
 
 
@@ -48,35 +44,33 @@ def strongest_first(
     """
     if not sets:
         return {}
+    tags = list(dict.fromkeys(language_of[whose] for whose in sets))
     try:
-        effects = {tag: _effect(context, tag) for tag in dict.fromkeys(language_of[whose] for whose in sets)}
+        effects = _effects(context, tags)
     except ModelError as error:
         context.listen(Noted("note", f"no set was measured without its strongest neuron: {error}"))
         return {}
     return {whose: int(flat[np.argmax(effects[language_of[whose]][flat])]) for whose, flat in sets.items()}
 
 
-def _effect(context: RunContext, tag: str) -> NDArray[np.float64]:
-    """Return the estimated change of loss [M] when each neuron is zeroed, in nats over the sample."""
+def _effects(context: RunContext, tags: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Return by language the estimated change of loss [M] when each neuron is zeroed, in nats over the sample."""
     kept = KeptStatistics(context.store, "blocks", "blocks")
     recipe = recipe_for(context.worker, context.corpus, (NEED,))
-    key = content_key(
-        stage="hinge", language=tag, tokens=TOKENS, **recording_key(context.worker, recipe, context.identity)
-    )
-    found = kept.get(key)
-    sites = _recorded(context, tag) if found is None else found.sites
-    if found is None:
-        kept.put(key, sites)
-    return -np.asarray(sites["hidden"].get("attribution", "sum", tag), dtype=np.float64)
+    what = recording_key(context.worker, recipe, context.identity)
+    keys = {tag: content_key(stage="hinge", language=tag, tokens=TOKENS, **what) for tag in tags}
+    stored = {tag: kept.get(key) for tag, key in keys.items()}
+    sites = {tag: found.sites for tag, found in stored.items() if found is not None}
+    shards = [_sample(context, tag) for tag in tags if tag not in sites]
+    first = {shard.language: shard.documents for shard in shards}
+    recorded = recorded_shards(context.executor, recipe, shards, first, unheard) if shards else ()
+    for shard, made in zip(shards, recorded, strict=True):
+        kept.put(keys[shard.language], made)
+        sites[shard.language] = made
+    return {tag: -np.asarray(sites[tag]["hidden"].get("attribution", "sum", tag), dtype=np.float64) for tag in tags}
 
 
-def _recorded(context: RunContext, tag: str) -> Mapping[str, Statistics]:
+def _sample(context: RunContext, tag: str) -> EncodedShard:
     documents = {tag: context.corpus.documents(tag, "detect")}
     text = Text(context.worker.loaded.tokenizer, documents, encoding_policy(context.spec), TOKENS)
-    shard = EncodedShard(tag, tuple(encoded_documents(text, tag)))
-    recipe = recipe_for(context.worker, context.corpus, (NEED,))
-    recorder = recorder_of(context.worker, recipe)
-    if recorder.scouts():
-        recorder.prepare({tag: list(shard.documents)})
-    (sites,) = context.executor.map(RecordWork(settled(recipe, recorder)), [shard], lambda _tokens: None)
-    return sites
+    return EncodedShard(tag, tuple(encoded_documents(text, tag)))

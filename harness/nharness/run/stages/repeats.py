@@ -36,12 +36,10 @@ from nharness.run.store import content_key
 from nharness.run.work.kept_statistics import KeptStatistics
 from nharness.run.work.recipe import (
     EncodedShard,
-    RecordWork,
     encoding_policy,
     recipe_for,
-    recorder_of,
+    recorded_shards,
     recording_key,
-    settled,
 )
 from nharness.spec import RunSpec
 from nharness.statistics import LanguageTotals, Merger, Statistics
@@ -197,13 +195,11 @@ class _Shelf:
     def record(self, blocks: Sequence[Block], count: int) -> dict[Block, dict[str, Statistics]]:
         """Return blocks' statistics by site, recorded in one go and kept as they come."""
         context, documents = self._context, dealt_out(self._context, count)
-        recorder = recorder_of(context.worker, self._recipe)
-        if recorder.scouts():
-            recorder.prepare({tag: documents[tag, 0][:SCOUTED_DOCUMENTS] for tag in context.languages})
-        work = RecordWork(settled(self._recipe, recorder))
+        first = {tag: documents[tag, 0][:SCOUTED_DOCUMENTS] for tag in context.languages}
         shards = [EncodedShard(block[0], tuple(documents[block])) for block in blocks]
+        recorded = recorded_shards(context.executor, self._recipe, shards, first, self._seen)
         found = {}
-        for block, made in zip(blocks, context.executor.map(work, shards, self._seen), strict=True):
+        for block, made in zip(blocks, recorded, strict=True):
             self._kept.put(self.key(block, count), made)
             found[block] = made
         return found

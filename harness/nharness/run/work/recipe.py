@@ -13,7 +13,7 @@ from nharness.recording import Recorder, RecordingOptions, policy_provenance
 from nharness.recording.dispatch import Needed
 from nharness.recording.recorder import Windows
 from nharness.run.plan.resolve import plugin_of
-from nharness.run.work.executor import Seen, Work
+from nharness.run.work.executor import Executor, Seen, Work
 from nharness.run.work.worker import Worker
 from nharness.sources import engine_digest, source_digest
 from nharness.spec import RunSpec
@@ -105,6 +105,23 @@ def _origin(statistic: str, plugins: Plugins) -> tuple[str, str | None, str]:
     registered = statistic in plugins.entries("statistics")
     digest = source_digest(plugins.resolve("statistics", statistic)) if registered else engine_digest()
     return *plugin_of("statistics", statistic, plugins), digest
+
+
+def recorded_shards(
+    executor: Executor,
+    recipe: Recipe,
+    shards: Sequence[EncodedShard],
+    first: Mapping[str, Sequence[Windows]],
+    seen: Seen,
+) -> Iterator[dict[str, Statistics]]:
+    """Yield the statistics of shards by site, in order, recorded by one recipe.
+
+    first: documents of every language, from which settings that need a look at the text beforehand are made.
+    """
+    recorder = recorder_of(executor.worker, recipe)
+    if recorder.scouts():
+        recorder.prepare({tag: list(documents) for tag, documents in first.items()})
+    return executor.map(RecordWork(settled(recipe, recorder)), shards, seen)
 
 
 def recorder_of(worker: Worker, recipe: Recipe) -> Recorder:

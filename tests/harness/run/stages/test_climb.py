@@ -10,7 +10,8 @@ import pytest
 from nharness.analysis.ladder import LEVEL, LEVELS, Ladder, rung_read
 from nharness.cells import Cell
 from nharness.cli.main import main
-from nharness.events import CellFinished, Collected
+from nharness.errors import InterruptedRun
+from nharness.events import CellFinished, Collected, StageAdvanced, StageStarted
 from nharness.models import Edit, apply_edits
 from nharness.neurons import load
 from nharness.plugins import Plugins
@@ -160,9 +161,32 @@ def test_the_same_ladder_again_comes_out_of_the_store(spec, first):
     heard = []
     after = run(RunRequest(spec, out), Plugins(), listen=heard.append)
     assert after.ladders.rungs == before.ladders.rungs
+    (begun,) = [event for event in heard if isinstance(event, StageStarted) and event.stage == "climb"]
+    steps = [event for event in heard if isinstance(event, StageAdvanced) and event.stage == "climb"]
+    assert len(steps) == len(after.ladders.outcomes) <= begun.total
     cells = [event for event in heard if isinstance(event, CellFinished)]
     assert cells
     assert all(event.outcome.reused for event in cells)
+
+
+def test_a_run_that_is_stopped_in_a_ladder_goes_on_where_it_was(spec, first, tmp_path):
+    _, whole = first
+    rungs = []
+
+    def listen(event):
+        if isinstance(event, CellFinished) and "#" in event.cell.id:
+            rungs.append(event.cell)
+
+    with pytest.raises(InterruptedRun):
+        run(RunRequest(spec, tmp_path / "run"), Plugins(), listen=listen, stop=lambda: len(rungs) >= 5)
+    before = set(rungs)
+    assert 5 <= len(before) < len(whole.ladders.outcomes)
+    heard = []
+    after = run(RunRequest(spec, tmp_path / "run"), Plugins(), listen=heard.append)
+    assert after.ladders.rungs == whole.ladders.rungs
+    reused = {event.cell for event in heard if isinstance(event, CellFinished) and event.outcome.reused}
+    assert before <= reused
+    assert not reused >= set(whole.ladders.outcomes)
 
 
 def test_the_record_has_the_headline_and_files_that_give_it(first, capsys):
