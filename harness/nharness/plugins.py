@@ -114,6 +114,14 @@ class Plugins:
         """Return what was registered of one kind, by name."""
         return self._entries[kind]
 
+    def makers(self, kind: str) -> dict[str, Callable[[], Any]]:
+        """Return by name what makes an instance of each class of one kind; it is imported when it is first made."""
+
+        def make(name: str) -> Any:
+            return self.resolve(kind, name)()
+
+        return {name: partial(make, name) for name in self._entries[kind]}
+
     def resolve(self, kind: str, name: str) -> Any:
         """Return the object behind a name, or behind a `module:attribute` path that nobody registered.
 

@@ -7,17 +7,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nharness.cli.found import all_records
 from nharness.cli.output import say, say_json
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
-
-if TYPE_CHECKING:
-    from nharness.claims import NamedClaim
-    from nharness.plugins import Plugins
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +30,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from nharness.spec import Claim
 
     plugins = load_plugins(arguments)
-    named = {name: partial(_made, plugins, name) for name in plugins.entries("claims")}
     records = [load_record(path) for path in all_records(arguments.records)]
-    results = check_claims([Claim(statement=text) for text in arguments.claim], records, named)
+    results = check_claims([Claim(statement=text) for text in arguments.claim], records, plugins.makers("claims"))
     if arguments.json:
         say_json([asdict(result) for result in results])
     else:
@@ -46,8 +39,3 @@ def execute(arguments: argparse.Namespace) -> int:
             say(result.line)
     bad = {"fails", "undecided"} if arguments.strict_claims else {"fails"}
     return int(any(result.verdict in bad for result in results))
-
-
-def _made(plugins: Plugins, name: str) -> NamedClaim:
-    found: NamedClaim = plugins.resolve("claims", name)()
-    return found

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from nharness.claims import ClaimResult, NamedClaim, check_claims
@@ -81,7 +80,7 @@ def _found(study: StudyFile, folders: Sequence[Path], plugins: Plugins, argument
     records = [record for folder in folders for record in _records(folder)]
     results, missing = [], []
     for name in study.findings:
-        make = partial(_made, plugins, name)
+        make = plugins.resolve("claims", name)
         try:
             results += check_claims([Claim(statement=name)], records, {name: make})
         except UsageError:
@@ -100,7 +99,7 @@ def _found(study: StudyFile, folders: Sequence[Path], plugins: Plugins, argument
 
 
 def _row(result: ClaimResult, plugins: Plugins) -> dict[str, object]:
-    claim = _made(plugins, result.statement)
+    claim: NamedClaim = plugins.resolve("claims", result.statement)()
     return {
         "claim": result.statement,
         "verdict": result.verdict,
@@ -110,11 +109,6 @@ def _row(result: ClaimResult, plugins: Plugins) -> dict[str, object]:
         "what is claimed": claim.statement,
         "rule": result.rule,
     }
-
-
-def _made(plugins: Plugins, name: str) -> NamedClaim:
-    found: NamedClaim = plugins.resolve("claims", name)()
-    return found
 
 
 def _records(folder: Path) -> list[Record]:

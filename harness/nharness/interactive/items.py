@@ -169,9 +169,8 @@ class Harness:
 
     def hold(self, result: Results, *claims: str, strict: bool = True) -> None:
         """Raise `ItemFailedError` unless all claims hold of the records; strict: one that is undecided does not."""
-        plugins = Plugins()
-        named = {name: plugins.resolve("claims", name) for name in plugins.entries("claims")}
-        _require(check_claims([Claim(statement=text) for text in claims], result.records, named), strict=strict)
+        wanted = [Claim(statement=text) for text in claims]
+        _require(check_claims(wanted, result.records, Plugins().makers("claims")), strict=strict)
 
 
 class Once:
