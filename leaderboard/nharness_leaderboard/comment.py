@@ -9,7 +9,7 @@ from nharness.record.types import Estimate
 from nharness_leaderboard.gate import Verdict
 from nharness_leaderboard.ranks import Standings, drawn_headlines, set_key, standings
 from nharness_leaderboard.results import Entry
-from nharness_leaderboard.site.text import fixed, intervention_text, p_value, percent, selection_text, signed
+from nharness_leaderboard.site.text import against_random, fixed, intervention_text, percent, selection_text, signed
 
 _SHOWN = 50
 
@@ -60,7 +60,7 @@ def _row(entry: Entry, task: str, placed: Standings, near: Sequence[Entry]) -> R
         "edit": asked,
         "task": f"{task}, {unit[:40]}",
         "selectivity": _estimate(summary.selectivity if summary else None),
-        "against random": f"{signed(control.effect)} sd, p {p_value(control.p)}" if control else None,
+        "against random": f"{signed(control.effect)} sd, p {against_random(control)}" if control else None,
         "own hit hardest": percent(summary.diagonal_share if summary else None),
         **_headline(entry, task, placed, near),
     }

@@ -27,7 +27,7 @@ def board_table(results: Path) -> str:
         path, problems = next(iter(found.problems.items()))
         raise FileFormatError(f"{path} is not valid: {problems[0]}")
     placed = standings(found.entries, drawn_headlines(found.entries, results))
-    shown = sorted(shown_sets(found.entries), key=lambda each: not each.ranked)
+    shown = shown_sets(found.entries)
     names = list(dict.fromkeys(name for each in shown for name in each.detectors))
     rows = [
         " | ".join([f"| `{name}`", *(part for each in shown for part in _parts(each, name, placed))]) for name in names

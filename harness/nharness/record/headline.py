@@ -100,7 +100,7 @@ class Repeat(Section):
     name: Identifier = Field(description="Name of the repeat, such as 'fold-0'.")
     tokens: Asserted[Count | None] = Field(None, description="Tokens it was detected on, or null.")
     documents: Asserted[Count | None] = Field(None, description="Documents it was detected on, or null.")
-    neurons: dict[LanguageTag, Count] = Field(
+    neurons: Asserted[dict[LanguageTag, Count]] = Field(
         default_factory=dict, max_length=MAX_LANGUAGES, description="Neurons of each language."
     )
     digests: Asserted[dict[LanguageTag, Digest]] = Field(

@@ -54,6 +54,11 @@ class ControlSelectivity(Section):
         None, description="p of the selectivity being no more than one further random draw's, 0 to 1, or null."
     )
 
+    @property
+    def at_floor(self) -> bool:
+        """Whether p is as small as so many draws can tell: nothing says that it is not smaller."""
+        return self.p is not None and self.p <= 1 / (1 + self.draws) * (1 + 1e-9)
+
 
 class TaskSummary(Section):
     """One task's whole matrix in a few numbers."""

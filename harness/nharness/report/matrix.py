@@ -167,7 +167,7 @@ def _random(summary: TaskSummary) -> str:
         return "-"
     if controls.p is None:
         return f"{controls.mean:+.4f} ({controls.draws} draws)"
-    if controls.p <= 1 / (1 + controls.draws) * (1 + 1e-9):
+    if controls.at_floor:
         return f"{controls.mean:+.4f} (beyond what {controls.draws} draws can tell, p <= {controls.p:.2g})"
     return f"{controls.mean:+.4f} (p {controls.p:.3f}, {controls.draws} draws)"
 

@@ -67,7 +67,7 @@ class Front:
 
 
 def fronts(entries: Sequence[Entry], placed: Standings) -> list[Front]:
-    """Return the front pages, real models before toys, larger ones first; empty without a record of perplexity."""
+    """Return the front pages in the order of `shown_sets`; empty without a record of perplexity."""
     sets = shown_sets(entries)
     summaries = {name: found.entry.summary for name, found in Plugins().entries("detectors").items()}
     return [_front(each, sets, summaries, placed, total=len(entries)) for each in sets]

@@ -18,7 +18,7 @@ from nharness_leaderboard.ranks import Standing
 from nharness_leaderboard.results import Entry, slug
 from nharness_leaderboard.site.drawing import sparkline
 from nharness_leaderboard.site.shown import Shown
-from nharness_leaderboard.site.text import NONE, fixed, harm_percent, p_value, whole
+from nharness_leaderboard.site.text import NONE, against_random, fixed, harm_percent, whole
 from nharness_leaderboard.site.text import kept as kept_text
 
 DARKEST = 3.0  # bits per byte from which a cell is no darker
@@ -95,7 +95,7 @@ def row_of(own: Shown, entry: Entry, summaries: Mapping[str, str], standing: Sta
         leaked=None if on is None or off is None or on <= 0 else max(0.0, off / on),
         selectivity=selectivity.value if selectivity else None,
         interval=_ends(selectivity.interval if selectivity else None),
-        p=p_value(control.p if control else None),
+        p=against_random(control),
         known=(truth.auroc, truth.precision_at_k) if truth and truth.auroc is not None else None,
         cells=tuple(_cells(own, record)),
         layers=sparkline(_layers(record)),

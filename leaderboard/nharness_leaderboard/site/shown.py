@@ -46,9 +46,11 @@ class Shown:
 
 
 def shown_sets(entries: Sequence[Entry]) -> list[Shown]:
-    """Return what is shown of every model, real models before toys, larger ones first."""
+    """Return what is shown of every model: ranked sets before unranked, real models before toys, larger ones first."""
     found = list(_sets(entries))
-    return sorted(found, key=lambda each: (each.model.model.parameters < TOY, -each.model.model.parameters))
+    return sorted(
+        found, key=lambda each: (not each.ranked, each.model.model.parameters < TOY, -each.model.model.parameters)
+    )
 
 
 def _sets(entries: Sequence[Entry]) -> Iterator[Shown]:

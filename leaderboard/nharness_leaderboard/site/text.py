@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from nharness.record.model import Record
+from nharness.record.results import ControlSelectivity
 from nharness.record.sources import Selection
 
 MINUS = "\N{MINUS SIGN}"
@@ -72,6 +73,16 @@ def share(value: float) -> str:
 def whole(value: float | None) -> str:
     """Return a count with separators."""
     return NONE if value is None else f"{value:,.0f}"
+
+
+def against_random(control: ControlSelectivity | None) -> str:
+    """Return p against random draws; where more of them might tell more, `<= 0.17 (5 draws)`."""
+    if control is None or control.p is None:
+        return NONE
+    if not control.at_floor:
+        return p_value(control.p)
+    draws = "draw" if control.draws == 1 else "draws"
+    return f"\N{LESS-THAN OR EQUAL TO}\N{NARROW NO-BREAK SPACE}{p_value(control.p)} ({control.draws} {draws})"
 
 
 def p_value(value: float | None) -> str:

@@ -34,6 +34,19 @@ def result_problems(record: Record) -> Iterator[Problem]:
         yield from _share(where, summary, record)
     for index, point in enumerate(record.curve):
         yield from _curve(f"/curve/{index}", point, tasks, record)
+    yield from _repeats(record)
+
+
+def _repeats(record: Record) -> Iterator[Problem]:
+    """Yield what of the repeats contradicts the headline, whose ladders are of no more of them than are told."""
+    parts = record.repeats.parts if record.repeats else ()
+    found = record.headline.repeats if record.headline else 0
+    if found > len(parts):
+        yield Problem("/headline/repeats", f"{found} repeats were climbed, {len(parts)} are told under /repeats")
+    for index, part in enumerate(parts):
+        stranger = next((tag for tag in (*part.neurons, *part.digests) if tag not in record.languages), None)
+        if stranger is not None:
+            yield Problem(f"/repeats/parts/{index}", f"{stranger} is no language of the record")
 
 
 def _curve(where: str, point: CurvePoint, tasks: list[str], record: Record) -> Iterator[Problem]:
