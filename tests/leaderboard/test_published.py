@@ -8,6 +8,7 @@ import pytest
 
 from nharness.cli.main import main
 from nharness.plugins import Plugins
+from nharness.record.consistency import inconsistencies
 from nharness.record.model import Record
 from nharness.record.results import CurvePoint
 from nharness_leaderboard.curves import with_points
@@ -67,3 +68,18 @@ def test_points_of_a_curve_are_those_of_the_records_at_their_doses():
     assert with_points(forged, [second, forged]) == own
     assert with_points(forged, [forged]).curve[0] == lie  # nobody else says what it was
     assert with_points(own, [own, second]) is own
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda r: r["repeats"]["parts"].pop(), "/headline/repeats"),
+        (lambda r: r["repeats"]["parts"][1]["neurons"].update(xx=3), "/repeats/parts/1"),
+    ],
+)
+def test_repeats_that_a_headline_counts_are_told(change, where):
+    document = json.loads(next((RESULTS / "babel" / "lape").glob("*/record.json")).read_text(encoding="utf-8"))
+    assert not list(inconsistencies(Record.model_validate(document), document))
+    change(document)
+    found = list(inconsistencies(Record.model_validate(document), document))
+    assert where in {problem.pointer for problem in found}
