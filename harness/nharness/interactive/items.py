@@ -94,22 +94,8 @@ class StudyRun(pytest.Collector):
         return self._done(self.request, chosen, maxfail=int(self.config.getvalue("maxfail") or 0))
 
 
-class CellItem(pytest.Item):
-    """One cell; it fails where the cell failed."""
-
-    def __init__(self, *, cell: Cell, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.cell = cell
-
-    @override
-    def runtest(self) -> None:
-        """Take the cell's outcome from the run; raises `CellFailedError` with its reason."""
-        outcome = _of(self).result().outcomes.get(self.cell)
-        if outcome is None or outcome.status == "skipped":
-            pytest.skip(outcome.reason if outcome is not None else "the run stopped before it")
-        _tell(self, outcome)
-        if outcome.status == "failed":
-            raise ItemFailedError(f"{self.cell.id}: {outcome.reason}")
+class StudyItem(pytest.Item):
+    """A cell or a claim: reported under the study's file, its failure without a traceback."""
 
     @override
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
@@ -122,7 +108,25 @@ class CellItem(pytest.Item):
         return self.path, None, self.name
 
 
-class ClaimItem(pytest.Item):
+class CellItem(StudyItem):
+    """One cell; it fails where the cell failed."""
+
+    def __init__(self, *, cell: Cell, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cell = cell
+
+    @override
+    def runtest(self) -> None:
+        """Take the cell's outcome from the run; raises `ItemFailedError` with its reason."""
+        outcome = _of(self).result().outcomes.get(self.cell)
+        if outcome is None or outcome.status == "skipped":
+            pytest.skip(outcome.reason if outcome is not None else "the run stopped before it")
+        _tell(self, outcome)
+        if outcome.status == "failed":
+            raise ItemFailedError(f"{self.cell.id}: {outcome.reason}")
+
+
+class ClaimItem(StudyItem):
     """One claim; it fails where the records contradict it, and is skipped where they leave it undecided."""
 
     def __init__(self, *, claim: Claim, **kwargs: Any) -> None:
@@ -136,16 +140,6 @@ class ClaimItem(pytest.Item):
         about = [each for each in result.claims if each.statement.strip() == self.claim.statement.strip()]
         mine = [each for each in about if self.claim.detector in {None, each.record} or not each.record]
         _require(mine, strict=_of(self).request.spec.strict_claims)
-
-    @override
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
-        """Return the claim's lines, without a traceback."""
-        return _told(excinfo) or super().repr_failure(excinfo, *args, **more)
-
-    @override
-    def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Return the file that the item is reported under, and its name."""
-        return self.path, None, self.name
 
 
 class ItemFailedError(AssertionError):
