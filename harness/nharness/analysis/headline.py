@@ -20,7 +20,7 @@ from scipy import stats
 
 from nharness.analysis.bootstrap import FEW_CLUSTERS, ClusterBootstrap, Totals, resample, too_few
 from nharness.analysis.kept_share import NO_EFFECT, NOT_REACHED, Climb, Reading, read_ladder
-from nharness.analysis.ladder import LEVEL
+from nharness.analysis.ladder import LEVEL, LEVELS
 from nharness.analysis.rounding import known, rounded
 from nharness.analysis.two_level import Design, Scatter, scatter
 from nharness.record.headline import Headline, Hinge, LanguageHeadline, Leak, Rung
@@ -84,6 +84,7 @@ def headline_of(
         tag: _language(climb, readings[tag], limits[tag], _ends(spread, place, shares[tag], settings), digits)
         for place, (tag, climb) in enumerate(found.climbs.items())
     }
+    languages = {tag: _beside(language, found, tag, digits) for tag, language in languages.items()}
     hinges = {tag: _hinge(found, tag, readings[tag], (held or {}).get(tag), digits) for tag in found.without}
     languages |= {
         tag: _hung(languages[tag], hinge, len(found.repeats)) for tag, hinge in hinges.items() if hinge is not None
@@ -196,14 +197,20 @@ def _language(
         own=known(float(reading.own), digits),
         others=known(float(reading.others), digits),
         worst=Leak(language=climb.languages[1 + worst], share=known(float(reading.languages[worst]), digits)),
-        at_5=known(float(read_ladder(harms, 0.05).kept), digits),
-        at_25=known(float(read_ladder(harms, 0.25).kept), digits),
         flags=tuple(flags),
         ladder=tuple(
             Rung(units=n, own=known(float(row[0]), digits), others=known(float(row[1:].mean()), digits))
             for n, row in zip(climb.units, harms, strict=True)
         ),
     )
+
+
+def _beside(language: LanguageHeadline, found: Climbed, tag: str, digits: int) -> LanguageHeadline:
+    """Return the language with what is read at the other levels, by the same rule: 0 where no effect is shown."""
+    climb, chance = found.climbs[tag], found.chance.get(tag, {})
+    readings = [read_ladder(climb.harms(), level) for level in (LEVELS[0], LEVELS[-1])]
+    less, more = (known(_shown(reading, _limit(climb, reading, chance)), digits) for reading in readings)
+    return language.model_copy(update={"at_5": less, "at_25": more})
 
 
 def _hinge(found: Climbed, tag: str, reading: Reading, held: int | None, digits: int) -> Hinge | None:

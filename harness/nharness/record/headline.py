@@ -62,8 +62,8 @@ class LanguageHeadline(Section):
     own: Number | None = Field(None, description="Harm to the own language where `kept` was read, a share.")
     others: Number | None = Field(None, description="Mean harm to the others where `kept` was read, a share.")
     worst: Leak | None = Field(None, description="The other language harmed most where `kept` was read, or null.")
-    at_5: Share | None = Field(None, description="The same as `kept` at 5 % harm, or null.")
-    at_25: Share | None = Field(None, description="The same as `kept` at 25 % harm, or null.")
+    at_5: Share | None = Field(None, description="The same as `kept` at 5 % harm, by the same rules, or null.")
+    at_25: Share | None = Field(None, description="The same as `kept` at 25 % harm, by the same rules, or null.")
     hinge: Hinge | None = Field(None, description="The strongest unit where `kept` was read, or null.")
     flags: tuple[Identifier, ...] = Field((), max_length=12, description="Reasons to read it with care.")
     ladder: tuple[Rung, ...] = Field(

@@ -105,6 +105,7 @@ def test_noise_and_random_neurons_show_no_effect():
     noise = headline_of(Climbed(climbs(rng, own=(0.0, 0.001, 0.002), others=(0.0, 0.0, 0.0))), SETTINGS)
     assert noise.estimate.value == 0
     assert all({"not_reached", "no_effect"} <= set(part.flags) for part in noise.languages.values())
+    assert {part.at_5 for part in noise.languages.values()} == {part.at_25 for part in noise.languages.values()} == {0}
     assert not noise.rank_eligible
     same = climbs(np.random.default_rng(6))
     drawn = {"en": {4: (0.1, 0.2, 0.3, 0.2)}, "zh": {4: (0.0, 0.01, 0.0, 0.01)}}
