@@ -1,6 +1,7 @@
 """Every shipped claim on records built so that it holds, fails and is undecided; and on permuted language labels."""
 
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from nharness.record.results import RowSummary
 from nharness.record.structure import Border, Stages, Structure, StructureMeasure
 from nharness.record.types import Estimate
 from nharness.spec import Claim
+from nharness_tasks.claims.sets import mean_interval, pairs_interval
 
 PLUGINS = Plugins()
 BASE = synthetic_record(accuracy=False, seed=1, layers=12)
@@ -214,3 +216,18 @@ def test_labels_that_are_permuted_make_the_claims_fail(tmp_path):
 
 def vars_of(item):
     return {name: getattr(item, name) for name in item.__dataclass_fields__}
+
+
+def test_an_interval_over_pairs_of_languages_is_not_narrowed_by_their_number():
+    """Pairs that hang together by their languages: the interval covers what other languages would give."""
+    rng, covered, languages, boards = np.random.default_rng(3), 0, 8, 400
+    for _ in range(boards):
+        own = rng.normal(0, 1, languages)
+        pairs = {(i, j): own[i] + own[j] for i, j in combinations(range(languages), 2)}
+        low, high = pairs_interval(pairs)
+        covered += low <= 0 <= high
+    assert 0.92 <= covered / boards <= 0.98
+    assert pairs_interval({(0, 1): 1.0, (0, 2): 2.0, (1, 2): 3.0}) is None
+    assert mean_interval([1.0, 2.0, 3.0]) == pytest.approx(
+        (2 - 4.302652729911275 / 3**0.5, 2 + 4.302652729911275 / 3**0.5)
+    )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
 from statistics import fmean, stdev
+
+from scipy import stats
 
 from nharness.claims import Finding, NamedClaim
 from nharness.record.detection import KindCounts
@@ -16,11 +18,30 @@ NORMAL = 1.959963984540054
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the 95 % normal interval of a mean; None below three values."""
+    """Return Student's 95 % interval of a mean; None below three values."""
     if len(values) < 3:
         return None
-    half = NORMAL * stdev(values) / math.sqrt(len(values))
+    half = _quantile(len(values) - 1) * stdev(values) / math.sqrt(len(values))
     return fmean(values) - half, fmean(values) + half
+
+
+def pairs_interval(pairs: Mapping[tuple[int, int], float]) -> tuple[float, float] | None:
+    """Return the 95 % interval of a mean over pairs of languages; None below four languages.
+
+    A language is in many pairs, so that these are not independent: languages are left out one by one (jackknife).
+    """
+    members = sorted({each for pair in pairs for each in pair})
+    count = len(members)
+    if count < 4:
+        return None
+    without = [fmean(value for pair, value in pairs.items() if each not in pair) for each in members]
+    spread = math.sqrt((count - 1) / count * sum((value - fmean(without)) ** 2 for value in without))
+    mean, half = fmean(pairs.values()), _quantile(count - 1) * spread
+    return mean - half, mean + half
+
+
+def _quantile(freedom: int) -> float:
+    return float(stats.t.ppf(0.975, freedom))
 
 
 class LittleOverlap(NamedClaim):
@@ -39,13 +60,12 @@ class LittleOverlap(NamedClaim):
 
 
 def _overlap(record: Record) -> Finding | None:
-    languages = range(len(record.languages))
-    pairs = [record.neurons.overlap[i][j] for i, j in combinations(languages, 2)]
-    known = [pair for pair in pairs if pair is not None]
+    pairs = combinations(range(len(record.languages)), 2)
+    known = {(i, j): value for i, j in pairs if (value := record.neurons.overlap[i][j]) is not None}
     if not known:
         return None
-    rule = "mean Jaccard overlap over pairs of languages below 0.05, by its interval over the pairs"
-    mean, ends = fmean(known), mean_interval(known)
+    rule = "mean Jaccard overlap over pairs of languages below 0.05, by its interval over the languages"
+    mean, ends = fmean(known.values()), pairs_interval(known)
     found = above(-mean, None if ends is None else (-ends[1], -ends[0]), -0.05, name="mean overlap", rule=rule)
     return Finding(found.verdict, {"mean overlap": mean}, found.rule, ends)
 
@@ -92,7 +112,10 @@ class AlignmentMakesRelated(NamedClaim):
         if not n or not m:
             return None
         half = NORMAL * math.sqrt(one * (1 - one) / n + other * (1 - other) / m)
-        rule = "share of related among assigned neurons, aligned less control, above 0 by its binomial interval"
+        rule = (
+            "share of related among assigned neurons, aligned less control, above 0 by its binomial interval, "
+            "of these two models on this text"
+        )
         gap = one - other
         found = above(gap, (gap - half, gap + half), 0.0, name="difference in share", rule=rule)
         numbers = {**found.numbers, "aligned": one, "control": other}
