@@ -121,7 +121,7 @@ def _ranked(key: str, members: Sequence[Entry], draws: Mapping[str, Drawn | None
     def standing(slug: str) -> Standing:
         if slug in ranking_of.ranks:
             return Standing(key, ranking_of.ranks[slug], count)
-        other = "its text or its repeats are not those of the other records of the set"
+        other = "its text is not that of the other records of the set"
         older = "a newer record of the same detector is ranked"
         return Standing(key, None, count, why[slug] or (other if slug in able else older))
 
