@@ -30,6 +30,7 @@ def find_tables(root: Path, *, extra_splits: Sequence[str] = ()) -> list[Table]:
     corpus has, or two files that may hold the same text.
     """
     if root.is_file():
+        _refuse_packed(root.name)
         found = [(root, meaning(_stem(root.name), extra_splits))]
     else:
         paths = sorted(data_files(root))
@@ -73,10 +74,14 @@ def _refuse(error: OSError) -> None:
 def _is_data(name: str) -> bool:
     if name.startswith((".", "_")) or _stem(name).lower() in NO_DATA:
         return False
-    inner, end = Path(name.lower()).stem, Path(name.lower()).suffix
+    _refuse_packed(name)
+    return suffix_of(name) in SUFFIXES
+
+
+def _refuse_packed(name: str) -> None:
+    inner, end = Path(name).stem, Path(name).suffix.lower()
     if end in PACKED and suffix_of(inner) in SUFFIXES:
         raise CorpusError(f"{name}: compressed in an unsupported way; expected {inner} or {inner}.gz")
-    return suffix_of(name) in SUFFIXES
 
 
 def _stem(name: str) -> str:

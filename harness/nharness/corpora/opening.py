@@ -1,7 +1,8 @@
 """Text files opened with bounds: regular files only, lines of a length that fits into memory, no endless archive.
 
 What a file can cost is known before it is paid: a line of more than `LONGEST` characters is refused when so much of it
-was read, and so is an archive whose text is more than `EXPANSION` times as large as itself (text packs 3 to 20 times).
+was read, and so is an archive of which more than `EXPANSION` times as much comes out as was read of it (text packs 3
+to 20 times).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from nharness.errors import CorpusError, FileFormatError
 
@@ -22,20 +23,21 @@ LONGEST = 1 << 25
 """Most characters of one line, one cell or one paragraph: some ten long novels."""
 LARGEST_WHOLE = 1 << 28
 """Most characters of a file that can only be read whole (JSON that is one value)."""
-EXPANSION, NO_BOMB = 100, 1 << 26
+EXPANSION, NO_BOMB = 100, 1 << 24
 """Most characters of an archive's text for each of its bytes, where there are more than `NO_BOMB` of them."""
-
-GZIP_LEAST = 18
-"""Bytes of the emptiest gzip file."""
 
 
 @dataclass
 class Lines:
-    """The lines of an open file, ends included. number: of the line that was read last, from 1; 0 before the first."""
+    """The lines of an open file, ends included.
+
+    packed: the archive that they come out of; None for plain text. number: of the line that was read last, from 1; 0
+    before the first.
+    """
 
     path: Path
     handle: TextIO
-    packed: int | None
+    packed: BinaryIO | None = None
     number: int = 0
     _read: int = field(default=0, repr=False)
 
@@ -64,8 +66,8 @@ class Lines:
 
     def _count(self, characters: int) -> None:
         self._read += characters
-        if self.packed is not None:
-            _refuse_bomb(self.path, self._read, self.packed)
+        if self.packed is not None and self._read > NO_BOMB:
+            refuse_bomb(self.path, self._read, self.packed.tell())
 
 
 @contextmanager
@@ -81,10 +83,10 @@ def opened(path: Path) -> Iterator[Lines]:
             raise CorpusError(f"{path}: not a regular text file")
         packed = path.name.lower().endswith(".gz")
         with (
-            gzip.open(path, "rb") if packed else path.open("rb") as raw,
-            io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as handle,
+            path.open("rb") as raw,
+            io.TextIOWrapper(gzip.open(raw) if packed else raw, encoding="utf-8-sig", newline="") as handle,
         ):
-            lines = Lines(path, handle, status.st_size if packed else None)
+            lines = Lines(path, handle, raw if packed else None)
             yield lines
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FileFormatError(f"{path}: damaged or truncated gzip file after line {_last(lines)} ({error})") from error
@@ -94,17 +96,11 @@ def opened(path: Path) -> Iterator[Lines]:
         raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _stated_size(path: Path) -> int:
-    """Return the size of the last member that a gzip file states at its end, modulo 2^32; 0 where it is too short."""
-    with path.open("rb") as raw:
-        raw.seek(max(0, path.stat().st_size - 4))
-        return int.from_bytes(raw.read(4), "little") if raw.tell() > GZIP_LEAST else 0
-
-
-def _refuse_bomb(path: Path, size: int, packed: int) -> None:
-    if size > max(NO_BOMB, EXPANSION * packed):
+def refuse_bomb(path: Path, characters: int, packed: int) -> None:
+    """Raise `FileFormatError` where `packed` bytes of an archive became more characters than bytes of text do."""
+    if characters > max(NO_BOMB, EXPANSION * packed):
         raise FileFormatError(
-            f"{path}: unpacks to more than {EXPANSION} times its {packed:,} bytes, more than text does; "
+            f"{path}: its first {packed:,} bytes unpack to more than {EXPANSION} times as many, more than text does; "
             "if this is intended, unpack it yourself"
         )
 

@@ -12,14 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nharness.corpora.opening import EXPANSION, LONGEST, NO_BOMB, Lines, opened
-from nharness.corpora.separated import csv_rows, tsv_rows
+from nharness.corpora.opening import LONGEST, Lines, opened, refuse_bomb
+from nharness.corpora.separated import csv_rows, first_repeated, refuse_columns, tsv_rows
 from nharness.errors import FileFormatError
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".parquet")
 PACKED = (".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz")
 """Ends of archives that are not read, and named rather than passed over."""
 ROWS_AT_ONCE = 1024
+TEXT_TYPES = ("string", "large_string")
+"""Columns of Parquet that are read as texts and references to them."""
 
 Row = tuple[str, Mapping[str, Any]]
 """Where the row is ("file.jsonl line 3"), and its columns."""
@@ -151,8 +153,7 @@ def _parsed(path: Path, number: int, text: str) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for place, name in enumerate(names) if name in names[:place])
+            twice = first_repeated(name for name, _ in pairs)
             raise FileFormatError(f"{path} line {number}: {twice!r} is repeated in one object")
         return found
 
@@ -165,28 +166,36 @@ def _parsed(path: Path, number: int, text: str) -> Any:
 
 
 def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a Parquet file; what a text that stands there once and is referred to often becomes counts."""
     from pyarrow import ArrowException, parquet  # noqa: PLC0415 - heavy, and only who has such files needs it
 
+    packed, read = path.stat().st_size, 0
     try:
-        with parquet.ParquetFile(path) as file:
-            _check_columns(path, file.schema_arrow.names)
-            _check_size(path, file.metadata)
+        with parquet.ParquetFile(path) as shape:
+            columns = shape.schema_arrow
+        refuse_columns(str(path), columns.names)
+        texts = [field.name for field in columns if str(field.type) in TEXT_TYPES]
+        with parquet.ParquetFile(path, read_dictionary=texts) as file:
+            refuse_bomb(path, _stated(file.metadata), packed)
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
-                yield from batch.to_pylist()
+                values = [_shared(column) for column in batch.columns]
+                for cells in zip(*values, strict=True):
+                    read += sum(len(cell) if isinstance(cell, str) else 1 for cell in cells)
+                    refuse_bomb(path, read, packed)
+                    yield dict(zip(columns.names, cells, strict=True))
     except (ArrowException, OSError) as error:
         raise FileFormatError(f"{path}: not a readable Parquet file ({error})") from error
 
 
-def _check_columns(path: Path, names: list[str]) -> None:
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
-        raise FileFormatError(f"{path}: two columns are named {twice!r}; expected each name once")
+def _shared(column: Any) -> list[Any]:
+    """Return a column's values; a text that it refers to often is one object."""
+    if not hasattr(column, "dictionary"):
+        return list(column.to_pylist())
+    texts = column.dictionary.to_pylist()
+    return [None if place is None else texts[place] for place in column.indices.to_pylist()]
 
 
-def _check_size(path: Path, metadata: Any) -> None:
+def _stated(metadata: Any) -> int:
+    """Return the bytes that a file says it unpacks to, at least one for each of its rows."""
     whole = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
-    packed = path.stat().st_size
-    if whole > max(NO_BOMB, EXPANSION * packed):
-        raise FileFormatError(
-            f"{path}: unpacks to more than {EXPANSION} times its {packed:,} bytes, more than text does"
-        )
+    return max(int(whole), int(metadata.num_rows))

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nharness.corpora.opening import LONGEST, Lines, opened
 from nharness.errors import FileFormatError
 
+MOST_COLUMNS = 10_000
 ENOUGH = 3
 """Cells that have a comma and quotation marks, from which it is the custom of the file and no accident."""
 Cells = tuple[int, list[str]]
@@ -50,15 +51,28 @@ def tsv_rows(path: Path, *, header: bool = True) -> Iterator[tuple[int, Mapping[
 
 def _named(path: Path, cells: Iterator[Cells], mark: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     line, names = next(cells, (1, []))
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
-        raise FileFormatError(f"{path} line {line}: two columns are named {twice!r}; expected each name once")
+    refuse_columns(f"{path} line {line}", names)
     other = next((m for m in ";\t|" if len(names) == 1 and m in names[0]), None)
     if other is not None:
         raise FileFormatError(
             f"{path} line {line}: one column {names[0]!r}; expected columns with a {mark} between them, not {other!r}"
         )
     return _rectangular(path, names, cells, mark)
+
+
+def refuse_columns(where: str, names: Sequence[str]) -> None:
+    """Raise `FileFormatError` for a name that is there twice, and for more columns than a table of text has."""
+    if len(names) > MOST_COLUMNS:
+        raise FileFormatError(f"{where}: {len(names):,} columns; expected a table of text, of at most {MOST_COLUMNS:,}")
+    twice = first_repeated(names)
+    if twice is not None:
+        raise FileFormatError(f"{where}: two columns are named {twice!r}; expected each name once")
+
+
+def first_repeated(names: Iterable[str]) -> str | None:
+    """Return the first name that was there before; None where each is there once."""
+    seen = set[str]()
+    return next((name for name in names if name in seen or seen.add(name)), None)
 
 
 def _rectangular(

@@ -132,7 +132,7 @@ def _language_column(table: Table, where: str, row: Mapping[str, Any], columns: 
     if not usual:
         raise CorpusError(
             f"{where}: {table.doubt or 'neither the name nor a column says the language'}; expected a file such as "
-            f"en.jsonl, or a column named by language_column; columns: {', '.join(map(str, row))}"
+            f"en.jsonl, or a column named by language_column; columns: {', '.join(map(str, row))[:200]}"
         )
     return usual[0]
 

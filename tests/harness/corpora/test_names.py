@@ -142,6 +142,8 @@ def test_archives_that_are_not_read_are_named(tmp_path):
     put(tmp_path, "en.jsonl", "de.jsonl.zst")
     with pytest.raises(CorpusError, match=r"de.jsonl.zst: compressed in an unsupported way; expected de.jsonl or"):
         load_corpus(tmp_path)
+    with pytest.raises(CorpusError, match=r"de.jsonl.zst: compressed in an unsupported way; expected de.jsonl or"):
+        load_corpus(tmp_path / "de.jsonl.zst")
 
 
 def test_folders_behind_links_are_read_and_circles_end(tmp_path):

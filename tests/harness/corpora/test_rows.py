@@ -2,8 +2,12 @@
 
 import gzip
 import json
+import random
+import tracemalloc
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from nharness.corpora import opening, rows, separated
 from nharness.corpora.rows import read_rows
@@ -114,18 +118,50 @@ def test_a_line_beyond_bounds_is_refused_before_it_is_read_whole(tmp_path, monke
         texts(tmp_path / "a.json", json.dumps([{"text": "x"}] * 1000))
 
 
-def test_an_archive_that_expands_without_end_is_refused(tmp_path, monkeypatch):
+def test_an_archive_that_expands_without_end_is_refused_where_it_begins_to(tmp_path, monkeypatch):
     monkeypatch.setattr(opening, "NO_BOMB", 1 << 20)
-    rows_packed = b'{"text": "x"}\n' * 100_000
-    with pytest.raises(FileFormatError, match=r"a.jsonl.gz: unpacks to more than 100 times its [\d,]+ bytes"):
+    rows_packed, refused = b'{"text": "x"}\n' * 100_000, r"its first [\d,]+ bytes unpack to more than 100 times as many"
+    with pytest.raises(FileFormatError, match=f"a.jsonl.gz: {refused}"):
         texts(tmp_path / "a.jsonl.gz", gzip.compress(rows_packed))
-    members = gzip.compress(rows_packed) * 20 + gzip.compress(b"\n")  # what the end states is harmless
-    monkeypatch.setattr(opening, "EXPANSION", 50)
-    with pytest.raises(FileFormatError, match=r"a.jsonl.gz: unpacks to more than 50 times"):
-        texts(tmp_path / "a.jsonl.gz", members)
+    padded = gzip.compress(rows_packed) * 20 + gzip.compress(random.Random(0).randbytes(1 << 20))  # sound as a whole
+    with pytest.raises(FileFormatError, match=f"a.jsonl.gz: {refused}"):
+        texts(tmp_path / "a.jsonl.gz", padded)
+    with pytest.raises(FileFormatError, match=f"a.txt.gz: {refused}"):
+        texts(tmp_path / "a.txt.gz", gzip.compress(b"\n" * (1 << 22)))
     monkeypatch.setattr(opening, "LONGEST", 1 << 16)
     with pytest.raises(FileFormatError, match="line 1: longer than"):
         texts(tmp_path / "b.jsonl.gz", gzip.compress(b"\0" * (1 << 24)))
+
+
+def test_a_text_that_a_parquet_file_refers_to_without_end_is_refused(tmp_path):
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 5000), pa.array(["word " * (1 << 20)]))
+    parquet.write_table(pa.table({"text": text}), tmp_path / "en.parquet", compression="zstd")
+    tracemalloc.start()
+    with pytest.raises(FileFormatError, match=r"en.parquet: its first [\d,]+ bytes unpack to more than 100 times"):
+        list(read_rows(tmp_path / "en.parquet"))
+    assert tracemalloc.get_traced_memory()[1] < 100 << 20  # of 25 GB
+    tracemalloc.stop()
+    parquet.write_table(pa.table({"text": pa.nulls(1 << 25, pa.string())}), tmp_path / "de.parquet")
+    with pytest.raises(FileFormatError, match=r"de.parquet: its first"):
+        list(read_rows(tmp_path / "de.parquet"))
+
+
+def test_a_text_that_stands_in_many_rows_of_a_parquet_file_is_read_in_each(tmp_path):
+    written = [{"text": text, "n": n} for n, text in enumerate(["one", None, "two", "one"] * 3)]
+    parquet.write_table(pa.Table.from_pylist(written), tmp_path / "en.parquet")
+    assert [row for _, row in read_rows(tmp_path / "en.parquet")] == written
+
+
+def test_a_table_of_more_columns_than_text_has_is_refused(tmp_path):
+    header = "\t".join(f"column{n}" for n in range(200_000))
+    with pytest.raises(FileFormatError, match="200,000 columns; expected a table of text, of at most 10,000"):
+        texts(tmp_path / "a.tsv", f"{header}\n{header}\n")
+
+
+def test_a_name_that_comes_twice_among_very_many_is_found_at_once(tmp_path):
+    names = ", ".join(f'"n{n}": 1' for n in range(200_000))
+    with pytest.raises(FileFormatError, match="'n199999' is repeated in one object"):
+        texts(tmp_path / "a.jsonl", f'{{{names}, "n199999": 2}}')
 
 
 def test_only_regular_files_are_read(tmp_path):
