@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -10,11 +11,13 @@ from typing import Any
 import torch
 from lm_eval.models.huggingface import HFLM
 
-from nharness.errors import CellError
+from nharness.errors import CellError, UsageError
+from nharness.evaluation.chat import ChatTemplate
 from nharness.evaluation.checkpoint_decoding import own_decoding
 from nharness.evaluation.likelihood import Likelihoods, likelihoods_for
 from nharness.models.padding import only_text, only_text_written, within
 
+LOGGER = logging.getLogger("lm_eval.models.huggingface")  # what lm-eval's own class warns with
 Request = Any
 Item = tuple[str, int]
 """A task's name and the place of an item in it."""
@@ -36,6 +39,26 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
         self._asked: Sequence[Request] = ()
         self._long: set[str] = set()
         self._inputs: dict[tuple[int, ...], int] = {}  # lengths of what lm-eval pads with zeros, by what is left of it
+
+    def apply_chat_template(
+        self,
+        chat_history: list[dict[str, str]],
+        add_generation_prompt: bool = True,  # noqa: FBT001, FBT002 - lm-eval's signature
+    ) -> str:
+        """Return the prompt for a conversation; without its system message where the template refuses one."""
+        continued = not add_generation_prompt
+        try:
+            return self._chat.fill(chat_history, continued=continued)
+        except UsageError:
+            others = [message for message in chat_history if message["role"] != "system"]
+            if len(others) == len(chat_history):
+                raise
+            LOGGER.warning("Failed to apply chat template. removing the system role in chat history.")
+            return self._chat.fill(others, continued=continued)
+
+    @cached_property
+    def _chat(self) -> ChatTemplate:
+        return ChatTemplate(self.tokenizer)
 
     def start(self) -> None:
         """Begin to count anew."""

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nharness.corpora import EncodedDocument
+from nharness.evaluation.chat import ChatTemplate
 from nharness.evaluation.generation import Prompt, Written, prompt_tokens
 from nharness.evaluation.identification import UNDETERMINED, Identifier, Verdict
 from nharness.evaluation.items import Item
@@ -55,13 +56,12 @@ def openings(
     )
 
 
-def questions(tokenizer: Any, texts: Mapping[str, str]) -> tuple[Prompt, ...]:
-    """Return questions by id as prompts, in the chat template if the tokenizer has one, else with a line's end."""
+def questions(tokenizer: Any, texts: Mapping[str, str], chat: ChatTemplate | None = None) -> tuple[Prompt, ...]:
+    """Return questions by id as prompts, in the tokenizer's chat template if it has one, else with a line's end."""
     prompts = []
     for name, text in texts.items():
-        if getattr(tokenizer, "chat_template", None):
-            message = [{"role": "user", "content": text}]
-            ids = tokenizer.apply_chat_template(message, add_generation_prompt=True, return_dict=True)["input_ids"]
+        if chat is not None:
+            ids = tokenizer(chat.fill([{"role": "user", "content": text}]), add_special_tokens=False)["input_ids"]
         else:
             ids = prompt_tokens(tokenizer, text + "\n")
         prompts.append(Prompt(name, name, np.asarray(ids, dtype=np.int64)))

@@ -13,6 +13,7 @@ from typing import Any
 
 from nharness.cells import Cell
 from nharness.errors import CellError, UsageError
+from nharness.evaluation.chat import ChatTemplate
 from nharness.evaluation.decoding import Decoding
 from nharness.evaluation.generation import Prompt, batch_size_for, generate
 from nharness.evaluation.identification import FastTextIdentifier, LinguaIdentifier
@@ -80,12 +81,17 @@ class GenerationMeasuring(Measuring):
 
     def _prompts(self, task: TaskSpec) -> Sequence[Prompt]:
         if task.prompts:
-            return questions(self.bench.loaded.tokenizer, dict(task.prompts[: task.limit]))
+            return questions(self.bench.loaded.tokenizer, dict(task.prompts[: task.limit]), self._chat)
         documents = self.bench.beginnings(_source(task)).documents[: task.limit]
         prompts = openings(documents, prefix=self.bench.engine.policy.prefix)
         if not prompts:
             raise CellError(f"task {task.id} has no evaluation text in {_source(task)} to continue")
         return prompts
+
+    @cached_property
+    def _chat(self) -> ChatTemplate | None:
+        tokenizer = self.bench.loaded.tokenizer
+        return ChatTemplate(tokenizer) if getattr(tokenizer, "chat_template", None) else None
 
     @cached_property
     def _first(self) -> FastTextIdentifier:
