@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= $(shell nproc)
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test check lint lock bench site clean
+.PHONY: demo test check lint lock bench site docs pictures clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m nharness_tasks.demo
@@ -40,6 +40,12 @@ bench: $(VENV)/.dev
 
 site: $(VENV)/.dev
 	$(BIN)/nharness leaderboard build --results leaderboard/results --out site
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+pictures: $(VENV)/.dev
+	$(BIN)/python docs/pictures.py
 
 $(VENV)/.uv:
 	$(PYTHON) -m venv $(VENV)

@@ -161,7 +161,8 @@ def _told(error: BaseException) -> str:
     return str(error)
 
 
-def _dispatch(name: str, rest: Sequence[str]) -> int:
+def command_parser(name: str) -> argparse.ArgumentParser:
+    """Return the parser of a command, its help complete; raises `UnknownNameError` for a command that is none."""
     if name not in COMMANDS:
         raise UnknownNameError("command", name, COMMANDS)
     module_name, summary = COMMANDS[name]
@@ -175,6 +176,11 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
     )
     command.add_arguments(parser)
     parser.usage = _usage(parser)
+    return parser
+
+
+def _dispatch(name: str, rest: Sequence[str]) -> int:
+    parser = command_parser(name)
     known = {flag for action in parser._actions for flag in action.option_strings}  # noqa: SLF001 - nothing public lists them
     words = understood(rest, known)
     arguments, left = parser.parse_known_intermixed_args(words)  # options may stand between the files
@@ -183,8 +189,10 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
     arguments = argparse.Namespace(**vars(arguments), command_line=shlex.join(["nharness", name, *rest]))
     try:
         with only_the_result() if getattr(arguments, "json", False) else nullcontext():
-            return int(command.execute(arguments))
-    except SystemExit as error:  # nobody of ours leaves like this
+            return int(importlib.import_module(COMMANDS[name][0]).execute(arguments))
+    except SystemExit as error:  # nobody of ours leaves like this, but rich does when nobody reads any more
+        if isinstance(error.__context__, BrokenPipeError):
+            raise error.__context__ from None
         raise PluginError(
             f"a plug-in called exit({error.code!r}); a plug-in may raise an error but not end the run"
         ) from error

@@ -5,15 +5,19 @@ import importlib
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
+import nharness
 from nharness.cli import options, settings
 from nharness.cli.main import COMMANDS, main
 from nharness.corpora import load_corpus
 from nharness.ranges import expected_at
+from nharness.record.matrix import matrix_of
 from nharness.record.model import Record
 from nharness.record.schema import asserted_table
 from nharness.run.plan.study import KEYS, load_study
@@ -147,7 +151,8 @@ def test_the_pages_name_no_file_that_is_not_there():
             assert path.name != "README.md", (
                 f"{target}: the README is shown elsewhere too, where its links must be whole"
             )
-            assert (path.parent / target).exists(), f"{path.name}: {target}"
+            made = target.startswith(("reference/", "methods/"))  # of the code, when the site is built
+            assert made or (path.parent / target).exists(), f"{path.name}: {target}"
         for target in re.findall(r"https://github\.com/nharness/nharness/blob/main/([^)#\s]+)", text):
             assert (ROOT / target).exists(), f"{path.name}: {target}"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -188,6 +193,30 @@ def test_a_run_folder_holds_what_the_page_says(tiny_run, tmp_path, capsys):
         json.loads((tmp_path / "out" / "records" / "lape-zero" / "items.jsonl").read_text().splitlines()[0]).keys()
         == json.loads(blocks(page("results"), "json")[0]).keys()
     )
+
+
+def test_every_format_is_read_by_the_page_s_own_reader(tiny_run, tmp_path, monkeypatch, capsys):
+    """The page's code on the files of a run, numpy alone; its numbers are those of the record and of our own readers."""
+    monkeypatch.chdir(tmp_path)
+    assert main([*tiny_run, "--out", "out"]) == 0
+    for name in ("record.json", "items.jsonl", "neurons.safetensors"):
+        shutil.copy(next(Path("out").glob(f"records/*/{name}")), name)
+    recorded = ["record", "--languages", "en,de,zh", "--detect-tokens", "2000", "--statistics", "activation_count@gate"]
+    assert main([*recorded, "--out", "statistics.safetensors"]) == 0
+    shutil.copy(ROOT / "tasks" / "nharness_tasks" / "babel" / "exhaustive.safetensors", tmp_path)
+    capsys.readouterr()
+    text = "".join(blocks(page("formats"), "python"))
+    assert set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE)) == {"json", "pathlib", "numpy"}
+    names = {}
+    for part in blocks(page("formats"), "python"):
+        exec(compile(part, "formats", "exec"), names)
+        if "probability" in names:
+            ours = nharness.load_statistics("statistics.safetensors")
+            assert np.array_equal([names["probability"][tag] for tag in ours.languages], ours.activation_probability())
+    record = nharness.load_record("record.json")
+    assert np.array_equal(names["change"], matrix_of(record, "ppl").values)
+    cell = next(c for c in record.cells if (c.task, c.target, c.language) == ("ppl", "de", "de"))
+    assert names["harm"] == pytest.approx(cell.change, rel=1e-9)
 
 
 def test_the_notebook_page_runs(tmp_path, monkeypatch):

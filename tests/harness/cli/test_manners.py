@@ -3,14 +3,19 @@
 import argparse
 import importlib
 import json
+import os
 import shlex
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from nharness.cli import doctor, options, settings
 from nharness.cli.examples import EXAMPLES
 from nharness.cli.main import COMMANDS, main
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def printed(capsys, *argv):
@@ -116,3 +121,14 @@ def test_settings_are_found_from_a_subfolder_and_their_paths_are_the_files(tmp_p
     assert [each["name"] for each in found["detector"]] == ["file:../../n.safetensors", "lape"]
     (inner / "nharness.toml").write_text('corpus = "./here"\n')
     assert settings.configured(inner) == ({"corpus": "./here"}, "nharness.toml")
+
+
+def test_a_reader_that_has_gone_is_no_fault():
+    """`nharness report RECORD | head -1`: what is not read any more is not complained about."""
+    record = next((ROOT / "leaderboard" / "results" / "babel" / "random").iterdir())
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "nharness", "report", str(record)]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
