@@ -114,6 +114,33 @@ class ClaimResult:
 Named = Mapping[str, Callable[[], NamedClaim]]
 
 
+@dataclass(frozen=True)
+class Held:
+    """A registered claim held against records, all together and each model's alone.
+
+    finding: of all records; None where they are not about the claim. by_model: of each model's records, in their order;
+    a model whose records alone are not about the claim has no entry.
+    """
+
+    claim: NamedClaim
+    finding: Finding | None
+    by_model: Mapping[str, Finding]
+
+
+def hold(names: Sequence[str], records: Sequence[Record], named: Named) -> list[Held]:
+    """Return what records say of registered claims, a value a name; raises `UnknownNameError` for another name."""
+    models = dict.fromkeys(record.model.name for record in records)
+    results = []
+    for name in names:
+        if name not in named:
+            raise UnknownNameError("claim", name, named)
+        claim = named[name]()
+        alone = {model: claim.test([r for r in records if r.model.name == model]) for model in models}
+        found = {model: each for model, each in alone.items() if each is not None}
+        results.append(Held(claim, claim.test(records), found))
+    return results
+
+
 def read_statement(text: str) -> Statement:
     """Take a claim apart; raises `UsageError` for what is none, `UnknownNameError` for an unknown quantity."""
     match = _STATEMENT.fullmatch(text)
@@ -165,10 +192,11 @@ def _named(claim: NamedClaim, records: Sequence[Record]) -> list[ClaimResult]:
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.numbers.items())
     value = next(iter(found.numbers.values()), None)
     rule = f"{numbers}; {found.rule}" if numbers else found.rule
-    return [ClaimResult(claim.name, "", "", value, found.verdict, rule, _finite(found.interval), claim.printed)]
+    return [ClaimResult(claim.name, "", "", value, found.verdict, rule, finite(found.interval), claim.printed)]
 
 
-def _finite(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+def finite(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return an interval whose ends are numbers, else None."""
     return interval if interval is not None and all(map(math.isfinite, interval)) else None
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nharness import atomic
 from nharness.errors import FileFormatError
+from nharness_leaderboard.marks import put_between
 from nharness_leaderboard.ranks import Standings, drawn_headlines, standings
 from nharness_leaderboard.results import Entry, read_results
 from nharness_leaderboard.site.shown import Shown, shown_sets
@@ -39,18 +39,7 @@ def board_table(results: Path) -> str:
 
 def write_table(results: Path, path: Path) -> None:
     """Put the table between the marks of a Markdown file; raises `FileFormatError` for a file without them."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise FileFormatError(f"{path} cannot be read ({error.strerror}); expected a Markdown file") from error
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise FileFormatError(
-            f"{path} has no place for the table: expected a line {BEGIN!r} and, below it, a line {END!r}"
-        )
-    made = f"{before}{BEGIN}\n\n{board_table(results)}\n{END}{after}"
-    atomic.write_bytes(path, made.encode("utf-8"))
+    put_between(path, BEGIN, END, board_table(results))
 
 
 def _heads(own: Shown) -> Sequence[str]:

@@ -5,6 +5,7 @@
 `reproduce RECORD...` makes records again from themselves alone, in a fresh store, and compares every item within the
 record's noise floor; what came of it is written beside the record and alone earns the badge `reproduced`.
 `table --results DIR [--write README.md]` prints the board as Markdown, or puts it between the marks of a file.
+`verdicts --results DIR [--write README.md]` does the same with what the records of studies say of papers' findings.
 `check --results DIR [--base REF]` says every reason not to publish; exit code 1 when there is one.
 """
 
@@ -17,7 +18,7 @@ from nharness.cli.found import all_records
 from nharness.cli.output import say
 from nharness.errors import UsageError
 
-ACTIONS = ("build", "add", "check", "reproduce", "table")
+ACTIONS = ("build", "add", "check", "reproduce", "table", "verdicts")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", metavar="NAME", help="reproduce: where the record's model lies, if not at its name")
     parser.add_argument("--corpus", metavar="NAME", help="reproduce: where the record's corpus lies, likewise")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="table: the Markdown file that holds it")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="table, verdicts: the Markdown file that holds it")
     parser.add_argument("--title", default="Language neurons leaderboard", help="build: title of the site")
 
 
@@ -47,9 +48,15 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the action and return its exit code."""
     if arguments.records and arguments.action not in {"add", "reproduce"}:
         raise UsageError(f"leaderboard {arguments.action} takes no records; got {str(arguments.records[0])!r}")
-    return {"build": _build, "add": _add, "check": _check, "reproduce": _reproduce, "table": _table}[arguments.action](
-        arguments
-    )
+    actions = {
+        "build": _build,
+        "add": _add,
+        "check": _check,
+        "reproduce": _reproduce,
+        "table": _table,
+        "verdicts": _verdicts,
+    }
+    return actions[arguments.action](arguments)
 
 
 def _build(arguments: argparse.Namespace) -> int:
@@ -92,6 +99,16 @@ def _table(arguments: argparse.Namespace) -> int:
         say(board_table(arguments.results), end="")
     else:
         write_table(arguments.results, arguments.write)
+    return 0
+
+
+def _verdicts(arguments: argparse.Namespace) -> int:
+    from nharness_leaderboard.verdicts import verdict_table, verdicts_of, write_verdicts
+
+    if arguments.write is None:
+        say(verdict_table(verdicts_of(arguments.results)), end="")
+    else:
+        write_verdicts(arguments.results, arguments.write)
     return 0
 
 

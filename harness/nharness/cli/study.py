@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from nharness.claims import ClaimResult, NamedClaim, check_claims
+from nharness.claims import Held, finite, hold
 from nharness.cli.collect import collect_runs
 from nharness.cli.found import record_files
 from nharness.cli.options import USUAL_VARIANT, changed
@@ -22,7 +22,7 @@ from nharness.record.sources import Study
 from nharness.record.validate import load_record
 from nharness.run.plan.study import StudyFile, load_study
 from nharness.run.results.folder import file_stem
-from nharness.spec import Claim, RunSpec
+from nharness.spec import RunSpec
 
 
 def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> int:
@@ -78,14 +78,9 @@ def study_file(given: Path, variant: str | None, plugins: Plugins) -> Path:
 def _found(study: StudyFile, folders: Sequence[Path], plugins: Plugins, arguments: argparse.Namespace) -> int:
     """Print the verdict on every finding; 1 where one fails, or, asked strictly, is undecided or about nothing."""
     records = [record for folder in folders for record in _records(folder)]
-    results, missing = [], []
-    for name in study.findings:
-        make = plugins.resolve("claims", name)
-        try:
-            results += check_claims([Claim(statement=name)], records, {name: make})
-        except UsageError:
-            missing.append(f"{name}: not measured; it takes {make().needs}")
-    printed = [_row(result, plugins) for result in results]
+    held = hold(study.findings, records, plugins.makers("claims"))
+    printed = [_row(each) for each in held if each.finding is not None]
+    missing = [f"{each.claim.name}: not measured; it takes {each.claim.needs}" for each in held if each.finding is None]
     if arguments.json:
         say_json({"study": study.name, "findings": printed, "not measured": missing})
     else:
@@ -95,19 +90,22 @@ def _found(study: StudyFile, folders: Sequence[Path], plugins: Plugins, argument
         tell(line)
     strict = any(spec.strict_claims for spec in study.runs)
     bad = {"fails", "undecided"} if strict else {"fails"}
-    return int(bool(missing) or any(result.verdict in bad for result in results))
+    return int(bool(missing) or any(row["verdict"] in bad for row in printed))
 
 
-def _row(result: ClaimResult, plugins: Plugins) -> dict[str, object]:
-    claim: NamedClaim = plugins.resolve("claims", result.statement)()
+def _row(held: Held) -> dict[str, object]:
+    claim, found = held.claim, held.finding
+    if found is None:
+        return {}
     return {
-        "claim": result.statement,
-        "verdict": result.verdict,
-        "number": result.value,
-        "interval": result.interval,
-        "in the paper": result.printed,
+        "claim": claim.name,
+        "verdict": found.verdict,
+        "number": next(iter(found.numbers.values()), None),
+        "interval": finite(found.interval),
+        "in the paper": claim.printed,
+        "by model": ", ".join(f"{model} {each.verdict}" for model, each in held.by_model.items()),
         "what is claimed": claim.statement,
-        "rule": result.rule,
+        "rule": f"{', '.join(f'{name} {value:.4g}' for name, value in found.numbers.items())}; {found.rule}",
     }
 
 

@@ -37,6 +37,7 @@ from nharness_leaderboard.site.subjects import detectors, models
 from nharness_leaderboard.site.text import intervention_text, selection_text
 from nharness_leaderboard.site.vega import LICENCE, vega_script
 from nharness_leaderboard.site.view import RecordView, record_view
+from nharness_leaderboard.verdicts import WORDS, document, study_verdicts
 
 ASSETS = ("site.css", "theme.js", "shared.js", "board.js", "record.js", "compare.js")
 MARKER = ".nharness-site"
@@ -95,6 +96,7 @@ def build_site(results: Path, out: Path, *, title: str = "Language neurons leade
         _record(site, entry, view, apart, placed)
     _overview(site, entries, placed)
     _subjects(site, views)
+    _findings(site, entries, views)
     for name in ASSETS:
         site.file(f"assets/{name}", asset(name))
     site.file("assets/vega.js", vega)
@@ -212,6 +214,16 @@ def _subjects(site: _Site, views: Sequence[RecordView]) -> None:
                 rows=item.rows,
                 filter=folder.removesuffix("s"),
             )
+
+
+def _findings(site: _Site, entries: Sequence[Entry], views: Sequence[RecordView]) -> None:
+    """Write the page of all studies with findings, a page a study, and the verdicts as data."""
+    found, by_slug = study_verdicts(entries), {view.slug: view for view in views}
+    site.page("findings/index.html", "findings.html.j2", page="Findings", studies=found, words=WORDS)
+    for study in found:
+        rows = [(view, task) for view in map(by_slug.__getitem__, study.records) for task in view.tasks]
+        site.page(f"findings/{study.page}.html", "study.html.j2", page="Findings", study=study, rows=rows, words=WORDS)
+    site.file("data/verdicts.json", json.dumps(document(found), ensure_ascii=False, allow_nan=False))
 
 
 def _label(entry: Entry) -> str:

@@ -23,6 +23,7 @@ from nharness_leaderboard.site.drawing import Point, scatter, share_lines, slope
 from nharness_leaderboard.site.front_rows import Row, row_of
 from nharness_leaderboard.site.shown import TOY, Shown, shown_sets
 from nharness_leaderboard.site.text import NONE, intervention_text, number, percent, selection_text, share
+from nharness_leaderboard.verdicts import of_a_study
 
 FEWEST_COMMON, OLDER = 3, 12
 
@@ -74,10 +75,10 @@ def fronts(entries: Sequence[Entry], placed: Standings) -> list[Front]:
 
 
 def older(entries: Sequence[Entry]) -> tuple[list[Older], int]:
-    """Return the newest records that no front page shows, and how many there are in all."""
+    """Return the newest records that neither a front page nor a study's shows, and how many there are in all."""
     shown = {entry.slug for each in shown_sets(entries) for entry in each.entries}
     rest = sorted(
-        (entry for entry in entries if entry.slug not in shown),
+        (entry for entry in entries if entry.slug not in shown and not of_a_study(entry.record)),
         key=lambda entry: (entry.record.identity.created, entry.slug),
         reverse=True,
     )

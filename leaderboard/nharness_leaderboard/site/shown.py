@@ -13,6 +13,7 @@ from nharness.record.results import TaskSummary
 from nharness_leaderboard.ranks import set_key
 from nharness_leaderboard.results import Entry
 from nharness_leaderboard.ties import alike_key, digest_of
+from nharness_leaderboard.verdicts import of_a_study
 
 TOY = 50_000_000  # parameters below which a model is a toy
 
@@ -71,7 +72,9 @@ def _sets(entries: Sequence[Entry]) -> Iterator[Shown]:
 
 
 def _key(record: Record) -> tuple[bool, str] | None:
-    """Return whether a record has a headline, and its set; None for one without a task of documents."""
+    """Return whether a record has a headline, and its set; None without a task of documents, and for a study's."""
+    if of_a_study(record):
+        return None
     task = next((t for t in record.tasks if t.metric == "bits_per_byte"), None)
     summary = record.summary_of(task.name) if task else None
     if task is None or summary is None or summary.selectivity is None:
