@@ -293,6 +293,9 @@ class RunSpec(Value):
     ground_truth: Annotated[bool, Flag(group="rigour")] = Field(
         False, description="score detectors against known neurons"
     )
+    lens: Annotated[int, Flag(group="rigour")] = Field(
+        0, ge=0, le=1_000_000, description="tokens per language that are read after every layer, through the LM head"
+    )
     claims: Annotated[tuple[Claim, ...], Flag("claim", "TEXT", group="rigour", whole=True)] = Field(
         (), description="statements that must hold, such as 'selectivity > 0.01'; one that fails is exit code 1"
     )

@@ -65,6 +65,11 @@ def nharness_register_claims() -> Sequence[Entry]:
         Entry("little-overlap", "Languages share less than 5 % of their neurons", f"{here}.sets:LittleOverlap"),
         Entry("denser-with-training", "Key neurons grow with training", f"{here}.sets:DenserWithTraining"),
         Entry("alignment-makes-related", "Alignment makes neurons related", f"{here}.sets:AlignmentMakesRelated"),
+        Entry("language-draws-together", "LRDS is above 0", f"{here}.meaning:LanguageDrawsTogether"),
+        Entry("meaning-draws-together-in-the-middle", "SADS is above 0", f"{here}.meaning:MeaningDrawsTogether"),
+        Entry("alignment-grows-with-training", "SADS grows", f"{here}.meaning:AlignmentGrowsWithTraining"),
+        Entry("alignment-grows-with-size", "SADS grows along sizes", f"{here}.meaning:AlignmentGrowsWithSize"),
+        Entry("three-phases", "Neither, then English, then the language", f"{here}.phases:ThreePhases"),
     )
 
 

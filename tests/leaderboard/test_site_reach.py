@@ -104,7 +104,15 @@ def test_keyboard_alone(watched, site):
     page.wait_for_selector("#chosen li")
 
 
-PAGES = ["index.html", "records.html", "compare.html", "methods.html", "detectors/index.html", "models/index.html"]
+PAGES = [
+    "index.html",
+    "records.html",
+    "compare.html",
+    "methods.html",
+    "detectors/index.html",
+    "models/index.html",
+    "findings/index.html",
+]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -106,6 +106,37 @@ def counted(model, specific, related):
     return named(BASE.model_copy(update={"neurons": neurons}), model=model)
 
 
+def recorded(model, parameters=1_000, widths=None, **layers):
+    """The record with such (value, half-width) of each measure: of the whole model first, then layer by layer."""
+    measures = tuple(
+        StructureMeasure(name=name.replace("_", "-"), unit="probability", layer=layer, value=v, interval=(v - h, v + h))
+        for name, values in layers.items()
+        for layer, (v, h) in zip((None, *range(len(values) - 1)), values, strict=True)
+        if v is not None
+    )
+    own = {"name": model, "parameters": parameters} | ({"layer_widths": widths} if widths else {})
+    return BASE.model_copy(
+        update={"structure": Structure(recorded=measures), "model": BASE.model.model_copy(update=own)}
+    )
+
+
+def met(model, lrds, sads, **more):
+    """A record of three layers whose LRDS and SADS are such, everywhere."""
+    return recorded(model, lrds=[(lrds, 0.01)] * 4, sads=[(sads, 0.01)] * 4, **more)
+
+
+NONE = (None, 0)
+
+
+def said(first, middle, last, *, english=(0.05, 0.5, 0.1), states=11, half=0.01):
+    """A record of which layers give own and English tokens such masses: first fifth, the rest, the last."""
+    own = [first] * 3 + [middle] * (states - 4) + [last]
+    en = [english[0]] * 3 + [english[1]] * (states - 4) + [english[2]]
+    lead = [a - b for a, b in zip(own, en, strict=True)]
+    parts = {"lens_mean_own": own, "lens_mean_english": en, "lens_lead": lead}
+    return recorded("deep", **{name: [NONE, *((v, half) for v in values)] for name, values in parts.items()})
+
+
 def cells_changed(low, high):
     cells = tuple(
         cell.model_copy(update={"status": "ok", "change": (low + high) / 2, "interval": (low, high), "flags": ()})
@@ -165,6 +196,27 @@ CASES = {
         [counted("b-aligned", 700, 300), counted("b-continued", 500, 500)],
         [counted("b-aligned", 501, 500), counted("b-continued", 500, 500)],
     ),
+    "language-draws-together": ([met("a", 0.2, 0.1)], [met("a", -0.2, 0.1)], [met("a", 0.005, 0.1)]),
+    "meaning-draws-together-in-the-middle": (
+        [recorded("a", sads=[(-0.1, 0.01), (-0.1, 0.01), (0.1, 0.01), (-0.1, 0.01)])],
+        [met("a", 0.2, -0.1)],
+        [met("a", 0.2, 0.005)],
+    ),
+    "alignment-grows-with-training": (
+        [met("early", 0.2, 0.1), met("late", 0.2, 0.2), met("another", 0.2, 0.0, widths=(9, 9))],
+        [met("early", 0.2, 0.2), met("late", 0.2, 0.1)],
+        [met("early", 0.2, 0.1), met("late", 0.2, 0.11)],
+    ),
+    "alignment-grows-with-size": (
+        [met("a-2", 0.2, 0.2, parameters=9_000), met("a-1", 0.2, 0.1), met("b-3", 0.2, 0.0, parameters=90_000)],
+        [met("a-2", 0.2, 0.1, parameters=9_000), met("a-1", 0.2, 0.2)],
+        [met("a-2", 0.2, 0.11, parameters=9_000), met("a-1", 0.2, 0.1)],
+    ),
+    "three-phases": (
+        [said(0.05, 0.2, 0.8)],
+        [said(0.05, 0.5, 0.8, english=(0.05, 0.1, 0.1))],  # English is never ahead
+        [said(0.05, 0.3, 0.8, english=(0.05, 0.315, 0.1), half=0.03)],
+    ),
 }
 
 
@@ -191,6 +243,19 @@ def test_a_claim_says_what_it_is(name):
 def test_a_shallow_model_decides_nothing_about_depth():
     shallow = lying(0.4, 0.4, 0.001, record=synthetic_record(accuracy=False, seed=1, layers=4))
     assert verdict("concentrated-at-both-ends", shallow) == "undecided"
+
+
+def test_the_three_phases_fail_where_the_end_is_english_or_the_beginning_says_as_much():
+    assert verdict("three-phases", said(0.05, 0.2, 0.1, english=(0.05, 0.5, 0.6))) == "fails"
+    assert verdict("three-phases", said(0.5, 0.2, 0.8)) == "fails"
+    assert verdict("three-phases", said(0.05, 0.2, 0.8, states=6)) == "undecided"
+    assert verdict("three-phases", said(0.05, 0.2, 0.8, english=(0.6, 0.5, 0.1))) == "fails"  # as it is from the first
+
+
+@pytest.mark.parametrize("name", ["language-draws-together", "three-phases", "alignment-grows-with-size"])
+def test_a_claim_about_what_is_recorded_is_not_about_a_record_without_it(name):
+    with pytest.raises(UsageError, match="is about none"):
+        verdict(name, BASE, named(BASE, model="another"))
 
 
 @pytest.mark.parametrize("name", ["alignment-makes-related", "related-add-harm", "denser-with-training"])

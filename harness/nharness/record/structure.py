@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from nharness.record.types import (
+    MAX_LANGUAGES,
     MAX_LAYERS,
+    Asserted,
     Count,
     Flag,
     Identifier,
@@ -63,6 +67,12 @@ class Structure(Section):
     measures: tuple[StructureMeasure, ...] = Field(
         (), max_length=64 * MAX_LAYERS, description="Every number, in the order of the analysis."
     )
+    recorded: Asserted[tuple[StructureMeasure, ...]] = Field(
+        (),
+        max_length=4 * MAX_LANGUAGES * MAX_LAYERS,
+        description="Numbers of what the run recorded beside neurons and matrix: meanings of parallel sentences, and "
+        "what every layer says through the LM head; left out where there are none.",
+    )
     stages: Stages | None = Field(
         None, description="Stages by depth; null for a model of fewer than eight layers, which has no room for four."
     )
@@ -71,3 +81,9 @@ class Structure(Section):
         description="Languages joined by the neurons they share, average linkage of 1 - Jaccard, as Newick writes a "
         "tree without lengths; null for fewer than two languages with neurons.",
     )
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out an empty `recorded`: records from before it came keep their ids."""
+        found: dict[str, Any] = write(self)
+        return found if self.recorded else {name: value for name, value in found.items() if name != "recorded"}

@@ -5,7 +5,7 @@ Legend: `L` layers, `G` languages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from nharness.analysis.alignment import Alignment, Retrieval
 from nharness.analysis.structure.layers import fifth, per_layer
 from nharness.neurons import KINDS, Detection
 from nharness.record.model import Record
-from nharness.record.structure import Structure
+from nharness.record.structure import Structure, StructureMeasure
 
 Rows = list[dict[str, Any]]
 Tables = dict[str, Rows]
@@ -47,7 +47,37 @@ def structure_tables(structure: Structure, intervals: Intervals | None = None) -
         tables["languages joined by the neurons they share (1 - Jaccard, average linkage)"] = [{"tree": structure.tree}]
     if others:
         tables["languages among themselves, and scripts"] = others
+    return {**tables, **recorded_tables(structure)}
+
+
+def recorded_tables(structure: Structure) -> Tables:
+    """Return what the run recorded: where parallel sentences meet, and what the layers say, a row a layer."""
+    pooled = [each for each in structure.recorded if not each.languages]
+    met = [each for each in pooled if not each.name.startswith("lens-")]
+    said = [each for each in pooled if each.name.startswith("lens-")]
+    tables: Tables = {}
+    if met:
+        tables["parallel sentences: whole model and layer by layer"] = _by_layer(met)
+    if said:
+        tables["text that is not English, through the LM head: after the embedding (0) and each layer"] = _by_layer(
+            said
+        )
+    for tag in dict.fromkeys(tag for each in structure.recorded for tag in each.languages):
+        own = [each for each in structure.recorded if each.languages == (tag,)]
+        tables[f"text in {tag}, through the LM head: probability of its own tokens, and of English ones"] = _by_layer(
+            own
+        )
     return tables
+
+
+def _by_layer(measures: Sequence[StructureMeasure]) -> Rows:
+    """Return a row a layer, with every measure and its interval; whole: of no layer."""
+    rows: dict[int | None, dict[str, Any]] = {}
+    for each in measures:
+        row = rows.setdefault(each.layer, {"layer": "whole" if each.layer is None else str(each.layer)})
+        row[each.name.removeprefix("lens-")] = each.value
+        row[f"{each.name.removeprefix('lens-')} interval"] = each.interval
+    return list(rows.values())
 
 
 def stage_rows(structure: Structure) -> Rows:
@@ -114,6 +144,7 @@ def structure_lines(record: Record) -> list[str]:
         where = ", ".join(str(border.layer) for border in stages.borders)
         none = f"stages: no such structure; {stages.best} explains the layers"
         lines.append(f"four stages, from layers 0, {where}" if stages.found else none)
+    lines += _met(record)
     if record.structure.tree:
         lines.append(f"languages by the neurons they share: {record.structure.tree}")
     for task in record.tasks:
@@ -125,6 +156,31 @@ def structure_lines(record: Record) -> list[str]:
                 f"{_percent(other.value)} in another; p {_number(gap.p)} of scripts dealt anew"
             )
     return lines
+
+
+def _met(record: Record) -> list[str]:
+    """Return where parallel sentences meet, and what the layers say of text that is not English, a line each."""
+    held = {(m.name, m.layer): m for m in (record.structure.recorded if record.structure else ()) if not m.languages}
+    lines, whole = [], [held.get((name, None)) for name in ("lrds", "sads", "retrieval")]
+    if all(each is not None for each in whole):
+        lrds, sads, found = (each for each in whole if each is not None)
+        lines.append(
+            f"parallel sentences: LRDS {_ends(lrds)}, SADS {_ends(sads)}; nearest to their translation "
+            f"{_percent(found.value)}, by chance {_percent(found.expected)}"
+        )
+    lead = {layer: m for (name, layer), m in held.items() if name == "lens-lead" and layer is not None}
+    if lead:
+        least, last = min(lead, key=lambda layer: lead[layer].value or 0.0), max(lead)
+        lines.append(
+            f"text that is not English, through the LM head: own language less English {_ends(lead[least])} after "
+            f"layer {least}, {_ends(lead[last])} at the end"
+        )
+    return lines
+
+
+def _ends(measure: StructureMeasure) -> str:
+    value = _number(measure.value)
+    return value if measure.interval is None else f"{value} ({measure.interval[0]:.2g} to {measure.interval[1]:.2g})"
 
 
 def _percent(value: float | None) -> str:

@@ -39,6 +39,7 @@ from nharness.run.stages.detect import detect
 from nharness.run.stages.editions import Editions
 from nharness.run.stages.evaluate import STAGE as EVALUATE
 from nharness.run.stages.evaluate import evaluate
+from nharness.run.stages.lens import read_layers
 from nharness.run.stages.record import needs_of, record
 from nharness.run.stages.repeats import require_blocks
 from nharness.run.store import Store
@@ -132,7 +133,7 @@ def products(context: RunContext) -> Products:
     editions = Editions.of(context, recorded, detected, assessed.repeated.folds)
     evaluated = evaluate(context, editions)
     ladders = climb(context, editions, evaluated)
-    return Products(editions, evaluated, ladders, detected.found, assessed)
+    return Products(editions, evaluated, ladders, detected.found, assessed, read_layers(context))
 
 
 def load_worker(resolved: Resolved, listen: Listener) -> Worker:

@@ -24,7 +24,7 @@ from nharness.record.store import sha256_of
 from nharness.spec import digest
 
 T = TypeVar("T")
-KINDS = ("ablated", "answers", "blocks", "cells", "recorded", "statistics")
+KINDS = ("ablated", "answers", "blocks", "cells", "lens", "recorded", "statistics")
 LARGE = 1 << 26
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
 """What reading a payload of another shape raises: an entry is anybody's file."""

@@ -76,14 +76,16 @@ class DenserWithTraining(NamedClaim):
     name = "denser-with-training"
     statement = "The longer a model is trained, the more key neurons its languages have."
     paper = "Zeng et al., COLING 2025, arXiv 2410.11718"
-    needs = "records of two or more states of one model, in the order of the study, by one detector"
+    needs = "records of two or more states of the study's first model, in its order, by one detector"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
         """Return whether neurons per language grow from the first model to the last, over languages, paired."""
         models = list(dict.fromkeys(record.model.name for record in records))
         first = {record.model.name: record for record in reversed(records)}
+        widths = records[0].model.layer_widths if records else ()
+        models = [name for name in models if first[name].model.layer_widths == widths]
         ordered = [first[name] for name in models]
-        if len(ordered) < 2 or len({record.model.layer_widths for record in ordered}) > 1:
+        if len(ordered) < 2:
             return None
         start, end = (record.neurons.per_language for record in (ordered[0], ordered[-1]))
         grown = [float(end[tag] - start[tag]) for tag in start if tag in end]

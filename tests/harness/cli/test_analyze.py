@@ -110,3 +110,28 @@ def test_parts_are_recorded_apart_and_give_intervals(tmp_path, capsys):
     assert "share\tinterval\tof all neurons" in text
     printed(capsys, "record", *given, "--statistics", "document_mean@hidden", "--document-ids", "--out", out, "-q")
     assert "parallel sentences in" in printed(capsys, "analyze", out)
+
+
+def test_a_run_that_reads_layers_says_so_in_its_records_and_in_analyze(tiny_run, tmp_path, capsys):
+    """Numbers of parallel text and of every layer are in the record, valid, shown, and taken from the store again."""
+    more = ["--detector", "lingua-franca", "--detect-tokens", "3000", "--lens", "60", "--controls", "0"]
+    given = [word for word in tiny_run if word not in {"--option", "top_rate=0.1"}]
+    assert main([*given, *more, "--out", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "parallel sentences: LRDS" in shown
+    assert "text that is not English, through the LM head: own language less English" in shown
+    record = tmp_path / "out" / "records" / "lingua-franca-zero" / "record.json"
+    held = json.loads(record.read_text())["structure"]["recorded"]
+    assert {each["name"] for each in held} >= {"lrds", "sads", "retrieval", "lens-own", "lens-english", "lens-lead"}
+    assert [each["layer"] for each in held if each["name"] == "lens-lead"] == [0, 1, 2]
+    assert main(["validate", "--deep", str(record)]) == 0
+    capsys.readouterr()
+    assert main(["analyze", str(tmp_path / "out")]) == 0
+    tables = capsys.readouterr().out
+    assert "parallel sentences: whole model and layer by layer" in tables
+    assert "text in de, through the LM head" in tables
+    again = [*given, *more, "--out", str(tmp_path / "again"), "--store", str(tmp_path / "out" / "store")]
+    assert main(again) == 0
+    other = tmp_path / "again" / "records" / "lingua-franca-zero" / "record.json"
+    assert json.loads(other.read_text())["structure"]["recorded"] == held
+    assert len(list((tmp_path / "out" / "store" / "lens").rglob("*.json"))) == 2

@@ -43,6 +43,7 @@ LEAST = {
     "leaderboard add": f"leaderboard add {RECORD}",
     "leaderboard check": "leaderboard check",
     "leaderboard table": "leaderboard table",
+    "leaderboard verdicts": "leaderboard verdicts",
     "leaderboard reproduce": f"leaderboard reproduce {RECORD} --model model",
     "inspect": "inspect",
     "check": "check lape",

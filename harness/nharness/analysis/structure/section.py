@@ -50,8 +50,12 @@ class Matrix:
 
 
 def with_structure(record: Record, detection: Detection) -> Record:
-    """Return the record with the section that its neurons and its matrix give, under its new id."""
-    found = structure_of(detection, Matrix.of(record), record.analysis)
+    """Return the record with the section that its neurons and its matrix give, under its new id.
+
+    What was recorded beside them stays as it is.
+    """
+    recorded = record.structure.recorded if record.structure else ()
+    found = structure_of(detection, Matrix.of(record), record.analysis).model_copy(update={"recorded": recorded})
     return record.model_copy(update={"structure": found}).with_id()
 
 

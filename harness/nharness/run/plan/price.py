@@ -20,7 +20,7 @@ PRICED_UNITS = 2**24
 def estimated_tokens(resolved: Resolved, plan: Plan, *, whole: bool = True) -> int:
     """Return the most forward tokens that a plan costs, as the kinds of its tasks estimate them.
 
-    whole: whether records are written; a part of a plan climbs no ladder and repeats no detection.
+    whole: whether records are written; a part of a plan climbs no ladder, repeats no detection, reads no layers.
     """
     spec = resolved.spec
     total = len(spec.languages) * spec.corpus.detect_tokens
@@ -29,6 +29,7 @@ def estimated_tokens(resolved: Resolved, plan: Plan, *, whole: bool = True) -> i
         total += resolved.runner(task).tokens(task, spec, cell.role)
     if not whole:
         return total
+    total += bool(spec.lens) * len(spec.languages) * spec.corpus.eval_tokens
     repeated = bool(spec.folds or spec.null) * len(spec.languages) * spec.corpus.detect_tokens
     return total + repeated + sum(_ladder(resolved, *climber) for climber in climbers(resolved, plan))
 

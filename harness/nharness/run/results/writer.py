@@ -19,6 +19,7 @@ from nharness.analysis.effects import Aim, effects_of
 from nharness.analysis.headline import headline_of
 from nharness.analysis.ladder_items import climbed_of
 from nharness.analysis.measurements import Failure, Key, Measurement, by_key
+from nharness.analysis.structure.recorded import lens_measures, meanings
 from nharness.analysis.structure.section import Matrix, structure_of
 from nharness.atomic import replaced_folder, write_json
 from nharness.cells import Cell, CellOutcome, Edition
@@ -32,7 +33,7 @@ from nharness.record.model import Record
 from nharness.record.results import AnalysisSettings, Cost, CurvePoint
 from nharness.record.sources import Corpus, FileEntry, Identity, Selection
 from nharness.record.store import describe
-from nharness.record.structure import Structure
+from nharness.record.structure import Structure, StructureMeasure
 from nharness.record.types import one_line
 from nharness.record.validate import validate_bytes
 from nharness.run.context import RunContext
@@ -45,6 +46,7 @@ from nharness.run.stages.climb import Ladders
 from nharness.run.stages.detect import Detected
 from nharness.run.stages.editions import Editions
 from nharness.run.stages.evaluate import Evaluated
+from nharness.run.stages.lens import Layers
 from nharness.run.versions import installed
 from nharness.run.work.jobs import neurons_digest
 from nharness.spec import public_text
@@ -84,6 +86,7 @@ class Products:
     ladders: Ladders
     detected: Mapping[str, Detected]
     assessed: Assessed = field(default_factory=Assessed)
+    layers: Layers | None = None
 
 
 @dataclass
@@ -325,7 +328,15 @@ class RecordWriter:
     def _structure(self, combination: Combination, chosen: Detection, analysis: Analysis) -> Structure:
         harmful = self.aim(combination).purpose == "harm"
         matrix = Matrix(self.tasks, self.targets(combination), analysis.cells, harmful=harmful)
-        return structure_of(chosen, matrix, self.settings)
+        return structure_of(chosen, matrix, self.settings).model_copy(update={"recorded": self._recorded})
+
+    @cached_property
+    def _recorded(self) -> tuple[StructureMeasure, ...]:
+        """What was recorded says of structure, whatever the detector: meanings of parallel text, and layers."""
+        recorded, layers = self.made.editions.recorded, self.made.layers
+        hidden = recorded.evidence.sites.get("hidden")
+        met = () if hidden is None else meanings(hidden, recorded.documents, self.settings)
+        return met if layers is None else (*met, *lens_measures(layers.masses, layers.shares, self.settings))
 
     def _controls(self, combination: Combination, analysis: Analysis) -> Controls | None:
         if not analysis.control_changes:
