@@ -22,6 +22,7 @@ from nharness.record.reproduction import REPRODUCTION_NAME, Reproduction
 from nharness.record.schema import schema_text
 from nharness.record.store import RECORD_NAME, inside
 from nharness.record.tables import cell_rows, summary_rows, to_csv, to_latex
+from nharness_leaderboard.comparisons import Published, read_comparisons
 from nharness_leaderboard.limits import MAX_FILE, MAX_RECORD
 from nharness_leaderboard.paired import Difference, differences, sides
 from nharness_leaderboard.ranks import Standings, drawn_headlines, standings
@@ -76,8 +77,11 @@ class _Site:
 def build_site(results: Path, out: Path, *, title: str = "Language neurons leaderboard") -> Built:
     """Build the site of a results folder into `out`; records that are not valid are refused and named.
 
+    Comparisons of models in a row are read from the folder `comparisons` beside it, where there is one.
+
     `out` is replaced when it is a site built before, or empty. Raises `OutputError` when it holds anything else,
-    `FileFormatError` without a results folder, `UsageError` when the chart library is not installed.
+    `FileFormatError` without a results folder or for a comparison that is none, `UsageError` when the chart library is
+    not installed.
     """
     started = time.perf_counter()
     vega = vega_script()
@@ -96,7 +100,7 @@ def build_site(results: Path, out: Path, *, title: str = "Language neurons leade
         _record(site, entry, view, apart, placed)
     _overview(site, entries, placed)
     _subjects(site, views)
-    _findings(site, entries, views)
+    _findings(site, entries, views, read_comparisons(results.parent / "comparisons"))
     for name in ASSETS:
         site.file(f"assets/{name}", asset(name))
     site.file("assets/vega.js", vega)
@@ -216,10 +220,16 @@ def _subjects(site: _Site, views: Sequence[RecordView]) -> None:
             )
 
 
-def _findings(site: _Site, entries: Sequence[Entry], views: Sequence[RecordView]) -> None:
-    """Write the page of all studies with findings, a page a study, and the verdicts as data."""
+def _findings(
+    site: _Site, entries: Sequence[Entry], views: Sequence[RecordView], compared: Sequence[Published]
+) -> None:
+    """Write the page of all studies with findings, a page a study and a comparison of models, and both as data."""
     found, by_slug = study_verdicts(entries), {view.slug: view for view in views}
-    site.page("findings/index.html", "findings.html.j2", page="Findings", studies=found, words=WORDS)
+    site.page("findings/index.html", "findings.html.j2", page="Findings", studies=found, words=WORDS, compared=compared)
+    for each in compared:
+        site.page(f"comparisons/{each.name}.html", "models_compared.html.j2", page="Findings", published=each)
+        text = json.dumps(each.comparison.document(), ensure_ascii=False, allow_nan=False)
+        site.file(f"data/comparisons/{each.name}.json", text)
     for study in found:
         rows = [(view, task) for view in map(by_slug.__getitem__, study.records) for task in view.tasks]
         site.page(f"findings/{study.page}.html", "study.html.j2", page="Findings", study=study, rows=rows, words=WORDS)

@@ -48,8 +48,8 @@ def test_intervals_cover_what_unlimited_text_gives():
         truth = concentrations(DETECTOR(Evidence({"gate": counted(np.round(p * UNLIMITED), UNLIMITED)})))
         found = concentration_intervals(parts_of(p, rng), DETECTOR, seed=seed)
         covered += [found[place][0] <= truth[place] <= found[place][1] for place in PLACES]
-    # 150 intervals, three of a simulation alike; 300 simulations of this layout gave 96.3, 96.7 and 95.3 of a hundred
-    assert 0.93 <= covered.sum() / (simulations * len(PLACES)) <= 0.985, covered
+    # 150 intervals, three of a simulation alike; 200 simulations of this layout gave 96.5, 96.0 and 96.5 of a hundred
+    assert 0.93 <= covered.sum() / (simulations * len(PLACES)) <= 0.97, covered
 
 
 def test_more_text_gives_a_narrower_interval_and_the_same_seed_the_same():
