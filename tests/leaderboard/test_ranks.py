@@ -2,12 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
 from synthetic_records import synthetic_record
-from synthetic_runs import synthetic_run
+from synthetic_runs import SETTINGS, synthetic_run
 
+from nharness.analysis.headline import headline_of
+from nharness.analysis.ladder_items import climbed_of, headline_again
+from nharness.analysis.measurements import from_items
 from nharness.analysis.ranking import drawn_from
 from nharness.cli.main import main
+from nharness.record.cautions import with_cautions
+from nharness.record.items import read_items
 from nharness.record.store import find
 from nharness.record.validate import load_record
 from nharness_leaderboard.deep import deep_problems
@@ -70,6 +76,40 @@ def test_of_several_records_of_one_detector_the_newest_is_ranked(entries, tmp_pa
     found = standings(everyone, drawn_headlines(everyone))
     assert found.of(entries[2].slug).reason == "a newer record of the same detector is ranked"
     assert found.of(newer.identity.id[:12]).text == "3 of 3"
+
+
+def test_a_language_that_the_tokenizer_hardly_knows_is_out_of_the_headline_and_the_record_is_ranked(tmp_path):
+    folder, languages = tmp_path / "run", ("en", "fr", "zh", "ja")
+    known = synthetic_run(folder, languages=languages, documents=60, leak=0.3)
+    splits = tuple(
+        split.model_copy(update={"unknown_share": 0.84 if split.language == "ja" else 0.0})
+        for split in known.corpus.splits
+    )
+    hardly = known.model_copy(update={"corpus": known.corpus.model_copy(update={"splits": splits})})
+    measured = _measured(folder, hardly)
+    headline = headline_again(hardly, hardly.headline, hardly.tasks[0], measured)
+    others = climbed_of(
+        [m for m in measured if "ja" not in (m.language, (m.target or "")[:2])], hardly.tasks[0], languages[:3]
+    )
+    alone = headline_of(others, SETTINGS, "ppl").languages
+    assert {tag: headline.languages[tag] for tag in languages[:3]} == alone  # nor does it count among the others
+    assert (headline.of, headline.languages["ja"].flags, headline.languages["ja"].kept) == (3, ("hardly_known",), None)
+    assert headline.estimate.value == pytest.approx(np.mean([each.kept for each in alone.values()]))
+    record = with_cautions(hardly.model_copy(update={"headline": headline}).with_id())
+    assert any(
+        "Japanese: the tokenizer does not know 84 %" in text and "leaves it out" in text for text in record.warnings
+    )
+    assert {p.pointer.rpartition("/")[2] for p in deep_problems(record, folder)} == {"flags"}  # of the cells, above
+    entry = Entry(folder, record)
+    assert standings([entry], drawn_headlines([entry])).of(entry.slug).text == "1 of 1"
+    same = Entry(folder, known)  # who says that the tokenizer knows it was judged on other text
+    assert drawn_headlines([entry])[entry.slug].text != drawn_headlines([same])[same.slug].text
+
+
+def _measured(folder, record):
+    items, ladder = (folder / find(record.files, role).name for role in ("items", "ladder"))
+    intact = [item for item in read_items(items) if item.target is None]
+    return list(from_items([*intact, *read_items(ladder)]))
 
 
 def test_other_models_are_another_set(entries):

@@ -23,7 +23,7 @@ from nharness.analysis.kept_share import NO_EFFECT, NOT_REACHED, Climb, Reading,
 from nharness.analysis.ladder import LEVEL, LEVELS
 from nharness.analysis.rounding import known, rounded
 from nharness.analysis.two_level import Design, Scatter, scatter
-from nharness.record.headline import Headline, Hinge, LanguageHeadline, Leak, Rung
+from nharness.record.headline import HARDLY_KNOWN, Headline, Hinge, LanguageHeadline, Leak, Rung
 from nharness.record.results import AnalysisSettings
 from nharness.record.types import Estimate
 
@@ -48,7 +48,8 @@ class Without:
 class Climbed:
     """All ladders of one detection.
 
-    climbs: by language. empty: languages whose target has no unit at all. repeats: the climbs of each repeat of the
+    climbs: by language. empty: languages whose target has no unit at all. left_out: languages whose text the tokenizer
+    hardly knows, which are in none of the others and in no mean. repeats: the climbs of each repeat of the
     detection, a language without units absent. design: how repeats vary the text. chance: by language and number of
     units, the own harm of random draws matched to the target, as shares. without: by language, the rung that is read
     without its strongest unit.
@@ -56,6 +57,7 @@ class Climbed:
 
     climbs: Mapping[str, Climb]
     empty: Sequence[str] = ()
+    left_out: Sequence[str] = ()
     repeats: Sequence[Mapping[str, Climb]] = ()
     design: Design = "folds"
     chance: Mapping[str, Mapping[int, Sequence[float]]] = field(default_factory=dict)
@@ -90,6 +92,7 @@ def headline_of(
         tag: _hung(languages[tag], hinge, len(found.repeats)) for tag, hinge in hinges.items() if hinge is not None
     }
     languages |= {tag: LanguageHeadline(kept=0.0, flags=(NO_EFFECT,)) for tag in found.empty}
+    languages |= {tag: LanguageHeadline(flags=(HARDLY_KNOWN,)) for tag in found.left_out}
     estimate = None
     if shares:
         mean = float(np.mean(list(shares.values())))

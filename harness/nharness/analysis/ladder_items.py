@@ -7,12 +7,13 @@ measurements stand among the others, as everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nharness.analysis.headline import Climbed, Without, headline_of
 from nharness.analysis.kept_share import Climb
 from nharness.analysis.measurements import Key, Measurement, Paired, by_key, pair
+from nharness.record.cautions import unranked_languages
 from nharness.record.cells import Task
 from nharness.record.headline import Headline
 from nharness.record.model import Record
@@ -21,14 +22,18 @@ from nharness.targets import RungName, rung_of
 Rungs = dict[int, dict[str, Paired]]
 
 
-def climbed_of(measurements: Iterable[Measurement], task: Task, languages: Sequence[str]) -> Climbed:
+def climbed_of(
+    measurements: Iterable[Measurement], task: Task, languages: Sequence[str], hardly_known: Collection[str] = ()
+) -> Climbed:
     """Return the ladders that measurements of a task hold, of these languages in order.
 
     Only rungs at which every language was measured that was measured at any are kept: at the others nothing is read.
-    A language without one is `empty`: nothing could be switched off for it.
+    A language without one is `empty`: nothing could be switched off for it. hardly_known: languages whose text the
+    tokenizer hardly knows; they are left out, as targets and among the others.
     """
-    found = _Sorted({tag: {} for tag in languages}, {tag: {} for tag in languages})
-    table = by_key([each for each in measurements if each.task == task.name])
+    counted = [tag for tag in languages if tag not in hardly_known]
+    found = _Sorted({tag: {} for tag in counted}, {tag: {} for tag in counted})
+    table = by_key([each for each in measurements if each.task == task.name and each.language in counted])
     for (_, target, control, language), measured in table.items():
         name, intact = rung_of(target or ""), table.get((task.name, None, None, language))
         paired = None if name is None or intact is None else pair(intact, measured, task.metric)
@@ -37,7 +42,8 @@ def climbed_of(measurements: Iterable[Measurement], task: Task, languages: Seque
     climbs = _climbs(found.whole)
     return Climbed(
         climbs,
-        empty=[tag for tag in languages if tag not in climbs],
+        empty=[tag for tag in counted if tag not in climbs],
+        left_out=[tag for tag in languages if tag in hardly_known],
         repeats=[_climbs(found.repeats[number]) for number in sorted(found.repeats)],
         chance=found.chance,
         without=found.without,
@@ -81,7 +87,7 @@ def headline_again(record: Record, headline: Headline, task: Task, measurements:
 
     What no item tells, in how many repeats a unit is, stays as the headline has it.
     """
-    climbed = climbed_of(measurements, task, record.languages)
+    climbed = climbed_of(measurements, task, record.languages, unranked_languages(record.corpus))
     return headline_of(climbed, record.analysis, task.name, headline.held)
 
 

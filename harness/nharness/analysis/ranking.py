@@ -11,7 +11,7 @@ Legend: `B` draws, `s` records.
 
 Board, compare page, `nharness compare` and the table at the end of a run all rank by this. `random` is drawn like any
 other. A record has no rank where fewer than half of its languages reach the harm, or where a language was judged on
-fewer than 20 clusters.
+fewer than 20 clusters. A language of which the tokenizer does not know more than 5 % counts in no headline.
 """
 
 from __future__ import annotations
@@ -113,11 +113,10 @@ def unranked(record: Record, drawn: Drawn | None) -> str | None:
     headline = record.headline
     if headline is None:
         return "a point at one budget: no ladder was climbed, so there is no headline to rank by"
+    if unranked_languages(record.corpus) >= set(record.languages):
+        return "the tokenizer hardly knows the text of any of its languages"
     if drawn is None:
         return "the items of its ladders are not beside it, or do not give its headline"
-    hardly = sorted(unranked_languages(record))
-    if hardly:
-        return f"the tokenizer hardly knows the text of {', '.join(hardly)}"
     if drawn.clusters < FEW_CLUSTERS:
         return f"a language was judged on {drawn.clusters} sources; a rank needs {FEW_CLUSTERS} in every one"
     if 2 * headline.reached < headline.of:
@@ -139,7 +138,8 @@ def drawn_from(record: Record, folder: Path, *, max_bytes: int = MAX_BYTES) -> D
     try:
         intact = [item for item in read_items(inside(folder, items.name), max_bytes=max_bytes) if item.target is None]
         rungs = read_items(inside(folder, ladder.name), max_bytes=max_bytes)
-        found = Drawn.of(climbed_of(from_items([*intact, *rungs]), task, record.languages))
+        apart = unranked_languages(record.corpus)
+        found = Drawn.of(climbed_of(from_items([*intact, *rungs]), task, record.languages, apart))
     except (FileFormatError, UsageError):
         return None
     return found if found is not None and math.isclose(found.value, told.value, abs_tol=_AGREES) else None
@@ -159,7 +159,8 @@ def _telling(found: Climbed) -> int:
 
 
 def _text(found: Climbed) -> str:
-    """Return a digest of the clusters that are drawn from."""
+    """Return a digest of the clusters that are drawn from, and of the languages that are left out."""
     everything = [*found.climbs.values(), *(climb for repeat in found.repeats for climb in repeat.values())]
-    drawn = repr(sorted({name for climb in everything for name in climb.clusters}))
+    clusters = sorted({name for climb in everything for name in climb.clusters})
+    drawn = repr((clusters, sorted(found.left_out)))
     return hashlib.sha256(drawn.encode("utf-8", "surrogatepass")).hexdigest()[:16]

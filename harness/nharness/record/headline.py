@@ -25,6 +25,9 @@ from nharness.record.types import (
     Share,
 )
 
+HARDLY_KNOWN = "hardly_known"
+"""The flag of a language of which the tokenizer does not know more than 5 %: the headline leaves it out."""
+
 
 class Leak(Section):
     """The other language that is harmed most."""
@@ -70,6 +73,11 @@ class LanguageHeadline(Section):
         (), max_length=200, description="Every size measured in all languages, smallest first."
     )
 
+    @property
+    def counts(self) -> bool:
+        """Whether the headline counts the language; it leaves out those that the tokenizer hardly knows."""
+        return HARDLY_KNOWN not in self.flags
+
 
 class Headline(Section):
     """The number a board ranks by."""
@@ -97,7 +105,7 @@ class Headline(Section):
 class Repeat(Section):
     """One detection on other text."""
 
-    name: Identifier = Field(description="Name of the repeat, such as 'fold-0'.")
+    name: Asserted[Identifier] = Field(description="Name of the repeat, such as 'fold-0'.")
     tokens: Asserted[Count | None] = Field(None, description="Tokens it was detected on, or null.")
     documents: Asserted[Count | None] = Field(None, description="Documents it was detected on, or null.")
     neurons: Asserted[dict[LanguageTag, Count]] = Field(

@@ -75,6 +75,8 @@ def _asserted(field: dict[str, Any], parts: dict[str, Any], place: str = "") -> 
                 yield where
             else:
                 yield from _asserted(inner, parts, where)
-        for name in ("items", "additionalProperties"):
-            if isinstance(choice.get(name), dict):
-                yield from _asserted(choice[name], parts, f"{place}[]")
+        by_name = choice.get("patternProperties", {})
+        within = [choice.get("items"), choice.get("additionalProperties"), *by_name.values()]
+        for inner in within:
+            if isinstance(inner, dict):
+                yield from _asserted(inner, parts, f"{place}[]")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,25 +80,23 @@ def _plain(options: Mapping[str, object]) -> dict[str, object]:
 
 
 def _kinds(record: Record, detection: Detection, layer: NDArray[np.int64]) -> Iterator[Problem]:
-    selected = detection.kinds(over="selected")
-    everything = detection.kinds(over="all")
-    neurons = record.neurons
-    for index, name in enumerate(KINDS):
-        yield from _same(
-            f"/neurons/kinds_selected/{name}", getattr(neurons.kinds_selected, name), int((selected == index).sum())
-        )
-        if neurons.kinds_all is not None:
-            yield from _same(
-                f"/neurons/kinds_all/{name}", getattr(neurons.kinds_all, name), int((everything == index).sum())
-            )
-    for place, kinds, found in (
-        ("kinds_selected", selected, neurons.layers.kinds_selected),
-        ("kinds_all", everything, neurons.layers.kinds_all),
-    ):
-        for name, counts in (found or {}).items():
-            held = layer[kinds == KINDS.index(name)]
-            expected = np.bincount(held, minlength=len(detection.layer_widths)).tolist()
-            yield from _same(f"/neurons/layers/{place}/{name}", list(counts), expected)
+    """Yield counts of kinds, whole and by layer, that are others, or are left out, or are there without candidates."""
+    neurons, layers = record.neurons, record.neurons.layers
+    over: Literal["selected", "all"]
+    for over in ("selected", "all"):
+        place = f"kinds_{over}"
+        whole, by_layer = getattr(neurons, place), getattr(layers, place)
+        unknown = over == "all" and detection.candidates is None
+        if unknown or whole is None or by_layer is None:
+            if not (unknown and whole is None and by_layer is None):
+                why = "does not tell them" if unknown else "gives them, and they are left out"
+                yield Problem(f"/neurons/{place}", f"the neurons file {why}")
+            continue
+        kinds = detection.kinds(over=over)
+        for index, name in enumerate(KINDS):
+            counts = np.bincount(layer[kinds == index], minlength=len(detection.layer_widths)).tolist()
+            yield from _same(f"/neurons/{place}/{name}", getattr(whole, name), sum(counts))
+            yield from _same(f"/neurons/layers/{place}/{name}", list(by_layer.get(name, ())), counts)
 
 
 def _overlap(record: Record, detection: Detection) -> Iterator[Problem]:

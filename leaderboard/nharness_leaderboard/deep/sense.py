@@ -142,7 +142,10 @@ def _text(record: Record) -> Iterator[Problem]:
     own = {task.name for task in record.tasks if task.metric == BITS_PER_BYTE and task.lm_eval is None}
     for intact in record.baseline:
         index, split = splits.get(intact.language, (0, None))
-        if intact.task not in own or split is None:
+        if intact.task not in own:
+            continue
+        if split is None:
+            yield Problem("/corpus/splits", f"no evaluation text of {intact.language}, though it was measured")
             continue
         for name, measured in (("documents", intact.items), ("tokens", intact.tokens), ("bytes", intact.bytes)):
             if measured is not None and getattr(split, name) != measured:

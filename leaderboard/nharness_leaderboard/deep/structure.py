@@ -16,9 +16,11 @@ from nharness_leaderboard.deep.neurons import fits
 
 def structure_differences(record: Record, folder: Path) -> Iterator[Problem]:
     """Yield whatever of the structure is not what neurons and matrix give; a damaged file raises `FileFormatError`."""
-    if record.structure is None:
-        return
     entry = find(record.files, "neurons")
+    if record.structure is None:
+        if entry is not None and record.identity.source is not None:  # not one of an older format
+            yield Problem("/structure", "it is left out, though the neurons file gives it")
+        return
     if entry is None:
         yield Problem("/structure", "a structure needs the neurons file beside the record")
         return

@@ -97,6 +97,8 @@ def _targets(record: Record, detection: Detection, table: Detection) -> Iterator
             yield Problem(f"/targets/{index}/neurons", f"{target.neurons} neurons, the neurons file gives {len(flat)}")
         elif target.digest is not None and target.digest != digest_of(flat):
             yield Problem(f"/targets/{index}/digest", "these are other neurons than those of the neurons file")
+        elif target.digest is None and record.identity.source is not None:  # not one of an older format
+            yield Problem(f"/targets/{index}/digest", "it is left out, though the neurons file gives it")
         if target.short is not None and (target.short.asked, target.short.got) != (asked, len(flat)):
             yield Problem(f"/targets/{index}/short", f"asked for {asked}, got {len(flat)}")
 

@@ -52,7 +52,7 @@ def _ladders(own: Shown) -> Iterator[str]:
     if not any(headline.repeats for headline in headlines):
         yield "Intervals cover the measured text alone: no detection was repeated on other text."
     flags = [flag for headline in headlines for each in headline.languages.values() for flag in each.flags]
-    tried = sum(len(headline.languages) for headline in headlines)
+    tried = sum(headline.of for headline in headlines)
     level = f"{headlines[0].harm:.0%}" if headlines else ""
     for flag, what in (
         (NOT_REACHED, f"never reach {level} harm and count for what they show"),

@@ -104,7 +104,7 @@ def row_of(own: Shown, entry: Entry, summaries: Mapping[str, str], standing: Sta
 
 def _shares(record: Record) -> Iterator[float]:
     """Yield the kept share at 5 %, at the headline's harm and at 25 %, means over languages; nothing without them."""
-    languages = record.headline.languages.values() if record.headline else ()
+    languages = [each for each in (record.headline.languages if record.headline else {}).values() if each.counts]
     for name in ("at_5", "kept", "at_25"):
         values = [getattr(each, name) for each in languages]
         if values:
@@ -146,6 +146,8 @@ def _note(own: float | None, others: float | None, part: LanguageHeadline | None
     text = f"own {fixed(own)}, others {fixed(others)} bits per byte"
     if part is None:
         return text
+    if not part.counts:
+        return f"the tokenizer hardly knows it, and the headline leaves it out; as selected {text}"
     read = f"keeps {kept_text(part.kept)} at {harm_percent(part.own)} harm (others {harm_percent(part.others)})"
     units = "" if part.units is None else f", {whole(part.units)} neurons needed"
     worst = f", most beside it {part.worst.language} {harm_percent(part.worst.share)}" if part.worst else ""

@@ -120,16 +120,22 @@ def test_what_has_no_rank_says_why():
     rng = np.random.default_rng(96)
     one = board(rng, 1)[0]
     corpus = SimpleNamespace(hardly_known=lambda _: frozenset())
-    record = SimpleNamespace(headline=headline_of(one, SETTINGS), corpus=corpus)
+    tags = ("en", "de", "fr")
+    record = SimpleNamespace(headline=headline_of(one, SETTINGS), corpus=corpus, languages=tags)
     assert unranked(record, Drawn.of(one)) is None
     assert "one budget" in unranked(SimpleNamespace(headline=None), None)
     assert "items of its ladders" in unranked(record, None)
     thin = board(rng, 1, clusters=19)[0]
     assert "19 sources; a rank needs 20" in unranked(
-        SimpleNamespace(headline=headline_of(thin, SETTINGS), corpus=corpus), Drawn.of(thin)
+        SimpleNamespace(headline=headline_of(thin, SETTINGS), corpus=corpus, languages=tags), Drawn.of(thin)
     )
-    low = SimpleNamespace(headline=record.headline.model_copy(update={"reached": 1}), corpus=corpus)
-    odd = SimpleNamespace(headline=record.headline, corpus=SimpleNamespace(hardly_known=lambda _: frozenset({"ja"})))
-    assert unranked(odd, Drawn.of(one)) == "the tokenizer hardly knows the text of ja"
+    low = SimpleNamespace(headline=record.headline.model_copy(update={"reached": 1}), corpus=corpus, languages=tags)
+    for unknown, reason in (
+        (("ja",), None),
+        (("ja", "en"), "the tokenizer hardly knows the text of any of its languages"),
+    ):
+        hardly = SimpleNamespace(hardly_known=lambda _, unknown=unknown: frozenset(unknown))
+        odd = SimpleNamespace(headline=record.headline, corpus=hardly, languages=("en", "ja"))
+        assert unranked(odd, Drawn.of(one)) == reason
     assert unranked(low, Drawn.of(one)) == "1 of 3 languages reach 10% harm; a rank needs half of them"
     assert Drawn.of(board(rng, 1, clusters=4)[0]) is None

@@ -26,7 +26,7 @@ def at_budget(record, share):
 @pytest.mark.parametrize(("share", "ranked"), [(0.0, True), (0.05, True), (0.051, False), (0.84, False)])
 def test_a_language_that_the_tokenizer_hardly_knows_is_not_ranked(record, share, ranked):
     found = with_unknown(record, "zh", share)
-    assert unranked_languages(found) == (frozenset() if ranked else {"zh"})
+    assert unranked_languages(found.corpus) == (frozenset() if ranked else {"zh"})
     assert (
         any(f"Chinese: the tokenizer does not know {100 * share:.0f} %" in text for text in cautions(found)) != ranked
     )

@@ -43,7 +43,10 @@ def _repeats(record: Record) -> Iterator[Problem]:
     found = record.headline.repeats if record.headline else 0
     if found > len(parts):
         yield Problem("/headline/repeats", f"{found} repeats were climbed, {len(parts)} are told under /repeats")
+    names = [part.name for part in parts]
     for index, part in enumerate(parts):
+        if part.name in names[:index]:
+            yield Problem(f"/repeats/parts/{index}/name", f"{part.name} is told twice")
         stranger = next((tag for tag in (*part.neurons, *part.digests) if tag not in record.languages), None)
         if stranger is not None:
             yield Problem(f"/repeats/parts/{index}", f"{stranger} is no language of the record")

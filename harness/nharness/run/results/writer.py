@@ -25,7 +25,7 @@ from nharness.atomic import replaced_folder, write_json
 from nharness.cells import Cell, CellOutcome, Edition
 from nharness.errors import NharnessError
 from nharness.neurons import Detection
-from nharness.record.cautions import with_cautions
+from nharness.record.cautions import unranked_languages, with_cautions
 from nharness.record.cells import Controls, Shortfall, Target, Task
 from nharness.record.headline import Headline
 from nharness.record.items import Item, write_items
@@ -244,7 +244,7 @@ class RecordWriter:
             for cell, outcome in found
             if outcome.status == "passed" and (cell.edition is None or cell in rungs)
         ]
-        climbed = climbed_of(measurements, tasks[0], self.context.languages)
+        climbed = climbed_of(measurements, tasks[0], self.context.languages, unranked_languages(self._corpus))
         held = {
             climber.language: number
             for climber, number in self.made.ladders.held.items()

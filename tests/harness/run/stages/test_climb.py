@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from forging import unproven
 
 from nharness.analysis.ladder import LEVEL, LEVELS, Ladder, rung_read
 from nharness.cells import Cell
@@ -16,6 +17,7 @@ from nharness.models import Edit, apply_edits
 from nharness.neurons import load
 from nharness.plugins import Plugins
 from nharness.record.model import Record
+from nharness.record.validate import validate_document
 from nharness.run.line import run
 from nharness.run.plan.collect import collected
 from nharness.run.plan.parts import Part, part_of
@@ -25,6 +27,7 @@ from nharness.run.plan.resolve import resolve
 from nharness.run.work.worker import Worker
 from nharness.spec import ControlSpec, CorpusSpec, ModelSpec, Named, RunSpec
 from nharness.testing import planted_model
+from nharness_leaderboard.deep import deep_problems
 
 LANGUAGES = ("en", "de", "ru")
 
@@ -202,6 +205,23 @@ def test_the_record_has_the_headline_and_files_that_give_it(first, capsys):
             assert rung.own == pytest.approx(points[rung.units], rel=1e-5, abs=1e-9)
     assert headline.estimate.value == pytest.approx(np.mean([found.kept for found in headline.languages.values()]))
     assert main(["validate", "--deep", str(path.parent)]) == 0, capsys.readouterr()
+
+
+def test_every_value_of_a_headline_that_no_file_proves_is_marked_as_asserted(first):
+    _, result = first
+    ((path, record),) = result.records.items()
+    assert not unproven(record, path.parent, ("headline", "repeats", "structure", "stability", "selection"))
+
+
+def test_a_repeat_is_told_once_and_what_headlines_hang_on_is_not_left_out(first):
+    _, result = first
+    ((path, record),) = result.records.items()
+    document = record.document()
+    document["repeats"]["parts"].append(document["repeats"]["parts"][0])
+    assert "/repeats/parts/4/name" in {p.pointer for p in validate_document(document, schema=False)[1]}
+    for part in ("structure", "headline"):
+        problems = deep_problems(record.model_copy(update={part: None}), path.parent)
+        assert f"/{part}" in {p.pointer for p in problems}
 
 
 def test_a_forged_headline_is_found(first, tmp_path, capsys):
