@@ -49,12 +49,21 @@ def _heads(own: Shown) -> Sequence[str]:
 
 def _sentence(own: Shown) -> str:
     record = own.model
-    least = min(each.items for each in record.baseline if each.task == own.task)
-    where = f"{record.model.name}: {len(own.languages)} languages, at least {least} documents in each"
+    where = f"{record.model.name} ({record.model.checkpoint or 'checkpoint not stated'}): {_judged_on(own)}"
     if own.ranked and record.headline is not None:
         return f"{where}; ranked by the kept share at {record.headline.harm:.0%} harm."
     asked = ", ".join(selection_text(record.selection)) or "as many neurons as each detector finds"
     return f"{where}; points at one budget ({asked}), in order of selectivity in bits per byte and not ranked."
+
+
+def _judged_on(own: Shown) -> str:
+    """Return how many languages there are, and the fewest tokens and sources, or documents, that one is judged on."""
+    text = [split for split in own.model.corpus.splits if split.split == "eval" and split.language in own.languages]
+    sources = [split.sources for split in text if split.sources is not None]
+    least = min(each.items for each in own.model.baseline if each.task == own.task)
+    of = f"{min(sources)} sources" if len(sources) == len(text) > 0 else f"{least} documents"
+    tokens = f"{min(split.tokens for split in text):,} tokens of " if text else ""
+    return f"{len(own.languages)} languages, each judged on at least {tokens}{of}"
 
 
 def _parts(own: Shown, name: str, placed: Standings) -> Sequence[str]:

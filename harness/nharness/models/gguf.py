@@ -42,7 +42,10 @@ def converted(folder: Path, file: str) -> Path:
 
 
 def describe(made: Path, folder: Path, file: str) -> str:
-    """Return what a GGUF file says it is, and how its weights are packed; read once and kept beside the conversion."""
+    """Return what a GGUF file is called, what it says it is, and how its weights are packed.
+
+    What it says is read once and kept beside the conversion.
+    """
     import gguf  # noqa: PLC0415 - an extra
 
     note = made / "checkpoint.txt"
@@ -52,7 +55,9 @@ def describe(made: Path, folder: Path, file: str) -> str:
         name = str(named.contents()) if named is not None else Path(file).stem
         kind = gguf.LlamaFileType(packed.contents()).name.partition("_")[2] if packed is not None else ""
         write_bytes(note, f"{name}, GGUF {kind}".strip().encode())
-    return note.read_text(encoding="utf-8")
+    said, _, packing = note.read_text(encoding="utf-8").rpartition(", GGUF")
+    called = Path(file).stem
+    return f"{called if said == called else f'{called} ({said})'}, GGUF{packing}"
 
 
 def _convert(folder: Path, file: str, target: Path) -> None:

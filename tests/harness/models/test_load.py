@@ -337,6 +337,8 @@ def test_a_gguf_file_says_what_it_is(tmp_path):
     loaded = load_model(str(written_gguf(tmp_path)))
     assert loaded.checkpoint.startswith("tiny, GGUF")
     assert load_model(str(tmp_path / "tiny.gguf")).checkpoint == loaded.checkpoint
+    renamed = (tmp_path / "tiny.gguf").rename(tmp_path / "Other-Instruct.gguf")
+    assert load_model(str(renamed)).checkpoint.startswith("Other-Instruct (tiny), GGUF")
 
 
 def written(kind, folder):
