@@ -22,7 +22,7 @@ def document_counts(recorded: Statistics, statistic: str, tensor: str, *, least:
     counts = [int(recorded.get(statistic, tensor, tag).shape[0]) for tag in recorded.languages]
     for tag, count in zip(recorded.languages, counts, strict=True):
         if count < least:
-            raise UsageError(f"detector {detector} needs {least} documents or more a language; {tag!r} has {count}")
+            raise UsageError(f"detector {detector} needs at least {least} documents per language; {tag!r} has {count}")
     return counts
 
 

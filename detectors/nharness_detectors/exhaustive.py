@@ -59,7 +59,7 @@ class Exhaustive(Detector):
             if measured is None or measured.shape != (size,):
                 got = "none" if measured is None else f"shape {measured.shape}"
                 raise UsageError(
-                    f"detector exhaustive needs {size} changes of loss for {tag!r}, one a neuron; got {got}"
+                    f"detector exhaustive needs {size} changes of loss for {tag!r}, one per neuron; got {got}"
                 )
             row[:] = measured
         score = contrast(delta) if self.options.contrast else delta

@@ -28,12 +28,12 @@ from nharness_detectors.selection import activation_bar, entropy, lowest, share_
 class LapeOptions(DetectorOptions):
     """Shares of all neurons (top_rate) and of all activation probabilities (the two bars)."""
 
-    top_rate: float = Field(0.01, gt=0, le=1, description="share of all neurons that is selected")
+    top_rate: float = Field(0.01, gt=0, le=1, description="share of all neurons to select")
     filter_rate: float = Field(
-        0.95, ge=0, le=1, description="share of all probabilities below the one that a neuron must exceed once"
+        0.95, ge=0, le=1, description="quantile of all probabilities that a neuron must exceed in some language"
     )
     activation_bar: float = Field(
-        0.95, ge=0, le=1, description="share of all probabilities below the one that makes a neuron a language's"
+        0.95, ge=0, le=1, description="quantile of all probabilities above which a neuron belongs to a language"
     )
 
 

@@ -44,9 +44,9 @@ FLOOR = 1e-12
 class TernaryOptions(DetectorOptions):
     """Share of all neurons selected, share of all p below the bar, and the weight of the largest probability."""
 
-    top_rate: float = Field(0.01, gt=0, le=1, description="share of all neurons that is selected")
+    top_rate: float = Field(0.01, gt=0, le=1, description="share of all neurons to select")
     activation_bar: float = Field(
-        0.95, ge=0, le=1, description="share of all probabilities below the one that makes a neuron a language's"
+        0.95, ge=0, le=1, description="quantile of all probabilities above which a neuron belongs to a language"
     )
     lambda_: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
         "auto",
@@ -107,7 +107,9 @@ def _excess(recorded: Statistics) -> int:
         for tag in recorded.languages
     )
     if excess:
-        text = f"{excess} activation counts exceed the number of tokens, as subtraction allows; they are used so"
+        text = (
+            f"{excess} activation counts exceed the number of tokens, as subtraction allows; they are used as they are"
+        )
         warnings.warn(text, UserWarning, stacklevel=4)
     return excess
 

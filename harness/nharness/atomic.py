@@ -1,7 +1,7 @@
 """Writing that is all or nothing: a temporary file beside the target, then renamed.
 
-The temporary file is locked for as long as its writer lives, so that what a killed writer left behind can be told from
-what somebody is still writing, and is removed.
+The temporary file is locked for as long as its writer lives, so that leftovers of a killed writer can be
+distinguished from what is still being written, and removed.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def hold(names: Sequence[str], records: Sequence[Record], named: Named) -> list[
 
 
 def read_statement(text: str) -> Statement:
-    """Take a claim apart; raises `UsageError` for what is none, `UnknownNameError` for an unknown quantity."""
+    """Take a claim apart; raises `UsageError` for anything else, `UnknownNameError` for an unknown quantity."""
     match = _STATEMENT.fullmatch(text)
     if match is None:
         raise UsageError(f"claim {text!r}; expected one such as 'selectivity > 0.01' or 'ppl.diagonal_share >= 0.9'")
@@ -161,11 +161,11 @@ def require_known(
     for claim in claims:
         if claim.detector is not None and claim.detector not in detectors:
             here = ", ".join(sorted(detectors))
-            raise UsageError(f"claim {claim.statement!r} is about detector {claim.detector}; here there are {here}")
+            raise UsageError(f"claim {claim.statement!r} is about detector {claim.detector}; this run has {here}")
         task = "" if claim.statement.strip() in named else read_statement(claim.statement).task
         if task and task not in tasks:
             here = ", ".join(sorted(tasks)) or "none"
-            raise UsageError(f"claim {claim.statement!r} is about task {task}; here there are {here}")
+            raise UsageError(f"claim {claim.statement!r} is about task {task}; this run has {here}")
 
 
 def check_claims(claims: Sequence[Claim], records: Sequence[Record], named: Named | None = None) -> list[ClaimResult]:
@@ -180,7 +180,7 @@ def check_claims(claims: Sequence[Claim], records: Sequence[Record], named: Name
         found = _short(claim, chosen) if make is None else _named(make(), chosen)
         if not found and records:
             about = f" by {claim.detector}" if claim.detector else ""
-            raise UsageError(f"claim {claim.statement!r}{about} is about none of the {len(records)} records")
+            raise UsageError(f"none of the {len(records)} records can answer claim {claim.statement!r}{about}")
         results += found
     return results
 

@@ -81,14 +81,14 @@ class Evidence:
         for name, table in tables.items():
             if table.site in sites:
                 raise UsageError(
-                    f"{sites[table.site]} and {name} are both of site {table.site}; expected one file a site "
+                    f"{sites[table.site]} and {name} are both of site {table.site}; expected one file per site "
                     "(parts of one recording become one file by nharness merge)"
                 )
             sites[table.site] = name
             same_model(table, tables[first], what=f"the statistics of {name} and {first}")
             if table.languages != tables[first].languages:
                 raise UsageError(
-                    f"{name} is of {', '.join(table.languages)}, {first} of {', '.join(tables[first].languages)}; "
+                    f"{name} covers {', '.join(table.languages)}; {first} covers {', '.join(tables[first].languages)}; "
                     "expected the same languages in the same order"
                 )
             for what in ("model", "tokenizer", "corpus"):
@@ -216,7 +216,7 @@ class Detector(ABC, Generic[OptionsT]):
                 )
         empty = [tag for tag in evidence.languages if evidence.any.totals[tag].tokens == 0]
         if empty and needs:
-            raise UsageError(f"no token was recorded for language {empty[0]!r}; detector {self.name} needs some")
+            raise UsageError(f"no tokens were recorded for language {empty[0]!r}, which detector {self.name} needs")
         try:
             found = self.detect(evidence)
         except (NharnessError, KeyboardInterrupt):
@@ -226,7 +226,7 @@ class Detector(ABC, Generic[OptionsT]):
             what = " ".join(f"{type(error).__name__}: {error}".split())
             raise PluginError(f"detector {self.name} failed: {what} (at {last.filename}:{last.lineno})") from error
         if not isinstance(found, Detection):
-            raise PluginError(f"detector {self.name} returned {found!r}, expected a nharness.Detection")
+            raise PluginError(f"detector {self.name} returned {found!r}, expected an nharness.Detection")
         rows = {evidence.languages} | ({evidence.reference.languages} if evidence.reference else set())
         if found.languages not in rows:
             raise PluginError(f"detector {self.name} returned languages that differ from its evidence")

@@ -1,6 +1,6 @@
 """Every error a user can meet, as one tree; each leaf knows its exit code.
 
-    NharnessError                 3  something of ours is wrong
+    NharnessError                 3  nharness itself is wrong
     |-- UsageError                4  the input is wrong: a name, an option, a file
     |   |-- UnknownNameError      4  a name nobody registered; says the nearest one
     |   |-- OptionError           4  an option out of its range; says the range
@@ -37,13 +37,13 @@ class NharnessError(Exception):
 
 
 class UsageError(NharnessError):
-    """The input is wrong and the user can mend it."""
+    """The input is wrong and the user can fix it."""
 
     exit_code = 4
 
 
 class UnknownNameError(UsageError):
-    """A name that nobody registered.
+    """A name that is not registered.
 
     Built from what was got and what exists, so that every such message has the same shape. hint: the end of the
     message where it is another than the nearest of `known`.
@@ -92,7 +92,7 @@ class NothingCollectedError(NharnessError):
     exit_code = 5
 
 
-class InterruptedRun(NharnessError):  # noqa: N818 - an interruption is not an error of anybody's
+class InterruptedRun(NharnessError):  # noqa: N818 - an interruption is nobody's error
     """The user stopped the run; the message is what to type to go on."""
 
     exit_code = 2

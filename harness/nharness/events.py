@@ -76,4 +76,4 @@ Listener = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """Ignore an event: the listener of runs that nobody watches."""
+    """Ignore an event: the listener of unobserved runs."""

@@ -65,7 +65,7 @@ class Change:
         for what, values in (("scale", self.scale), ("shift", self.shift)):
             if np.shape(values) != shape:
                 raise PluginError(
-                    f"a change has a {what} {list(np.shape(values))}; expected one number a neuron, {list(shape)}"
+                    f"a change has a {what} {list(np.shape(values))}; expected one number per neuron, {list(shape)}"
                 )
             if not np.isfinite(values).all():
                 raise PluginError(

@@ -80,7 +80,7 @@ def choose_languages(wanted: Sequence[str], available: Sequence[str], *, where: 
         if found is None:
             raise UnknownNameError(f"language of {where}", tag, available)
         if found in chosen:
-            raise UsageError(f"{', '.join(wanted)}: two of them are {found!r} of {where}; expected it once")
+            raise UsageError(f"{', '.join(wanted)}: two of them mean {found!r} of {where}; name it once")
         chosen.append(found)
     return tuple(chosen)
 

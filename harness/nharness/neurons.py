@@ -214,7 +214,9 @@ def load(path: Path) -> Detection:
     if not widths or not all(type(width) is int and 0 < width <= MOST_NEURONS // len(widths) for width in widths):
         raise FileFormatError(f"{path}: layer_widths {list(widths)[:8]} are not the widths of a model")
     if len(languages) * sum(widths) > MOST_NEURONS:
-        raise FileFormatError(f"{path}: {len(languages)} languages of {sum(widths)} neurons, more than any model has")
+        raise FileFormatError(
+            f"{path}: {len(languages)} languages of {sum(widths)} neurons, more than any model could have"
+        )
     membership = np.zeros((len(languages), sum(widths)), dtype=bool)
     for row, tag in enumerate(languages):
         pairs = tensors.get(f"neurons/{tag}")

@@ -96,7 +96,7 @@ def _asked(neurons: Neurons, language: str | None, neuron_map: NeuronMap, statis
     paths = [Path(file) for file in files]
     if isinstance(neurons, str | Path):
         if language is None:
-            raise UsageError(f"which language of {neurons}? Give language=...")
+            raise UsageError(f"{neurons} holds several languages; choose one with language=...")
         detection = load_neurons(Path(neurons))
         same_model(detection, neuron_map, what=f"the neurons of {neurons}")
         evidence = read_evidence(paths, neuron_map, detection.languages)

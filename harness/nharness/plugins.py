@@ -2,8 +2,8 @@
 
 `Plugins` is a value: constructed, passed on, tested without the installed ones. A plug-in that fails to import or to
 register is listed with its error and left out (`strict=True` stops instead); of two entries of one name the first
-stands, and what comes with nharness is first. A life-cycle hook that fails is told, and the others are called. Nothing
-here imports a tensor library.
+stands, and what comes with nharness is first. A life-cycle hook that fails is reported, and the others are called.
+Nothing here imports a tensor library.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Plugins:
         return {name: partial(make, name) for name in self._entries[kind]}
 
     def resolve(self, kind: str, name: str) -> Any:
-        """Return the object behind a name, or behind a `module:attribute` path that nobody registered.
+        """Return the object behind a name, or behind a `module:attribute` path that is not registered.
 
         Raises `UnknownNameError` with the nearest name, `PluginError` when its value cannot be imported.
         """
@@ -152,7 +152,7 @@ class Plugins:
             refused = self._register(name, module)
         except KeyboardInterrupt:  # somebody's Ctrl-C
             raise
-        except BaseException as error:  # the plug-in boundary: anybody's code, exit() in it too, named and reported
+        except BaseException as error:  # the plug-in boundary: third-party code, exit() included, named and reported
             if self.pm.has_plugin(name):
                 self.pm.unregister(name=name)
             for entries in self._entries.values():
@@ -194,7 +194,9 @@ class Plugins:
             raise PluginError(f"nharness_register_{kind} returned {entry!r}, expected nharness.Entry values")
         other = self._entries[kind].get(entry.name)
         if other is not None:
-            return f"its {singular(kind)} {entry.name!r} is left out, plug-in {other.plugin!r} has one of that name"
+            return (
+                f"its {singular(kind)} {entry.name!r} is left out, since plug-in {other.plugin!r} has one of that name"
+            )
         self._entries[kind][entry.name] = Registered(entry, plugin)
         return ""
 
@@ -216,7 +218,7 @@ def import_named(path: str, *, what: str) -> Any:
         raise PluginError(f"{what}: cannot import {path!r} ({' '.join(str(error).split())})") from error
     except KeyboardInterrupt:  # somebody's Ctrl-C
         raise
-    except BaseException as error:  # the plug-in boundary: anybody's module
+    except BaseException as error:  # the plug-in boundary: third-party module
         raise PluginError(f"{what}: cannot import {path!r} ({told(error)})") from error
 
 
@@ -260,7 +262,7 @@ class _Hooks:
                 answers += self._pm.subset_hook_caller(hook, others)(**arguments)
             except KeyboardInterrupt:  # somebody's Ctrl-C
                 raise
-            except BaseException as error:  # noqa: BLE001 - the plug-in boundary: anybody's code, exit() in it too
+            except BaseException as error:  # noqa: BLE001 - the plug-in boundary: third-party code, exit() included
                 for name, before in lists.items():
                     arguments[name][:] = before
                 self._failed(plugin, hook, error)

@@ -32,7 +32,7 @@ ENGINE = (
     "languages.py",
     "neurons.py",
 )
-"""The parts of nharness, below its own folder, that a measured number can depend on."""
+"""The parts of nharness, below its own folder, on which a measured number can depend."""
 HERE = Path(__file__).parent
 SUFFIXES = frozenset({".py", ".toml", ".yaml", ".json"})
 

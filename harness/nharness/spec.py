@@ -20,7 +20,7 @@ from nharness.errors import UsageError, nearest
 Scalar = bool | int | float | str
 TargetKind = Literal["specific", "related", "general"]
 FIRST_TASKS, FIRST_ITEMS = ("ppl", "continuation"), 12
-"""What a run on the sample text measures unless it is told otherwise."""
+"""What a run on the sample text measures by default."""
 
 _PATH = re.compile(r"(?<![\w./~*])(?:~[\w.-]*|\.{1,2})?/(?!/)[^\s,;:=|()'\"<>\[\]]+")
 
@@ -84,7 +84,7 @@ class Named(Value):
     """A registered name (or `module:attribute`) with its options."""
 
     name: str = Field(min_length=1, description="registered name or module:attribute")
-    options: Mapping[str, Any] = Field({}, description="its options; nharness list KIND NAME shows them")
+    options: Mapping[str, Any] = Field({}, description="its options (see nharness list KIND NAME)")
 
 
 class ModelSpec(Value):
@@ -103,7 +103,7 @@ class ModelSpec(Value):
     device_map: Annotated[str | None, Flag(metavar="MAP")] = Field(
         None, description="spread over devices, as in transformers"
     )
-    trust_remote_code: Annotated[bool, Flag()] = Field(False, description="run code that a checkpoint brings along")
+    trust_remote_code: Annotated[bool, Flag()] = Field(False, description="run code that a checkpoint contains")
     batch_tokens: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], Flag(metavar="N")] = Field(
         "auto", description="tokens per forward pass, padding included"
     )
@@ -123,19 +123,21 @@ class CorpusSpec(Value):
     detect_split: str | None = Field(None, description="the source's split to detect on; none: found by its name")
     eval_split: str | None = Field(None, description="the source's split to evaluate on; likewise")
     streaming: bool = Field(False, description="read a hub dataset without downloading all of it")
-    romanised: bool = Field(False, description="make languages asked for in Latin script (ru-Latn) of their own (ru)")
+    romanised: bool = Field(
+        False, description=("romanise: make a language requested in Latin script (ru-Latn) from its own (ru)")
+    )
     detect_tokens: Annotated[int, Flag()] = Field(
-        30_000, ge=1, le=2**53, description="most tokens per language that detection records"
+        30_000, ge=1, le=2**53, description="at most this many tokens per language for detection"
     )
     eval_tokens: Annotated[int, Flag()] = Field(
-        4_000, ge=1, le=2**53, description="most tokens per language that perplexity is measured on"
+        4_000, ge=1, le=2**53, description="at most this many tokens per language for perplexity"
     )
     tokens_of_interest: Annotated[Literal["all", "response"], Flag("tokens", "WHICH")] = Field(
         "all",
         description="which tokens count; response: not the prompt's, and the model answers open prompts",
     )
     response_tokens: Annotated[int, Flag()] = Field(
-        64, ge=1, le=100_000, description="most tokens of an answer that the model writes to a prompt without one"
+        64, ge=1, le=100_000, description="at most this many tokens of an answer written to a prompt without one"
     )
 
 
@@ -146,7 +148,7 @@ class TaskOptions(Value):
         (), description="folders with lm-eval's YAML tasks"
     )
     trust_tasks: Annotated[bool, Flag()] = Field(
-        False, description="run Python that such a folder brings along, where the folder is not your own"
+        False, description="run Python that such a folder contains, if the folder is not your own"
     )
     dataset_dir: Annotated[str | None, Flag(metavar="DIR")] = Field(
         None, description="folder of local files that serve tasks' data"
@@ -155,7 +157,7 @@ class TaskOptions(Value):
         None, ge=0, description="few-shot examples; none: as the task says"
     )
     limit: Annotated[int | None, Flag()] = Field(
-        None, ge=1, description="items per task and language, but for perplexity"
+        None, ge=1, description="items per task and language, except perplexity"
     )
     chat_template: Annotated[bool, Flag("apply-chat-template")] = Field(
         False, description="wrap prompts in the chat template"
@@ -172,13 +174,13 @@ class ControlSpec(Value):
         "random", description="a registered detector that takes a reference"
     )
     tasks: Annotated[tuple[str, ...], Distinct, Flag("control-tasks", default="all of the run's")] = Field(
-        (), description="tasks that controls are measured on; empty: all"
+        (), description="tasks that controls are measured on (empty: all)"
     )
     match: Annotated[Literal["layer", "frequency", "uniform"], Flag("control-match", "HOW")] = Field(
         "layer", description="what draws share with their target"
     )
     draws: Annotated[int, Flag("controls")] = Field(
-        20, ge=0, le=1000, description="most random draws per target; fewer where the decision is clear"
+        20, ge=0, le=1000, description="at most this many random draws per target, fewer where the decision is clear"
     )
     least: Annotated[int, Flag("least-controls")] = Field(
         5, ge=0, description="fewest random draws before a clear decision may stop them"
@@ -206,7 +208,7 @@ class Claim(Value):
     """A statement about a record's summary, such as `selectivity > 0.01`; a run whose claim fails exits with 1."""
 
     statement: str = Field(min_length=1, description="[TASK.]QUANTITY[.low or .high] OPERATOR NUMBER")
-    detector: str | None = Field(None, description="the one detector it is about; none: every one")
+    detector: str | None = Field(None, description="the one detector it is about (none: all)")
 
 
 REPEATS = 4
@@ -235,30 +237,30 @@ class RunSpec(Value):
     model: Annotated[ModelSpec, Flag(group="model")] = Field(ModelSpec(), description="the model")
     corpus: Annotated[CorpusSpec, Flag(group="text")] = Field(CorpusSpec(), description="the text")
     languages: Annotated[tuple[str, ...], Flag(group="text", default="all that the corpus has")] = Field(
-        (), description="tags, FLORES codes or English names"
+        (), description="BCP 47 tags, FLORES codes or English names"
     )
-    detectors: Annotated[tuple[Named, ...], Flag("detector", group="what is run")] = Field(
+    detectors: Annotated[tuple[Named, ...], Flag("detector", group="what to run")] = Field(
         (Named(name="lape"),), description="detectors to run: names, module:attribute, file:NEURONS.safetensors"
     )
-    interventions: Annotated[tuple[Named, ...], Flag("intervention", group="what is run")] = Field(
-        (Named(name="zero"),), description="what is done to the neurons: names, module:attribute"
+    interventions: Annotated[tuple[Named, ...], Flag("intervention", group="what to run")] = Field(
+        (Named(name="zero"),), description="edits of the neurons: names, module:attribute"
     )
-    strengths: Annotated[tuple[Finite, ...], Distinct, Flag("strength", group="what is run")] = Field(
-        (), description="sweep of the intervention's strength"
+    strengths: Annotated[tuple[Finite, ...], Distinct, Flag("strength", group="what to run")] = Field(
+        (), description="several strengths of the intervention"
     )
-    kinds: Annotated[tuple[TargetKind, ...], Distinct, Flag(group="what is run", default="all of a language's")] = (
+    kinds: Annotated[tuple[TargetKind, ...], Distinct, Flag(group="what to run", default="all of a language's")] = (
         Field((), description="kinds of neurons that are deactivated")
     )
-    budget: Annotated[float | None, Flag(metavar="SHARE", group="what is run")] = Field(
+    budget: Annotated[float | None, Flag(metavar="SHARE", group="what to run")] = Field(
         None, gt=0, le=1, description="cut every detection to this share of all neurons per language"
     )
-    budget_curve: Annotated[Rates, Flag(group="what is run")] = Field(
-        (), description="several budgets: the dose-response"
+    budget_curve: Annotated[Rates, Flag(group="what to run")] = Field(
+        (), description="several budgets: the dose-response curve"
     )
-    ladder: Annotated[bool, Flag(group="what is run")] = Field(
-        False, description="switch off more and more of every language's list: the headline"
+    ladder: Annotated[bool, Flag(group="what to run")] = Field(
+        False, description="switch off ever more of each language's ranked neurons: the headline"
     )
-    progressive: Annotated[Rates, Flag(group="what is run")] = Field(
+    progressive: Annotated[Rates, Flag(group="what to run")] = Field(
         (), description="switch off these shares of each language's neurons, the best first"
     )
     tasks: Annotated[
@@ -266,14 +268,12 @@ class RunSpec(Value):
         Distinct,
         Flag(group="tasks", default=f"ppl, and {FIRST_ITEMS} items of continuation unless a corpus is named"),
     ] = Field(("ppl",), description="ppl, families, and tasks of lm-eval")
-    task_options: Annotated[TaskOptions, Flag(group="tasks")] = Field(
-        TaskOptions(), description="what lm-eval is asked for"
-    )
+    task_options: Annotated[TaskOptions, Flag(group="tasks")] = Field(TaskOptions(), description="options of lm-eval")
     controls: Annotated[ControlSpec, Flag(group="rigour")] = Field(
-        ControlSpec(), description="random neurons to compare with"
+        ControlSpec(), description="random neurons for comparison"
     )
     analysis: Annotated[AnalysisSpec, Flag(group="rigour")] = Field(
-        AnalysisSpec(), description="how intervals are made"
+        AnalysisSpec(), description="how intervals are computed"
     )
     edit_backend: Annotated[Literal["auto", "hook", "fold"], Flag(metavar="HOW", group="edits")] = Field(
         "auto", description="how edits are applied"
@@ -281,11 +281,12 @@ class RunSpec(Value):
     scope: Annotated[Literal["all", "generation"], Flag(metavar="WHICH", group="edits")] = Field(
         "all", description="which tokens are edited; with generation the intact model reads the prompt"
     )
-    source_language: Annotated[str | None, Flag(metavar="LANG", group="what is run")] = Field(
+    source_language: Annotated[str | None, Flag(metavar="LANG", group="what to run")] = Field(
         None, description="for steer: whose neurons are switched off"
     )
     folds: Annotated[Folds, Flag(metavar="N", group="rigour", default=f"{REPEATS} with --ladder, else 0")] = Field(
-        None, description="repeat detection on so many disjoint parts of the text; the headline's interval covers them"
+        None,
+        description=("repeat detection on this many disjoint parts of the text; the headline's interval covers them"),
     )
     null: Annotated[bool, Flag(group="rigour")] = Field(
         False, description="repeat detection with shuffled language labels"
@@ -297,10 +298,10 @@ class RunSpec(Value):
         0, ge=0, le=1_000_000, description="tokens per language that are read after every layer, through the LM head"
     )
     claims: Annotated[tuple[Claim, ...], Flag("claim", "TEXT", group="rigour", whole=True)] = Field(
-        (), description="statements that must hold, such as 'selectivity > 0.01'; one that fails is exit code 1"
+        (), description="statements that must hold, such as 'selectivity > 0.01'; exit with 1 if one fails"
     )
     strict_claims: Annotated[bool, Flag(group="rigour")] = Field(
-        False, description="a claim that is undecided is exit code 1 too"
+        False, description="exit with 1 for an undecided claim too"
     )
     seed: Annotated[int, Flag(group="rigour")] = Field(0, ge=0, le=2**53, description="seed of every random choice")
 

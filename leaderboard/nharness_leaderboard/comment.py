@@ -1,4 +1,4 @@
-"""The comparison a reviewer wants to read: what is new, how it stands among comparable records, what to look at."""
+"""The comparison a reviewer reads: what is new, how it stands among comparable records, what to look at."""
 
 from __future__ import annotations
 

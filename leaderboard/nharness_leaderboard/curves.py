@@ -18,7 +18,7 @@ def curve_problems(record: Record, others: Iterable[Record], *, whole: bool) -> 
     """Yield every point of a record's curve that differs from the summary of the record at its dose.
 
     others: where to look for that record, the record itself included. whole: a point that none of them shows is a
-        problem too, since nobody could recompute it.
+        problem too, since it could not be recomputed.
     """
     everyone = list(others)
     for index, point in enumerate(record.curve):

@@ -97,7 +97,7 @@ def _badge(entry: Entry, *, allowed: bool) -> Iterator[Problem]:
 def _folder_problems(root: Path, entry: Entry) -> Iterator[Problem]:
     expected = place(entry.record)
     if entry.folder.relative_to(root) != expected:
-        yield Problem("", f"this record belongs into {expected.as_posix()}")
+        yield Problem("", f"this record belongs in {expected.as_posix()}")
     sizes = {path: path.lstat().st_size for path in sorted(entry.folder.rglob("*")) if _is_file(path)}
     listed = {RECORD_NAME, REPRODUCTION_NAME, *(file.name for file in entry.record.files)}
     for path, size in sizes.items():

@@ -42,7 +42,7 @@ def detector_problems(record: Record) -> Iterator[Problem]:
         return
     kind = plugins.resolve("detectors", detector.name)
     if detector.version != kind.version:
-        return  # an older algorithm, whose options nobody here knows
+        return  # an older algorithm, whose options are unknown here
     given = {name.rstrip("_"): value for name, value in detector.options.items()}
     try:
         expected = make_options(f"detector {detector.name}", kind.Options, given).model_dump(mode="json", by_alias=True)

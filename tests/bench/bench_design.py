@@ -4,8 +4,8 @@
     python tests/bench/bench_design.py RUN/*/records/*/record.json
 
 Nothing is forwarded again: a design is a choice of which of the run's cells and items it asks for, and their tokens are
-counted. Conclusions are those of the records: a cell stands out when its change is told from none and from random
-neurons, both corrected over the matrix. The yardstick is the exhaustive design with one half of its draws: what another
+counted. Conclusions are those of the records: a cell stands out when it is significant against no change and against
+random neurons, both corrected over the matrix. The yardstick is the exhaustive design with one half of its draws: what another
 choice of draws changes, no design can keep.
 """
 

@@ -8,6 +8,7 @@ from nharness.corpora import EncodedDocument
 
 SIZES = {  # vocabulary, width, feed-forward width, layers, heads, key-value heads
     "tiny": (512, 64, 160, 3, 4, 2),
+    "babel": (8192, 192, 1680, 4, 6, 2),
     "135M": (49152, 576, 1536, 30, 9, 3),
     "1B": (128256, 2048, 8192, 16, 32, 8),
     "8B": (128256, 4096, 14336, 32, 32, 8),
@@ -37,7 +38,7 @@ def random_llama(size, dtype, device):
         num_attention_heads=heads,
         num_key_value_heads=kv_heads,
         max_position_embeddings=8192,
-        tie_word_embeddings=size == "135M",
+        tie_word_embeddings=size in {"babel", "135M"},
     )
     torch.manual_seed(0)
     default = torch.get_default_dtype()

@@ -66,7 +66,7 @@ def test_lingua_franca_does_not_depend_on_the_scale_of_a_sentence(evidence_of, f
 
 def test_one_sentence_makes_no_pair(from_statistic):
     rows = [{"mean": np.ones((2, 5), "f4")}, {"mean": np.ones((1, 5), "f4")}]
-    with pytest.raises(UsageError, match="needs 2 documents or more a language; 'de' has 1"):
+    with pytest.raises(UsageError, match="needs at least 2 documents per language; 'de' has 1"):
         LinguaFranca()(from_statistic("hidden", "document_mean", rows))
 
 

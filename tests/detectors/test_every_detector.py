@@ -153,7 +153,7 @@ def test_a_language_without_tokens_is_an_error(name, evidence_of):
         site: Statistics(s.site, s.layer_widths, {**s.totals, "zh": LanguageTotals(0, 0)}, s.tensors)
         for site, s in evidence.sites.items()
     }
-    with pytest.raises(UsageError, match="no token was recorded for language 'zh'"):
+    with pytest.raises(UsageError, match="no tokens were recorded for language 'zh'"):
         make(name)(Evidence(sites, loss_changes=evidence.loss_changes))
 
 

@@ -171,7 +171,7 @@ def test_exhaustive(evidence):
 
 def test_exhaustive_needs_every_languages_losses(evidence):
     tag = evidence.languages[-1]
-    with pytest.raises(UsageError, match=f"needs 125 changes of loss for '{tag}', one a neuron; got none"):
+    with pytest.raises(UsageError, match=f"needs 125 changes of loss for '{tag}', one per neuron; got none"):
         Exhaustive()(
             Evidence(
                 evidence.sites,

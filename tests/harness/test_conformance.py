@@ -400,7 +400,7 @@ def test_a_bad_family_fails_exactly_its_check(bad, caught):
 def test_the_kit_is_light_and_refuses_what_it_does_not_know():
     code = "import sys, nharness.testing; assert not {'torch', 'pytest', 'transformers'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    with pytest.raises(UsageError, match="is not a plug-in that can be checked; expected one of detectors"):
+    with pytest.raises(UsageError, match="is no plug-in that can be checked; expected one of detectors"):
         check("lape")
     with pytest.raises(UsageError, match="no check is named 'experst'"):
         parametrize_with_checks([Sound()], expected_failed_checks=lambda _: {"experst": "a slip"})
@@ -414,7 +414,7 @@ def test_the_kit_is_light_and_refuses_what_it_does_not_know():
         ({"flat": np.array([3, 3])}, "names a neuron twice"),
         ({"flat": np.array([-1, 3])}, "expected flat indices"),
         ({"flat": np.array([1.5, 3])}, "expected flat indices"),
-        ({"shift": np.zeros(3)}, r"expected one number a neuron, \[2\]"),
+        ({"shift": np.zeros(3)}, r"expected one number per neuron, \[2\]"),
         ({"scale": np.array([1, np.nan])}, "a change has a scale that is NaN or infinite"),
     ],
 )
@@ -452,7 +452,7 @@ def overwrite(evidence):
     [
         (leave, "detector sound failed: SystemExit: 0"),
         (overwrite, "detector sound failed: ValueError: .* read-only"),
-        (lambda evidence: None, "returned None, expected a nharness.Detection"),
+        (lambda evidence: None, "returned None, expected an nharness.Detection"),
         (lambda evidence: evidence.any.missing, "detector sound failed: AttributeError"),
     ],
 )

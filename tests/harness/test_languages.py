@@ -113,7 +113,7 @@ def test_choice_among_what_there_is():
     assert choose_languages((), ("en", "de"), where="x") == ("en", "de")
     assert choose_languages(("German",), ("en", "de"), where="x") == ("de",)
     assert choose_languages(("zh", "pt"), ("zh-CN", "pt"), where="x") == ("zh-CN", "pt")
-    with pytest.raises(UsageError, match="two of them are 'zh'"):
+    with pytest.raises(UsageError, match="two of them mean 'zh'"):
         choose_languages(("zh", "zh-CN"), ("en", "zh"), where="x")
     with pytest.raises(UnknownNameError, match="unknown language of corpus 'c' 'fr'"):
         choose_languages(("fr",), ("en", "de"), where="corpus 'c'")

@@ -156,7 +156,7 @@ def test_numbers_of_thousands_of_digits_are_refused(tmp_path):
         ({"neurons/en": EN, "neurons/de": DE}, {"languages": []}, "are empty"),
         ({"neurons/../../x": EN}, {"languages": ["../../x"]}, r"unknown language '\.\./\.\./x'"),
         ({"neurons/zho_Hans": EN}, {"languages": ["zho_Hans"]}, "should be written 'zh'"),
-        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [2**30, 2**30]}, "more than any model has"),
+        ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [2**30, 2**30]}, "more than any model could have"),
         ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, -1]}, "not the widths of a model"),
         ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, "a"]}, "not the widths of a model"),
         ({"neurons/en": EN, "neurons/de": DE}, {"layer_widths": [3, 10**15]}, "not the widths of a model"),

@@ -180,7 +180,7 @@ def slip(model, file, recorded, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "message", "form"),
     [
-        (UsageError, r"which language of .*n\.st\? Give language", {}),
+        (UsageError, r"n\.st holds several languages; choose one with language=", {}),
         (UnknownNameError, "unknown language of this lape detection 'fr'; known: en, zh", {"language": "fr"}),
         (UsageError, "klingonese", {"language": "klingonese"}),
         (UnknownNameError, "did you mean 'zero'", {"language": "zh", "intervention": "zeros"}),

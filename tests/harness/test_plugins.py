@@ -150,7 +150,7 @@ def test_what_comes_with_nharness_is_first_and_one_name_that_is_taken_costs_no_o
     status = {s.name: s for s in plugins.statuses}
     assert (status["detectors"].module, status["detectors"].error) == ("nharness_detectors.plugin", "")
     assert status["aaa"].status == "active"
-    assert status["aaa"].error == "its detector 'lape' is left out, plug-in 'detectors' has one of that name"
+    assert status["aaa"].error == "its detector 'lape' is left out, since plug-in 'detectors' has one of that name"
     assert status["grabbing_detectors.detectors"].error.count("left out") == 2  # `mine` is taken by then, too
     with pytest.raises(PluginError, match="its detector 'lape' is left out"):
         Plugins(strict=True)
@@ -179,7 +179,7 @@ def test_an_installed_plugin_that_fails_is_listed_and_the_rest_goes_on(module, m
 
 
 def test_two_of_a_name_are_refused_and_the_second_leaves_nothing(module):
-    with pytest.raises(PluginError, match="'mine' is left out, plug-in 'good_plugin3' has"):
+    with pytest.raises(PluginError, match="'mine' is left out, since plug-in 'good_plugin3' has"):
         Plugins(autoload=False, extra=[module("good_plugin3", GOOD), module("good_plugin4", GOOD)])
 
 

@@ -76,7 +76,7 @@ def test_lm_evals_own_names():
         ("xcopa]zh[", [], UsageError, "unbalanced brackets"),
         ("xcopa[]", [], UsageError, "names no language"),
         ("ppl", [], UsageError, r"takes its languages from the corpus; name some, as in 'ppl\[en,zh\]'"),
-        ("lm-eval:mine", ["vi", "zh"], UsageError, "is in one language; name it"),
+        ("lm-eval:mine", ["vi", "zh"], UsageError, "covers one language; name it"),
         ("xcopa", ["zh", "Chinese"], UsageError, "named more than once"),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_name_with_a_code_in_it_is_one_family_over_languages():
     assert warnings == ()
     (spec,), _ = expand_tasks("lm-eval:exam-{code}_v2[fr]", ["de"], FAMILIES)
     assert (spec.id, spec.lm_eval_task) == ("examv2[fr]", "exam-{code}_v2")
-    with pytest.raises(UsageError, match=r"mytask_\{code\} is a family in any language; name some"):
+    with pytest.raises(UsageError, match=r"mytask_\{code\} is a family for any language; name some"):
         expand_tasks("lm-eval:mytask_{code}", [], FAMILIES)
 
 
@@ -150,5 +150,5 @@ def test_a_task_of_an_included_folder_is_found_by_its_name():
         ("mytask_zho_Hans[zh]", "mytask_zho_Hans"),
         ("plain[zh]", "plain"),
     ]
-    with pytest.raises(UsageError, match=r"task 'plain' is in one language; name it, as in 'plain\[zh\]'"):
+    with pytest.raises(UsageError, match=r"task 'plain' covers one language; name it, as in 'plain\[zh\]'"):
         expand_tasks("plain", ["de", "zh"], FAMILIES, included=included)

@@ -230,7 +230,7 @@ def test_claims_too_large_to_recompute_take_no_memory(run, tmp_path):
         (b"[" * 900_000, "not JSON"),
         (b"{}\n" * 10, "exactly the fields"),
         (b"\n" * 1000, "not JSON"),
-        (b"\xff" * 2_000_000, "over 1000000 bytes"),
+        (b"\xff" * 2_000_000, "more than 1000000 bytes"),
     ],
 )
 def test_hostile_items_are_problems(run, tmp_path, content, words):
@@ -245,4 +245,4 @@ def test_an_item_twice_and_items_that_add_a_cell_are_found(run, tmp_path):
     record = changed(run, tmp_path)
     lines = (tmp_path / "items.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "items.jsonl").write_text("".join([*lines, lines[-1]]))
-    assert "is repeated in one cell" in str(deep_problems(record, tmp_path))
+    assert "occurs twice in one cell" in str(deep_problems(record, tmp_path))

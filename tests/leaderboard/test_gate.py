@@ -205,7 +205,7 @@ def test_duplicates_misplaced_records_and_strays_are_refused(results):
     (folder / "folder").symlink_to("/etc")
     found = messages(check(results))
     for words in (
-        "belongs into",
+        "belongs in",
         "asks the same as",
         "belongs to no record",
         "'more.bin' lies beside",

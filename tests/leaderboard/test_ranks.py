@@ -160,7 +160,7 @@ def test_records_that_cannot_be_ranked_are_not_compared_by_threes(tmp_path, caps
     made = [synthetic_run(tmp_path / str(at), seed=at) for at in range(3)]
     assert len(made) == 3
     assert main(["compare", *(str(tmp_path / str(at)) for at in range(3))]) == 4
-    assert "of 3 records no two have the items of a ladder" in capsys.readouterr().err
+    assert "no two of the 3 records have a ladder" in capsys.readouterr().err
 
 
 def test_the_readmes_table_says_ranks_and_kept_shares_and_finds_its_place(entries, tmp_path):

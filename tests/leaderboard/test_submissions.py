@@ -114,7 +114,7 @@ def test_the_first_item_that_comes_twice_ends_it(run, tmp_path):
     line = (run[0] / "items.jsonl").read_bytes().splitlines(keepends=True)[0]
     (tmp_path / "items.jsonl.gz").write_bytes(gzip.compress(line * 400_000, compresslevel=1))
     started = time.monotonic()
-    with pytest.raises(FileFormatError, match=r"line 2: item .* is repeated in one cell"):
+    with pytest.raises(FileFormatError, match=r"line 2: item .* occurs twice in one cell"):
         list(read_items(tmp_path / "items.jsonl.gz"))
     assert time.monotonic() - started < 5
 

@@ -60,7 +60,7 @@ def test_the_folder_itself_and_the_variable(folder, monkeypatch):
 
 
 def test_only_a_corpus_that_takes_a_folder_is_given_one(folder):
-    with pytest.raises(UsageError, match="corpus mine has its own text; got a folder"):
+    with pytest.raises(UsageError, match="corpus mine has its own text and takes no folder"):
         load_corpus(f"mine:{folder}", named={"mine": folder})
     with pytest.raises(UsageError, match="this corpus takes no folder"):
         load_corpus(f"mine:{folder}", named={"mine": lambda: None})

@@ -107,7 +107,7 @@ class Ablator:
     ) -> tuple[NDArray[np.float64], int]:
         """Return one layer's summed changes of NLL on windows, in nats [N], and the forward tokens they cost.
 
-        seen: is told of forward tokens as they are run; may raise to stop.
+        seen: hears of forward tokens as they are run; may raise to stop.
         """
         layer, spent = self._map.layers[index], 0
         with evaluating(self._model):

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from nharness.errors import ModelError
 from nharness.evaluation.head import Head
 from nharness.models import Edit, LayerNeurons, NeuronMap, Observation, apply_edits, observe
+from nharness.models.replacing import replaced
 from nharness.models.taps import SiteValues, visit_sites
 
 TRIAL_NEURONS = 3
@@ -227,8 +228,7 @@ def _standing_in(results: Mapping[nn.Module, Tensor | None], tuples: frozenset[n
     """Let modules not run: each returns the given tensor, or (None) what it is given."""
     with ExitStack() as undo:
         for module, result in results.items():
-            undo.callback(_restore, module, vars(module).get("forward"))
-            module.forward = _stand_in(result, as_tuple=module in tuples)
+            undo.enter_context(replaced(module, "forward", _stand_in(result, as_tuple=module in tuples)))
         yield
 
 
@@ -243,13 +243,6 @@ def _stand_in(result: Tensor | None, *, as_tuple: bool) -> Callable[..., Any]:
 def _stream(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
     found: Tensor = args[0] if args else kwargs["hidden_states"]
     return found
-
-
-def _restore(module: nn.Module, own: Any) -> None:
-    if own is None:
-        del module.forward
-    else:
-        module.forward = own
 
 
 @contextmanager

@@ -225,7 +225,7 @@ def alignment_change(
     units = [_unit(_stacked(each, width)) for each, width in zip((before, after), widths, strict=True)]
     sentences = units[0].shape[1]
     if units[1].shape[:2] != units[0].shape[:2]:
-        raise UsageError(f"a change is over the same languages and sentences; got {[u.shape[:2] for u in units]}")
+        raise UsageError(f"a change compares the same languages and sentences; got {[u.shape[:2] for u in units]}")
     products = [np.einsum("ksd,lsd->skl", unit, unit, optimize=True) for unit in units]
     hits = [_hits(unit) for unit in units]
     rng = np.random.default_rng(resampling.seed)

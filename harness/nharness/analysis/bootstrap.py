@@ -61,11 +61,11 @@ class Totals:
 
     def __post_init__(self) -> None:
         if self.change.ndim != 2 or self.change.shape != self.weight.shape:
-            raise UsageError(f"change {self.change.shape} and weight {self.weight.shape}; expected two equal [C, m]")
+            raise UsageError(f"change {self.change.shape} and weight {self.weight.shape}; expected both to be [C, m]")
         if not (np.isfinite(self.change).all() and np.isfinite(self.weight).all()):
             raise UsageError("change or weight holds NaN or infinity; leave failed cells out before resampling")
         if (self.weight < 0).any() or (self.weight.sum(axis=0) <= 0).any():
-            raise UsageError("weights are at least 0 and every cell needs a positive total; leave empty cells out")
+            raise UsageError("weights must be at least 0 and sum to more than 0 in every cell; leave empty cells out")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Intervals:
 
 
 def too_few(clusters: int) -> str | None:
-    """Return why so many clusters give no interval and no p; None where they do."""
+    """Return why this number of clusters gives no interval and no p; None where it does."""
     if clusters >= FEWEST_CLUSTERS:
         return None
     return f"{clusters} cluster{'' if clusters == 1 else 's'} of items; an interval needs at least {FEWEST_CLUSTERS}"

@@ -82,7 +82,7 @@ def compare(
         sides = [effects_of(task, rows, table, SETTINGS, aim) for rows, table in zip(targets, tables, strict=True)]
         found.append(_compared(sides[0], sides[1], targets[0], flags or {}))
     if not any(task.cells for task in found):
-        raise UsageError("the two share no target, task and language with common item ids")
+        raise UsageError("the two have no target, task and language with common item ids")
     return tuple(found)
 
 

@@ -19,7 +19,7 @@ A rank among R = 20 draws is never below 1/21, and Benjamini-Hochberg over 64 ce
    the smaller a of all residuals and of those with at least n draws.
 
 4. What R different draws show never goes below 1 / (R + 1), and below it stands the model of the tail alone. That model
-   decides which cells stand out, as the simulated error rates allow; a p or q that is told is at least `resolution`,
+   decides which cells stand out, as the simulated error rates allow; a reported p or q is at least `resolution`,
    R counting the different draws of all targets whose tail is pooled.
 
 The calibration pools cells of one task, taking the *shape* (not mean or spread) of what random neurons do as one for
@@ -103,7 +103,7 @@ class _Residuals:
     source: NDArray[np.int64]
 
     def exponent(self, least: int) -> float:
-        """Return the tail's exponent a of cells with at least so many draws."""
+        """Return the tail's exponent a of cells with at least that many draws."""
         tail = (self.p <= BODY) & (self.sizes >= least)
         if tail.sum() < FEWEST_IN_TAIL:
             return 1.0

@@ -42,7 +42,7 @@ class Truth:
     def __post_init__(self) -> None:
         size = len(self.languages), sum(self.layer_widths)
         if self.membership.shape != size or (self.effect is not None and self.effect.shape != size):
-            raise UsageError(f"the truth {self.name} should be {size}; got {self.membership.shape}")
+            raise UsageError(f"ground truth {self.name} has shape {self.membership.shape}; expected {size}")
 
     @classmethod
     def from_effects(
@@ -74,7 +74,7 @@ def against_truth(detection: Detection, truth: Truth, *, digits: int = 12) -> Gr
     same_model(detection, truth, what=f"the {detection.detector} neurons")
     common = [tag for tag in detection.languages if tag in truth.languages]
     if not common:
-        raise UsageError(f"the truth {truth.name} has none of the languages {', '.join(detection.languages)}")
+        raise UsageError(f"ground truth {truth.name} covers none of the languages {', '.join(detection.languages)}")
     strength = detection.strength()
     scores = []
     for tag in common:

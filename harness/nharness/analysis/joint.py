@@ -5,7 +5,7 @@ Legend: `N` sides (records), `m` cells of all sides, `C` clusters, `P` pairs.
 A score is a linear combination of a side's cells, such as its selectivity. All sides' cells are resampled together
 (bootstrap.py): the same clusters in every side and, where a corpus is parallel, in every language, so that what two
 sides share falls out of their difference and what languages share is not counted as independent.
-The settings are the same whoever compares, so that the command line and the board give one number for one pair.
+The settings are the same everywhere, so that the command line and the board give one number for one pair.
 """
 
 from __future__ import annotations

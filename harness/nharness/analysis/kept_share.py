@@ -54,7 +54,7 @@ class Climb:
         if self.change.shape != size or self.base.shape != size[1:] or list(self.units) != sorted(set(self.units)):
             raise UsageError(f"a climb of {self.language} has rungs {self.units} and arrays {self.change.shape}")
         if len(self.languages) < 2 or self.languages[0] != self.language or not self.units:
-            raise UsageError(f"a climb holds {self.language} against other languages; got {', '.join(self.languages)}")
+            raise UsageError(f"a climb compares {self.language} with other languages; got {', '.join(self.languages)}")
 
     @classmethod
     def of(cls, language: str, rungs: Mapping[int, Mapping[str, Paired]]) -> Climb:

@@ -45,7 +45,7 @@ class Ladder:
 
     def __post_init__(self) -> None:
         if self.longest < 0 or self.total < max(1, self.longest) or not 0 < self.level <= self.farthest:
-            raise OptionError(f"a ladder climbs a list of the model's units to a harm above 0; got {self}")
+            raise OptionError(f"a ladder needs a list of the model's units and a harm above 0; got {self}")
 
     @property
     def end(self) -> int:

@@ -71,7 +71,7 @@ class Measurement:
         size = len(self.ids)
         if len(set(self.ids)) != size:
             twice = Counter(self.ids).most_common(1)[0][0]
-            raise UsageError(f"item {twice!r} comes twice in {self.task} of {self.target} on {self.language}")
+            raise UsageError(f"item {twice!r} occurs twice in {self.task} of {self.target} on {self.language}")
         lengths = {len(self.clusters), *(len(column) for column in self.values.values())}
         if lengths - {size}:
             raise UsageError(f"columns of {sorted(lengths)} values for {size} items of {self.task} on {self.language}")

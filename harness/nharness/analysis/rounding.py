@@ -1,4 +1,4 @@
-"""Numbers as a record keeps them: so many significant digits, and null for what could not be computed."""
+"""Numbers as a record keeps them: a fixed number of significant digits, and null for what could not be computed."""
 
 from __future__ import annotations
 

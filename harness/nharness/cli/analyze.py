@@ -39,8 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="neurons file, statistics file, record or run; several: statistics of parts of one recording",
     )
     parser.add_argument("--after", type=Path, metavar="FILE", help="neurons after training: what moved where")
-    parser.add_argument("--over", choices=("selected", "all"), default="selected", help="which neurons kinds count")
-    parser.add_argument("--detector", metavar="NAME", help="find neurons in statistics first")
+    parser.add_argument(
+        "--over", choices=("selected", "all"), default="selected", help="neurons over which kinds are counted"
+    )
+    parser.add_argument("--detector", metavar="NAME", help="detector that first finds neurons in the statistics")
     parser.add_argument("--option", action="append", default=[], metavar="K=V", help="option of the detector")
     parser.add_argument(
         "--sentences", type=whole(2), default=SENTENCES, metavar="N", help=f"most parallel sentences ({SENTENCES})"
@@ -72,9 +74,11 @@ def _tables(arguments: argparse.Namespace) -> Tables:
     if first.suffix == ".safetensors" and format_of(first) == FORMAT:
         return _of_statistics([statistics.load(path) for path in arguments.neurons], arguments)
     if len(arguments.neurons) > 1:
-        raise UsageError("several files are parts of one recording, statistics all; expected one file or folder")
+        raise UsageError(
+            "several files must be statistics, the parts of one recording; otherwise give one file or folder"
+        )
     if arguments.detector:
-        raise UsageError(f"--detector finds neurons in statistics; {first} holds neurons already")
+        raise UsageError(f"--detector finds neurons in statistics; {first} already holds neurons")
     if first.suffix == ".safetensors" or arguments.after is not None:
         return _of_neurons(neurons_file(first), arguments)
     found = record_files(first)
@@ -105,7 +109,7 @@ def _of_record(path: Path, arguments: argparse.Namespace) -> Tables:
 
     record, file = load_record(path, files=True), path.parent / NEURONS
     if not file.is_file():
-        raise UsageError(f"{path} has no {NEURONS} beside it, from which its structure is read")
+        raise UsageError(f"{path} has no {NEURONS} beside it, which its structure is read from")
     detection = neurons.load(file)
     structure = with_structure(record, detection).structure
     return {**_layers(detection, arguments), **(structure_tables(structure) if structure else {})}

@@ -22,11 +22,11 @@ RUNS = Path("nharness-runs")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is done and to which stores."""
-    parser.add_argument("action", choices=("show", "prune"), help="show: kinds, numbers and sizes; prune: remove")
+    parser.add_argument("action", choices=("show", "prune"), help="show kinds, numbers and sizes, or prune entries")
     parser.add_argument(
         "folders", nargs="*", type=Path, metavar="DIR", help=f"run folders or stores (default: every run in {RUNS})"
     )
-    parser.add_argument("--older-than", type=float, metavar="DAYS", help="prune what was written longer ago than this")
+    parser.add_argument("--older-than", type=float, metavar="DAYS", help="prune entries older than this")
     parser.add_argument("--kind", action="append", default=[], metavar="KIND", help="only this kind, such as cells")
     parser.add_argument("--json", action="store_true", help="as JSON")
 

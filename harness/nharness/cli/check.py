@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is checked."""
     parser.add_argument("name", help="registered name, or module:attribute")
     parser.add_argument(
-        "--kind", choices=KINDS, metavar="KIND", help=f"what it is, where two kinds have the name: {', '.join(KINDS)}"
+        "--kind", choices=KINDS, metavar="KIND", help=f"its kind, where two kinds share the name: {', '.join(KINDS)}"
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
     add_plugin_options(parser)
@@ -87,4 +87,4 @@ def _made(found: Any, name: str) -> Any:
     try:
         return found()
     except TypeError as error:  # an abstract method that was left out
-        raise PluginError(f"{name!r} is not complete: {error}") from error
+        raise PluginError(f"{name!r} is incomplete:  {error}") from error

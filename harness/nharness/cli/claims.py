@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the records and the claims."""
     parser.add_argument("records", nargs="+", type=Path, metavar="RECORD", help="record files or folders of records")
     parser.add_argument("--claim", action="append", required=True, metavar="TEXT", help="a statement or a name")
-    parser.add_argument("--strict-claims", action="store_true", help="a claim that is undecided is exit code 1 too")
+    parser.add_argument("--strict-claims", action="store_true", help="exit with 1 for an undecided claim too")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     add_plugin_options(parser)
 

@@ -63,7 +63,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     found = common_parts(arguments.folders)
     if arguments.out.resolve() in {folder.resolve() for folder in arguments.folders}:
-        raise UsageError(f"--out {arguments.out} is one of the folders to join; expected another one")
+        raise UsageError(f"--out {arguments.out} is one of the folders to join; choose another")
     whole = Store(arguments.out / "store")
     holding = [folder for folder in arguments.folders if not _is_without(folder)]
     for store in stores_of(holding) if holding else []:

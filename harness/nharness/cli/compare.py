@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the two files."""
     parser.add_argument("first", type=Path, nargs="?", help="neurons file, record file, record or run folder")
     parser.add_argument(
-        "others", type=Path, nargs="*", metavar="other", help="another of the same sort; records: any number"
+        "others", type=Path, nargs="*", metavar="other", help="another of the same kind; of records, any number"
     )
     parser.add_argument(
         "--models",
@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="models of one shape, earliest first, by their neurons, their records, or statistics of their sentences",
     )
     parser.add_argument("--trained", default="", metavar="A,B", help="with --models: languages that were trained")
-    parser.add_argument("--over", choices=("selected", "all"), default="selected", help="which neurons kinds count")
+    parser.add_argument(
+        "--over", choices=("selected", "all"), default="selected", help="neurons over which kinds are counted"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="with --models: write the comparison, JSON")
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
@@ -153,8 +155,8 @@ def _many(paths: Sequence[Path]) -> tuple[Any, Tables]:
     document, tables = _by_kept_share(records)
     if not tables:
         raise UsageError(
-            f"of {len(records)} records no two have the items of a ladder on one text (nharness run --ladder); "
-            "without, compare takes two records"
+            f"no two of the {len(records)} records have a ladder on the same text (nharness run --ladder); without "
+            "one, compare takes two records"
         )
     return document, tables
 

@@ -20,7 +20,7 @@ SENTENCES = 200
 def compare_models(arguments: argparse.Namespace) -> int:
     """Print, or write, the comparison; raises `UsageError` for models that cannot be held beside each other."""
     if arguments.first is not None:
-        raise UsageError(f"--models names all that is compared; leave out {arguments.first}")
+        raise UsageError(f"--models names everything to compare; leave out {arguments.first}")
     found = _comparison(arguments)
     if arguments.out is not None:
         from nharness import atomic
@@ -45,7 +45,7 @@ def _comparison(arguments: argparse.Namespace) -> Comparison:
 
     paths = {_name(path, arguments.models): neurons_file(path) for path in arguments.models}
     if len(paths) < len(arguments.models):
-        raise UsageError("one of --models is named twice; a comparison is of different files")
+        raise UsageError("--models names a file twice; a comparison needs different files")
     if all(format_of(path) == FORMAT for path in paths.values()):
         return compared_sentences(
             {name: statistics.load(path) for name, path in paths.items()},
@@ -54,7 +54,7 @@ def _comparison(arguments: argparse.Namespace) -> Comparison:
             resampling=Resampling(),
         )
     if arguments.trained:
-        raise UsageError("--trained parts the languages of statistics of sentences; these are neurons")
+        raise UsageError("--trained needs statistics of sentences; these files hold neurons")
     return compared_neurons({name: neurons.load(path) for name, path in paths.items()}, over=arguments.over)
 
 
@@ -77,14 +77,14 @@ def _tables(found: Comparison) -> Mapping[str, Sequence[Mapping[str, Any]]]:
             for kind, counts in each.layers.items()
         ]
     for flow in found.flows:
-        tables[f"from {flow.before} (rows) to {flow.after} (columns): {flow.moved} neurons are of another kind"] = [
+        tables[f"from {flow.before} (rows) to {flow.after} (columns): {flow.moved} neurons changed kind"] = [
             {"before": kind, **{str(other): count for other, count in after.items()}}
             for kind, after in flow.counts.items()
         ]
     if found.overlap:
         title = "neurons of each language in the first model and in the last"
         tables[title] = [each.document() for each in found.overlap]
-    tables[f"{found.models[-1]} less {found.models[0]}"] = [
+    tables[f"{found.models[-1]} minus {found.models[0]}"] = [
         {**each.document(), "difference": each.last - each.first} for each in found.differences
     ]
     return tables

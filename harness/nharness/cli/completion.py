@@ -41,7 +41,7 @@ class Completed:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the shell."""
-    parser.add_argument("shell", choices=SHELLS, help="whose script is printed")
+    parser.add_argument("shell", choices=SHELLS, help="shell to print a script for")
     add_plugin_options(parser)
 
 

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="FILE",
-        help="statistics files, one a site (parts of one site: see nharness merge)",
+        help="statistics files, one per site (parts of one site: see nharness merge)",
     )
     parser.add_argument("--option", action="append", default=[], metavar="K=V", help="detector option")
     parser.add_argument("--budget", type=float, metavar="SHARE", help="cut to this share of all neurons per language")

@@ -106,7 +106,7 @@ def _devices() -> Iterator[Finding]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Finding("device", f"torch cannot be imported ({error})", "BREAKS", "install torch anew")
+        yield Finding("device", f"torch cannot be imported ({error})", "BREAKS", "reinstall torch")
         return
     names = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
     if names:
@@ -118,7 +118,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _memory() -> float | None:
-    """Return the bytes that are available; None where nobody says."""
+    """Return the bytes that are available; None if unknown."""
     listed = Path("/proc/meminfo")
     if not listed.is_file():
         return None
@@ -139,12 +139,12 @@ def _plugins(arguments: argparse.Namespace) -> Iterator[Finding]:
     try:
         statuses = load_plugins(arguments).statuses
     except NharnessError as error:
-        yield Finding("plug-ins", str(error), "BREAKS", "leave it out, or mend it")
+        yield Finding("plug-ins", str(error), "BREAKS", "leave it out, or fix it")
         return
     for status in statuses:
         name = f"plug-in {status.name}"
         if status.error:
-            advice = f"mend it, or leave it out: -p no:{status.name}"
+            advice = f"fix it, or leave it out: -p no:{status.name}"
             yield Finding(name, f"{status.status}: {status.error}", "note", advice)
         else:
             yield Finding(name, f"{status.status}, {status.distribution or status.module} {status.version}".strip())
@@ -155,7 +155,7 @@ def _settings() -> Iterator[Finding]:
         found, file = settings.configured(Path.cwd())
         settings.build_spec(found)
     except NharnessError as error:
-        yield Finding("settings", str(error), "BREAKS", "mend the file; nharness run --show-config shows what counts")
+        yield Finding("settings", str(error), "BREAKS", "fix the file; nharness run --show-config shows what counts")
     else:
         yield Finding("settings", f"{len(found)} in {file}" if file else "no configuration file, so defaults")
 

@@ -1,4 +1,4 @@
-"""Evaluate anybody's neurons file on a model: deactivate, measure, compare with random controls, record.
+"""Evaluate any neurons file on a model: deactivate, measure, compare with random controls, record.
 
 The same as `nharness run` on the detector `file:NEURONS.safetensors`, without the options of detection.
 """

@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add model, neurons, language, intervention and output."""
     add_model_options(parser)
     parser.add_argument("--neurons", type=Path, required=True, metavar="FILE", help="neurons file")
-    parser.add_argument("--language", required=True, metavar="LANG", help="whose neurons of the file")
-    parser.add_argument("--intervention", default="zero", metavar="NAME", help="what is done to them (default zero)")
+    parser.add_argument("--language", required=True, metavar="LANG", help="language whose neurons are edited")
+    parser.add_argument("--intervention", default="zero", metavar="NAME", help="edit of the neurons (default zero)")
     parser.add_argument("--intervention-option", default="", metavar="K=V,...", help="intervention options")
     parser.add_argument(
         "--statistics",

@@ -25,9 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--languages", metavar="A,B", help="masks: languages in the file's order")
     parser.add_argument("--layer-widths", metavar="W,W,... or WxL", help="masks: neurons of each layer")
     parser.add_argument(
-        "--trust-widths", action="store_true", help="masks: layers are that wide, however low all units lie"
+        "--trust-widths", action="store_true", help="masks: accept these widths even if only low units are used"
     )
-    parser.add_argument("--count", action="append", default=[], metavar="LANG=FILE", help="counts: one file a language")
+    parser.add_argument(
+        "--count", action="append", default=[], metavar="LANG=FILE", help="counts: one file per language"
+    )
     parser.add_argument("--prefix", action="append", default=[], metavar="LANG=FILE", help="counts to subtract")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
 
@@ -38,7 +40,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     if arguments.kind == "counts":
         if not arguments.count:
-            raise UsageError("import counts needs --count LANG=FILE, once a language")
+            raise UsageError("import counts needs --count LANG=FILE for each language")
         table = import_counts(_files(arguments.count), prefix=_files(arguments.prefix) or None)
         table.save(arguments.out)
         say(f"written: {arguments.out} ({', '.join(f'{tag} {t.tokens} tokens' for tag, t in table.totals.items())})")
@@ -65,7 +67,7 @@ def _files(texts: Sequence[str]) -> dict[str, Path]:
         if not equals or not path:
             raise UsageError(f"{text!r}; expected LANG=FILE")
         if tag in found:
-            raise UsageError(f"{text!r}: language {tag!r} has a file already ({found[tag]})")
+            raise UsageError(f"{text!r}: language {tag!r} already has a file ({found[tag]})")
         found[tag] = Path(path)
     return found
 

@@ -23,7 +23,7 @@ ACTIONS = ("build", "add", "check", "reproduce", "table", "verdicts")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the action, the folders and the records."""
-    parser.add_argument("action", choices=ACTIONS, help="what to do")
+    parser.add_argument("action", choices=ACTIONS, help="action to take")
     parser.add_argument(
         "records", nargs="*", type=Path, metavar="RECORD", help="record files, or folders of records or runs"
     )
@@ -36,10 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--comment", type=Path, metavar="FILE", help="check: also write the comment for a reviewer here"
     )
     parser.add_argument(
-        "--reproduced", action="store_true", help="check: a maintainer made them again; let that badge pass"
+        "--reproduced", action="store_true", help="check: a maintainer reproduced them; accept that badge"
     )
-    parser.add_argument("--model", metavar="NAME", help="reproduce: where the record's model lies, if not at its name")
-    parser.add_argument("--corpus", metavar="NAME", help="reproduce: where the record's corpus lies, likewise")
+    parser.add_argument("--model", metavar="NAME", help="reproduce: where the record's model is, if not under its name")
+    parser.add_argument("--corpus", metavar="NAME", help="reproduce: where the record's corpus is, likewise")
     parser.add_argument("--write", type=Path, metavar="FILE", help="table, verdicts: the Markdown file that holds it")
     parser.add_argument("--title", default="Language neurons leaderboard", help="build: title of the site")
 

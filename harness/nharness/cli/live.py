@@ -17,7 +17,7 @@ from nharness.cli.pace import Pace
 from nharness.events import CellFinished, Collected, Event, Noted, StageAdvanced, StageFinished, StageStarted
 
 CELL_WIDTHS = {3: 7, 2: 6, 1: 5}
-"""Columns of a signed change with so many decimals, and one between it and the next."""
+"""Columns of a signed change with that many decimals, and one between it and the next."""
 
 
 class LiveDisplay:

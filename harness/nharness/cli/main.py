@@ -16,8 +16,8 @@ import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NoReturn
 
@@ -79,7 +79,11 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _have_streams()
+    with _streams():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str]) -> int:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of the libraries below are for people only
     try:
@@ -124,14 +128,17 @@ def _answer(arguments: Sequence[str]) -> int:
     return _dispatch(arguments[0], arguments[1:])
 
 
-def _have_streams() -> None:
+@contextmanager
+def _streams() -> Iterator[None]:
     """Make sure that there is something to print on, and that every text can be printed."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # it was closed by whoever started us
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open for as long as we are
-        stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    with ExitStack() as opened:
+        for stream, redirected in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
+            if stream is None:  # closed by the calling process
+                nowhere = opened.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+                opened.enter_context(redirected(nowhere))
+            elif isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        yield
 
 
 def _have_folder() -> None:
@@ -150,7 +157,7 @@ def _is_no_text(text: str) -> bool:
 
 
 def _told(error: BaseException) -> str:
-    """Return what went wrong in a sentence: an error of ours as it is, one of the machine with the file it is about."""
+    """Return what went wrong in a sentence: an nharness error as it is, one of the machine with its file."""
     if isinstance(error, RecursionError):
         return "an input is nested too deeply to be read"
     if isinstance(error, MemoryError):
@@ -190,7 +197,7 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
     try:
         with only_the_result() if getattr(arguments, "json", False) else nullcontext():
             return int(importlib.import_module(COMMANDS[name][0]).execute(arguments))
-    except SystemExit as error:  # nobody of ours leaves like this, but rich does when nobody reads any more
+    except SystemExit as error:  # nharness never leaves like this, but rich does once nobody reads
         if isinstance(error.__context__, BrokenPipeError):
             raise error.__context__ from None
         raise PluginError(

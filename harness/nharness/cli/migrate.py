@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--in-place", action="store_true", help="replace the file instead of writing NAME.migrated.json"
     )
-    parser.add_argument("--recompute", action="store_true", help="compute its numbers anew from items and neurons")
+    parser.add_argument("--recompute", action="store_true", help="recompute its numbers from items and neurons")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -42,7 +42,7 @@ def execute(arguments: argparse.Namespace) -> int:
     after = _migrated(before, recompute=arguments.recompute)
     for path, newest in after.items():
         if newest == before[path]:
-            say(f"{path}: already the newest format")
+            say(f"{path}: already in the newest format")
             continue
         target = path if arguments.in_place else path.with_suffix(".migrated.json")
         atomic.write_json(target, newest)
@@ -74,7 +74,7 @@ def _migrated(documents: Mapping[Path, dict[str, Any]], *, recompute: bool) -> d
 
 
 def _recomputed(document: dict[str, Any], path: Path) -> Record:
-    """Return the record with its numbers computed anew; raises `FileFormatError` without an items file."""
+    """Return the record with its numbers recomputed; raises `FileFormatError` without an items file."""
     from nharness.analysis.analyse import recomputed
     from nharness.analysis.measurements import from_items
     from nharness.analysis.structure.section import with_structure
@@ -97,7 +97,7 @@ def _recomputed(document: dict[str, Any], path: Path) -> Record:
 
 
 def _with_headline(record: Record, measured: Sequence[Measurement], path: Path) -> Record:
-    """Return the record with its headline computed anew; itself where it has none."""
+    """Return the record with its headline recomputed; itself where it has none."""
     from nharness.analysis.ladder_items import headline_again
     from nharness.analysis.measurements import from_items
     from nharness.record.items import read_items

@@ -20,16 +20,18 @@ from nharness.errors import OutputError, UsageError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the kind, the name and the place."""
-    parser.add_argument("kind", choices=tuple(FILES), help="what is begun")
-    parser.add_argument("name", help="its name, in small letters, such as my-method")
-    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where its folder goes (default here)")
+    parser.add_argument("kind", choices=tuple(FILES), help="what to create")
+    parser.add_argument("name", help="its name in lower case, such as my-method")
+    parser.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="parent of its folder (default: the working directory)"
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Write the files and say what to do next."""
     name = arguments.name
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
-        raise UsageError(f"name {name!r}; expected small letters, digits and single dashes, such as my-method")
+        raise UsageError(f"name {name!r}; expected lower-case letters, digits and single dashes, such as my-method")
     words = name.split("-")
     values = {
         "name": name,
@@ -42,7 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
     for path in files:
         target = arguments.out / Template(path).substitute(values)
         if target.exists():
-            raise OutputError(f"{target} is there already; choose another name, or another --out")
+            raise OutputError(f"{target} already exists; choose another name, or another --out")
     for path, text in files.items():
         target = arguments.out / Template(path).substitute(values)
         atomic.write_bytes(target, Template(text).substitute(values).encode())

@@ -121,7 +121,7 @@ def scalar(text: str) -> Any:
 
 
 def scalar_or_text(text: str, *, kinds: frozenset[str]) -> Any:
-    """Read `none`, a number or a text, whichever the field takes; raises `ValueError` for a number that is none."""
+    """Read `none`, a number or a text, whichever the field takes; raises `ValueError` for what is no number."""
     if "null" in kinds and text.lower() == "none":
         return None
     if "integer" in kinds and ("string" not in kinds or text.lstrip("-").isdigit()):
@@ -203,7 +203,7 @@ _BESIDE = (
         pairs,
         "detector options, for every detector that has them or as DETECTOR.key",
         "K=V,...",
-        "what is run",
+        "what to run",
     ),
     Option(
         "--intervention-option",
@@ -211,7 +211,7 @@ _BESIDE = (
         pairs,
         "intervention options, for every intervention that has them or as INTERVENTION.key",
         "K=V,...",
-        "what is run",
+        "what to run",
     ),
     Option("--corpus-args", TABLE_OF_TEXT, pairs, f"the rest of the corpus: {_columns(CorpusSpec)}", "K=V,...", "text"),
 )
@@ -221,7 +221,7 @@ ALL: tuple[Option, ...] = (*_options(RunSpec), *_BESIDE)
 BY_NAME: Mapping[str, Option] = {option.name: option for option in ALL}
 GROUPS: Mapping[str, tuple[Option, ...]] = {
     title: tuple(option for option in ALL if option.group == title)
-    for title in ("what is run", "model", "text", "tasks", "rigour", "edits")
+    for title in ("what to run", "model", "text", "tasks", "rigour", "edits")
 }
 
 
@@ -290,10 +290,13 @@ USUAL_VARIANT = "small"
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Add the study and its variant."""
     parser.add_argument(
-        "--study", type=Path, metavar="FILE", help="a TOML file that names all of it, or a name (nharness list studies)"
+        "--study",
+        type=Path,
+        metavar="FILE",
+        help="TOML file that specifies the whole run, or the name of a study (nharness list studies)",
     )
     parser.add_argument(
         "--variant",
         metavar="NAME",
-        help=f"variant of a study that is named: full, or {USUAL_VARIANT} (default)",
+        help=f"variant of a named study: full or {USUAL_VARIANT} (default)",
     )

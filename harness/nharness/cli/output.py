@@ -1,6 +1,6 @@
 r"""The one way out: whatever is printed passes through here, and no text of others does more than stand there.
 
-Names, units and reasons come from records, plug-ins and files of anybody. Control characters are shown as escapes
+Names, units and reasons come from records, plug-ins and foreign files. Control characters are shown as escapes
 (`\x1b`), and no line begins with what a workflow would take for a command (`::error::`).
 """
 
@@ -41,7 +41,7 @@ def warn(text: str) -> None:
 
 
 def say_commands(text: str) -> None:
-    """Print lines that a workflow is to obey; whoever makes them has escaped all text of others."""
+    """Print lines that a workflow is to obey; the caller has escaped all foreign text."""
     print(_escaped(text))
 
 

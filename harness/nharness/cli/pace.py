@@ -15,7 +15,7 @@ LEAST_SECONDS, SHARE = 10.0, 0.1
 class Pace:
     """Counts the work of one stage; rates are those of the last `RECENT` steps.
 
-    total: units of work, 0 where nobody knows. clock: seconds, rising.
+    total: units of work, 0 if unknown. clock: seconds, rising.
     """
 
     total: int
@@ -53,9 +53,9 @@ class Pace:
         return ", ".join(parts)
 
     def due(self) -> bool:
-        """Tell whether another line is due: 10 s and a tenth of all the time since the last one; True starts anew.
+        """Tell whether another line is due: 10 s and a tenth of all the time since the last one; True restarts it.
 
-        So an hour comes to about thirty lines, and a week to under a hundred.
+        So an hour prints about thirty lines, and a week to under a hundred.
         """
         now = self.clock()
         if now - self.told < max(LEAST_SECONDS, SHARE * (now - self.started)):

@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_study(parser)
     parser.add_argument("-k", dest="expression", default="", metavar="EXPR", help="only cells whose id matches")
     parser.add_argument("--shard", metavar="I/N", help="only part I of N")
-    parser.add_argument("-q", dest="quiet", action="count", default=0, help="numbers only")
-    parser.add_argument("-v", dest="verbose", action="count", default=0, help="controls too")
-    parser.add_argument("--json", action="store_true", help="cell ids and cost as JSON")
+    parser.add_argument("-q", dest="quiet", action="count", default=0, help="print numbers only")
+    parser.add_argument("-v", dest="verbose", action="count", default=0, help="show controls too")
+    parser.add_argument("--json", action="store_true", help="print cell ids and cost as JSON")
     add_plugin_options(parser)
 
 

@@ -25,7 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--documents", type=options.whole(1), metavar="N", help="most documents of a corpus per split and language"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to carry over")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder to write, which is then carried to the other machine",
+    )
     add_plugin_options(parser)
 
 

@@ -17,7 +17,7 @@ TEMPLATES = ("chat_template.jinja", "chat_template.json")
 
 
 def require_executor(plugins: Plugins, arguments: argparse.Namespace) -> None:
-    """Raise `UnknownNameError` for an executor that nobody registered, `OptionError` for what it does not take."""
+    """Raise `UnknownNameError` for an executor that is not registered, `OptionError` for what it does not take."""
     name = getattr(arguments, "executor", "local")
     known = ("local", *plugins.entries("executors"))
     if name not in known and ":" not in name:

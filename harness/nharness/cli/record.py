@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is recorded (for which detectors, or by name) and where it is written."""
     options.add_options(parser, ("model", "text"))
-    options.add_some(parser, "what is recorded", ("--detector", "--option"))
+    options.add_some(parser, "what to record", ("--detector", "--option"))
     parser.add_argument(
         "--statistics",
         action="append",
@@ -47,12 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--parts",
         type=options.whole(2),
         metavar="N",
-        help="N files of other text each, sources whole, for intervals (nharness analyze PART... --detector NAME)",
+        help="N files of disjoint text, sources kept whole, for intervals (nharness analyze PART... --detector NAME)",
     )
     parser.add_argument(
         "--document-ids", action="store_true", help="name every document in the file, for nharness analyze"
     )
-    parser.add_argument("--store", type=Path, metavar="DIR", help="store of products, so that a killed pass goes on")
+    parser.add_argument(
+        "--store", type=Path, metavar="DIR", help="store of products, from which an interrupted pass continues"
+    )
     parser.add_argument("-q", dest="quiet", action="count", default=0, help="less")
     parser.add_argument("--json", action="store_true", help="files and totals as JSON")
     add_plugin_options(parser)

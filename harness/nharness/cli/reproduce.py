@@ -34,7 +34,7 @@ def reproduce(path: Path, *, model: str | None = None, corpus: str | None = None
         request = RunRequest(spec=spec, out=Path(fresh) / "run", command="nharness leaderboard reproduce")
         written = run(request, Plugins(), listen=_heard).records
         if len(written) != 1:
-            raise NharnessError(f"making {source} again wrote {len(written)} records, expected 1")
+            raise NharnessError(f"reproducing {source} wrote {len(written)} records, expected 1")
         ((made, again),) = written.items()
         found = reproduction_of(record, source.parent, again, made.parent)
     atomic.write_json(source.parent / REPRODUCTION_NAME, found.document())

@@ -36,14 +36,16 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     chosen.add_argument("--maxfail", type=options.whole(), default=0, metavar="N", help="stop after N failed cells")
     chosen.add_argument("--shard", metavar="I/N", help="only part I of N, without records; nharness collect joins them")
-    chosen.add_argument("--lf", dest="last_failed", action="store_true", help="only cells that failed the last time")
+    chosen.add_argument("--lf", dest="last_failed", action="store_true", help="only cells that failed last time")
     where = parser.add_argument_group("where")
     where.add_argument(
         "--out", type=Path, metavar="DIR", help="run folder (default nharness-runs/DETECTOR-MODEL-DIGEST)"
     )
-    where.add_argument("--store", type=Path, metavar="DIR", help="store of products, may be shared (default OUT/store)")
-    where.add_argument("--resume", action="store_true", help="go on with the run in --out, as it was specified")
-    where.add_argument("--executor", default="local", metavar="NAME", help="where cells run (default local)")
+    where.add_argument(
+        "--store", type=Path, metavar="DIR", help="store of products, which runs may share (default OUT/store)"
+    )
+    where.add_argument("--resume", action="store_true", help="continue the run in --out as it was specified")
+    where.add_argument("--executor", default="local", metavar="NAME", help="where model work runs (default local)")
     where.add_argument("--workers", type=options.whole(1), default=1, metavar="N", help="workers of the executor")
     where.add_argument(
         "--executor-args",

@@ -1,7 +1,7 @@
 """From settings to a specification: defaults, then the configuration file, then the command line, each with its origin.
 
 A configuration file is `nharness.toml` or the table `[tool.nharness]` of `pyproject.toml`, in the current folder or the
-nearest one above that has one; its keys are the options' names without dashes in front. Faults in it are told with
+nearest one above that has one; its keys are the options' names without dashes in front. Faults in it are reported with
 their line, and a path in it that begins with a dot is one from its folder.
 """
 

@@ -17,19 +17,19 @@ from nharness.plugins import Plugins
 
 SAME = {"--output-path": "--out"}
 KEPT = "every item is kept in the record's folder; leave it out"
-BATCHES = "batches are made of tokens here: --batch-tokens N, or leave it out"
+BATCHES = "batches are measured in tokens: use --batch-tokens N, or leave it out"
 ANSWERS = {
     "--batch-size": BATCHES,
     "--max-batch-size": BATCHES,
-    "--cache-requests": "results are kept and reused by themselves; leave it out",
-    "--confirm-run-unsafe-code": "tasks that run what a model wrote are not supported",
+    "--cache-requests": "results are kept and reused automatically; leave it out",
+    "--confirm-run-unsafe-code": "tasks that run code written by a model are not supported",
     "--fewshot-as-multiturn": "with --apply-chat-template few-shot examples are turns; leave it out",
     "--gen-kwargs": "decoding is greedy, so that outputs can be compared; leave it out",
     "--hf-hub-log-args": "nothing is sent anywhere; nharness leaderboard add puts a record into a folder",
     "--log-samples": KEPT,
     "--predict-only": KEPT,
     "--system-instruction": "prompts are the task's own; write a task for --include-path instead",
-    "--use-cache": "results are kept and reused by themselves; --store DIR shares them between runs",
+    "--use-cache": "results are kept and reused automatically; --store DIR shares them between runs",
     "--verbosity": "expected -v or -q",
     "--wandb-args": "nothing is sent anywhere; a plug-in may implement nharness_record_written",
     "--write-out": KEPT,
@@ -70,7 +70,7 @@ def _instead(name: str, known: Collection[str]) -> str:
         return ANSWERS[name]
     close = [each for each in sorted(known) if each.startswith(name)][:1]
     close = close or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else "--help lists those there are"
+    return f"did you mean {close[0]}?" if close else "see --help for the known options"
 
 
 def stray(words: Sequence[str], left: Sequence[str], parser: argparse.ArgumentParser) -> str:
@@ -87,7 +87,7 @@ def stray(words: Sequence[str], left: Sequence[str], parser: argparse.ArgumentPa
     flag = _flag_for(word)
     if flag and flag.split()[0] in takes:
         return f"unexpected {word!r}; did you mean {flag}?"
-    return f"unexpected {word!r}; {parser.prog} --help says what may stand there"
+    return f"unexpected {word!r}; {parser.prog} --help shows what is expected"
 
 
 def _flag_for(word: str) -> str:

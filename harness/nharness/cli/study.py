@@ -52,7 +52,7 @@ def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> in
 def study_file(given: Path, variant: str | None, plugins: Plugins) -> Path:
     """Return the file of a study that is given by its path or by its registered name.
 
-    Raises `UnknownNameError` for neither, `UsageError` for a variant that there is none of.
+    Raises `UnknownNameError` for neither, `UsageError` for a variant that does not exist.
     """
     name = str(given)
     if given.is_file() or name not in plugins.entries("studies"):
@@ -80,7 +80,7 @@ def _found(study: StudyFile, folders: Sequence[Path], plugins: Plugins, argument
     records = [record for folder in folders for record in _records(folder)]
     held = hold(study.findings, records, plugins.makers("claims"))
     printed = [_row(each) for each in held if each.finding is not None]
-    missing = [f"{each.claim.name}: not measured; it takes {each.claim.needs}" for each in held if each.finding is None]
+    missing = [f"{each.claim.name}: not measured; it needs {each.claim.needs}" for each in held if each.finding is None]
     if arguments.json:
         say_json({"study": study.name, "findings": printed, "not measured": missing})
     else:

@@ -296,7 +296,7 @@ from $module import FAMILY
 def test_contract(thing, check):
     check(thing)
 '''
-STUDY = """# nharness run --study $name.toml --collect-only      what it comes to
+STUDY = """# nharness run --study $name.toml --collect-only      what it amounts to
 # nharness run --study $name.toml
 [study]
 name = "$title"

@@ -25,11 +25,11 @@ STYLES = ("text", "json", "github")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and how to report."""
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="record file, or the folder of a record, a run or a study"
+        "files", nargs="+", type=Path, metavar="FILE", help="record file, or folder of a record, run or study"
     )
     parser.add_argument("--format", choices=STYLES, default="text", help="how to report (default: text)")
     parser.add_argument("--deep", action="store_true", help="recompute every number from items and neurons")
-    parser.add_argument("--no-files", action="store_true", help="do not look at the files beside the record")
+    parser.add_argument("--no-files", action="store_true", help="ignore the files beside the record")
 
 
 def execute(arguments: argparse.Namespace) -> int:

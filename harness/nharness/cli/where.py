@@ -1,4 +1,4 @@
-"""Where a run is kept unless it is told otherwise."""
+"""Where a run is kept by default."""
 
 from __future__ import annotations
 

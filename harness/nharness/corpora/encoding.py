@@ -46,7 +46,7 @@ class EncodingPolicy:
     def __post_init__(self) -> None:
         if self.max_length < 1 or not 0 <= self.overlap < self.max_length:
             raise OptionError(
-                f"max_length is at least 1 and overlap less than it; got {self.max_length}, {self.overlap}"
+                f"max_length must be at least 1 and overlap smaller; got {self.max_length}, {self.overlap}"
             )
 
     @property
@@ -143,8 +143,9 @@ def require_known(documents: Iterable[EncodedDocument], vocabulary: int) -> None
         largest = int(document.tokens.max(initial=0))
         if largest >= vocabulary:
             raise CorpusError(
-                f"document {document.id!r} ({document.language}) holds token {largest}, which the tokenizer knows and "
-                f"the model, of {vocabulary} tokens, does not; take the document out, or load the model's own tokenizer"
+                f"document {document.id!r} ({document.language}) holds token {largest}, which the tokenizer knows "
+                f"but the model ({vocabulary} tokens) does not; remove the document, or load the model's own "
+                "tokenizer"
             )
 
 

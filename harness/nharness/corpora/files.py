@@ -97,11 +97,12 @@ def _refuse_twins(root: Path, found: Sequence[tuple[Path, Meaning]]) -> None:
         same = group.get(said.digits)
         if same is not None or its.rest != said.rest:
             first = same[0] if same is not None else other
-            what = f"of {said.language}" if said.language else "of no language in their names"
+            what = f"of {said.language}" if said.language else "without a language in their names"
             raise CorpusError(
-                f"{first.relative_to(root)} and {path.relative_to(root)} are both {what}"
-                f"{f', split {said.split}' if said.split else ', no split named'}; expected one file a language and "
-                "split, or parts that differ in a number (en-1.jsonl, en-2.jsonl): rename, join or remove one"
+                f"{first.relative_to(root)} and {path.relative_to(root)} are both "
+                f"{what}{f', split {said.split}' if said.split else ', no split named'}; expected one file per "
+                "language and split, or parts that differ in a number (en-1.jsonl, en-2.jsonl): rename, join or "
+                "remove one"
             )
         group[said.digits] = (path, said)
 

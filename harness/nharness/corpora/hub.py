@@ -31,7 +31,7 @@ def hub_tables(
     """Return one table a split of the dataset, and an identity: name, configuration and revision.
 
     config: may hold `{language}`, which is filled in with each of `languages` as they are written; every such
-    configuration is of that language. Raises `CorpusError` when the dataset cannot be had, the reason included.
+    configuration is of that language. Raises `CorpusError` when the dataset cannot be loaded, with the reason.
     """
     import datasets  # noqa: PLC0415 - heavy, and only who has such a corpus needs it
 

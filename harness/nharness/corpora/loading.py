@@ -80,7 +80,7 @@ def _found(
     if callable(place):
         return _made(place, Path(folder) if mark else None, remote.languages)
     if place is not None and mark:
-        raise UsageError(f"corpus {registered} has its own text; got a folder, {folder}")
+        raise UsageError(f"corpus {registered} has its own text and takes no folder; got {folder}")
     path = place if place is not None else Path(name)
     chosen = columns or Columns()
     if path.exists() and not (path.is_dir() or path.is_file()):

@@ -87,7 +87,7 @@ def _decided(whole: list[str], parts: list[str]) -> tuple[str, str]:
             return next(iter(sure.values())), ""
         if sure:
             named = " and ".join(f"{word} ({display_name(str(tag))})" for tag, word in sure.items())
-            return "", f"the name says two languages, {named}; expected one, as in train.de.jsonl"
+            return "", f"the name has two languages, {named}; expected one, as in train.de.jsonl"
     doubtful = next(iter([*whole, *parts]), "")
     if not doubtful:
         return "", ""

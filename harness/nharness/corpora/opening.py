@@ -47,8 +47,8 @@ class Lines:
             self.number += 1
             if len(line) > LONGEST:
                 raise FileFormatError(
-                    f"{self.path} line {self.number}: longer than {LONGEST:,} characters; expected a document a line, "
-                    "a long one cut into parts (ids page#1, page#2, ...)"
+                    f"{self.path} line {self.number}: longer than {LONGEST:,} characters; expected one document per "
+                    "line, long ones cut into parts (ids page#1, page#2, ...)"
                 )
             self._count(len(line))
             yield line
@@ -100,8 +100,8 @@ def refuse_bomb(path: Path, characters: int, packed: int) -> None:
     """Raise `FileFormatError` where `packed` bytes of an archive became more characters than bytes of text do."""
     if characters > max(NO_BOMB, EXPANSION * packed):
         raise FileFormatError(
-            f"{path}: its first {packed:,} bytes unpack to more than {EXPANSION} times as many, more than text does; "
-            "if this is intended, unpack it yourself"
+            f"{path}: its first {packed:,} bytes unpack to more than {EXPANSION} times as many, more than text would; "
+            "if that is intended, unpack it yourself"
         )
 
 

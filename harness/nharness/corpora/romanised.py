@@ -48,7 +48,7 @@ def with_romanised(corpus: Corpus, wanted: Sequence[str], romanise: Romanise | N
     made = _made_of(corpus, wanted)
     if not made:
         raise CorpusError(
-            f"corpus {corpus.name!r}: nothing to romanise; expected a language in another script than Latin, asked for "
+            f"corpus {corpus.name!r}: nothing to romanise; expected a language in a script other than Latin, asked for "
             "as ru-Latn or hi-Latn"
         )
     by = romanise or _uroman

@@ -154,7 +154,7 @@ def _parsed(path: Path, number: int, text: str) -> Any:
         found = dict(pairs)
         if len(found) < len(pairs):
             twice = first_repeated(name for name, _ in pairs)
-            raise FileFormatError(f"{path} line {number}: {twice!r} is repeated in one object")
+            raise FileFormatError(f"{path} line {number}: {twice!r} occurs twice in one object")
         return found
 
     try:

@@ -90,7 +90,7 @@ def _rectangular(
 def _advice(mark: str, *, missing: bool) -> str:
     if missing:
         return f"write an empty cell as nothing after its {mark}"
-    return 'put a text that holds a comma in quotation marks: "Hello, world"' if mark == "comma" else JSON_LINES
+    return 'enclose a text that holds a comma in quotation marks: "Hello, world"' if mark == "comma" else JSON_LINES
 
 
 def _counted(number: int, what: str) -> str:

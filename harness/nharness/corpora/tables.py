@@ -117,7 +117,7 @@ def _languages_of(table: Table, columns: Columns) -> dict[str, str]:
 
 
 def _refuse_two_spellings(where: str, written: str, tag: str, before: str) -> None:
-    """Raise `CorpusError` where two ways to write one language may be two languages to whoever wrote them."""
+    """Raise `CorpusError` where two ways to write one language may have meant two languages."""
     if written.casefold().replace("_", "-") != before.casefold().replace("_", "-"):
         raise CorpusError(
             f"{where}: {written!r} and {before!r} are both language {tag}; expected one spelling of it, or tags that "

@@ -8,6 +8,8 @@ from typing import Any
 
 from transformers import GenerationConfig
 
+from nharness.models.replacing import replaced
+
 MARKS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 
 
@@ -19,8 +21,6 @@ def own_decoding(model: Any) -> Iterator[None]:
         yield
         return
     marks = {name: getattr(theirs, name, None) for name in MARKS}
-    model.generation_config = GenerationConfig(**marks)  # type: ignore[no-untyped-call]
-    try:
+    own = GenerationConfig(**marks)  # type: ignore[no-untyped-call]
+    with replaced(model, "generation_config", own):
         yield
-    finally:
-        model.generation_config = theirs

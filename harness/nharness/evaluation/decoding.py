@@ -40,7 +40,7 @@ class Decoding:
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise OptionError(f"decoding wants max_new_tokens >= 1, temperature >= 0 and 0 < top_p <= 1; got {self}")
+            raise OptionError(f"decoding needs max_new_tokens >= 1, temperature >= 0 and 0 < top_p <= 1; got {self}")
 
 
 def greedy(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from random import Random
 from typing import Any
 
 from lm_eval.api.samplers import ContextSampler, FirstNSampler
 
 from nharness.errors import CellError
+from nharness.models.replacing import replaced
 
 SPARE = 16  # drawn beyond what is asked, in case some of them say the same as the item
 Row = Mapping[str, Any]
@@ -86,26 +88,41 @@ class ItemSampler(ContextSampler):  # type: ignore[misc]  # lm-eval publishes no
         return repr(task.doc_to_text(row)), repr(choices), repr(task.doc_to_target(row))
 
 
-def draw_by_item(task: Any, seed: int) -> None:
-    """Make a loaded task of lm-eval's draw few-shot examples as the module says, for good."""
-    if isinstance(getattr(task, "sampler", None), ItemSampler):
-        task.sampler.seed = seed
-        return
-    sampler = ItemSampler(task, seed) if hasattr(task, "sampler") else None
-    plain = task.fewshot_context
+class FewShot:
+    """The few-shot examples of the tasks that a run loads, all drawn with one seed; a task's pool is read once."""
 
-    def context(doc: Row, *args: Any, **options: Any) -> Any:
-        if sampler is None:
-            task.set_fewshot_seed(seed=item_seed(seed, doc))
-        else:
-            sampler.begin(doc)
-        return plain(doc, *args, **options)
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._samplers: dict[Any, ItemSampler] = {}
 
-    task.fewshot_context = context
-    if sampler is not None:
-        task.sampler = sampler
-        if task.fewshot_cfg.split is None and task.fewshot_cfg.samples is None:
-            task.fewshot_cfg.split = split_of(task)
+    def pool(self, task: Any) -> Sequence[Row] | None:
+        """Return what a task's examples are drawn from; None where it has no sampler."""
+        return None if not hasattr(task, "sampler") else self._sampler(task).pool
+
+    @contextmanager
+    def drawn_by_item(self, task: Any) -> Iterator[None]:
+        """Let a loaded task of lm-eval's draw its examples as the module says; undone afterwards."""
+        plain = task.fewshot_context
+        sampler = self._sampler(task) if hasattr(task, "sampler") else None
+
+        def context(doc: Row, *args: Any, **options: Any) -> Any:
+            if sampler is None:
+                task.set_fewshot_seed(seed=item_seed(self._seed, doc))
+            else:
+                sampler.begin(doc)
+            return plain(doc, *args, **options)
+
+        with ExitStack() as undo:
+            if sampler is not None:
+                undo.enter_context(replaced(task, "sampler", sampler))
+                undo.enter_context(replaced(task.fewshot_cfg, "split", split_of(task)))
+            undo.enter_context(replaced(task, "fewshot_context", context))
+            yield
+
+    def _sampler(self, task: Any) -> ItemSampler:
+        if task not in self._samplers:
+            self._samplers[task] = ItemSampler(task, self._seed)
+        return self._samplers[task]
 
 
 def split_of(task: Any) -> str | None:

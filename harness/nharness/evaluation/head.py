@@ -7,7 +7,7 @@ Legend: `B` batch, `T` time, `N` counted tokens, `D` width of the trunk, `V` voc
    tokens x vocabulary; each tile's logsumexp comes from a float32 log-softmax, tiles are joined by a logsumexp. Any
    other head is called on a few tokens at a time.
 3. Some models do more than their head: they cap logits (cap * tanh(x / cap)) or scale them. Of the readings that the
-   configuration tells of, the fullest whose logits agree with the model's own forward on a probe is taken, as they are
+   configuration gives, the fullest whose logits agree with the model's own forward on a probe is taken, as they are
    and made so large that a cap would show in any number type. When none does, the model's own forward is used whole, on
    few enough rows for the memory bound to hold (one row of T tokens is the least it can do). `description` says which.
 
@@ -220,7 +220,7 @@ def _enlarged(output: Any, factor: float) -> Iterator[list[bool]]:
 
 
 def _readings(config: Any) -> Iterator[Reading]:
-    """Yield what a configuration tells of, the fullest first: scaled and capped, scaled, capped, as they are."""
+    """Yield the readings of a configuration, the fullest first: scaled and capped, scaled, capped, as they are."""
     text = text_config(config)
     factors = ((name, _number(text, name)) for name in ("logit_scale", "lm_head_multiplier"))
     scales = [(f"times {name}", factor) for name, factor in factors if factor]

@@ -1,7 +1,7 @@
 """Folders of lm-eval's YAML: whether they are there, and whether using them would run somebody else's Python.
 
 lm-eval runs what a YAML file names with `!function` or `class:`, from a file beside it. Where the folder is the user's
-own (below the working directory or the home folder, and nobody else's property) that is the user's code. Anywhere else
+own (below the working directory or the home folder, and owned by no other user) that is the user's code. Anywhere else
 it is asked for.
 """
 
@@ -18,7 +18,7 @@ RUNS = re.compile(r"!function\s+(\S+)|^class:\s*(\S+)", re.MULTILINE)
 
 
 def check_include_paths(folders: Sequence[str], *, trusted: bool) -> None:
-    """Raise `UsageError` for a folder that is none or has no YAML, and for code in one that is not the user's own."""
+    """Raise `UsageError` for what is no folder or has no YAML, and for code in one that is not the user's own."""
     for text in folders:
         folder = Path(text).expanduser()
         if not folder.is_dir():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -17,7 +18,7 @@ from lm_eval import evaluator
 
 from nharness.errors import CellError, NharnessError, UnknownNameError, UsageError
 from nharness.evaluation.decoding import greedy, samples
-from nharness.evaluation.few_shot import draw_by_item
+from nharness.evaluation.few_shot import FewShot
 from nharness.evaluation.items import Item, mean
 from nharness.evaluation.lm_eval_items import item_of
 from nharness.evaluation.lm_eval_model import ObservedModel
@@ -69,6 +70,7 @@ class LmEvalBridge:
     ) -> None:
         self.options = options or LmEvalOptions()
         self.loader = loader or TaskLoader()
+        self._few_shot = FewShot(self.options.seed)
         if self.options.chat_template and not getattr(tokenizer, "chat_template", None):
             raise UsageError("a chat template was requested, but the tokenizer has none")
         size = self.options.batch_size or (CPU_BATCH if model.device.type == "cpu" else DEVICE_BATCH)
@@ -107,7 +109,9 @@ class LmEvalBridge:
         chosen = tasks if samples is None else {name: tasks[name] for name in samples}
         self._lm.start()
         try:
-            with quiet() as heard:
+            with quiet() as heard, ExitStack() as drawn:
+                for task in chosen.values():
+                    drawn.enter_context(self._few_shot.drawn_by_item(task))
                 found = evaluator.evaluate(
                     self._lm,
                     {"tasks": chosen, "groups": {}, "group_map": {}},
@@ -137,9 +141,9 @@ class LmEvalBridge:
         for name, task in tasks.items():
             if spec.num_fewshot is not None:
                 task.set_config(key="num_fewshot", value=spec.num_fewshot)
-            draw_by_item(task, self.options.seed)
-            shots, pool = task.config.num_fewshot or 0, getattr(getattr(task, "sampler", None), "pool", None)
-            if shots and pool is not None and len(pool) < shots:
+            shots = task.config.num_fewshot or 0
+            pool = self._few_shot.pool(task) if shots else None
+            if pool is not None and len(pool) < shots:
                 have = f"and there are {len(pool)}" if pool else "and no split has any"
                 raise CellError(f"task {spec.id}: {shots} few-shot examples were requested, {have}")
             asked = task.config.generation_kwargs

@@ -1,4 +1,4 @@
-"""lm-eval's own model class over a loaded model, with what nharness wants to know of every request."""
+"""lm-eval's own model class over a loaded model, with what nharness needs to know of every request."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
         return ChatTemplate(self.tokenizer)
 
     def start(self) -> None:
-        """Begin to count anew."""
+        """Reset the count."""
         self.tokens, self.cut = 0, set()
 
     def halve(self) -> bool:

@@ -27,6 +27,7 @@ import datasets
 
 from nharness.corpora.rows import read_rows, suffix_of
 from nharness.errors import UsageError, nearest
+from nharness.models.replacing import replaced
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 ALIASES = (("train", "training"), ("validation", "val", "valid", "dev"), ("test", "devtest", "eval"))
@@ -37,7 +38,7 @@ Load = Callable[..., Any]
 
 
 class Splits(dict[str, datasets.Dataset]):
-    """Splits by name; one that no file holds is empty rather than absent, as few-shot examples nobody asked for are."""
+    """Splits by name; one that no file holds is empty rather than absent, like few-shot examples not asked for."""
 
     def __missing__(self, name: str) -> datasets.Dataset:
         """Return an empty split with the columns of the others."""
@@ -147,14 +148,11 @@ def _at_home(folder: Path, value: Any) -> Any:
 def _loading_by(load: Callable[[Load, str, str | None, dict[str, Any]], Any]) -> Iterator[None]:
     original: Load = datasets.load_dataset
 
-    def replaced(path: str, name: str | None = None, **kwargs: Any) -> Any:
+    def load_dataset(path: str, name: str | None = None, **kwargs: Any) -> Any:
         return load(original, path, name, kwargs)
 
-    datasets.load_dataset = replaced
-    try:
+    with replaced(datasets, "load_dataset", load_dataset):
         yield
-    finally:
-        datasets.load_dataset = original
 
 
 def find(folder: Path, dataset: str, name: str | None, columns: Mapping[str, str]) -> Splits:
@@ -171,7 +169,7 @@ def find(folder: Path, dataset: str, name: str | None, columns: Mapping[str, str
     if not matching:
         what = f"{dataset} ({name})" if name else dataset
         hint = nearest(f"test.{name}.jsonl", {path.name for path, _ in chosen}) if chosen else ""
-        raise UsageError(f"--dataset-dir {folder} has no file of {what} in a folder {short!r} or so named{hint}")
+        raise UsageError(f"--dataset-dir {folder} has no file of {what} in a folder {short!r} or under that name{hint}")
     return _splits(sorted(matching.items()), columns)
 
 

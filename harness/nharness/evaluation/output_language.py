@@ -70,7 +70,7 @@ def questions(tokenizer: Any, texts: Mapping[str, str], chat: ChatTemplate | Non
 
 @dataclass(frozen=True)
 class Outputs:
-    """What was written after some prompts; the languages it is in are found once, whoever asks."""
+    """What was written after some prompts; the languages it is in are identified once."""
 
     written: tuple[Written, ...]
     identifier: Identifier

@@ -1,4 +1,4 @@
-"""Run lm-eval and datasets without their progress bars and log lines, and hear what they warn of."""
+"""Run lm-eval and datasets without bars or log lines, hear what they warn of, and fill templates in a sandbox."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import datasets
 import lm_eval.api.task
+import lm_eval.utils
+from jinja2 import StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+
+from nharness.models.replacing import replaced
 
 LOGGERS = ("lm_eval", "lm-eval", "datasets", "transformers", "huggingface_hub", "absl", "evaluate")
 LONGEST = 200
@@ -23,19 +29,19 @@ SEEN_TO = (
     "generation_kwargs",  # decoding is ours, and said
     "do_sample",
 )
-"""What lm-eval warns of and nharness sees to itself."""
+"""Warnings of lm-eval about what nharness handles itself."""
 
 
 @contextmanager
 def quiet() -> Iterator[list[str]]:
-    """Silence the named loggers, progress bars and all warnings; put everything back after.
+    """Silence the named loggers, progress bars and all warnings, and seal templates; put everything back after.
 
     Gives the warnings of lm-eval that nharness does not see to itself, one of a kind, as they come. Exceptions pass
-    through unchanged.
+    through unchanged. A Jinja template is filled in a sandbox: it is text from a YAML file, not a program.
     """
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
-    bars, requests_bar = datasets.are_progress_bars_disabled(), lm_eval.api.task.tqdm
+    bars = datasets.are_progress_bars_disabled()
     heard = _Heard()
     spoken = logging.getLogger("lm_eval")
     passed_on = spoken.propagate
@@ -45,13 +51,15 @@ def quiet() -> Iterator[list[str]]:
     spoken.addHandler(heard)
     spoken.propagate = False
     datasets.disable_progress_bars()
-    lm_eval.api.task.tqdm = _no_bar
     try:
-        with warnings.catch_warnings():
+        with (
+            replaced(lm_eval.api.task, "tqdm", _no_bar),
+            replaced(lm_eval.utils, "env", _sandbox()),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             yield heard.texts
     finally:
-        lm_eval.api.task.tqdm = requests_bar
         spoken.removeHandler(heard)
         spoken.propagate = passed_on
         for logger, level in zip(loggers, levels, strict=True):
@@ -74,6 +82,13 @@ class _Heard(logging.Handler):
         if kind not in self._kinds and not any(known in text for known in SEEN_TO):
             self._kinds.add(kind)
             self.texts.append(text)
+
+
+@cache
+def _sandbox() -> SandboxedEnvironment:
+    sealed = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+    sealed.filters.update(lm_eval.utils.env.filters)
+    return sealed
 
 
 def _no_bar(items: Iterable[Any], **_options: Any) -> Iterable[Any]:

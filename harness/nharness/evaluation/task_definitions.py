@@ -75,7 +75,7 @@ def metric_of(name: str, manager: TaskManager) -> Metric:
             higher = entry.get("higher_is_better", registry.HIGHER_IS_BETTER_REGISTRY.get(metric, True))
             answer_filter = str((config.get("filter_list") or [{"name": "none"}])[0]["name"])
             return Metric(metric, bool(higher), answer_filter)
-    told = ", ".join(metric for metric, _ in named) or "none that its YAML tells of"
+    told = ", ".join(metric for metric, _ in named) or "none named in its YAML"
     raise UsageError(
         f"task {name!r} has no metric that is a mean over items, as paired effects need; its metrics are: {told}"
     )

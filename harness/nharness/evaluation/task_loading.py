@@ -13,9 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import lm_eval.utils
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import TemplateError
 from lm_eval import tasks as lm_eval_tasks
 from lm_eval.tasks import TaskManager
 
@@ -45,7 +43,6 @@ class TaskLoader:
         dataset_dir: str | None = None,
         columns: Mapping[str, str] | None = None,
     ) -> None:
-        _seal_templates()
         self._include = tuple(include_path)
         self._folder = None if dataset_dir is None else Path(dataset_dir)
         self._columns = columns or {}
@@ -148,7 +145,7 @@ def _refuse_other_means(spec: TaskSpec, tasks: Mapping[str, Any], groups: Mappin
         for how in group.aggregate_metric_list or ():
             alike = not how.weight_by_size and len(sizes) > 1
             if how.metric == spec.metric and (alike or callable(how.aggregation)):
-                why = "counts its tasks alike, however many items each has" if alike else "has a mean of its own"
+                why = "gives its tasks equal weight, however many items each has" if alike else "has a mean of its own"
                 some = ", ".join(list(tasks)[:5])
                 raise UsageError(
                     f"group {group.name!r} {why} (aggregate_metric_list), and effects are paired over items; name its "
@@ -168,15 +165,6 @@ def _likely_folders(name: str) -> Iterator[str]:
     folders = [path.name for path in SHIPPED.iterdir() if path.is_dir()]
     near = [folder for folder in folders if name.startswith(folder) or folder.startswith(first)]
     yield from (str(SHIPPED / folder) for folder in sorted(near, key=lambda folder: (-len(folder), folder))[:4])
-
-
-def _seal_templates() -> None:
-    """Let lm-eval fill its Jinja templates in a sandbox: a template is text of a YAML file, not a program of ours."""
-    if not isinstance(lm_eval.utils.env, SandboxedEnvironment):
-        theirs = lm_eval.utils.env
-        sealed = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
-        sealed.filters.update(theirs.filters)
-        lm_eval.utils.env = sealed
 
 
 @cache

@@ -34,7 +34,7 @@ def load_torch(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))  # torch's own message goes on to explain how to run it
         reason = f"it asks for {asked[1]}" if asked else "or is damaged"
-        raise FileFormatError(f"{path}: not loaded, since it holds more than tensors ({reason})") from error
+        raise FileFormatError(f"{path}: refused, since it holds more than tensors ({reason})") from error
     except OSError as error:
         raise FileFormatError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:

@@ -33,5 +33,5 @@ def load_detection(path: str | Path) -> Detection:
 
 
 def load_statistics(path: str | Path) -> Statistics:
-    """Return the statistics of a file; raises `FileFormatError` for what is none."""
+    """Return the statistics of a file; raises `FileFormatError` for anything else."""
     return statistics.load(Path(path))

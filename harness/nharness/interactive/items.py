@@ -60,7 +60,7 @@ class StudyFile(pytest.File):
 
     @override
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
-        """Return the one sentence of an error of ours."""
+        """Return the one sentence of an nharness error."""
         return _told(excinfo) or super().repr_failure(excinfo, *args, **more)
 
 
@@ -83,7 +83,7 @@ class StudyRun(pytest.Collector):
 
     @override
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **more: Any) -> Any:
-        """Return the one sentence of an error of ours."""
+        """Return the one sentence of an nharness error."""
         return _told(excinfo) or super().repr_failure(excinfo, *args, **more)
 
     def result(self) -> RunResult:

@@ -89,5 +89,5 @@ def _task(record: Record, name: str | None) -> str:
     """Return the task's name; raises `UsageError` where none is named and there are several."""
     names = [task.name for task in record.tasks]
     if name is None and len(names) != 1:
-        raise UsageError(f"which task? Name one of {', '.join(names)}")
+        raise UsageError(f"several tasks; name one of {', '.join(names)}")
     return names[0] if name is None else name

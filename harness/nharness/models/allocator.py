@@ -1,6 +1,6 @@
 """The allocator of the GNU C library, told to keep the memory that large tensors are made in.
 
-By default it maps every large block anew and gives it back when it is freed, so that each logits tensor is paid for in
+By default it maps every large block afresh and returns it when it is freed, so that each logits tensor is paid for in
 page faults: a forward pass of a small model takes up to twice as long. `NHARNESS_MALLOC=0` leaves it alone.
 """
 

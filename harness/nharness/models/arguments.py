@@ -28,7 +28,7 @@ def require_effect(found: Found, config: Mapping[str, Any], *, placed: bool) -> 
     args = found.args
     if found.folder is not None and "revision" in args:
         raise OptionError(
-            f"revision={args['revision']} has no effect: {found.name} is here as a folder, and only models of the hub "
+            f"revision={args['revision']} has no effect: {found.name} is a local folder, and only models on the hub "
             "have revisions"
         )
     if "offload_folder" in args and not placed:
@@ -78,8 +78,8 @@ def require_packed(name: str, files: Sequence[Path]) -> None:
                 return
     if safe:
         raise ModelError(
-            f"config.json of {name} says that bitsandbytes quantised its weights, but they are plain numbers; take "
-            "quantization_config out of it, and have them quantised with --model-args load_in_8bit=true (or 4bit)"
+            f"config.json of {name} says that bitsandbytes quantised its weights, but they are plain numbers; remove "
+            "quantization_config and quantise them with --model-args load_in_8bit=true (or 4bit)"
         )
 
 
@@ -87,8 +87,8 @@ def require_attention(args: Mapping[str, Scalar], place: torch.device | None) ->
     """Refuse an implementation of attention that a device has not; place is None where accelerate decides."""
     if args.get("attn_implementation") == "flex_attention" and place is not None and place.type == "cpu":
         raise OptionError(
-            "attn_implementation=flex_attention needs an accelerator: on a CPU it has no gradients and is compiled "
-            "anew for every length; use sdpa or eager"
+            "attn_implementation=flex_attention needs an accelerator: on a CPU it has no gradients and is "
+            "recompiled for every length; use sdpa or eager"
         )
 
 

@@ -69,7 +69,7 @@ def require_causal(name: str, model: Any, found: Dependence) -> None:
     """Refuse a model whose logits depend on later tokens, or on chance, in one sentence."""
     if found.repeated:
         raise ModelError(
-            f"{name} gives other logits each time it reads the same text, so no measurement can be repeated; "
+            f"{name} gives different logits each time it reads the same text, so no measurement can be repeated; "
             "expected a model without random parts"
         )
     if found.later:

@@ -57,7 +57,7 @@ def apply_edits(
 def _backend(model: nn.Module, neuron_map: NeuronMap, plan: Plan, backend: Backend, scope: Scope) -> str:
     """Choose the backend, or say why the one asked for is impossible."""
     if scope == "generation":
-        reason: str | None = "only the tokens after the prompt are to be edited"
+        reason: str | None = "only tokens after the prompt are edited"
     else:
         reason = why_not_foldable(model, neuron_map, plan)
     if backend == "fold" and reason is not None:

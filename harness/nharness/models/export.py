@@ -17,6 +17,7 @@ from nharness.errors import ModelError, OutputError
 from nharness.models.edit import AnyEdit, plan_edits
 from nharness.models.folding import fold_edits, why_not_foldable
 from nharness.models.neuron_map import NeuronMap
+from nharness.models.replacing import replaced
 
 # Switches by which configs give feed-forward blocks a bias; which of them fits is found by building the model.
 BIAS_SWITCHES = ("mlp_bias", "use_bias", "use_mlp_bias", "ffn_bias", "bias")
@@ -78,12 +79,8 @@ def _config_with_biases(model: PreTrainedModel, before: set[str]) -> Iterator[di
         zeros = None if config is None else _absent_biases(model, config, wanted)
         if config is None or zeros is None:
             continue
-        original = model.config
-        try:
-            model.config = config
+        with replaced(model, "config", config):
             yield {**state, **zeros}
-        finally:
-            model.config = original
         return
     raise ModelError(
         f"constants need a bias in the down projection, and {type(model.config).__name__} cannot express one for "

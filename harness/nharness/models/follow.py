@@ -216,7 +216,7 @@ class Follower(TorchFunctionMode):
 
 
 def _reshaped(mark: Mark, tensor: Tensor, result: Tensor) -> Mark:
-    """Mark another view of the same values; a weight that was cut up anew is no longer laid out as its parameter."""
+    """Mark another view of the same values; a weight that was re-cut is no longer laid out as its parameter."""
     if mark.weight is not None and (result.shape != tensor.shape or result.dtype != tensor.dtype):
         return replace(mark, weight=replace(mark.weight, exact=False))
     return mark

@@ -66,15 +66,11 @@ def _convert(folder: Path, file: str, target: Path) -> None:
     model, info = automatic.from_pretrained(folder, gguf_file=file, dtype=torch.float32, output_loading_info=True)
     require_complete(str(folder / file), info["missing_keys"])
     require_all_layers(str(folder / file), model, info["unexpected_keys"])
-    _forget_quantisation(model)
-    model.save_pretrained(target)
-    tokenizer.save_pretrained(target)
-
-
-def _forget_quantisation(model: Any) -> None:
-    """Remove the marks that make transformers refuse to save: the weights are plain numbers now."""
+    # The weights are plain numbers now; these marks would make transformers refuse to save them.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     for name in ("hf_quantizer", "quantization_method", "is_quantized"):
         if name in vars(model):
             delattr(model, name)
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)

@@ -135,11 +135,13 @@ def load_model(
     model = _load_weights(found, dtype, where, quantised, trusted=trusted)
     if place is not None and not packed:
         nn.Module.to(model, place)
-    tokenizer = _load_tokenizer(found, trusted=trusted)
-    require_vocabulary(name, tokenizer, vocabulary_of(model))
-    decide_decoding(model, tokenizer)
-    folder = found.folder if found.folder is not None else _hub_folder(found)
-    inside = folder / str(found.args.get("subfolder", "")) if folder is not None else None
+    tokenizer = _load_tokenizer(found, vocabulary_of(model), trusted=trusted)
+    # What is written is decided neither by a generation_config.json nor by a function that the folder brings along.
+    if "generate" in vars(model):
+        del model.generate
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config = _own_decoding(tokenizer)
+    inside = _folder_of(found)
     files = weight_files(inside, found.args) if inside is not None else []
     if packed and quantised is None:
         require_packed(name, files)
@@ -251,8 +253,8 @@ def _without_weights_bar() -> Iterator[None]:
             own.enable_progress_bar()
 
 
-def _load_tokenizer(found: Found, *, trusted: bool) -> PreTrainedTokenizerBase:
-    """Load the tokenizer; one without a padding token pads with its end token."""
+def _load_tokenizer(found: Found, rows: int, *, trusted: bool) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model that knows `rows` tokens; it pads with its end mark if it has no padding token."""
     name = str(found.args.get("tokenizer", found.folder or found.name))
     kept = () if "tokenizer" in found.args else ("revision", "subfolder")
     options = {key: found.args[key] for key in kept if key in found.args}
@@ -260,16 +262,14 @@ def _load_tokenizer(found: Found, *, trusted: bool) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, trust_remote_code=trusted, **options)
     except LOADING_ERRORS as error:
         raise ModelError(f"the tokenizer of {found.name!r} cannot be loaded: {first_line(error)}") from error
-    if tokenizer.pad_token is None and tokenizer.eos_token is not None:
-        tokenizer.pad_token = tokenizer.eos_token
+    _require_vocabulary(found.name, tokenizer, rows)
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= rows:
+        tokenizer.pad_token = tokenizer.eos_token  # what is padded is never read
     return tokenizer
 
 
-def require_vocabulary(name: str, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
-    """Refuse a tokenizer whose token ids the model does not know; added tokens may be beyond, unless they are marks.
-
-    A padding token beyond is replaced by the end token: what is padded is never read.
-    """
+def _require_vocabulary(name: str, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
+    """Refuse a tokenizer whose token ids the model does not know; added tokens may be beyond, unless they are marks."""
     added = set(tokenizer.get_added_vocab().values())
     plain = max((place for place in tokenizer.get_vocab().values() if place not in added), default=0)
     used = [getattr(tokenizer, f"{each}_token_id") for each in ("bos", "eos", "unk")]
@@ -279,19 +279,12 @@ def require_vocabulary(name: str, tokenizer: PreTrainedTokenizerBase, rows: int)
             f"the tokenizer of {name} has token ids up to {largest}, but the model knows {rows} tokens; it is the "
             "tokenizer of another model"
         )
-    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id >= rows:
-        tokenizer.pad_token = tokenizer.eos_token
 
 
-def decide_decoding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Put nharness' own decoding in the place of the folder's: its marks are the tokenizer's, all else is neutral.
-
-    Neither a generation_config.json nor a function that the folder brings along then decides what the model writes.
-    """
-    vars(model).pop("generate", None)
-    if getattr(model, "generation_config", None) is not None:
-        marks = {f"{each}_token_id": getattr(tokenizer, f"{each}_token_id") for each in ("bos", "eos", "pad")}
-        model.generation_config = GenerationConfig(**marks)  # type: ignore[no-untyped-call]
+def _own_decoding(tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
+    """Return nharness' own decoding: its marks are the tokenizer's, all else is neutral."""
+    marks = {f"{each}_token_id": getattr(tokenizer, f"{each}_token_id") for each in ("bos", "eos", "pad")}
+    return GenerationConfig(**marks)  # type: ignore[no-untyped-call]
 
 
 def _dtype(dtype: Scalar | torch.dtype) -> str | torch.dtype:
@@ -316,6 +309,12 @@ def device_meant(device: str | torch.device) -> torch.device:
         return meant
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return accelerator if accelerator is not None else torch.device("cpu")
+
+
+def _folder_of(found: Found) -> Path | None:
+    """Return the folder with the files of a model, None where nothing tells it."""
+    folder = found.folder if found.folder is not None else _hub_folder(found)
+    return folder / str(found.args.get("subfolder", "")) if folder is not None else None
 
 
 def _hub_folder(found: Found) -> Path | None:

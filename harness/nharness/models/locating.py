@@ -57,7 +57,7 @@ def _require_tokens(model: nn.Module, blocks: Sequence[FoundBlock]) -> None:
         if not block.routed and seen != tokens:
             raise ModelError(
                 f"{type(model).__name__}: {block.path} sees {seen} vectors for {tokens} tokens, so activations "
-                "cannot be said to belong to tokens; give `plugins=` a callable that returns its NeuronMap"
+                "cannot be assigned to tokens; give `plugins=` a callable that returns its NeuronMap"
             )
 
 

@@ -124,7 +124,7 @@ class LayerNeurons:
 class NeuronMap:
     """Every neuron of a model, in (layer, unit) order.
 
-    `selected` are units named by somebody, ascending, one tuple a layer; None where nobody named any. `component` is
+    `selected` are units named by somebody, ascending, one tuple a layer; None where none were named. `component` is
     what kind of unit the neurons are.
     """
 

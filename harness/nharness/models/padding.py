@@ -1,4 +1,4 @@
-"""Which tokens of a forward pass are text, for whoever counts: padding is computed, and edited, and counts for nothing.
+"""Which tokens of a forward pass are text: padding is computed, and edited, and counts for nothing.
 
 Legend: `B` rows of the forward pass, `T` its length in tokens, `S` rows of a tensor inside the model.
 """
@@ -77,8 +77,8 @@ class _Written:
 def text_among(rows: int) -> Tensor | None:
     """Return which of the `rows` of a tensor are text, bool [rows]; None for all.
 
-    Rows are the tokens of the pass in order, or so many in a row for each token. A tensor of another number of rows is
-    of a pass that nobody spoke of.
+    Rows are the tokens of the pass in order, or a fixed number in a row for each token. A tensor of another number of
+    rows belongs to an unannounced pass.
     """
     mask = _TEXT.get()
     if mask is None or not mask.numel() or rows % mask.numel():

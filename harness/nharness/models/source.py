@@ -114,8 +114,9 @@ def check_folder(folder: Path, args: Mapping[str, Scalar]) -> None:
         return
     if "adapter_config.json" in names:
         raise ModelError(
-            f"{inside} holds an adapter (adapter_config.json), and whether it is applied depends on what is installed; "
-            "merge it into the weights (merge_and_unload of peft), or take it out to measure the model without it"
+            f"{inside} holds an adapter (adapter_config.json), and whether it is applied depends on what is "
+            "installed; merge it into the weights (merge_and_unload of peft), or remove it to measure the model "
+            "without it"
         )
     if "config.json" not in names:
         ggufs = [name for name in names if name.endswith(".gguf")]
@@ -205,7 +206,7 @@ def read_config(found: Found) -> dict[str, Any]:
     try:
         config, _ = PretrainedConfig.get_config_dict(str(found.folder or found.name), **kept)
     except (OSError, ValueError) as error:
-        where = "is damaged" if found.folder else "can be had neither as a folder nor from the hub"
+        where = "is damaged" if found.folder else "was found neither as a folder nor on the hub"
         raise ModelError(f"model {found.name!r} {where}: {first_line(error)}") from error
     return dict(config)
 

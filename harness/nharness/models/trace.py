@@ -17,6 +17,7 @@ from nharness.models.flow import Flow, Leaf, Mark, Weight, settled_root
 from nharness.models.follow import Arrival, Follower
 from nharness.models.operations import INTEGERS, tensors_in
 from nharness.models.parameter_names import ParameterNames
+from nharness.models.replacing import replaced
 
 TRACE_BATCH, TRACE_LENGTH = 2, 5
 
@@ -163,13 +164,12 @@ def run_on_tokens(model: nn.Module) -> None:
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put every module into evaluation mode; restore each module's own flag afterwards."""
-    flags = [(module, module.training) for module in model.modules()]
-    try:
+    with ExitStack() as undo:
+        for module in model.modules():
+            if module.training:
+                undo.enter_context(replaced(module, "training", False))
         model.eval()
         yield
-    finally:
-        for module, flag in flags:
-            module.training = flag
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What a reader should know of a record before reading any number: sentences that follow from its other fields.
 
-A record carries them as its `warnings`; boards work them out anew, so that leaving one out hides nothing.
+A record carries them as its `warnings`; boards recompute them, so that leaving one out hides nothing.
 """
 
 from __future__ import annotations

@@ -87,10 +87,12 @@ def read_items(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[Item]:
                     return
                 total += len(line)
                 if len(line) > MAX_LINE or total > max_bytes:
-                    raise FileFormatError(f"{path}, line {number}: over {MAX_LINE} bytes a line or {max_bytes} a file")
+                    raise FileFormatError(
+                        f"{path}, line {number}: more than {MAX_LINE} bytes in a line or {max_bytes} in the file"
+                    )
                 item = parse_item(line, where=f"{path}, line {number}")
                 if (item.cell, item.id) in seen:
-                    raise FileFormatError(f"{path}, line {number}: item {item.id[:80]!r} is repeated in one cell")
+                    raise FileFormatError(f"{path}, line {number}: item {item.id[:80]!r} occurs twice in one cell")
                 seen.add((item.cell, item.id))
                 yield item
     except (OSError, EOFError, zlib.error) as error:
@@ -104,7 +106,9 @@ def parse_item(line: bytes, *, where: str) -> Item:
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{where}: not JSON ({error})") from error
     if not isinstance(document, dict) or set(document) - {"text"} != set(_FIELDS):
-        raise FileFormatError(f"{where}: expected an object with exactly the fields {', '.join(_FIELDS)}, maybe text")
+        raise FileFormatError(
+            f"{where}: expected an object with exactly the fields {', '.join(_FIELDS)}, and optionally text"
+        )
     for name in ("task", "language", "id", "cluster", "text"):
         if not isinstance(document.get(name, ""), str):
             raise FileFormatError(f"{where}: field {name!r} should be text")

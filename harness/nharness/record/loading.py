@@ -20,11 +20,11 @@ def parse(content: bytes) -> tuple[Any, list[Problem]]:
     if len(content) > MAX_BYTES:
         return None, [Problem("", f"the file has {len(content)} bytes; a record has at most {MAX_BYTES}")]
     if _depth(content) > MAX_DEPTH:
-        return None, [Problem("", f"values are nested deeper than {MAX_DEPTH} levels, which no record is")]
+        return None, [Problem("", f"values are nested more than {MAX_DEPTH} levels deep")]
     problems: list[Problem] = []
 
     def constant(name: str) -> None:
-        problems.append(Problem("", f"the text contains {name}, which is no JSON; write null and say why"))
+        problems.append(Problem("", f"the text contains {name}, which is not JSON; write null and say why"))
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         document = dict(items)

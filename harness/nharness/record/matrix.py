@@ -26,8 +26,9 @@ HARM, BENEFIT = (217, 95, 2), (33, 102, 172)
 class Matrix:
     """A task's changes, edited minus intact, in the task's unit: `values` [R, K] with the ends `low` and `high` [R, K].
 
-    NaN where a cell failed or has no interval. `marked` [R, K] is true where a change is told from none and from random
-    neurons (both q below 0.05). `harm` is 1 where more is worse, -1 where less is. `title` says what was measured.
+    NaN where a cell failed or has no interval. `marked` [R, K] is true where a change is significant
+    against none and against random neurons (both q below 0.05). `harm` is 1 where more is worse, -1 where less is.
+    `title` says what was measured.
     """
 
     title: str
@@ -52,7 +53,8 @@ class Matrix:
         """Return the matrix as a table: orange is harm, blue is benefit, darker is larger."""
         head = "".join(f"<th>{escape(tag)}</th>" for tag in self.languages)
         body = "".join(f"<tr><th>{escape(name)}</th>{self._row(row)}</tr>" for row, name in enumerate(self.targets))
-        caption = f"{escape(self.title)}, in {escape(self.unit)}; * told from no change and from random neurons"
+        mark = "* significant against no change and against random neurons"
+        caption = f"{escape(self.title)}, in {escape(self.unit)}; {mark}"
         return (
             f"<table><caption>{caption}</caption><thead><tr><th>off \\ on</th>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>"
@@ -77,9 +79,9 @@ def _numbers(row: NDArray[np.float64]) -> list[float | None]:
 
 
 def stands_out(cell: CellResult) -> bool:
-    """Tell whether a change is told from none and from what random neurons do, both corrected over the matrix.
+    """Tell whether a change is significant against none and against random neurons, both corrected over the matrix.
 
-    A cell without random neurons is told from nothing.
+    A cell without random neurons never is.
     """
     control = None if cell.control is None else cell.control.q
     return cell.q is not None and control is not None and max(cell.q, control) < LEVEL

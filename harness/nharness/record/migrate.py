@@ -73,7 +73,7 @@ def is_older(name: Any) -> bool:
 def migrate(document: Mapping[str, Any], *, steps: Mapping[str, Step] | None = None) -> dict[str, Any]:
     """Return the document in the newest format; one already there comes back equal.
 
-    A migrated record gets a new content key. Raises `FileFormatError` for a format that nobody knows, or a step that
+    A migrated record gets a new content key. Raises `FileFormatError` for an unknown format, or a step that
     does not lead on.
     """
     available = STEPS if steps is None else steps

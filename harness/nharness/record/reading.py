@@ -1,6 +1,6 @@
 """Reading files that somebody else laid out: plain files only, opened without following a link, never more than asked.
 
-A folder of records may hold a link to a device, a pipe that nobody writes to, or a file without end. None of them is
+A folder of records may hold a link to a device, a pipe without a writer, or a file without end. None of them is
 waited for or read.
 """
 

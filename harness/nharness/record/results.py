@@ -56,7 +56,7 @@ class ControlSelectivity(Section):
 
     @property
     def at_floor(self) -> bool:
-        """Whether p is as small as so many draws can tell: nothing says that it is not smaller."""
+        """Whether p is as small as this number of draws can show; the true one may be smaller."""
         return self.p is not None and self.p <= 1 / (1 + self.draws) * (1 + 1e-9)
 
 

@@ -88,7 +88,7 @@ def require_conserved(model: nn.Module, neuron_map: NeuronMap) -> None:
     wanted = float(total.detach())
     tolerance = max(1e-3, ROUNDING * torch.finfo(total.dtype).eps) * max(size, abs(wanted))
     if not abs(found - wanted) <= tolerance:
-        raise ModelError(_unfit(model, f"of an output of {wanted:.4g}, {found:.4g} arrives at the embeddings"))
+        raise ModelError(_unfit(model, f"of an output of {wanted:.4g}, {found:.4g} reaches the embeddings"))
 
 
 def _unfit(model: nn.Module, what: str) -> str:

@@ -58,7 +58,7 @@ class RecordingOptions:
     def __post_init__(self) -> None:
         if self.shard_documents < 1 or (self.batch_tokens != "auto" and self.batch_tokens < 1):
             raise OptionError(
-                f"batch_tokens and shard_documents are at least 1; got {self.batch_tokens}, {self.shard_documents}"
+                f"batch_tokens and shard_documents must be at least 1; got {self.batch_tokens}, {self.shard_documents}"
             )
 
 
@@ -68,7 +68,7 @@ class Recorder:
 
     needs: statistics by name and site. accumulators: those of plug-ins, by name, beside the built-in ones.
     provenance: goes into every statistics value. settings: of each (statistic, site), from `prepare`, where a
-    statistic has any. Raises `UnknownNameError` for a statistic that nobody registered, `PluginError` for one that does
+    statistic has any. Raises `UnknownNameError` for a statistic that is not registered, `PluginError` for one that does
     not say how its shards are merged.
     """
 
@@ -204,8 +204,8 @@ class Recorder:
                 )
             if rules[name] == "concatenate" and tensor.shape[:1] != (documents,):
                 raise PluginError(
-                    f"statistic {statistic} gave {name!r} of shape {tensor.shape}, which is concatenated by document; "
-                    f"expected {documents} rows, one a document of the shard"
+                    f"statistic {statistic} gave {name!r} of shape {tensor.shape}, which is concatenated by "
+                    f"document; expected {documents} rows, one per document of the shard"
                 )
         return found
 
@@ -251,14 +251,16 @@ class Recorder:
         missed = {(site, layer.index) for site in dispatch.sites for layer in self.neuron_map.layers} - dispatch.passed
         if missed:
             site, layer = min(missed)
-            raise ModelError(f"layer {layer} was not passed at site {site!r} in a forward pass and cannot be recorded")
+            raise ModelError(
+                f"layer {layer} was not reached at site {site!r} by a forward pass, so it cannot be recorded"
+            )
 
 
 def _refuse_repeated_layers(neuron_map: NeuronMap) -> None:
     repeated = next((layer for layer in neuron_map.layers if layer.passes > 1), None)
     if repeated is not None:
         raise ModelError(
-            f"layer {repeated.name} runs {repeated.passes} times a token, so that shares of tokens would exceed 1; "
+            f"layer {repeated.name} runs {repeated.passes} times per token, so that shares of tokens would exceed 1; "
             "recording expects layers that run once"
         )
 

@@ -114,9 +114,10 @@ def _matrix(record: Record, task: Task) -> str:
         f"Model: {latex(_model(record))}. Text: {latex(task.dataset or record.corpus.name)}, {_amount(record, task)} a "
         f"language. Intervals: {_confidence(record)}, paired, by bootstrap over sources."
     )
-    marked = " $^*$: told from no change and from random neurons ($q<0.05$)." if matrix.marked.any() else ""
+    if matrix.marked.any():
+        caption += " $^*$: significant against no change and against random neurons ($q<0.05$)."
     head = ["", *map(latex, matrix.languages)]
-    return _table(head, rows, caption + marked, f"matrix-{record.detector.name}-{task.name}")
+    return _table(head, rows, caption, f"matrix-{record.detector.name}-{task.name}")
 
 
 def _cell(matrix: Matrix, place: tuple[int, int]) -> str:

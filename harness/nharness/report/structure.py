@@ -153,7 +153,7 @@ def structure_lines(record: Record) -> list[str]:
         if same is not None and other is not None and gap is not None:
             lines.append(
                 f"{task.name}, harm to other languages: {_percent(same.value)} of the intact value in the same script, "
-                f"{_percent(other.value)} in another; p {_number(gap.p)} of scripts dealt anew"
+                f"{_percent(other.value)} in another; p {_number(gap.p)} of reshuffled scripts"
             )
     return lines
 

@@ -19,7 +19,7 @@ from nharness.spec import RunSpec
 
 
 def never() -> bool:
-    """Return False: nobody asks the run to stop."""
+    """Return False: the run is not asked to stop."""
     return False
 
 

@@ -115,7 +115,7 @@ def run(
     if altered:
         raise NharnessError("the model's parameters differ from before the edits; no record was written")
     if request.last_failed:
-        listen(Noted("note", "records are left as they are; run again without --lf to write them whole"))
+        listen(Noted("note", "records were not rewritten; run again without --lf to write them in full"))
     if part:
         return RunResult({}, made.evaluated.outcomes, (), time.perf_counter() - started, resolved.warnings)
     records = RecordWriter(context, request, folder, made).write()
@@ -184,7 +184,7 @@ def _both(*listeners: Listener) -> Listener:
 
 
 def executor_named(name: str, plugins: Plugins) -> type[Executor]:
-    """Return the executor of a name or a `module:attribute` path; raises `PluginError` for what is none."""
+    """Return the executor of a name or a `module:attribute` path; raises `PluginError` for anything else."""
     kind = LocalExecutor if name == "local" else plugins.resolve("executors", name)
     if not (isinstance(kind, type) and issubclass(kind, Executor)):
         raise PluginError(f"executor {name!r} is {kind!r}, expected a subclass of nharness.run's Executor")

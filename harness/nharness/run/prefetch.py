@@ -88,7 +88,7 @@ def _copy(
 ) -> None:
     """Copy a folder's files, those that are hidden left out, or only some; `rewritten` are by name what they become."""
     if folder.resolve().is_relative_to(source.resolve()):
-        raise UsageError(f"--out is inside {source}, which would be copied; choose a folder outside it")
+        raise UsageError(f"--out lies inside {source}, which is to be copied; choose a folder outside it")
     found = chosen if chosen is not None else [path for path in source.rglob("*") if path.is_file()]
     names = [path.relative_to(source) for path in found]
     kept = [name for name in names if not any(part.startswith(".") for part in name.parts)]
@@ -145,7 +145,7 @@ def fetch_tasks(tasks: Sequence[TaskSpec], options: TaskOptions, plugins: Plugin
 def fetch_corpus(corpus: Corpus, languages: Sequence[str], out: Path, *, documents: int | None = None) -> Path:
     """Return the folder below `out` that holds the corpus now: `<split>/<language>.jsonl.gz` and `corpus.json`.
 
-    documents: at most so many of each split and language. The copy of a whole corpus has the original's fingerprint.
+    documents: at most this many of each split and language. The copy of a whole corpus has the original's fingerprint.
     """
     folder = out / "corpora" / (Path(corpus.name).resolve().name or "corpus")
     wanted = [

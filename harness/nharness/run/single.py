@@ -49,7 +49,7 @@ def changes_for(
     """Return what `intervention` does to `target`, at `site` where that is given.
 
     Raises `UsageError` saying which statistics have to be given, for a language that they lack, for an intervention
-    that draws its values from text, and for one that cannot be had at `site`.
+    that draws its values from text, and for one that is unavailable at `site`.
     """
     if site is not None:
         intervention = _at(intervention, site)

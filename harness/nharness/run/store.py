@@ -27,7 +27,7 @@ T = TypeVar("T")
 KINDS = ("ablated", "answers", "blocks", "cells", "lens", "recorded", "statistics")
 LARGE = 1 << 26
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
-"""What reading a payload of another shape raises: an entry is anybody's file."""
+"""What reading a payload of another shape raises: an entry may be any file."""
 WRITING = 3600
 """Seconds for which an unfinished file is taken for one that a run is about to finish."""
 

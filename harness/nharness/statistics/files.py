@@ -19,7 +19,7 @@ def merge_files(paths: Sequence[Path]) -> Statistics:
     tokenizers, sites or ways of recording.
     """
     if len(paths) < 2:
-        raise UsageError(f"merge takes two statistics files or more; got {len(paths)}")
+        raise UsageError(f"merge takes at least two statistics files; got {len(paths)}")
     tables = {path: load(path) for path in paths}
     _refuse_copies(paths)
     corpora = sorted({str(name) for table in tables.values() for name in _corpora(table)})

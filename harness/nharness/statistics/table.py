@@ -75,9 +75,7 @@ class Statistics:
         statistic, tensor, _ = name.split("/", 2)
         declared = self.format(statistic)
         if declared is None or tensor not in declared.tensors:
-            raise UsageError(
-                f"no rule says how {statistic}/{tensor} is merged; its statistic declares a rule for every tensor"
-            )
+            raise UsageError(f"{statistic}/{tensor} has no merge rule; a statistic must declare one for every tensor")
         return declared.tensors[tensor]
 
     def has(self, statistic: str) -> bool:
@@ -245,7 +243,7 @@ def _check_count(path: Path, name: str, tensor: NDArray[Any], tokens: int) -> No
     their tokens by a little, and are taken as they are.
     """
     if tensor.ndim != 1 or tensor.dtype.kind not in "iu" or tensor.min() < 0:
-        raise FileFormatError(f"{path}: tensor {name!r} is not a count per neuron of the language's tokens")
+        raise FileFormatError(f"{path}: tensor {name!r} does not count, per neuron, tokens of the language")
     above = int((tensor > tokens).sum())
     if above:
         warnings.warn(

@@ -123,7 +123,7 @@ def _by_pattern(pattern: str, language: str) -> TaskSpec:
 
 def _some_language(name: str, tags: Sequence[str]) -> Sequence[str]:
     if not tags:
-        raise UsageError(f"{name} is a family in any language; name some, as in '{name}[en,zh]'")
+        raise UsageError(f"{name} is a family for any language; name some, as in '{name}[en,zh]'")
     return tags
 
 
@@ -140,7 +140,7 @@ def _ends_in(name: str, tag: str) -> bool:
 
 def _one_language(name: str, tags: Sequence[str]) -> Sequence[str]:
     if len(tags) != 1:
-        raise UsageError(f"task {name!r} is in one language; name it, as in '{name}[zh]'")
+        raise UsageError(f"task {name!r} covers one language; name it, as in '{name}[zh]'")
     return tags
 
 

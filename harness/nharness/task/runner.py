@@ -2,7 +2,7 @@
 
 A kind has two halves. `TaskRunner`, the one here, plans and describes; it knows no model and imports no tensor library.
 It names the other, a `nharness.run.work.measuring.Measuring`, which is imported once there is a model to measure.
-Whoever has a task asks its runner; nobody compares the names of kinds.
+Ask a task's runner; never compare the names of kinds.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class TaskRunner(ABC):
     def fetch(self, task: TaskSpec, options: TaskOptions) -> None:
         """Load the data that the task brings with it, so that it is kept; nothing where it brings none.
 
-        Raises `CellError` when it cannot be had.
+        Raises `CellError` when it cannot be loaded.
         """
         del task, options
 

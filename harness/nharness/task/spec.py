@@ -23,7 +23,7 @@ class TaskSpec:
     chance: the metric of a model that guesses; None where guessing has no such level or it differs by item.
     lm_eval_task: lm-eval's name of the task, group or tag.
     include_path: the folder of its YAML, empty for lm-eval's own.
-    num_fewshot: None leaves the task's own number. limit: at most so many items, None for all.
+    num_fewshot: None leaves the task's own number. limit: at most this many items, None for all.
     columns: (field, column) pairs that read a local file without a header, as `nharness.evaluation.local_files` has it.
     prompts: (id, question) pairs that are answered, for "generation"; none: openings of evaluation documents.
     prompted_in: the language of what "generation" goes on from, empty where it is the task's own.

@@ -82,7 +82,7 @@ def kind_of(thing: Any) -> str:
         ours = kind in LIGHT or any(name.startswith("nharness.") for name in names)
         if ours and getattr(import_module(module), attribute) in made.__mro__:
             return kind
-    raise UsageError(f"{thing!r} is not a plug-in that can be checked; expected one of {', '.join(KINDS)}")
+    raise UsageError(f"{thing!r} is no plug-in that can be checked; expected one of {', '.join(KINDS)}")
 
 
 def check(thing: Any) -> list[Point]:
@@ -132,7 +132,7 @@ def check_pickles(thing: Any) -> None:
     """Check that it travels to another process."""
     try:
         pickle.loads(pickle.dumps(thing))  # noqa: S301 - what was pickled a moment ago
-    except Exception as error:  # the plug-in boundary: what is checked is anybody's code
+    except Exception as error:  # the plug-in boundary: what is checked is third-party code
         raise CheckFailedError(f"cannot be pickled ({error}), as worker processes need") from error
 
 
@@ -141,9 +141,9 @@ def check_options(thing: Any) -> None:
     options = thing.options.model_dump(mode="json", by_alias=True)
     try:
         again = type(thing)(**options)
-    except Exception as error:  # the plug-in boundary: what is checked is anybody's code
+    except Exception as error:  # the plug-in boundary: what is checked is third-party code
         raise CheckFailedError(f"cannot be recreated from its recorded options {options}: {error}") from error
-    require(again.options == thing.options, f"made again from {options}, it has the options {again.options}")
+    require(again.options == thing.options, f"recreated from {options}, it has the options {again.options}")
 
 
 @contextmanager
@@ -152,7 +152,9 @@ def no_global_state() -> Iterator[None]:
     before = _global_state()
     yield
     for name, state in _global_state().items():
-        require(state == before[name], f"changed the process's {name}; keep what you need in the instance or a local")
+        require(
+            state == before[name], f"changed the process's {name}; keep state in the instance or in a local variable"
+        )
 
 
 def _global_state() -> dict[str, Any]:

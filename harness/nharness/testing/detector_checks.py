@@ -29,7 +29,7 @@ def _needs(detector: Detector) -> None:
     needs = detector.needs()
     try:
         detector(make_evidence(USUAL, needs))
-    except Exception as error:  # the plug-in boundary: what is checked is anybody's code
+    except Exception as error:  # the plug-in boundary: what is checked is third-party code
         declared = ", ".join(f"{need.statistic}@{need.site}" for need in needs) or "nothing"
         raise CheckFailedError(f"needs() declares {declared}, but with that alone it failed: {error}") from error
 
@@ -54,12 +54,12 @@ def _experts(detector: Detector) -> None:
 
 def _component(detector: Detector) -> None:
     found = detector(make_evidence(replace(USUAL, component="head")))
-    require(found.component == "head", f"says {found.component!r} of units of component 'head'; use self.detection()")
+    require(found.component == "head", f"says {found.component!r} for units of component 'head'; use self.detection()")
 
 
 def _dead(detector: Detector) -> None:
     found = detector(make_evidence(replace(USUAL, dead=0.2, twins=0.2)))
-    require(found.membership.shape == (3, 80), "dead and duplicate neurons gave another shape")
+    require(found.membership.shape == (3, 80), "dead and duplicate neurons changed the shape")
 
 
 def _nan(detector: Detector) -> None:
@@ -81,18 +81,18 @@ def _nan(detector: Detector) -> None:
 def _labels(detector: Detector) -> None:
     first = detector(make_evidence(USUAL))
     second = detector(make_evidence(replace(USUAL, languages=("ko", "hi", "sw"))))
-    require(np.array_equal(first.membership, second.membership), "other names of the languages gave other neurons")
+    require(np.array_equal(first.membership, second.membership), "other names of the languages changed the neurons")
 
 
 def _order(detector: Detector) -> None:
     turned = replace(USUAL, languages=USUAL.languages[::-1], places=(2, 1, 0))
     first, second = detector(make_evidence(USUAL)), detector(make_evidence(turned))
-    require(np.array_equal(first.membership, second.membership[::-1]), "another order of languages gave other neurons")
+    require(np.array_equal(first.membership, second.membership[::-1]), "another order of languages changed the neurons")
 
 
 def _deterministic(detector: Detector) -> None:
     first, second = detector(make_evidence(USUAL)), detector(make_evidence(USUAL))
-    require(_same(first, second), "the same evidence gave another result; seed what is random by an option")
+    require(_same(first, second), "the same evidence gave another result; seed random choices with an option")
 
 
 def _untouched(detector: Detector) -> None:
@@ -123,7 +123,7 @@ def _single(detector: Detector) -> None:
         return
     except NharnessError as error:
         require(holds=False, problem=f"raised {type(error).__name__} for a single language, expected UsageError")
-    require(holds=False, problem="accepted a single language, which can be compared with none")
+    require(holds=False, problem="accepted a single language, which has no other to compare with")
 
 
 def _file(detector: Detector) -> None:
@@ -131,7 +131,7 @@ def _file(detector: Detector) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "neurons.safetensors"
         found.save(path)
-        require(_same(found, load_neurons(path)), "another result after writing and reading; scores are float32")
+        require(_same(found, load_neurons(path)), "writing and reading changed the result; scores are float32")
 
 
 def _budget(detector: Detector) -> None:

@@ -48,12 +48,12 @@ def _order(kind: type[Executor]) -> None:
         return  # it does no work at all
     finally:
         executor.close()
-    require(found == [0, 2, 4, 6, 8], f"results of work that is in order came as {found}")
+    require(found == [0, 2, 4, 6, 8], f"ordered work returned its results as {found}")
 
 
 CHECKS = (
-    Check("refuses no worker", _workers),
+    Check("refuses zero workers", _workers),
     Check("refuses unknown options", _options),
-    Check("hands on every result, in order", _order),
+    Check("returns every result, in order", _order),
     Check("pickles", check_pickles),
 )

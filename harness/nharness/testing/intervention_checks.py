@@ -61,7 +61,7 @@ def _by_token(found: Intervention) -> None:
         alone = function(slice(2, 3))
         require(
             whole.shape == alone.shape and bool(whole.isclose(alone, rtol=1e-4, atol=1e-6, equal_nan=True).all()),
-            "what it makes of a token depends on the other tokens of the batch",
+            "the value of a token depends on other tokens of the batch",
         )
 
 
@@ -69,7 +69,7 @@ def _needs(found: Intervention) -> None:
     needs = found.needs()
     try:
         _changes(found, make_evidence(USUAL, needs))
-    except Exception as error:  # the plug-in boundary: what is checked is anybody's code
+    except Exception as error:  # the plug-in boundary: what is checked is third-party code
         declared = ", ".join(f"{need.statistic}@{need.site}" for need in needs) or "nothing"
         raise CheckFailedError(f"needs() declares {declared}, but with that alone it failed: {error}") from error
 
@@ -79,19 +79,19 @@ def _within(found: Intervention) -> None:
     allowed = np.union1d(target.flat, target.source_flat if target.source_flat is not None else [])
     for site in ("gate", "hidden"):
         flat = [unit for change in _changes(found) if change.site == site for unit in change.flat.tolist()]
-        require(set(flat) <= set(allowed.tolist()), "changes neurons that are not the target's")
+        require(set(flat) <= set(allowed.tolist()), "changes neurons outside the target")
         require(len(flat) == len(set(flat)), f"changes a neuron twice at site {site}")
 
 
 def _finite(found: Intervention) -> None:
     for function in _functions(found):
-        require(bool(function(slice(None)).isfinite().all()), "makes NaN or infinity of finite values")
+        require(bool(function(slice(None)).isfinite().all()), "turns finite values into NaN or infinity")
 
 
 def _nothing(found: Intervention) -> None:
     target = _target(found, FLAT[:0])
     changes = found.changes(replace(target, source_flat=None if target.source_flat is None else FLAT[:0]), _evidence())
-    require(all(change.flat.size == 0 for change in changes), "changes something for a target without neurons")
+    require(all(change.flat.size == 0 for change in changes), "makes a change for a target without neurons")
 
 
 def _general(found: Intervention) -> None:
@@ -118,7 +118,8 @@ def _deterministic(found: Intervention) -> None:
     for function in _functions(found):
         first, second = function(slice(None)), function(slice(None))
         require(
-            bool(first.isclose(second, rtol=0, atol=0, equal_nan=True).all()), "the same values were changed otherwise"
+            bool(first.isclose(second, rtol=0, atol=0, equal_nan=True).all()),
+            "the same values were changed differently",
         )
 
 
@@ -139,7 +140,7 @@ def _state(found: Intervention) -> None:
 def _pickles(found: Intervention) -> None:
     check_pickles(found)
     again = pickle.loads(pickle.dumps(found))  # noqa: S301 - what was pickled a moment ago
-    require(_same(_changes(again), _changes(found)), "its copy in another process changes otherwise")
+    require(_same(_changes(again), _changes(found)), "its copy in another process makes other changes")
 
 
 def _evidence() -> Evidence:

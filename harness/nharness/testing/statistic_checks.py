@@ -55,7 +55,9 @@ def _declared(kind: type[Accumulator]) -> None:
 def _any_number(kind: type[Accumulator]) -> None:
     whole = merge(_shards(kind, len(LENGTHS)))
     for size in (1, 3):
-        _require_close(merge(_shards(kind, size)), whole, f"shards of {size} documents come to other numbers than one")
+        _require_close(
+            merge(_shards(kind, size)), whole, f"shards of {size} documents give other numbers than a single one"
+        )
 
 
 def _any_order(kind: type[Accumulator]) -> None:
@@ -64,19 +66,19 @@ def _any_order(kind: type[Accumulator]) -> None:
         merger.add(shards[place], place=place)
     found, expected = merger.result(), merge(shards)
     for name, tensor in expected.tensors.items():
-        require(np.array_equal(found.tensors[name], tensor), f"shards in another order come to another {name}")
+        require(np.array_equal(found.tensors[name], tensor), f"shards in another order give another {name}")
 
 
 def _padding(kind: type[Accumulator]) -> None:
     alone = _recorder(kind, batch_tokens=1).record_shard("en", _documents())[SITE]
     together = _recorder(kind, batch_tokens=1000).record_shard("en", _documents())[SITE]
-    _require_close(together, alone, "batches of other sizes come to other numbers: padding counts, or batches do")
+    _require_close(together, alone, "batches of other sizes give other numbers: padding or batch boundaries count")
 
 
 def _new_each(kind: type[Accumulator]) -> None:
     recorder = _recorder(kind)
     first, second = (recorder.record_shard("en", _documents()[:2])[SITE] for _ in range(2))
-    _require_close(second, first, "a second shard begins with what the first left behind")
+    _require_close(second, first, "a second shard starts from what the first left behind")
 
 
 def _file(kind: type[Accumulator]) -> None:
@@ -84,8 +86,8 @@ def _file(kind: type[Accumulator]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found.save(Path(folder) / "s.safetensors")
         read = load(Path(folder) / "s.safetensors")
-    require(read.formats.get(kind.name) is not None, "its merge rules are not in the file")
-    _require_close(read, found, "another result after writing and reading")
+    require(read.formats.get(kind.name) is not None, "the file lacks its merge rules")
+    _require_close(read, found, "writing and reading changed the result")
 
 
 def _experts(kind: type[Accumulator]) -> None:
@@ -116,7 +118,7 @@ CHECKS: Sequence[Check] = (
     Check("shards in any number", _any_number),
     Check("shards in any order", _any_order),
     Check("counts no padding", _padding),
-    Check("begins anew", _new_each),
+    Check("starts afresh", _new_each),
     Check("survives its file", _file),
     Check("experts", _experts),
     Check("pickles", check_pickles),

@@ -18,7 +18,7 @@ def _languages(family: TaskFamily) -> None:
     tags = family.languages()
     for tag in tags:
         require(parse_language(tag) == tag, f"language {tag!r} should be written {parse_language(tag)!r}")
-    require(len(set(tags)) == len(tags), "a language stands twice in languages()")
+    require(len(set(tags)) == len(tags), "languages() names a language twice")
 
 
 def _tasks(family: TaskFamily) -> None:
@@ -30,8 +30,8 @@ def _tasks(family: TaskFamily) -> None:
 def _own(family: TaskFamily) -> None:
     for tag in _tags(family):
         for spec in family.tasks_for(tag):
-            require(spec.language == tag, f"{spec.name} for {tag} says it is of language {spec.language}")
-            require(spec.family == family.name, f"{spec.name} says it is of family {spec.family}, not {family.name}")
+            require(spec.language == tag, f"{spec.name} for {tag} reports language {spec.language}")
+            require(spec.family == family.name, f"{spec.name} reports family {spec.family}, not {family.name}")
 
 
 def _unknown(family: TaskFamily) -> None:
@@ -47,12 +47,12 @@ def _unknown(family: TaskFamily) -> None:
 def _names(family: TaskFamily) -> None:
     for tag in _tags(family):
         names = [spec.name for spec in family.tasks_for(tag)]
-        require(len(set(names)) == len(names), f"two tasks of {tag} have one name, and would share their cells")
+        require(len(set(names)) == len(names), f"two tasks of {tag} share a name, and would share cells")
 
 
 def _deterministic(family: TaskFamily) -> None:
     for tag in _tags(family):
-        require(family.tasks_for(tag) == family.tasks_for(tag), "asked twice, it gave other tasks")
+        require(family.tasks_for(tag) == family.tasks_for(tag), "asked twice, it returned different tasks")
 
 
 CHECKS = (

@@ -1,6 +1,6 @@
 """Tiny random models of every causal-LM architecture that transformers knows, built from their configs alone.
 
-For tests of whoever works with models (a plug-in's author too): no download, milliseconds to build, the same weights
+For all tests that work with models (a plug-in's too): no download, milliseconds to build, the same weights
 for the same seed.
 """
 
@@ -47,7 +47,7 @@ def tiny_model(
     """Return a tiny model of `model_type` in evaluation mode, float32, its weights drawn with `seed`.
 
     settings: of its config, beside the sizes (`is_decoder`, say).
-    All weights are drawn anew from a normal distribution, biases and norms included, so that nothing is zero by
+    All weights are redrawn from a normal distribution, biases and norms included, so that nothing is zero by
     initialisation and an edit shows. The global random state is left as it was.
     """
     config = tiny_config(model_type)

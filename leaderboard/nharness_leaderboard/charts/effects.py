@@ -176,7 +176,7 @@ def matrix_chart(record: Record, task: Task) -> Chart:
     }
     caption = f"Rows: neurons deactivated. Columns: language evaluated. Positive is harm, in {task.unit}."
     if task.name in drawn(record):
-        caption += " * told from no change and from random neurons, q below 0.05."
+        caption += " * significant against no change and against random neurons, q below 0.05."
     return Chart(f"matrix-{task.name}", f"Language by language: {task.name}", caption, spec)
 
 

@@ -34,7 +34,7 @@ CHECKS: tuple[tuple[str, str, Check], ...] = (
     ("/neurons/file", "the neurons file cannot be used", neuron_differences),
     ("/neurons/file", "the structure cannot be recomputed", structure_differences),
     ("/neurons/file", "the targets cannot be recomputed", target_differences),
-    ("/ground_truth", "the truth cannot be held against it", truth_differences),
+    ("/ground_truth", "the ground truth cannot be checked", truth_differences),
     ("/files", "the items file cannot be used", item_differences),
     ("/headline", "the headline cannot be recomputed", headline_differences),
 )

@@ -24,7 +24,7 @@ def headline_differences(record: Record, folder: Path) -> Iterator[Problem]:
     entry = find(record.files, "ladder")
     if entry is None or record.headline is None:
         if entry is not None or record.headline is not None:
-            yield Problem("/headline", "a headline and the items of its ladders come together")
+            yield Problem("/headline", "a headline needs the items of its ladders, and these need a headline")
         return
     task = next((task for task in record.tasks if task.name == record.headline.task), None)
     if task is None:

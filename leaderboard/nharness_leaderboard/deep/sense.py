@@ -1,7 +1,7 @@
 """Whether items can be what they say: possible values, one text in all cells, edits that edit.
 
-A record may be computed without a fault from items that nobody measured. These are the marks of such items that can be
-seen without the model; making the record again is the only proof.
+A record may be computed without a fault from items that were never measured. These are the marks of such items that can
+be seen without the model; making the record again is the only proof.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ NONE = "\N{EN DASH}"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number with so many significant digits; an absent one is a dash."""
+    """Return a number with that many significant digits; an absent one is a dash."""
     if value is None or isinstance(value, bool) or not math.isfinite(value):
         return NONE
     if value and (abs(value) >= 10**6 or abs(value) < 10**-4):
@@ -100,7 +100,7 @@ def script_json(document: Any) -> Markup:
 
 
 def rounded(value: float | None, digits: int = 5) -> float | None:
-    """Return a number with so many significant digits, for data that are only drawn."""
+    """Return a number with that many significant digits, for data that are only drawn."""
     return None if value is None else float(f"{value:.{digits}g}")
 
 

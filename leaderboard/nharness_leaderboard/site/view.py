@@ -54,7 +54,7 @@ class TaskView:
     """One task on the page: its matrix, its summary and what it is.
 
     flags: what marks cells, in words, by flag. columns: by language, the flags that all its computed cells have, which
-        mark the column instead. marked: whether random neurons were drawn, without which no cell is told from them.
+        mark the column instead. marked: whether random neurons were drawn, without which no cell is significant.
     """
 
     task: Task
@@ -122,7 +122,7 @@ def record_view(entry: Entry, placed: Standings, reproduction: Reproduction | No
 
 
 def _again(found: Reproduction | None) -> str:
-    """Return what came of making the record again, in a sentence; empty where nobody did."""
+    """Return what came of making the record again, in a sentence; empty where it was not done."""
     if found is None:
         return ""
     text = f"{found.verdict} on {found.created[:10]}: {whole(found.identical)} of {whole(found.items)} items identical"

@@ -1,6 +1,6 @@
 """babel's family: where each member is, and how it is made: `python -m nharness_tasks.babel.family NAME`.
 
-- `babel-early`, `babel-middle`, `babel-late`: states on the way of babel's own training.
+- `babel-early`, `babel-middle`, `babel-late`: intermediate states of babel's own training.
 - `babel-aligned`: babel trained on with translations side by side for some of its languages; `babel-continued`, its
   control, trained on for as many steps with the translations mixed up.
 - `babel-small`, `babel-large`: other sizes, trained as babel is.

@@ -48,7 +48,7 @@ class Training:
     seed: int = 20261120
     checkpoint_seconds: float = 150.0
     stages: tuple[tuple[str, int], ...] = (("early", 108), ("middle", 720), ("late", 1800))
-    """The states on the way that are kept: names, and numbers of steps done."""
+    """The intermediate states that are kept: names, and numbers of steps done."""
 
 
 @dataclass(frozen=True)

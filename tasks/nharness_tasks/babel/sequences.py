@@ -1,4 +1,4 @@
-"""Training sequences: every language's pages as tokens, shuffled anew in every epoch.
+"""Training sequences: every language's pages as tokens, reshuffled in every epoch.
 
 Shapes: B batch, T sequence length.
 """

@@ -61,7 +61,7 @@ class MoreThanRandom(OfEveryMatrix[ControlSelectivity]):
     """Against random neurons of the same layers."""
 
     name = "more-than-random"
-    statement = "Language-specific neurons are told from as many random neurons of the same layers."
+    statement = "Language-specific neurons do more than as many random neurons of the same layers."
     place = "section 4.2"
     needs = "records of perplexity with random controls, 20 draws or more to be decided"
 

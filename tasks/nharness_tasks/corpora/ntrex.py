@@ -90,7 +90,7 @@ def _chosen(tag: str, codes: dict[str, str]) -> str:
 def _documents(read: Read, code: str, lengths: Sequence[int], split: str) -> Iterator[Document]:
     lines = read(code)
     if len(lines) != sum(lengths):
-        raise FileFormatError(f"NTREX {code}: {len(lines)} lines, expected {sum(lengths)}, one a sentence")
+        raise FileFormatError(f"NTREX {code}: {len(lines)} lines, expected {sum(lengths)}, one per sentence")
     chosen, start, found = _numbers_of(split, len(lengths)), 0, list[tuple[int, int, str]]()
     for number, length in enumerate(lengths, start=1):
         for part, first in enumerate(range(start, start + length, SENTENCES), start=1):

@@ -349,7 +349,7 @@ def test_a_record_is_recomputed_equal_from_its_items():
 def test_damaged_measurements_are_refused_with_a_sentence():
     with pytest.raises(UsageError, match="measured twice"):
         run(matrix() + matrix()[:1])
-    with pytest.raises(UsageError, match="comes twice"):
+    with pytest.raises(UsageError, match="occurs twice"):
         Measurement("ppl", None, None, "en", ("a", "a"), ("a", "a"), {})
     with pytest.raises(UsageError, match="no 'acc'"):
         run(

@@ -197,7 +197,7 @@ def test_errors_say_what_was_expected():
         ClusterBootstrap(good, level=95)
     with pytest.raises(UsageError, match="NaN"):
         Totals(np.array([[np.nan]]), np.ones((1, 1)))
-    with pytest.raises(UsageError, match="positive total"):
+    with pytest.raises(UsageError, match="sum to more than 0"):
         Totals(np.zeros((2, 1)), np.zeros((2, 1)))
     with pytest.raises(UsageError, match=r"expected \[1, s\]"):
         ClusterBootstrap(good, resamples=99).intervals(np.ones((4, 1)))

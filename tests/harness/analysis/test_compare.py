@@ -125,7 +125,7 @@ def test_items_pair_by_id_and_must_be_the_same_text():
         Measurement(m.task, m.target, m.control, m.language, tuple("x" + i for i in m.ids), m.clusters, m.values)
         for m in matrix()
     ]
-    with pytest.raises(UsageError, match="share no target, task and language"):
+    with pytest.raises(UsageError, match="have no target, task and language"):
         compare(first, other, tasks=(PPL,), targets=ROWS)
     for m in second:
         if m.task == "ppl":

@@ -96,7 +96,7 @@ def test_neurons_files_tell_layers_stages_and_the_tree(tmp_path, capsys):
     assert shares[0]["specific"] == pytest.approx(one.mean())
     assert "no such structure" in tables["stages by depth"][0]["stages"]
     assert main(["analyze", str(tmp_path / "n.safetensors"), "--detector", "lape"]) == 4
-    assert "holds neurons already" in capsys.readouterr().err
+    assert "already holds neurons" in capsys.readouterr().err
 
 
 def test_parts_are_recorded_apart_and_give_intervals(tmp_path, capsys):

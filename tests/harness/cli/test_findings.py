@@ -27,5 +27,5 @@ def test_findings_are_held_against_all_runs_at_the_end(tiny_model_folder, tmp_pa
     table = printed.out[printed.out.index("what the paper claims") :]
     assert "related-add-harm\t" in table
     assert "own-language-most\t" in table
-    assert "alignment-makes-related: not measured; it takes records of one model aligned" in printed.err
+    assert "alignment-makes-related: not measured; it needs records of one model aligned" in printed.err
     assert code == 1

@@ -54,7 +54,7 @@ def test_what_is_missing_or_wrong_is_said(tmp_path, capsys):
             ["import", "masks", str(tmp_path / "m.pth"), "--languages", "en", "--layer-widths", "9999999999x9", *out],
             "100,000,000",
         ),
-        (["import", "counts", "--count", "en=a", "--count", "en=b", *out], "language 'en' has a file already (a)"),
+        (["import", "counts", "--count", "en=a", "--count", "en=b", *out], "language 'en' already has a file (a)"),
         (["import", "counts", *out], "needs --count LANG=FILE"),
         (["import", "counts", "--count", "en", *out], "expected LANG=FILE"),
         (

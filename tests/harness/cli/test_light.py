@@ -153,7 +153,7 @@ def test_the_options_of_a_detector(capsys):
         "option": "top_rate",
         "default": 0.01,
         "accepts": "a number above 0 and at most 1",
-        "meaning": "share of all neurons that is selected",
+        "meaning": "share of all neurons to select",
     }
     assert {row["option"] for row in listed(capsys, "interventions", "steer")} >= {"alpha", "mode", "site"}
     assert main(["list", "interventions", "zero"]) == 0

@@ -37,7 +37,7 @@ def test_a_project_passes_its_own_tests_and_its_command_runs(kind, tmp_path, mon
     command, *rest = shlex.split(trying)
     assert main([command, "-p", module, *rest]) == 0
     assert main(["new", kind, f"my-{kind}"]) == 4
-    assert "is there already; choose another name, or another --out" in capsys.readouterr().err
+    assert "already exists; choose another name, or another --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["study", "claim"])
@@ -50,4 +50,4 @@ def test_a_study_can_be_planned(kind, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("name", ["My", "my_method", "1x", "a--b", "-x", "../x", ""])
 def test_a_name_that_is_none_says_what_one_is(name, capsys):
     assert main(["new", "detector", "--", name]) == 4
-    assert "expected small letters, digits and single dashes" in capsys.readouterr().err
+    assert "expected lower-case letters, digits and single dashes" in capsys.readouterr().err

@@ -89,7 +89,7 @@ def test_a_part_that_did_not_end_is_named_and_goes_on_as_the_part_it_was(parts, 
     assert main(whole) == 1
     printed = capsys.readouterr().out
     named = [
-        line.split(": ")[0].strip() for line in printed.splitlines() if "missing: part 2/2 did not end with it" in line
+        line.split(": ")[0].strip() for line in printed.splitlines() if "missing: part 2/2 did not finish it" in line
     ]
     assert {"lape[de]/zero::ppl[en]", "lape[de]/zero::ppl[de]"} <= set(
         named

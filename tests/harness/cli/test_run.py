@@ -93,7 +93,7 @@ def test_the_same_run_again_takes_everything_from_the_store(finished):
 
 def test_another_specification_needs_another_folder(finished, capsys):
     assert main(["run", "--detector", "lape", "--out", str(finished[0])]) == 4
-    assert "holds a run of another specification" in capsys.readouterr().err
+    assert "holds a run with another specification" in capsys.readouterr().err
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(finished, tmp_path):

@@ -17,10 +17,10 @@ TWO = ["--languages", "en,de"]
         ("run --languages en de fr --seed 1", "'de' stands alone; a list is one word: --languages en,de,fr"),
         ("run --detectr lape", "unknown option --detectr; did you mean --detector?"),
         ("run --det lape", "unknown option --det; did you mean --detect-tokens?"),
-        ("run --qqqqq", "unknown option --qqqqq; --help lists those there are"),
+        ("run --qqqqq", "unknown option --qqqqq; see --help for the known options"),
         ("list detectors --jsn", "unknown option --jsn; did you mean --json?"),
-        ("list detectors lape more", "list: unexpected 'more'; nharness list --help says what may stand there"),
-        ("run --batch_size 8", "unknown option --batch_size; batches are made of tokens here: --batch-tokens N"),
+        ("list detectors lape more", "list: unexpected 'more'; nharness list --help shows what is expected"),
+        ("run --batch_size 8", "unknown option --batch_size; batches are measured in tokens: use --batch-tokens N"),
         ("run --log_samples", "unknown option --log_samples; every item is kept in the record's folder"),
         ("run --gen_kwargs a=1", "unknown option --gen_kwargs; decoding is greedy"),
         (
@@ -31,7 +31,7 @@ TWO = ["--languages", "en,de"]
         ("run --languages en,de --limit 0.1", "--limit is '0.1'; expected a whole number at least 1"),
         ("run --languages en,de --tasks mgsm", "did you mean 'mgsm_direct' or 'mgsm_native_cot'?"),
         ("run --languages en,de --detector n.safetensors", "n.safetensors is a file; expected file:n.safetensors"),
-        ("run --languages en,de --detector m.pth", "nharness import masks makes a neurons file of it"),
+        ("run --languages en,de --detector m.pth", "nharness import masks converts it to a neurons file"),
     ],
 )
 def test_what_to_type_is_said(line, message, capsys):
@@ -82,8 +82,8 @@ def test_folds_are_held_against_the_text_before_a_model_is_loaded(tmp_path, caps
     for more, parts in (["--folds", "3"], 3), (["--null"], 8):
         assert main([*argv, *more]) == 4
         told = capsys.readouterr().err
-        assert f"into {parts} blocks, a document or more each; en has " in told
-        assert "ask for fewer or take a corpus with more documents" in told
+        assert f"into {parts} blocks of at least one document; en has " in told
+        assert "ask for fewer, or use a corpus with more documents" in told
 
 
 def test_last_failed_is_collected_as_it_is_run(tmp_path, monkeypatch, capsys):

@@ -120,7 +120,7 @@ def test_nothing_to_count_and_no_room():
         list(encode(tokenizer, documents("", ""), language="en"))
     with pytest.raises(OptionError, match="max_length 2 leaves no room beside 2 special tokens"):
         list(encode(tokenizer, documents("abc"), language="en", policy=EncodingPolicy(max_length=2)))
-    with pytest.raises(OptionError, match="overlap less than it"):
+    with pytest.raises(OptionError, match="overlap smaller"):
         EncodingPolicy(max_length=4, overlap=4)
 
 

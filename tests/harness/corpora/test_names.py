@@ -69,7 +69,7 @@ def test_a_column_settles_what_the_name_leaves_open(tmp_path):
 @pytest.mark.parametrize("name", ["train.en-de", "en/train.de", "test_it_en", "zh_tw"])
 def test_two_languages_in_one_name(name, tmp_path):
     assert meaning(name).language is None
-    with pytest.raises(CorpusError, match=r"the name says two languages, .* and .*; expected one"):
+    with pytest.raises(CorpusError, match=r"the name has two languages, .* and .*; expected one"):
         load_corpus(put(tmp_path, f"{name}.jsonl"))
 
 
@@ -86,7 +86,7 @@ def test_two_languages_in_one_name(name, tmp_path):
     ],
 )
 def test_two_files_that_may_be_one_text_are_not_added_up(names, tmp_path):
-    with pytest.raises(CorpusError, match=r"are both of .*expected one file a language and split"):
+    with pytest.raises(CorpusError, match=r"are both of .*expected one file per language and split"):
         load_corpus(put(tmp_path, *names, "fr.jsonl"))
 
 

@@ -27,7 +27,7 @@ def texts(path, content, **how):
         (
             "a.csv",
             "id,text\n1,Hello, world\n",
-            'a.csv line 2: 3 cells under 2 columns (id, text); put a text that holds a comma in quotation marks: "Hello',
+            'a.csv line 2: 3 cells under 2 columns (id, text); enclose a text that holds a comma in quotation marks: "Hello',
         ),
         (
             "a.csv",
@@ -42,7 +42,7 @@ def texts(path, content, **how):
         ("a.tsv", "id\ttext\n1\n", "a.tsv line 2: 1 cell under 2 columns"),
         ("a.tsv", "text\ttext\n1\t2\n", "a.tsv line 1: two columns are named 'text'"),
         ("a.tsv", 'id\ttext\n1\t"Hello, world."\n', "a.tsv line 2: a cell with quotation marks, which may be"),
-        ("a.jsonl", '{"text": "a", "text": "b"}', "a.jsonl line 1: 'text' is repeated in one object"),
+        ("a.jsonl", '{"text": "a", "text": "b"}', "a.jsonl line 1: 'text' occurs twice in one object"),
         ("a.json", '{"text": "cut', "a.json line 1: damaged JSON"),
     ],
 )
@@ -160,7 +160,7 @@ def test_a_table_of_more_columns_than_text_has_is_refused(tmp_path):
 
 def test_a_name_that_comes_twice_among_very_many_is_found_at_once(tmp_path):
     names = ", ".join(f'"n{n}": 1' for n in range(200_000))
-    with pytest.raises(FileFormatError, match="'n199999' is repeated in one object"):
+    with pytest.raises(FileFormatError, match="'n199999' occurs twice in one object"):
         texts(tmp_path / "a.jsonl", f'{{{names}, "n199999": 2}}')
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from nharness.errors import CellError
+from nharness.evaluation.few_shot import ItemSampler, split_of
 from nharness.evaluation.lm_eval_bridge import LmEvalBridge, LmEvalOptions
 from nharness.evaluation.task_loading import TaskLoader
 from nharness.task import expand_tasks
@@ -101,7 +102,15 @@ def test_no_prompt_holds_its_own_question_with_its_answer(bridge, monkeypatch, s
         assert own.partition("?")[0] not in questions  # nor under another id
         assert len(set(questions)) == 5 or drawn == "test"
         assert all(question.startswith(drawn) for question in questions)
-    assert made.loader.load(spec())["quiz"].fewshot_cfg.split == drawn
+    (task,) = made.loader.load(spec()).values()
+    assert split_of(task) == drawn
+    assert not isinstance(task.sampler, ItemSampler)  # lm-eval's task is as it was
+
+
+def test_a_template_reaches_no_python_object(bridge):
+    more = 'doc_to_text: "{{ q.__class__.__mro__ }}"\n'
+    with pytest.raises(CellError, match="SecurityError"):
+        bridge({"test": "test"}, more=more).measure(spec())
 
 
 def test_an_items_examples_do_not_depend_on_the_items_before_it(bridge, monkeypatch):

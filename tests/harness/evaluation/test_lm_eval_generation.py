@@ -163,7 +163,7 @@ def test_a_group_whose_score_is_no_mean_over_items_is_refused(folder, weighted, 
     task = loader.settle(spec("all", limit=limit))
     if refused:
         with pytest.raises(
-            UsageError, match=r"group 'all' counts its tasks alike, however many items each has.*choose, more"
+            UsageError, match=r"group 'all' gives its tasks equal weight, however many items each has.*choose, more"
         ):
             loader.load(task)
     else:

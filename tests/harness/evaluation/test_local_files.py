@@ -118,7 +118,7 @@ def test_a_script_in_a_configuration_is_part_of_its_name(tmp_path):
 def test_another_datasets_files_are_not_taken(tmp_path):
     _write(tmp_path / "xcopa" / "test.zh.jsonl", "jsonl")
     _write(tmp_path / "test.zh.jsonl", "jsonl")
-    with pytest.raises(UsageError, match=r"has no file of juletxara/mgsm \(zh\) in a folder 'mgsm' or so named"):
+    with pytest.raises(UsageError, match=r"has no file of juletxara/mgsm \(zh\) in a folder 'mgsm' or under that name"):
         find(tmp_path, "juletxara/mgsm", "zh", {})
     with pytest.raises(UsageError, match=r"has no file of cambridgeltl/xcopa \(sw\).*did you mean 'test.zh.jsonl'"):
         find(tmp_path, "cambridgeltl/xcopa", "sw", {})
@@ -147,7 +147,7 @@ def test_lines_end_where_files_say_and_not_at_other_separators(tmp_path):
         ("test.zh.csv", "q,label\none, two,0\n", "test.zh.csv line 2: 3 cells under 2 columns"),
         ("test.zh.tsv", "one\t0\ntwo\n", "test.zh.tsv line 2: 1 cell under 2 columns"),
         ("test.zh.jsonl", '{"q": "a"}\n{"q": \n', "test.zh.jsonl line 2: damaged JSON"),
-        ("test.zh.json", '[{"q": "a", "q": "b"}]', "'q' is repeated in one object"),
+        ("test.zh.json", '[{"q": "a", "q": "b"}]', "'q' occurs twice in one object"),
     ],
 )
 def test_damage_is_told_with_file_and_line(tmp_path, name, content, message):

@@ -308,7 +308,7 @@ def test_generation_scope_leaves_the_prompt_alone(llama: Located, ids):
     unedited = logits(model, token, past_key_values=model(input_ids=ids, use_cache=True).past_key_values)
     assert not torch.equal(edited, unedited)
     with (
-        pytest.raises(ModelError, match="only the tokens after the prompt"),
+        pytest.raises(ModelError, match="only tokens after the prompt"),
         apply_edits(model, neuron_map, edits, scope="generation", backend="fold"),
     ):
         pass

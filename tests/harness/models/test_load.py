@@ -171,7 +171,7 @@ def test_what_is_to_be_quantised_is_quantised_or_refused_with_what_to_write(save
     with pytest.raises(ModelError, match="already quantised"):
         load_model(str(copied), {"load_in_8bit": True})
     if is_bitsandbytes_available():
-        with pytest.raises(ModelError, match="but they are plain numbers; take quantization_config out"):
+        with pytest.raises(ModelError, match="but they are plain numbers; remove quantization_config"):
             load_model(str(copied))
         quantised = load_model(str(saved), {"load_in_8bit": True}).model
         assert type(quantised.model.layers[0].mlp.down_proj).__name__ == "Linear8bitLt"
@@ -188,7 +188,7 @@ def test_tokens_added_beyond_the_model_are_refused_where_a_text_holds_one(copied
     loaded = load_model(str(copied))
     engine = PerplexityEngine(loaded.model, loaded.tokenizer)
     assert len(engine.encode([Document("1", "a b")], language="en")) == 1
-    with pytest.raises(CorpusError, match=r"document '2' \(en\) holds token 204, .* of 99 tokens"):
+    with pytest.raises(CorpusError, match=r"document '2' \(en\) holds token 204, .*99 tokens"):
         engine.encode([Document("2", "a <t199> b")], language="en")
 
 

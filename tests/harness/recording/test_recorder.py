@@ -345,7 +345,7 @@ def test_a_statistic_of_a_plug_in(llama: Located):
 def test_unknown_statistics_and_bad_options(llama: Located):
     with pytest.raises(UnknownNameError, match="unknown statistic 'moment'; did you mean 'moments'"):
         Recorder(*llama, [("moment", "gate")])
-    with pytest.raises(OptionError, match="shard_documents are at least 1"):
+    with pytest.raises(OptionError, match="shard_documents must be at least 1"):
         RecordingOptions(shard_documents=0)
     model = tiny_model("gpt2")
     with pytest.raises(ModelError, match="has no site 'up'"):
@@ -355,7 +355,7 @@ def test_unknown_statistics_and_bad_options(llama: Located):
 def test_a_layer_that_does_not_run_is_an_error(llama: Located, monkeypatch):
     recorder = Recorder(*llama, [("moments", "gate")])
     monkeypatch.setattr(recorder, "_forward", lambda _tokens: None)
-    with pytest.raises(ModelError, match="layer 0 was not passed at site 'gate'"):
+    with pytest.raises(ModelError, match="layer 0 was not reached at site 'gate'"):
         recorder.record_shard("en", documents([3]))
 
 
@@ -444,7 +444,7 @@ def test_a_plug_in_statistic_without_rule_or_with_other_rows_is_named(llama: Loc
         Recorder(*llama, [("silent", "gate")], accumulators={"silent": Silent})
     with pytest.raises(PluginError, match="gave a tensor 'value' for which it declares no merge rule; declared: most"):
         Recorder(*llama, [("largest", "gate")], accumulators={"largest": Other}).record_shard("en", documents([3]))
-    with pytest.raises(PluginError, match="expected 2 rows, one a document of the shard"):
+    with pytest.raises(PluginError, match="expected 2 rows, one per document of the shard"):
         Recorder(*llama, [("longest", "gate")], accumulators={"longest": Short}).record_shard("en", documents([3, 4]))
 
 

@@ -162,7 +162,7 @@ def test_two_models_of_like_names_are_never_mixed(tmp_path):
     with pytest.raises(OutputError, match="already exists and holds something else; choose another --out"):
         fetch_model(ModelSpec(name=str(tmp_path / "elsewhere" / "Model-3.1")), {}, out)
     assert (out / "models" / "Model-3.1" / "NOTICE").read_text() == "one"
-    with pytest.raises(UsageError, match="--out is inside "):
+    with pytest.raises(UsageError, match="--out lies inside "):
         fetch_model(ModelSpec(name=str(tmp_path / "Model-3.2")), {}, tmp_path / "Model-3.2" / "out")
 
 

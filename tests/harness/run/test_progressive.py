@@ -53,5 +53,5 @@ def test_a_row_for_every_language_and_share():
 
 
 def test_general_neurons_are_no_languages_to_take_shares_of():
-    with pytest.raises(UsageError, match="--progressive takes shares of each language's neurons"):
+    with pytest.raises(UsageError, match="--progressive switches off shares of each language's neurons"):
         resolve(RunSpec(progressive=(0.5,), kinds=("general",)), Plugins())

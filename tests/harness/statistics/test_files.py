@@ -48,17 +48,17 @@ def test_parts_that_are_none(saved):
     ):
         with pytest.raises(UsageError, match=message):
             merge_files([first, other])
-    with pytest.raises(UsageError, match="two statistics files or more; got 1"):
+    with pytest.raises(UsageError, match="at least two statistics files; got 1"):
         merge_files([first])
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (table(seed=1), "a and .*b are both of site gate; expected one file a site .*nharness merge"),
+        (table(seed=1), "a and .*b are both of site gate; expected one file per site .*nharness merge"),
         (table("hidden", model="n"), "are of another model: n, m"),
         (table("hidden", tokenizer="n"), "are of another tokenizer"),
-        (table("hidden", ("de", "en")), "b is of de, en, .*a of en, de; expected the same languages"),
+        (table("hidden", ("de", "en")), "b covers de, en; .*a covers en, de; expected the same languages"),
         (replace(table("hidden"), layer_widths=(10, 30)), "belong to a model of 2 layers x 30 neurons"),
         (replace(table("hidden"), component="head"), "belong to component 'head', not 'mlp'"),
     ],

@@ -82,7 +82,7 @@ def test_shards_that_do_not_belong_together(changes, message):
 
 def test_a_tensor_without_rule_is_not_summed():
     unknown = shard(ROWS, formats={})
-    with pytest.raises(UsageError, match="no rule says how mine/rows is merged"):
+    with pytest.raises(UsageError, match="mine/rows has no merge rule"):
         merge([unknown, unknown])
     with pytest.raises(PluginError, match="merges 'rows' by 'mean'; expected one of sum, max, min"):
         StatisticFormat("mine", "", {"rows": "mean"})  # type: ignore[dict-item]

@@ -11,9 +11,9 @@ from nharness.statistics.table import LanguageTotals, Statistics
 @pytest.mark.parametrize(
     ("counts", "widths", "message"),
     [
-        (np.array([1, -1]), (2,), "not a count per neuron"),
-        (np.array([1.0, 2.0]), (2,), "not a count per neuron"),
-        (np.ones((2, 2), np.int64), (2,), "not a count per neuron"),
+        (np.array([1, -1]), (2,), "does not count, per neuron"),
+        (np.array([1.0, 2.0]), (2,), "does not count, per neuron"),
+        (np.ones((2, 2), np.int64), (2,), "does not count, per neuron"),
         (np.array([1.0, np.nan]), (2,), "NaN or infinity"),
         (np.array([1.0, np.inf]), (2,), "NaN or infinity"),
         (np.array([1, 5]), ("q",), "not positive whole numbers"),

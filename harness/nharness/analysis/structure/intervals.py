@@ -48,7 +48,7 @@ def concentration_intervals(
     """
     if len(parts) < FEWEST_PARTS:
         raise UsageError(
-            f"{len(parts)} parts are too few for intervals; expected {FEWEST_PARTS} or more, "
+            f"{len(parts)} parts are too few for intervals, which need {FEWEST_PARTS} or more, "
             f"from nharness record --parts {2 * FEWEST_PARTS}"
         )
     rng = np.random.default_rng(seed)

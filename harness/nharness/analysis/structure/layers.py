@@ -61,7 +61,7 @@ def end_layers(layers: int) -> dict[str, NDArray[np.int64]]:
 
 
 def shares_at_ends(counts: Counts) -> dict[str, float]:
-    """Return the shares of a set with so many neurons in each layer [L] at both ends, by the names of measures.
+    """Return the shares of a set with the given neurons in each layer [L] at both ends, by the names of measures.
 
     Nothing for fewer than three layers, and for an empty set.
     """

@@ -1,4 +1,4 @@
-"""Languages in other orders, for tests that ask what a matrix says when its labels are dealt anew."""
+"""Languages in other orders, for tests that ask what a matrix says when its labels are reshuffled."""
 
 from __future__ import annotations
 

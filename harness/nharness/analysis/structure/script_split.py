@@ -3,7 +3,7 @@
 Legend: `G` languages.
 
 A cell's harm is given as a share of the intact model's value, so that languages can be averaged. The difference of the
-two means is held against the same matrix with the languages' scripts dealt anew: all orders up to seven languages, else
+two means is held against the same matrix with the languages' scripts reshuffled: all orders up to seven languages, else
 1 999 seeded ones and the one there is; p is the share of them with a difference at least as large.
 """
 

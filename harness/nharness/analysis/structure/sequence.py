@@ -40,7 +40,7 @@ def compared_neurons(found: Mapping[str, Detection], *, over: Over = "selected")
     for name, each in found.items():
         same_model(each, detections[0], what=f"the neurons of {name}")
         if each.languages != detections[0].languages:
-            raise UsageError(f"the neurons of {name} are of other languages than those of {names[0]}")
+            raise UsageError(f"the neurons of {name} and {names[0]} belong to different languages")
     kinds = [each.kinds(over=over) for each in detections]
     first, last = detections[0], detections[-1]
     kept = [overlap(one, other) for one, other in zip(first.membership, last.membership, strict=True)]
@@ -68,7 +68,7 @@ def compared_sentences(
     _require_two(names)
     for name, table in found.items():
         if table.languages != tables[0].languages:
-            raise UsageError(f"the statistics of {name} are of other languages than those of {names[0]}")
+            raise UsageError(f"the statistics of {name} and {names[0]} cover different languages")
         if not isinstance(table.provenance.get("documents"), dict) or not table.has("document_mean"):
             raise UsageError(
                 f"the statistics of {name} do not hold document_mean of documents that are named; record them with: "
@@ -101,13 +101,13 @@ def compared_sentences(
 
 def _require_two(names: Sequence[str]) -> None:
     if len(names) < 2:
-        raise UsageError(f"a comparison is of two models or more; got {', '.join(names) or 'none'}")
+        raise UsageError(f"a comparison needs at least two models; got {', '.join(names) or 'none'}")
 
 
 def _groups(languages: Sequence[str], trained: Sequence[str]) -> dict[Group, list[str]]:
     for tag in trained:
         if tag not in languages:
-            raise UsageError(f"language {tag!r} was trained, it is said; the statistics have {', '.join(languages)}")
+            raise UsageError(f"language {tag!r} is named as trained, but the statistics have {', '.join(languages)}")
     groups: dict[Group, list[str]] = {"all": list(languages)}
     if trained:
         groups["trained"] = list(trained)

@@ -62,7 +62,7 @@ class StagesFound:
 
 
 def stages(counts: NDArray[np.int64], layer_widths: Sequence[int], *, seed: int) -> StagesFound | None:
-    """Return the stages of a model with so many neurons of each kind in each layer [kinds, L]; None for few layers."""
+    """Return the stages of a model with `counts` neurons of each kind in each layer [kinds, L]; None for few layers."""
     if len(layer_widths) < FEWEST_LAYERS:
         return None
     profile = profile_of(counts, layer_widths)
@@ -102,7 +102,7 @@ def explained(profile: Profile, layer_widths: Sequence[int]) -> dict[str, float]
 
 
 def split(profile: Profile, number: int) -> tuple[int, ...]:
-    """Return the first layers of the stages after the first, of the best split into so many."""
+    """Return the first layers of the stages after the first, of the best split into that many."""
     return _split(_costs(profile), number)
 
 

@@ -52,7 +52,7 @@ def _complete(record: Record) -> Iterator[Problem]:
         if key not in expected:
             yield Problem(f"/cells/{index}", f"no such combination: {cell.target} on {cell.task} in {cell.language}")
         elif key in found:
-            yield Problem(f"/cells/{index}", f"{cell.target} on {cell.task} in {cell.language} comes a second time")
+            yield Problem(f"/cells/{index}", f"{cell.target} on {cell.task} in {cell.language} is listed twice")
         found.add(key)
     missing = sorted(expected - found)
     for task, target, tag in missing[:_SHOWN]:
@@ -63,10 +63,10 @@ def _complete(record: Record) -> Iterator[Problem]:
 
 def _failed(where: str, cell: CellResult) -> Iterator[Problem]:
     if not cell.reason:
-        yield Problem(f"{where}/reason", "a failed cell says why")
+        yield Problem(f"{where}/reason", "a failed cell needs a reason")
     for name in _VALUES:
         if getattr(cell, name) is not None:
-            yield Problem(f"{where}/{name}", "a failed cell has no values")
+            yield Problem(f"{where}/{name}", "a failed cell must not have values")
 
 
 def _computed(where: str, cell: CellResult, record: Record) -> Iterator[Problem]:
@@ -85,4 +85,4 @@ def _computed(where: str, cell: CellResult, record: Record) -> Iterator[Problem]
     if cell.items > cell.items_available:
         yield Problem(f"{where}/items", f"{cell.items} items used, {cell.items_available} available")
     if cell.items == 0:
-        yield Problem(f"{where}/items", "a computed cell has items")
+        yield Problem(f"{where}/items", "a computed cell must have items")

@@ -39,7 +39,7 @@ def _draws(record: Record, controls: Controls) -> Iterator[Problem]:
             wanted = targets[draw.target].neurons
             yield Problem(f"{where}/neurons", f"{draw.neurons} random neurons for a target of {wanted}")
         if (draw.target, draw.draw) in seen:
-            yield Problem(where, f"draw {draw.draw} of target {draw.target} comes a second time")
+            yield Problem(where, f"draw {draw.draw} of target {draw.target} is listed twice")
         seen.add((draw.target, draw.draw))
         for task, changes in draw.changes.items():
             if not set(changes) <= languages.get(task, set()):

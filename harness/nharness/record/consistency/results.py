@@ -38,15 +38,15 @@ def result_problems(record: Record) -> Iterator[Problem]:
 
 
 def _repeats(record: Record) -> Iterator[Problem]:
-    """Yield what of the repeats contradicts the headline, whose ladders are of no more of them than are told."""
+    """Yield what of the repeats contradicts the headline, whose ladders cannot outnumber the repeats listed."""
     parts = record.repeats.parts if record.repeats else ()
     found = record.headline.repeats if record.headline else 0
     if found > len(parts):
-        yield Problem("/headline/repeats", f"{found} repeats were climbed, {len(parts)} are told under /repeats")
+        yield Problem("/headline/repeats", f"{found} repeats were climbed, but /repeats lists {len(parts)}")
     names = [part.name for part in parts]
     for index, part in enumerate(parts):
         if part.name in names[:index]:
-            yield Problem(f"/repeats/parts/{index}/name", f"{part.name} is told twice")
+            yield Problem(f"/repeats/parts/{index}/name", f"{part.name} is listed twice")
         stranger = next((tag for tag in (*part.neurons, *part.digests) if tag not in record.languages), None)
         if stranger is not None:
             yield Problem(f"/repeats/parts/{index}", f"{stranger} is no language of the record")

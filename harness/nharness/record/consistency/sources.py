@@ -52,7 +52,7 @@ def _identity(record: Record, document: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("/identity/created", f"{shown(created)} is no date and time")
     else:
         if not FIRST <= moment <= datetime.now(UTC) + AHEAD:
-            yield Problem("/identity/created", f"{created} is before there was nharness, or has not come yet")
+            yield Problem("/identity/created", f"{created} lies before nharness existed, or in the future")
     study = record.identity.study
     if study is not None and hashlib.sha256(study.text.encode("utf-8", "surrogatepass")).hexdigest() != study.digest:
         yield Problem("/identity/study/digest", "the digest is not that of the study's text")

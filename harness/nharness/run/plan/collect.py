@@ -19,7 +19,7 @@ LEAST_BLOCKS = 8
 
 
 def collected(spec: RunSpec, plugins: Plugins, expression: str = "") -> tuple[Resolved, Plan]:
-    """Return the things a specification names and the cells it comes to; loads no model."""
+    """Return the things a specification names and the cells it expands to; loads no model."""
     named = plugins.entries("claims")
     for claim in spec.claims:
         if claim.statement.strip() not in named:
@@ -73,8 +73,8 @@ def too_few(language: str, blocks: int, found: int, tokens: int | None = None) -
     """Return what to say of a language with fewer documents than blocks; tokens: as many as detection may read."""
     within, raised = ("", "") if tokens is None else (f" within --detect-tokens {tokens}", "raise --detect-tokens, ")
     return (
-        f"--folds, --null and --parts deal a language's detection text into {blocks} blocks, a document or more each; "
-        f"{language} has {found}{within}; {raised}ask for fewer or take a corpus with more documents"
+        f"--folds, --null and --parts split a language's detection text into {blocks} blocks of at least one document; "
+        f"{language} has {found}{within}; {raised}ask for fewer, or use a corpus with more documents"
     )
 
 
@@ -86,7 +86,7 @@ def check_tasks(resolved: Resolved, plan: Plan) -> None:
 
 
 def described_plan(resolved: Resolved, plan: Plan, *, whole: bool = True) -> Collected:
-    """Return what was collected, as listeners are told; whole: as of `estimated_tokens`."""
+    """Return what was collected, as listeners hear it; whole: as of `estimated_tokens`."""
     controls = sum(cell.edition is not None and cell.edition.control is not None for cell in plan.cells)
     return Collected(
         len(plan.cells),

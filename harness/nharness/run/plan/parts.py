@@ -1,4 +1,4 @@
-"""Parts of a plan for job arrays: part i of n, the same whoever works it out.
+"""Parts of a plan for job arrays: part i of n, the same on every machine.
 
 Editions are dealt out like cards, targets and control draws apart, so that every part costs about the same; each part
 has the baselines too. A part evaluates all of its control draws: whether fewer would do is decided when the parts are

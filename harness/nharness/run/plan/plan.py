@@ -1,4 +1,4 @@
-"""The plan: which cells a specification comes to, before any model is loaded.
+"""The plan: which cells a specification expands to, before any model is loaded.
 
 Order: baselines first, then edition by edition (a detector's targets, then its controls), so that one edit of the model
 serves all the tasks and languages of an edition.

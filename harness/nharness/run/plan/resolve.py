@@ -23,7 +23,7 @@ FILE = "file:"
 
 
 class FromFile(Detector):
-    """A detection that is read, not made: `--detector file:N.safetensors` evaluates anybody's neurons."""
+    """A detection that is read, not made: `--detector file:N.safetensors` evaluates any neurons."""
 
     name = "file"
 
@@ -94,7 +94,9 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
     spec = spec.model_copy(update={"folds": _folds(spec, detectors)})
     _check_source(spec, interventions)
     if spec.progressive and spec.kinds == ("general",):
-        raise UsageError("--progressive takes shares of each language's neurons; with --kinds general there are none")
+        raise UsageError(
+            "--progressive switches off shares of each language's neurons; --kinds general has no languages"
+        )
     corpus = open_corpus(spec.corpus, spec.languages, plugins)
     languages = choose_languages(spec.languages, corpus.languages, where=f"corpus {corpus.name!r}")
     if len(languages) < 2:
@@ -123,7 +125,9 @@ def load_detector(named: Named, plugins: Plugins) -> Detector:
     if named.name.endswith(".safetensors"):
         raise UsageError(f"{named.name} is a file; expected {FILE}{named.name}")
     if named.name.endswith((".pth", ".pt")):
-        raise UsageError(f"{named.name} is a file of another project; nharness import masks makes a neurons file of it")
+        raise UsageError(
+            f"{named.name} is a file from another project; nharness import masks converts it to a neurons file"
+        )
     found: Detector = _instance("detectors", Detector, named, plugins)
     return found
 
@@ -155,7 +159,7 @@ def expanded(spec: RunSpec, languages: Sequence[str], plugins: Plugins) -> tuple
 
 
 def task_runner(task: TaskSpec, plugins: Plugins) -> TaskRunner:
-    """Return the kind of a task; raises `UnknownNameError` for one that nobody registered."""
+    """Return the kind of a task; raises `UnknownNameError` for one that is not registered."""
     found = plugins.resolve("task_runners", task.kind)
     if not (isinstance(found, type) and issubclass(found, TaskRunner)):
         raise PluginError(f"kind of task {task.kind!r} is {found!r}, expected a subclass of nharness.task.TaskRunner")
@@ -221,7 +225,7 @@ def _prompted_in(source: str, tasks: Sequence[TaskSpec], plugins: Plugins) -> tu
 
 
 def _check_controls(spec: RunSpec, tasks: Sequence[TaskSpec], plugins: Plugins) -> tuple[str, ...]:
-    """Refuse a task of the controls that nobody registered; warn when none of them is measured."""
+    """Refuse a task of the controls that is not registered; warn when none of them is measured."""
     measured = {task.family for task in tasks}
     for name in spec.controls.tasks:
         if name not in measured and name not in plugins.entries("tasks"):
@@ -234,8 +238,8 @@ def _check_controls(spec: RunSpec, tasks: Sequence[TaskSpec], plugins: Plugins) 
 def why_not_repeated(detector: Detector) -> str:
     """Return why a detector cannot be repeated on parts of the text; empty when it can."""
     if detector.ablation_tokens():
-        return "every neuron would be ablated once more for every part of the text"
-    return "" if detector.needs() else "its neurons are read from a file, or it looks at no text"
+        return "every neuron would have to be ablated again for every part of the text"
+    return "" if detector.needs() else "its neurons come from a file, or it uses no text"
 
 
 def _check_repeats(spec: RunSpec, detectors: Mapping[str, Detector]) -> None:
@@ -246,7 +250,7 @@ def _check_repeats(spec: RunSpec, detectors: Mapping[str, Detector]) -> None:
 
 
 def _folds(spec: RunSpec, detectors: Mapping[str, Detector]) -> int:
-    """Return on how many parts of the text detection is repeated: as asked, or as a headline's interval wants it.
+    """Return on how many parts of the text detection is repeated: as asked, or as a headline's interval requires.
 
     A ladder is climbed without repeats where nothing can be repeated, whatever was asked: its record says so.
     """

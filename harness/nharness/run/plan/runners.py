@@ -87,7 +87,7 @@ class LmEvalRunner(TaskRunner):
         self._loader(options.model_copy(update={"dataset_dir": None})).load(task)
 
     def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
-        """Return lm-eval's version and what the prompts and the decoding really are, whoever asked for it."""
+        """Return lm-eval's version and what the prompts and the decoding really are, whatever set them."""
         options = spec.task_options
         found = self._loader(options).definition(task)
         shots = found.shots if task.num_fewshot is None else task.num_fewshot

@@ -46,7 +46,7 @@ KEYS = tuple(sorted({*RunSpec.model_fields, *OWN} - set(LISTS.values())))
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study: its name, its text verbatim with the SHA-256 of it, the runs it comes to, claims on all of them."""
+    """A study: its name, its text verbatim with the SHA-256 of it, the runs it expands to, claims on all of them."""
 
     name: str
     text: str
@@ -128,7 +128,7 @@ class _Reader:
             self._refuse((key,), f"{key} is {value!r}; expected a list of {what}")
         twice = next((place for place, entry in enumerate(value) if entry in value[:place]), None)
         if twice is not None:
-            self._refuse((key, twice), f"{value[twice]!r} is twice in {key}")
+            self._refuse((key, twice), f"{value[twice]!r} occurs twice in {key}")
         return list(value)
 
     def _entries(self, table: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:

@@ -49,7 +49,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Refused:
-    """Why a piece of work was not done, in words: errors of ours do not all survive pickling."""
+    """Why a piece of work was not done, in words: nharness errors do not all survive pickling."""
 
     reason: str
 

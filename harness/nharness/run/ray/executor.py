@@ -5,8 +5,8 @@
 2. A piece of work (a shard of text, a layer to ablate, a job's cells) goes to the next free actor. Its results come
    back one by one, so that a cell is in the store as soon as it is evaluated; `nharness.run.ray.pool` sees to actors
    that die.
-3. Where their order counts, results are handed on in the order of the pieces, whoever made them, so that the sum of
-   shards is the same bytes as in one process.
+3. Where their order counts, results are returned in the order of the pieces, whichever worker made them, so that the
+   sum of shards is the same bytes as in one process.
 
 Options: `address` of a running cluster ("auto" finds it; without, one is started on this machine for the run), `cpus`
 and `gpus` of an actor (default 1 CPU, and 1 GPU where the cluster has any and the device asked for is not the CPU).
@@ -118,7 +118,7 @@ class RayExecutor(Executor):
         if not any(all(machine.get(name, 0) >= number for name, number in asked.items()) for machine in machines):
             most = ", ".join(f"{m.get('CPU', 0):g} CPUs and {m.get('GPU', 0):g} GPUs" for m in machines)
             wanted = f"{asked['CPU']:g} CPUs and {asked['GPU']:g} GPUs"
-            raise OptionError(f"a worker is to have {wanted}; the machines of the cluster have {most}")
+            raise OptionError(f"a worker needs {wanted}; the cluster's machines have {most}")
         environment = {name: value for name, value in os.environ.items() if HANDED_ON.match(name)}
         joined = self.options.get("address") is not None
         settings = {"runtime_env": {"env_vars": environment}} if joined and environment else {}

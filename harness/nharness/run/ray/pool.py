@@ -143,7 +143,7 @@ class Pool:
         elif assignment.tries + 1 < TRIES:
             self._again.append(replace(assignment, tries=assignment.tries + 1))
         else:
-            yield assignment, Lost(assignment, f"{TRIES} workers died while they were at it; the last: {reason}")
+            yield assignment, Lost(assignment, f"{TRIES} workers died at the same piece of work; the last: {reason}")
         self._begin(self._make(), GREETING)
 
 

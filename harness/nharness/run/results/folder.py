@@ -60,7 +60,7 @@ class RunFolder:
             write_json(self.path / "run.json", document)
             return request
         if before.get("spec") != document["spec"]:
-            raise UsageError(f"{self.path} holds a run of another specification; choose another --out")
+            raise UsageError(f"{self.path} holds a run with another specification; choose another --out")
         study, part, store = before.get("study"), before.get("part"), before.get("store")
         begun = replace(
             request,
@@ -85,7 +85,7 @@ class RunFolder:
         """Keep the ids of failed cells for `--lf`, however the work inside ends; its error comes first."""
         try:
             yield
-        except BaseException:  # a boundary for nobody: it goes on, whether or not the list can be written
+        except BaseException:  # boundary: re-raised, whether or not the list can be written
             with suppress(OutputError):
                 self._remember(failed())
             raise
@@ -110,7 +110,7 @@ class RunFolder:
             return None
         found = read_json(path)
         if not isinstance(found, expected):
-            raise UsageError(f"{path} is not what a run writes there; choose another --out")
+            raise UsageError(f"{path} was not written by a run; choose another --out")
         return found
 
 

@@ -1,4 +1,4 @@
-"""The ablation stage of a run: measured where a detector wants it, taken from the store or a shipped file where known.
+"""The ablation stage of a run: measured where a detector needs it, taken from the store or a shipped file where known.
 
 Legend: `G` languages, `M` neurons of the model.
 
@@ -130,11 +130,11 @@ class AblateWork(Work[LayerOfText, tuple[TextLayer, NDArray[np.float64], int]]):
 
     def lost(self, piece: LayerOfText, reason: str) -> Iterator[tuple[TextLayer, NDArray[np.float64], int]]:
         """Raise `UsageError` naming language and layer."""
-        raise UsageError(f"the ablations of layer {piece.layer} for {piece.language!r} are not there: {reason}")
+        raise UsageError(f"the ablations of layer {piece.layer} for {piece.language!r} are missing: {reason}")
 
 
 def ablate(context: RunContext, recorded: Recorded) -> Recorded:
-    """Return the evidence with every neuron's ablation measured, where a detector wants it.
+    """Return the evidence with every neuron's ablation measured, where a detector needs it.
 
     A registered file is taken where it is of this model and corpus and of at least as many tokens.
     """

@@ -32,7 +32,7 @@ class Detections:
 
 
 def detect(context: RunContext, recorded: Recorded) -> Detections:
-    """Return every detector's result; one that fails is told and left out, as is what a detector warns of.
+    """Return every detector's result; one that fails is reported and left out; warnings of detectors are reported.
 
     Raises the first detector's error when all of them fail.
     """

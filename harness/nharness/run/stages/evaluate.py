@@ -20,7 +20,7 @@ from nharness.run.work.stopping import rule_for
 from nharness.run.work.worker import FAILURES, Worker, failure
 
 STAGE = "evaluate"
-ELSEWHERE = "a worker has other text or other files of this task than the process that runs all"
+ELSEWHERE = "a worker has other text or files for this task than the main process"
 
 
 @dataclass(frozen=True)

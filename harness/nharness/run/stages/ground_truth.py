@@ -108,17 +108,17 @@ def detect_on(known: KnownModel, detectors: Mapping[str, Detector], plugins: Plu
         try:
             found[name] = detector(evidence)
         except NharnessError as error:
-            notes.append(f"{name} is not held against the truth {known.truth.name}: {error}")
+            notes.append(f"{name} is not scored against ground truth {known.truth.name}: {error}")
     return HeldAgainst(known.truth, found, tuple(notes))
 
 
 def evidence_of(known: KnownModel, detectors: Mapping[str, Detector], plugins: Plugins) -> Evidence:
-    """Return what detectors need, recorded on a known model's detection text; ablations where one wants them."""
+    """Return what detectors need, recorded on a known model's detection text; ablations where one needs them."""
     needs = list(dict.fromkeys(need for detector in detectors.values() for need in detector.needs()))
     documents = {tag: list(known.corpus.documents(tag, "detect")) for tag in known.truth.languages}
     neuron_map = locate(known.model)
     if neuron_map.layer_widths != known.truth.layer_widths:
-        raise PluginError(f"the truth {known.truth.name} differs in its layer widths from its model")
+        raise PluginError(f"ground truth {known.truth.name} has other layer widths than its model")
     sites = {}
     if needs:
         sites = record(
@@ -139,12 +139,12 @@ def evidence_of(known: KnownModel, detectors: Mapping[str, Detector], plugins: P
 def _measured(name: str, path: Path, context: RunContext) -> Truth | None:
     worker = context.worker
     if not path.is_file():
-        context.listen(Noted("note", f"the truth {name} was not measured: {path.name} is not there"))
+        context.listen(Noted("note", f"ground truth {name} was not measured: {path.name} is missing"))
         return None
     found = load_ablation(path)
     languages: Sequence[str] = [tag for tag in context.languages if tag in found.delta]
     if not found.is_of(worker) or len(languages) < 2:
-        context.listen(Noted("note", f"the truth {name} is of another model or of other languages; it is left out"))
+        context.listen(Noted("note", f"ground truth {name} is left out: it is of another model or other languages"))
         return None
     if found.layer_widths != worker.neuron_map.layer_widths:
         raise UsageError(f"{path}: its layer widths are not those of the model it names")

@@ -40,7 +40,7 @@ def strongest_first(
 ) -> dict[Whose, int]:
     """Return, of every set of flat indices, the one whose loss is estimated to do its language most harm.
 
-    Empty, with a note, for a model whose gradients cannot be had.
+    Empty, with a note, for a model without gradients.
     """
     if not sets:
         return {}
@@ -48,7 +48,7 @@ def strongest_first(
     try:
         effects = _effects(context, tags)
     except ModelError as error:
-        context.listen(Noted("note", f"no set was measured without its strongest neuron: {error}"))
+        context.listen(Noted("note", f"no target was measured without its strongest neuron: {error}"))
         return {}
     return {whose: int(flat[np.argmax(effects[language_of[whose]][flat])]) for whose, flat in sets.items()}
 

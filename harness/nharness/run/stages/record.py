@@ -103,7 +103,7 @@ class _Sum:
 
 
 def needs_of(resolved: Resolved) -> tuple[Need, ...]:
-    """Return everything that detectors, interventions and controls want recorded; nothing, where none wants any."""
+    """Return everything that detectors, interventions and controls need recorded; nothing, where none needs any."""
     controls = resolved.spec.controls
     needs = [need for detector in resolved.detectors.values() for need in detector.needs()]
     needs += [need for intervention in resolved.interventions.values() for need in intervention.needs()]

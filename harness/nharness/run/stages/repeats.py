@@ -104,7 +104,7 @@ def require_blocks(context: RunContext) -> None:
 def _repeated(
     context: RunContext, detectors: Mapping[str, Detector], evidence: Iterable[Evidence]
 ) -> dict[str, list[Detection]]:
-    """Return every detector's result on each evidence; one that fails on any of them is told and left out."""
+    """Return every detector's result on each evidence; one that fails on any of them is reported and left out."""
     found: dict[str, list[Detection]] = {name: [] for name in detectors}
     for each in evidence:
         for name in tuple(found):

@@ -19,11 +19,11 @@ from nharness.run.work.jobs import Job
 from nharness.run.work.worker import Worker
 
 Seen = Callable[[int], None]
-"""Is told of tokens as they are done; a negative number takes some back."""
+"""Hears of tokens as they are done; a negative number takes some back."""
 
 
 def unheard(_tokens: int) -> None:
-    """Ignore how many tokens were done: for work that nobody watches."""
+    """Ignore how many tokens were done: for unobserved work."""
 
 
 P = TypeVar("P")
@@ -33,7 +33,7 @@ R = TypeVar("R")
 class Work(ABC, Generic[P, R]):
     """What is done with the pieces of one kind: a plain value, so that it can travel to another process or machine.
 
-    in_order: a piece has exactly one result, and results are handed on in the order of the pieces.
+    in_order: a piece has exactly one result, and results are returned in the order of the pieces.
     """
 
     in_order: ClassVar[bool] = False
@@ -58,7 +58,7 @@ class Work(ABC, Generic[P, R]):
         return piece
 
     def lost(self, piece: P, reason: str) -> Iterator[R]:
-        """Yield results for a piece that nobody could do; raises `NharnessError` where there can be none."""
+        """Yield results for a piece that could not be done; raises `NharnessError` where there can be none."""
         del piece
         raise NharnessError(reason)
 
@@ -94,7 +94,7 @@ class Executor(ABC):
     def map(self, work: Work[P, R], pieces: Iterable[P], seen: Seen) -> Iterator[R]:
         """Yield every result of every piece, as it is done, in any order unless the work is `in_order`.
 
-        Pieces are taken as they can be worked on, so that they may be made while others are done. `seen` is told of
+        Pieces are taken as they can be worked on, so that they may be made while others are done. `seen` hears of
         tokens. Raises what the work raises; a piece that cannot be done at all is `lost`.
         """
 
@@ -158,11 +158,11 @@ class StoredExecutor(Executor):
         given: Sequence[Part] = self.options.get("parts", ())
         edition = piece.edition if isinstance(piece, Job) else None
         if edition is None:
-            return "they are in none of the stores; was any part run to its end?"
+            return "no store has them; did any part run to its end?"
         if not given:
-            return "missing: it is in none of the stores"
+            return "missing: no store has it"
         owner = self._owners[edition]
-        return f"missing: part {owner} {'did not end with it' if owner in given else 'was not given'}"
+        return f"missing: part {owner} {'did not finish it' if owner in given else 'was not given'}"
 
     @cached_property
     def _owners(self) -> dict[Edition | None, Part]:

@@ -60,7 +60,7 @@ class RecordWork(Work[EncodedShard, dict[str, Statistics]]):
 
     def lost(self, piece: EncodedShard, reason: str) -> Iterator[dict[str, Statistics]]:
         """Raise `UsageError` naming the language."""
-        raise UsageError(f"the statistics of {piece.language!r} are not there: {reason}")
+        raise UsageError(f"the statistics of {piece.language!r} are missing: {reason}")
 
 
 def encoding_policy(spec: RunSpec) -> EncodingPolicy:
@@ -125,7 +125,7 @@ def recorded_shards(
 
 
 def recorder_of(worker: Worker, recipe: Recipe) -> Recorder:
-    """Return a recorder of the worker's model; raises `UnknownNameError` for a statistic that nobody registered."""
+    """Return a recorder of the worker's model; raises `UnknownNameError` for a statistic that is not registered."""
     plugins = worker.resolved.plugins
     return Recorder(
         worker.loaded.model,

@@ -63,7 +63,7 @@ def test_more_text_gives_a_narrower_interval_and_the_same_seed_the_same():
 
 def test_too_few_parts_are_refused_and_parts_add_up():
     parts = parts_of(layout(np.random.default_rng(0)), np.random.default_rng(1), 3)
-    with pytest.raises(UsageError, match="3 parts are too few for intervals; expected 8 or more"):
+    with pytest.raises(UsageError, match="3 parts are too few for intervals, which need 8 or more"):
         concentration_intervals(parts, DETECTOR, seed=0)
     whole = together(parts)
     assert whole.totals["en"].tokens == 3 * TOKENS

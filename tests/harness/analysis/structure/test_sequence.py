@@ -99,7 +99,7 @@ def test_sentences_are_put_in_step_across_models():
 
 
 def test_what_cannot_be_compared_is_refused(held):
-    with pytest.raises(UsageError, match="two models or more; got a"):
+    with pytest.raises(UsageError, match="at least two models; got a"):
         compared_neurons({"a": detection(held)})
     fewer = Detection("mine", TAGS, (30,) * 5, held[:, :150], held[:, :150].astype(np.float32), "highest")
     with pytest.raises(UsageError, match="the neurons of b belong to a model of 5 layers"):
@@ -116,6 +116,6 @@ def test_the_command_prints_and_writes_a_document_of_its_schema(held, tmp_path, 
     Draft202012Validator(json.loads(comparison_schema_text())).validate(document)
     assert document["models"] == ["before", "after"]
     assert main(["compare", "--models", *files, "--trained", "en"]) == 4
-    assert "--trained parts the languages of statistics" in capsys.readouterr().err
+    assert "--trained needs statistics of sentences" in capsys.readouterr().err
     assert main(["compare"]) == 4
     assert "or --models FILE FILE" in capsys.readouterr().err

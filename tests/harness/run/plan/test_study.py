@@ -60,7 +60,7 @@ def test_runs_are_the_product_of_models_and_kinds(tmp_path):
         ),
         (('"deu_Latn"', '"klingonese"'), "study.toml:7: unknown language 'klingonese'"),
         (('["English", "deu_Latn"]', "5"), "study.toml:7: languages is 5; expected a list of language tags"),
-        (('["English", "deu_Latn"]', '["en", "de", "en"]'), "study.toml:7: 'en' is twice in languages"),
+        (('["English", "deu_Latn"]', '["en", "de", "en"]'), "study.toml:7: 'en' occurs twice in languages"),
         (('["English", "deu_Latn"]', '["en", "eng"]'), "study.toml:7: language 'en' is named more than once"),
         (('"three kinds"', "3"), "study.toml:3: name is 3; expected a text"),
         (
@@ -71,7 +71,7 @@ def test_runs_are_the_product_of_models_and_kinds(tmp_path):
             ('["babel", {name = "folder", args = {revision = "main"}}]', "[]"),
             "study.toml:4: models is []; expected a list of names",
         ),
-        (('"babel",', '"babel", "babel",'), "study.toml:4: 'babel' is twice in models"),
+        (('"babel",', '"babel", "babel",'), "study.toml:4: 'babel' occurs twice in models"),
         (('"babel",', "7,"), "study.toml:4: 7 in models; expected a name, or a table with a name"),
         (("{revision", "[\n1], dtype = {revision"), "study.toml:4: models.args is [1]; expected a table"),
         (

@@ -86,7 +86,7 @@ def test_work_under_which_workers_die_is_given_up_and_the_rest_is_done(found):
     results = dict(pools["results"])
     assert sorted(results) == [0, 1, 2, 3, 4]
     assert [results[number] for number in (0, 2, 4)] == ["a", "b", "c"]
-    assert results[1].startswith("2: 3 workers died while they were at it; the last: ")
+    assert results[1].startswith("2: 3 workers died at the same piece of work; the last: ")
     assert results[3] == "0: a worker failed: ValueError('not today')"
     assert pools["greetings"] == 4  # the first, and one for each that died
     assert pools["stillborn"].startswith("3 workers in a row died before they could work; the last: ")
@@ -96,7 +96,7 @@ def test_work_under_which_workers_die_is_given_up_and_the_rest_is_done(found):
 def test_what_cannot_be_is_said(found):
     assert found["refused"]["gpus"] == [
         4,
-        "nharness: a worker is to have 1 CPUs and 3 GPUs; the machines of the cluster have 4 CPUs and 2 GPUs",
+        "nharness: a worker needs 1 CPUs and 3 GPUs; the cluster's machines have 4 CPUs and 2 GPUs",
     ]
     code, said = found["refused"]["address"]
     assert code == 4
@@ -165,7 +165,7 @@ def test_a_cell_that_would_be_something_else_in_an_actor_fails(worker, at_home):
     job = Job(None, (), cells, ("0" * 64, "1" * 64))
     done = list(actor.do("cells", EvaluateWork("text", verify=True), job))
     assert {each.outcome.reason for each in done} == {
-        "a worker has other text or other files of this task than the process that runs all"
+        "a worker has other text or files for this task than the main process"
     }
 
 

@@ -132,7 +132,7 @@ def test_too_many_folds_say_how_many_there_can_be(folders, tmp_path, capsys):
         "50",
     ]
     assert main([*argv, "--out", str(tmp_path / "o")]) == 4
-    assert "into 50 blocks, a document or more each; de has 24" in capsys.readouterr().err
+    assert "into 50 blocks of at least one document; de has 24" in capsys.readouterr().err
 
 
 def test_a_file_of_ablations_is_read_as_it_was_written(tmp_path):
@@ -160,7 +160,7 @@ def test_what_cannot_be_repeated_is_refused_where_nothing_else_is(tmp_path):
     exhaustive, lape = Named(name="exhaustive"), Named(name="lape")
     for asked in ({"folds": 3}, {"null": True}):
         with pytest.raises(
-            UsageError, match=r"nothing here can be repeated \(exhaustive: every neuron would be ablated"
+            UsageError, match=r"nothing here can be repeated \(exhaustive: every neuron would have to be ablated"
         ):
             resolve(RunSpec(detectors=(exhaustive,), **asked), Plugins())
         assert set(resolve(RunSpec(detectors=(exhaustive, lape), **asked), Plugins()).detectors) == {
@@ -173,5 +173,5 @@ def test_what_cannot_be_repeated_is_refused_where_nothing_else_is(tmp_path):
     )
     found.save(tmp_path / "n.safetensors")
     read = Named(name=f"file:{tmp_path / 'n.safetensors'}")
-    with pytest.raises(UsageError, match=r"\(file:n.safetensors: its neurons are read from a file"):
+    with pytest.raises(UsageError, match=r"\(file:n.safetensors: its neurons come from a file"):
         resolve(RunSpec(detectors=(read,), folds=2), Plugins())
