@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from nharness.errors import ModelError
 from nharness.evaluation.head import Head
 from nharness.models import Edit, LayerNeurons, NeuronMap, Observation, apply_edits, observe
-from nharness.models.replacing import replaced
 from nharness.models.taps import SiteValues, visit_sites
+from nharness.replacing import replaced
 
 TRIAL_NEURONS = 3
 CLOSE, CLOSE_SHARE = 1e-4, 1e-2  # nats a token; and of the change itself

@@ -72,7 +72,11 @@ def refuse_columns(where: str, names: Sequence[str]) -> None:
 def first_repeated(names: Iterable[str]) -> str | None:
     """Return the first name that was there before; None where each is there once."""
     seen = set[str]()
-    return next((name for name in names if name in seen or seen.add(name)), None)
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _rectangular(

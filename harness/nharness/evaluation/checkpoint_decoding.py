@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import GenerationConfig
 
-from nharness.models.replacing import replaced
+from nharness.replacing import replaced
 
 MARKS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 

@@ -21,7 +21,7 @@ from typing import Any
 from lm_eval.api.samplers import ContextSampler, FirstNSampler
 
 from nharness.errors import CellError
-from nharness.models.replacing import replaced
+from nharness.replacing import replaced
 
 SPARE = 16  # drawn beyond what is asked, in case some of them say the same as the item
 Row = Mapping[str, Any]

@@ -27,7 +27,7 @@ import datasets
 
 from nharness.corpora.rows import read_rows, suffix_of
 from nharness.errors import UsageError, nearest
-from nharness.models.replacing import replaced
+from nharness.replacing import replaced
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 ALIASES = (("train", "training"), ("validation", "val", "valid", "dev"), ("test", "devtest", "eval"))

@@ -16,7 +16,7 @@ import lm_eval.utils
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from nharness.models.replacing import replaced
+from nharness.replacing import replaced
 
 LOGGERS = ("lm_eval", "lm-eval", "datasets", "transformers", "huggingface_hub", "absl", "evaluate")
 LONGEST = 200

@@ -17,7 +17,7 @@ from nharness.errors import ModelError, OutputError
 from nharness.models.edit import AnyEdit, plan_edits
 from nharness.models.folding import fold_edits, why_not_foldable
 from nharness.models.neuron_map import NeuronMap
-from nharness.models.replacing import replaced
+from nharness.replacing import replaced
 
 # Switches by which configs give feed-forward blocks a bias; which of them fits is found by building the model.
 BIAS_SWITCHES = ("mlp_bias", "use_bias", "use_mlp_bias", "ffn_bias", "bias")

@@ -17,7 +17,7 @@ from nharness.models.flow import Flow, Leaf, Mark, Weight, settled_root
 from nharness.models.follow import Arrival, Follower
 from nharness.models.operations import INTEGERS, tensors_in
 from nharness.models.parameter_names import ParameterNames
-from nharness.models.replacing import replaced
+from nharness.replacing import replaced
 
 TRACE_BATCH, TRACE_LENGTH = 2, 5
 
