@@ -69,6 +69,8 @@ def nharness_register_claims() -> Sequence[Entry]:
         Entry("meaning-draws-together-in-the-middle", "SADS is above 0", f"{here}.meaning:MeaningDrawsTogether"),
         Entry("alignment-grows-with-training", "SADS grows", f"{here}.meaning:AlignmentGrowsWithTraining"),
         Entry("alignment-grows-with-size", "SADS grows along sizes", f"{here}.meaning:AlignmentGrowsWithSize"),
+        Entry("same-script-takes-the-harm", "Harm stays in the script", f"{here}.script:SameScriptTakesTheHarm"),
+        Entry("language-crosses-scripts", "Harm stays in the language", f"{here}.script:LanguageCrossesScripts"),
         Entry("three-phases", "Neither, then English, then the language", f"{here}.phases:ThreePhases"),
     )
 
@@ -86,6 +88,7 @@ def nharness_register_studies() -> Sequence[Entry]:
         "dln-emnlp2026": "Kim et al.: neurons whose distributions part the languages",
         "plnd-neurips2024": "Zhao et al.: neurons consistently activated for a language",
         "crane-2026": "Le and Li: relevance to a language",
+        "script-control": "Is it the language or the script? Serbian in both",
     }
     return (
         *(Entry(name, summary, folder / name) for name, summary in papers.items()),

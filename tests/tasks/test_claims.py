@@ -137,6 +137,43 @@ def said(first, middle, last, *, english=(0.05, 0.5, 0.1), states=11, half=0.01)
     return recorded("deep", **{name: [NONE, *((v, half) for v in values)] for name, values in parts.items()})
 
 
+def split(difference, p):
+    """The record with such a difference of harm by script."""
+    values = {"script-difference": difference, "same-script": 0.2 + difference, "other-script": 0.2}
+    measures = tuple(
+        StructureMeasure(name=f"{name}:ppl", unit="share", value=v, p=p if name == "script-difference" else None)
+        for name, v in values.items()
+    )
+    return BASE.model_copy(update={"structure": Structure(measures=measures)})
+
+
+def crossing(across, beside, half=0.02):
+    """Serbian in both scripts, Russian and German: harm to the other script, and to the others in the target's."""
+    tags = ("sr", "sr-Latn", "ru", "de")
+    harm = {
+        ("sr", "sr-Latn"): across,
+        ("sr-Latn", "sr"): across,
+        ("sr", "ru"): beside,
+        ("sr-Latn", "de"): beside,
+    }
+    one, some = BASE.targets[0], next(cell for cell in BASE.cells if cell.task == "ppl")
+    targets = tuple(one.model_copy(update={"name": tag, "language": tag}) for tag in tags)
+    cells = tuple(
+        some.model_copy(
+            update={
+                "target": target,
+                "language": tag,
+                "baseline": 2.0,
+                "change": 2 * harm.get((target, tag), 9.0),
+                "interval": (2 * (harm.get((target, tag), 9.0) - half), 2 * (harm.get((target, tag), 9.0) + half)),
+            }
+        )
+        for target in tags
+        for tag in tags
+    )
+    return BASE.model_copy(update={"languages": tags, "targets": targets, "cells": cells})
+
+
 def cells_changed(low, high):
     cells = tuple(
         cell.model_copy(update={"status": "ok", "change": (low + high) / 2, "interval": (low, high), "flags": ()})
@@ -211,6 +248,16 @@ CASES = {
         [met("a-2", 0.2, 0.2, parameters=9_000), met("a-1", 0.2, 0.1), met("b-3", 0.2, 0.0, parameters=90_000)],
         [met("a-2", 0.2, 0.1, parameters=9_000), met("a-1", 0.2, 0.2)],
         [met("a-2", 0.2, 0.11, parameters=9_000), met("a-1", 0.2, 0.1)],
+    ),
+    "same-script-takes-the-harm": (
+        [split(0.1, 0.01)],
+        [split(-0.1, 0.99)],
+        [split(0.1, 0.2)],
+    ),
+    "language-crosses-scripts": (
+        [crossing(across=0.3, beside=0.1)],
+        [crossing(across=0.1, beside=0.3)],
+        [crossing(across=0.11, beside=0.1)],
     ),
     "three-phases": (
         [said(0.05, 0.2, 0.8)],
