@@ -50,3 +50,18 @@ def test_a_finding_that_is_not_registered_is_named_before_anything_runs(tmp_path
     (tmp_path / "s.toml").write_text('[study]\nfindings = ["own-language-mos"]\n')
     assert main(["plan", "--study", str(tmp_path / "s.toml")]) == 4
     assert "did you mean 'own-language-most'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["lape-acl2024", "ternary-aaai2026", "lingua-franca-coling2025"])
+def test_full_variants_are_priced_without_a_download(name, capsys):
+    """Wikipedia, MGSM and NTREX are not here: what that leaves unknown is said, and the price stands."""
+    assert main(["plan", "--study", name, "--variant", "full", "-q"]) == 0
+    printed = capsys.readouterr()
+    assert "forward tokens" in printed.out
+    assert "priced without its text, whose languages and amount are not known here: corpus" in printed.err
+
+
+def test_a_name_that_is_no_corpus_is_no_price(tmp_path, capsys):
+    (tmp_path / "s.toml").write_text('[study]\nlanguages = ["en", "de"]\ncorpora = ["smaple"]\n')
+    assert main(["plan", "--study", str(tmp_path / "s.toml")]) == 4
+    assert "did you mean 'sample'" in capsys.readouterr().err

@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from nharness.cli.output import say, say_json
+from nharness.cli.output import say, say_json, tell
 from nharness.cli.preflight import require_executor, require_model
 from nharness.cli.where import default_out
+from nharness.errors import UnreachableError
 from nharness.plugins import Plugins
 from nharness.run.plan.collect import check_text, collected
 from nharness.run.plan.parts import part_of, read_part
@@ -52,12 +53,19 @@ def collect_runs(
 def _checked(
     spec: RunSpec, folder: Path | None, plugins: Plugins, arguments: argparse.Namespace
 ) -> tuple[Resolved, Plan]:
-    """Return what a run would collect; raises what the run would raise before it loads its model."""
+    """Return what a run would collect; raises what the run would raise before it loads its model.
+
+    A corpus on the hub that cannot be reached from here is left unread, and that is told.
+    """
     require_executor(plugins, arguments)
-    resolved, plan = collected(spec, plugins, arguments.expression)
+    try:
+        resolved, plan = collected(spec, plugins, arguments.expression)
+        check_text(resolved)
+    except UnreachableError as error:
+        resolved, plan = collected(spec, plugins, arguments.expression, unread=True)
+        tell(f"priced without its text, whose languages and amount are not known here: {error}")
     if getattr(arguments, "last_failed", False):
         plan = RunFolder(folder or default_out(resolved.spec)).last_failed(plan)
-    check_text(resolved)
     require_model(resolved.spec, plugins)
     return resolved, plan
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from nharness.corpora.rows import rows_of
 from nharness.corpora.tables import Table
-from nharness.errors import CorpusError, UsageError
+from nharness.errors import CorpusError, UnreachableError, UsageError
 from nharness.languages import parse_language
 
 
@@ -31,7 +31,8 @@ def hub_tables(
     """Return one table a split of the dataset, and an identity: name, configuration and revision.
 
     config: may hold `{language}`, which is filled in with each of `languages` as they are written; every such
-    configuration is of that language. Raises `CorpusError` when the dataset cannot be loaded, with the reason.
+    configuration is of that language. Raises `CorpusError` when the dataset cannot be loaded, with the reason,
+    `UnreachableError` where it is the hub that cannot be reached.
     """
     import datasets  # noqa: PLC0415 - heavy, and only who has such a corpus needs it
 
@@ -65,7 +66,8 @@ def _attempt(name: str, load: Callable[[], Any]) -> Any:
         return load()
     except (OSError, ValueError, RuntimeError, ImportError, LookupError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CorpusError(
+        kind = UnreachableError if "/" in name and isinstance(error, OSError) else CorpusError
+        raise kind(
             f"corpus {name!r} is not a registered corpus, a local folder or a file, and the hub dataset of that name "
             f"cannot be loaded ({type(error).__name__}: {reason})"
         ) from error

@@ -24,7 +24,7 @@ from pathlib import Path
 from nharness.corpora import Corpus, Document
 from nharness.corpora.romanised import own_script
 from nharness.corpora.rows import read_lines
-from nharness.errors import CorpusError, FileFormatError, UnknownNameError
+from nharness.errors import CorpusError, FileFormatError, UnknownNameError, UnreachableError
 from nharness.languages import match, parse_language
 
 FOLDER_VARIABLE = "NHARNESS_NTREX"
@@ -144,7 +144,7 @@ def _of_hub(code: str) -> Sequence[str]:
         loaded = datasets.load_dataset(HUB, config, split="test")
     except (OSError, ValueError, RuntimeError, ImportError, LookupError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CorpusError(
+        raise UnreachableError(
             f"corpus ntrex: {HUB} ({config}) cannot be fetched from the hub ({reason}); expected "
             f"--corpus ntrex:FOLDER or {FOLDER_VARIABLE}=FOLDER with a copy of the repository MicrosoftTranslator/NTREX"
         ) from error

@@ -18,13 +18,13 @@ LEAST_BLOCKS = 8
 """Blocks of the text that labels are shuffled among, at least."""
 
 
-def collected(spec: RunSpec, plugins: Plugins, expression: str = "") -> tuple[Resolved, Plan]:
-    """Return the things a specification names and the cells it expands to; loads no model."""
+def collected(spec: RunSpec, plugins: Plugins, expression: str = "", *, unread: bool = False) -> tuple[Resolved, Plan]:
+    """Return the things a specification names and the cells it expands to; loads no model. unread: as for `resolve`."""
     named = plugins.entries("claims")
     for claim in spec.claims:
         if claim.statement.strip() not in named:
             read_statement(claim.statement)
-    resolved = resolve(spec, plugins)
+    resolved = resolve(spec, plugins, unread=unread)
     if not resolved.tasks:
         raise NothingCollectedError(f"nothing to run: {'; '.join(resolved.warnings) or 'no task'}")
     require_known(spec.claims, {task.name for task in resolved.tasks}, resolved.detectors, named)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nharness.corpora import Columns, Corpus, load_corpus
+from nharness.corpora import SPLITS, Columns, Corpus, load_corpus
 from nharness.detector import Detector, Evidence, Need
 from nharness.errors import FileFormatError, NothingCollectedError, PluginError, UnknownNameError, UsageError
 from nharness.evaluation.include_paths import check_include_paths
 from nharness.intervention import Intervention
-from nharness.languages import choose_languages
+from nharness.languages import choose_languages, parse_languages
 from nharness.neurons import Detection, same_model
 from nharness.neurons import load as load_neurons
 from nharness.plugins import Plugins
@@ -76,9 +76,10 @@ class Resolved:
         return task_runner(task, self.plugins)
 
 
-def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
+def resolve(spec: RunSpec, plugins: Plugins, *, unread: bool = False) -> Resolved:
     """Return the things behind the specification's names; raises `UsageError` in one sentence for the first fault.
 
+    unread: the corpus is not opened, for what can be said without it; it then has the languages that are named.
     The returned specification names the detectors as cells will: by the name of what was found.
     """
     if not (spec.detectors and spec.interventions and spec.tasks):
@@ -97,7 +98,7 @@ def resolve(spec: RunSpec, plugins: Plugins) -> Resolved:
         raise UsageError(
             "--progressive switches off shares of each language's neurons; --kinds general has no languages"
         )
-    corpus = open_corpus(spec.corpus, spec.languages, plugins)
+    corpus = unread_corpus(spec) if unread else open_corpus(spec.corpus, spec.languages, plugins)
     languages = choose_languages(spec.languages, corpus.languages, where=f"corpus {corpus.name!r}")
     if len(languages) < 2:
         raise UsageError(f"a run compares languages and needs at least 2; got {', '.join(languages) or 'none'}")
@@ -179,6 +180,13 @@ def open_corpus(spec: CorpusSpec, languages: Sequence[str], plugins: Plugins) ->
         columns=Columns(text=spec.text_column, id=spec.id_column, language=spec.language_column),
         splits={k: v for k, v in (("detect", spec.detect_split), ("eval", spec.eval_split)) if v} or None,
     )
+
+
+def unread_corpus(spec: RunSpec) -> Corpus:
+    """Return a corpus of a specification's languages that holds no text; raises `UsageError` where none are named."""
+    if not spec.languages:
+        raise UsageError(f"corpus {spec.corpus.name!r} cannot be had from here; name --languages to price it without")
+    return Corpus(spec.corpus.name, {split: dict.fromkeys(parse_languages(spec.languages), tuple) for split in SPLITS})
 
 
 def plugin_of(kind: str, name: str, plugins: Plugins) -> tuple[str, str | None]:
