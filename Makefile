@@ -61,7 +61,7 @@ $(VENV)/.demo: $(VENV)/.uv pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[all]' --group dev -e tests/plugin_package
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[all,bridges]' --group dev -e tests/plugin_package
 	touch $@
 
 clean:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nharness.detector import Detector, DetectorOptions, Evidence, Need
     from nharness.errors import NharnessError, UsageError
     from nharness.evaluation.items import Item
+    from nharness.foreign.site_names import site_name, site_of
     from nharness.hookspecs import Entry, hookimpl
     from nharness.interactive import Results, detect, load_detection, load_record, load_statistics, run
     from nharness.intervention import AnyChange, Change, Intervention, InterventionOptions, Target, ValueChange
@@ -91,6 +92,8 @@ _HOMES = {
     "hookimpl": "hookspecs",
     "locate": "notebook",
     "run": "interactive",
+    "site_name": "foreign.site_names",
+    "site_of": "foreign.site_names",
     "load_statistics": "interactive",
     "load_record": "interactive",
     "load_detection": "interactive",
@@ -159,6 +162,8 @@ __all__ = [
     "load_statistics",
     "locate",
     "run",
+    "site_name",
+    "site_of",
 ]
 
 

@@ -191,4 +191,6 @@ PUBLIC = {
     "load_statistics",
     "locate",
     "run",
+    "site_name",
+    "site_of",
 }

@@ -24,7 +24,10 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "nharness evaluate --neurons neurons.safetensors",
         "nharness evaluate --neurons neurons.safetensors --intervention mean --tasks ppl,belebele --limit 100",
     ),
-    "export": ("nharness export --neurons neurons.safetensors --language zh --out without-chinese",),
+    "export": (
+        "nharness export --neurons neurons.safetensors --language zh --out without-chinese",
+        "nharness export --neurons neurons.safetensors --language zh --intervention add --format steered --out a.pt",
+    ),
     "analyze": (
         "nharness analyze neurons.safetensors",
         "nharness analyze before.safetensors --after after.safetensors --json",
@@ -36,6 +39,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "report": (
         "nharness report nharness-runs/lape-babel-1a2b3c4d --html report.html",
         "nharness report nharness-runs/lape-babel-1a2b3c4d --format latex --table cells",
+        "nharness report nharness-runs/lape-babel-1a2b3c4d --dataset my-records --push ORG/NAME",
     ),
     "claims": (
         "nharness claims nharness-runs/lape-babel-1a2b3c4d --claim 'selectivity >= 0.01'",
@@ -51,7 +55,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "nharness leaderboard check --base origin/main",
         "nharness leaderboard build --out site",
     ),
-    "inspect": ("nharness inspect --model Qwen/Qwen2.5-0.5B", "nharness inspect --model ./model --json"),
+    "inspect": ("nharness inspect --model Qwen/Qwen2.5-0.5B", "nharness inspect --model babel --names nnsight"),
     "merge": ("nharness merge part-1.safetensors part-2.safetensors --out statistics.safetensors",),
     "check": ("nharness check lape", "nharness check my_module:TopMean --json"),
     "import": (

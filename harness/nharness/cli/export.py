@@ -1,4 +1,9 @@
-"""Write an edited checkpoint that plain transformers loads and that gives the same logits as the edited model."""
+"""Write an edited model for others: a checkpoint that plain transformers loads, or a file that steers lm-eval.
+
+Both give the numbers of the edited model. An edit that the form cannot express is refused in a sentence. With
+--format steered the file is read by lm_eval --model steered --model_args pretrained=MODEL,steer_path=FILE; what it can
+say is one vector a module: shifts, and one neuron of a layer held at a value.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,8 @@ from nharness.cli.model_options import add_model_options, load_from
 from nharness.cli.options import pairs
 from nharness.cli.output import say, say_json
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
+
+FORMATS = ("checkpoint", "steered")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="statistics files, one per site, for interventions that need them",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, absent or empty")
+    parser.add_argument("--format", choices=FORMATS, default="checkpoint", help="what is written (default checkpoint)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="PATH", help="folder to write, absent or empty; steered: a file.pt"
+    )
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
     add_plugin_options(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Load, edit, write; print what was changed."""
-    from nharness.models import export_edited
+    from nharness.models import export_edited, export_steered
     from nharness.neurons import load as load_neurons
     from nharness.neurons import same_model
     from nharness.notebook import locate
@@ -52,9 +62,13 @@ def execute(arguments: argparse.Namespace) -> int:
     loaded = load_from(arguments, plugins)
     neuron_map = locate(loaded.model, plugins=plugins)
     same_model(detection, neuron_map, what=f"the neurons of {arguments.neurons}")
-    export_edited(loaded.model, loaded.tokenizer, neuron_map, to_edits(changes, neuron_map), arguments.out)
+    edits = to_edits(changes, neuron_map)
+    if arguments.format == "steered":
+        export_steered(loaded.model, neuron_map, edits, arguments.out)
+    else:
+        export_edited(loaded.model, loaded.tokenizer, neuron_map, edits, arguments.out)
     written = {
-        "folder": str(arguments.out),
+        "steer_path" if arguments.format == "steered" else "folder": str(arguments.out),
         "language": target.language,
         "neurons": len(target.flat),
         "intervention": arguments.intervention,

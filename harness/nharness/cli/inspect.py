@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the model and the choice of output."""
     add_model_options(parser)
+    parser.add_argument(
+        "--names", metavar="LIBRARY", help="what transformer-lens, nnsight or nnterp call each site, instead of the map"
+    )
     parser.add_argument("--json", action="store_true", help="print the map as JSON")
     add_plugin_options(parser)
 
@@ -30,6 +33,10 @@ def execute(arguments: argparse.Namespace) -> int:
     plugins = load_plugins(arguments)
     loaded = load_from(arguments, plugins)
     neuron_map = locate(loaded.model, plugins=plugins)
+    if arguments.names is not None:
+        rows = _names(neuron_map, arguments.names)
+        say_json(rows) if arguments.json else print_table(rows)
+        return 0
     shared = _shared(loaded.model, neuron_map)
     if arguments.json:
         say_json(describe(neuron_map, shared, fingerprint=loaded.fingerprint))
@@ -40,6 +47,14 @@ def execute(arguments: argparse.Namespace) -> int:
     )
     print_table([_row(layer, shared) for layer in neuron_map.layers])
     return 0
+
+
+def _names(neuron_map: NeuronMap, library: str) -> list[dict[str, Any]]:
+    """Return a row for every site that the library has a name for."""
+    from nharness.foreign.site_names import site_names
+
+    named = site_names(neuron_map, library)
+    return [{"layer": layer, "site": site, library: name} for (layer, site), name in named.items()]
 
 
 def describe(neuron_map: NeuronMap, shared: Mapping[str, tuple[str, ...]], *, fingerprint: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from nharness.models.locating import locate
 from nharness.models.neuron_map import SITES, LayerNeurons, NeuronMap
 from nharness.models.observe import Observation, observe
 from nharness.models.source import ModelSource
+from nharness.models.steered import export_steered, steer_config
 
 __all__ = [
     "SITES",
@@ -22,7 +23,9 @@ __all__ = [
     "ValueEdit",
     "apply_edits",
     "export_edited",
+    "export_steered",
     "load_model",
     "locate",
     "observe",
+    "steer_config",
 ]
