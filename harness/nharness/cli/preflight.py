@@ -37,9 +37,14 @@ def require_model(spec: RunSpec, plugins: Plugins) -> None:
         device_meant(model.device)
     if model.name in named and not model.args and not spec.task_options.chat_template:
         return
-    from nharness.models.source import find_source
+    from nharness.models.source import find_source, read_config
 
     found = find_source(model.name, model.args, {name: plugins.resolve("models", name) for name in named})
+    if model.args and found.folder is not None and "gguf_file" not in found.args:
+        from nharness.models.arguments import require_effect, require_one_dtype
+
+        require_effect(found, read_config(found), placed=model.device_map is not None)
+        require_one_dtype(found.args, model.dtype)
     if spec.task_options.chat_template and found.folder is not None and not _has_template(found.folder):
         raise UsageError(f"--apply-chat-template: the tokenizer of {model.name!r} has no chat template")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import utils as hub
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
@@ -71,6 +72,8 @@ LOADING_ERRORS = (
     NotImplementedError,
     pickle.PickleError,
     zipfile.BadZipFile,
+    ArithmeticError,
+    StrictDataclassError,
 )
 
 

@@ -21,6 +21,8 @@ from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 
 SMALL = 0.5
+WIDEST = 20
+"""Languages of a matrix shown cell by cell; of more, each row says its own value, the others' mean and their worst."""
 CORNER = {"harm": "off", "steer": "to", "restore": "restored"}
 
 
@@ -105,6 +107,8 @@ def matrix_table(record: Record, task: str) -> Table:
     scale = max((_harm(measure, cell) for cell in cells.values()), key=abs, default=0.0)
     if abs(scale) < SMALL:
         measure = replace(measure, digits=3)
+    if len(languages) > WIDEST:
+        return _narrow_table(record, measure, cells, abs(scale))
     table = Table(box=None, padding=(0, 0), header_style="bold")
     table.add_column(f"{CORNER[record.intervention.purpose]} \\ on ", justify="right", style="bold")
     for language in languages:
@@ -116,6 +120,30 @@ def matrix_table(record: Record, task: str) -> Table:
             for language in languages
         ]
         table.add_row(f"{target.name} ", *row, f"{target.neurons}")
+    return table
+
+
+def _narrow_table(record: Record, measure: Measure, cells: Mapping[tuple[str, str], CellResult], scale: float) -> Table:
+    """Return a row a target: its own language's value, the others' mean, and the other that is hit hardest."""
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    for name in (f"{CORNER[record.intervention.purpose]} ", "own", "others", "worst", "on", "neurons"):
+        table.add_column(name, justify="right")
+    for target in record.targets:
+        others = {
+            cell: value
+            for (name, language), cell in cells.items()
+            if name == target.name and language != target.language and (value := measure.value(cell)) is not None
+        }
+        worst = max(others, key=lambda cell: _harm(measure, cell), default=None)
+        mean = f"{sum(others.values()) / len(others):.{measure.digits}f}" if others else "-"
+        table.add_row(
+            target.name,
+            _cell(measure, cells.get((target.name, target.language or "")), scale, own=True),
+            mean,
+            _cell(measure, worst, scale, own=False),
+            worst.language if worst else "-",
+            f"{target.neurons}",
+        )
     return table
 
 

@@ -59,6 +59,8 @@ def test_lm_evals_spellings_mean_what_ours_mean(tmp_path, monkeypatch, capsys):
         (["--device", "cuda:99"], "no device 'cuda:99' here"),
         (["--model", "./nowhere"], "no model folder './nowhere'"),
         (["--model-args", "dtyp=float32"], "unknown model argument 'dtyp'"),
+        (["--model-args", "revision=step1000"], "revision=step1000 has no effect"),
+        (["--model-args", "dtype=float32", "--dtype", "bfloat16"], "dtype is float32 among the model arguments"),
         (["--workers", "3"], "the local executor uses one process; --workers 3 needs --executor ray"),
         (["--executor-args", "cpus=2"], "the local executor takes no options"),
         (["--executor", "rey"], "unknown executor 'rey'; did you mean 'ray'?"),

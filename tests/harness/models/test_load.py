@@ -101,6 +101,13 @@ def pickled(folder):
     torch.save({"weight": Pickled()}, folder / "pytorch_model.bin")
 
 
+def put_tiny(folder, kind, **changes):
+    """Put a tiny model of another kind into a folder, with a config.json that was changed afterwards."""
+    (folder / "model.safetensors").unlink()
+    tiny_model(kind).save_pretrained(folder)
+    change_config(folder, **changes)
+
+
 class Pickled:
     """What is no tensor."""
 
@@ -125,10 +132,14 @@ def with_more_tokens(folder):
         ),
         (lambda f: change_config(f, num_hidden_layers=3), "lacks 9 weights"),
         (lambda f: change_config(f, num_hidden_layers=1), r"9 weights of layers that its config.json leaves out"),
+        (lambda f: put_tiny(f, "gpt2", n_layer=1), r"\d+ weights of layers that its config.json leaves out"),
+        (lambda f: put_tiny(f, "mixtral", num_hidden_layers=1), r"\d+ weights of layers that its config.json leaves out"),
         (lambda f: (f / "adapter_config.json").write_text("{}"), "holds an adapter .* merge it into the weights"),
         (pickled, "its weights are pickled objects, which run code"),
         (with_more_tokens, "token ids up to 299, but the model knows 99 tokens"),
         (lambda f: change_config(f, intermediate_size=41), "cannot be loaded"),
+        (lambda f: change_config(f, hidden_size="wide"), "cannot be loaded: .*hidden_size"),
+        (lambda f: change_config(f, num_attention_heads=0), "cannot be loaded"),
         (lambda f: (f / "tokenizer.json").unlink(), "the tokenizer of"),
         (
             lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "gone.safetensors"}}'),
