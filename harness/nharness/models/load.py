@@ -216,7 +216,7 @@ def _load_weights(
         options["quantization_config"] = quantised
     try:
         automatic: Any = AutoModelForCausalLM
-        with _without_weights_bar():
+        with _without_weights_report():
             model, info = automatic.from_pretrained(
                 str(found.folder or found.name),
                 dtype=_dtype(found.args.get("dtype", dtype)),
@@ -241,17 +241,23 @@ def _load_weights(
 
 
 @contextmanager
-def _without_weights_bar() -> Iterator[None]:
-    """Leave out the bar of transformers; those of downloads stay as they are."""
+def _without_weights_report() -> Iterator[None]:
+    """Leave out the bar of transformers and its report of keys, of which ours are told in a sentence.
+
+    Bars of downloads stay as they are.
+    """
     own: Any = logging  # neither module says the types of these functions
     downloads: Any = hub
     shown, enabled = own.is_progress_bar_enabled(), not downloads.are_progress_bars_disabled()
+    before = own.get_verbosity()
     own.disable_progress_bar()
+    own.set_verbosity_error()
     if enabled:
         downloads.enable_progress_bars()
     try:
         yield
     finally:
+        own.set_verbosity(before)
         if shown and enabled:
             own.enable_progress_bar()
 

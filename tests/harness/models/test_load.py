@@ -133,7 +133,10 @@ def with_more_tokens(folder):
         (lambda f: change_config(f, num_hidden_layers=3), "lacks 9 weights"),
         (lambda f: change_config(f, num_hidden_layers=1), r"9 weights of layers that its config.json leaves out"),
         (lambda f: put_tiny(f, "gpt2", n_layer=1), r"\d+ weights of layers that its config.json leaves out"),
-        (lambda f: put_tiny(f, "mixtral", num_hidden_layers=1), r"\d+ weights of layers that its config.json leaves out"),
+        (
+            lambda f: put_tiny(f, "mixtral", num_hidden_layers=1),
+            r"\d+ weights of layers that its config.json leaves out",
+        ),
         (lambda f: (f / "adapter_config.json").write_text("{}"), "holds an adapter .* merge it into the weights"),
         (pickled, "its weights are pickled objects, which run code"),
         (with_more_tokens, "token ids up to 299, but the model knows 99 tokens"),
@@ -147,11 +150,12 @@ def with_more_tokens(folder):
         ),
     ],
 )
-def test_a_damaged_folder_is_refused_in_one_sentence(copied, prepare, message):
+def test_a_damaged_folder_is_refused_in_one_sentence(copied, prepare, message, caplog):
     prepare(copied)
     with pytest.raises(ModelError, match=message) as caught:
         load_model(str(copied))
     assert "\n" not in str(caught.value)
+    assert not [record for record in caplog.records if "UNEXPECTED" in record.getMessage()]  # beside the sentence
 
 
 def test_an_argument_without_effect_is_an_error(saved):
