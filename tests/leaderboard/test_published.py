@@ -1,5 +1,6 @@
 """The published results: every record valid to the last recomputed number, and the README's table theirs."""
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -11,13 +12,18 @@ from nharness.plugins import Plugins
 from nharness.record.consistency import inconsistencies
 from nharness.record.model import Record
 from nharness.record.results import CurvePoint
+from nharness_leaderboard import verdicts
 from nharness_leaderboard.curves import with_points
 from nharness_leaderboard.table import BEGIN, END, board_table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "leaderboard" / "results"
+STUDIES = ROOT / "tasks" / "nharness_tasks" / "studies"
 FILES = sorted(RESULTS.glob("*/*/*/record.json"))
-RECORDS = [json.loads(path.read_text(encoding="utf-8")) for path in FILES]
+EVERY = [json.loads(path.read_text(encoding="utf-8")) for path in FILES]
+RECORDS = [record for record in EVERY if record["identity"]["study"] is None]
+"""Those of the board."""
+OF_STUDIES = [record for record in EVERY if record["identity"]["study"] is not None]
 SHIPPED = {name for name, entry in Plugins().entries("detectors").items() if entry.plugin == "detectors"}
 
 
@@ -44,6 +50,24 @@ def test_the_table_of_the_readme_is_that_of_the_records():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     held = text.partition(BEGIN)[2].partition(END)[0]
     assert held.strip() == board_table(RESULTS).strip(), "run: nharness leaderboard table --write README.md"
+
+
+def test_the_table_of_verdicts_in_the_readme_is_that_of_the_records():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    held = text.partition(verdicts.BEGIN)[2].partition(verdicts.END)[0]
+    table = verdicts.verdict_table(verdicts.verdicts_of(RESULTS))
+    assert held.strip() == table.strip(), "run: nharness leaderboard verdicts --write README.md"
+
+
+def test_the_small_study_of_every_paper_is_published_and_decides_something():
+    small = {record["identity"]["study"]["name"]: record["identity"]["study"]["text"] for record in OF_STUDIES}
+    folders = {folder.parent.name: folder for folder in STUDIES.glob("*/small.toml")}
+    assert set(small) <= {f"{name} small" for name in folders}
+    assert (
+        small.items() <= {f"{name} small": file.read_text(encoding="utf-8") for name, file in folders.items()}.items()
+    )
+    for study in verdicts.verdicts_of(RESULTS):
+        assert all(claim.over_all is not None for claim in study.verdicts), study.name
 
 
 def test_every_record_of_babel_has_a_headline_and_repeats_where_detection_can_be_repeated():
@@ -78,7 +102,8 @@ def test_points_of_a_curve_are_those_of_the_records_at_their_doses():
     ],
 )
 def test_repeats_that_a_headline_counts_are_told(change, where):
-    document = json.loads(next((RESULTS / "babel" / "lape").glob("*/record.json")).read_text(encoding="utf-8"))
+    named = (r for r in RECORDS if (r["model"]["name"], r["detector"]["name"]) == ("babel", "lape"))
+    document = copy.deepcopy(next(named))
     assert not list(inconsistencies(Record.model_validate(document), document))
     change(document)
     found = list(inconsistencies(Record.model_validate(document), document))

@@ -29,7 +29,7 @@ def item_problems(record: Record, measurements: Sequence[Measurement]) -> Iterat
             yield _problem(measured, "is of a task that the record does not list")
             continue
         intact = table.get((measured.task, None, None, measured.language))
-        wrong = _impossible(task, measured) or _other_text(measured, intact) or _idle(record, measured, intact)
+        wrong = _impossible(task, measured) or _other_text(task, measured, intact) or _idle(record, measured, intact)
         if wrong:
             yield _problem(measured, wrong)
     yield from _cells(record)
@@ -62,8 +62,11 @@ def _impossible(task: Task, measured: Measurement) -> str:
     return ""
 
 
-def _other_text(measured: Measurement, intact: Measurement | None) -> str:
-    """Return how the text differs from the one that the intact model was measured on."""
+def _other_text(task: Task, measured: Measurement, intact: Measurement | None) -> str:
+    """Return how the text differs from the one that the intact model was measured on.
+
+    What a model writes is its own, edited or not: of such a task only the items are the same.
+    """
     if intact is None or intact is measured:
         return ""
     places = {name: place for place, name in enumerate(intact.ids)}
@@ -73,7 +76,7 @@ def _other_text(measured: Measurement, intact: Measurement | None) -> str:
             return f"{shown(name)} was not measured on the intact model"
         if measured.clusters[here] != intact.clusters[there]:
             return f"{shown(name)} has another cluster than on the intact model"
-        for value in ("tokens", "bytes"):
+        for value in ("tokens", "bytes") if task.decoding is None else ():
             one, other = measured.values.get(value), intact.values.get(value)
             if one is not None and other is not None and one[here] != other[there]:
                 return f"{shown(name)} has other {value} than on the intact model"
@@ -107,7 +110,8 @@ def _cells(record: Record) -> Iterator[Problem]:
     """Yield cells whose items or edited activations are not those of their task and language.
 
     An edit of all tokens reaches each neuron as often as there are tokens, so that a cell's edited activations are its
-    neurons times a number that all complete cells of a task and language share.
+    neurons times a number that all complete cells of a task and language share. That is not so of text that the model
+    writes, which ends where it will, nor of an edit that switches off another language's neurons too.
     """
     intact = {(each.task, each.language): each.items for each in record.baseline}
     sizes = {target.name: target.neurons for target in record.targets}
@@ -132,7 +136,9 @@ def _cells(record: Record) -> Iterator[Problem]:
 
 
 def _counted(record: Record, cell: CellResult, sizes: Mapping[str, int], items: int) -> bool:
-    complete = record.intervention.scope == "all" and cell.items == items
+    task = record.task(cell.task)
+    reads = task is not None and task.decoding is None and record.intervention.source is None
+    complete = reads and record.intervention.scope == "all" and cell.items == items
     return complete and cell.edited_activations is not None and bool(sizes.get(cell.target))
 
 

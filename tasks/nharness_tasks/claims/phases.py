@@ -34,23 +34,23 @@ def phases(record: Record) -> Finding | None:
     """Return what the layers say of text that is not English, as means over its languages; None where nobody asked.
 
     1. In the first fifth of the layers, own language and English together have less than half of what they have at the
-       end. 2. After it there is a layer at which English is ahead, by the interval of the lead, and above its share in
-       the first fifth. 3. At the end the own language is ahead. It fails where the end is not the own language's, where
-       English is nowhere ahead by `CLEAR`, or where the first layers say as much as the last.
+       end. The embedding's own state is left out: read through tied weights, it says the token that it was made from.
+    2. After it there is a layer at which English is ahead, and above its share of the vocabulary. 3. At the end the own
+       language is ahead. Each by intervals. It fails where the first layers have more than that half, where English is
+       nowhere ahead by `CLEAR`, or where the end is English.
     """
     lead, own, english = (layers_of(record, f"lens-{name}") for name in ("lead", "mean-own", "mean-english"))
     if not lead or len(lead) != len(own) or len(own) != len(english):
         return None
+    start = max(1, round((len(lead) - 1) / 5)) + 1
     values = [each.value or 0.0 for each in lead]
-    ends = [each.interval or (-math.inf, math.inf) for each in lead]
-    start = max(1, round((len(lead) - 1) / 5)) + 1  # states of the first fifth, the embedding's among them
-    told = [(o.value or 0.0) + (e.value or 0.0) for o, e in zip(own, english, strict=True)]
     lowest = min(range(start, len(lead) - 1), key=values.__getitem__, default=0)
+    told = [(o.value or 0.0) + (e.value or 0.0) for o, e in zip(own, english, strict=True)]
     numbers = {
         "lead of English at its largest": -values[lowest],
         "after layer": float(lowest),
         "lead of the own language at the end": values[-1],
-        "told in the first fifth": max(told[:start]),
+        "told in the first fifth": max(told[1:start], default=0.0),
         "told at the end": told[-1],
     }
     rule = (
@@ -59,20 +59,24 @@ def phases(record: Record) -> Finding | None:
     )
     if len(lead) < FEWEST_STATES:
         return Finding("undecided", numbers, f"{rule}; fewer than {FEWEST_STATES - 1} layers cannot tell")
-    return Finding(_verdict(ends, start, told, english), numbers, rule, (-ends[lowest][1], -ends[lowest][0]))
-
-
-def _verdict(
-    ends: Sequence[Interval], start: int, told: Sequence[float], english: Sequence[StructureMeasure]
-) -> Verdict:
-    quiet = max(told[:start]) < told[-1] / 2
-    before = max(each.value or 0.0 for each in english[:start])
-    ahead = [
-        high < 0 and (english[layer].value or 0.0) > before
-        for layer, (_, high) in enumerate(ends)
-        if start <= layer < len(ends) - 1
-    ]
-    if quiet and any(ahead) and ends[-1][0] > 0:
-        return "holds"
+    ends = _ends(lead)
+    both = [(o[0] + e[0], o[1] + e[1]) for o, e in zip(_ends(own), _ends(english), strict=True)]
+    ahead = [e[1] < 0 and mass[0] > _share(record) for e, mass in zip(ends, _ends(english), strict=True)][start:-1]
+    quiet, loud = (
+        all(first[1] < both[-1][0] / 2 for first in both[1:start]),
+        any(first[0] > both[-1][1] / 2 for first in both[1:start]),
+    )
     nowhere = all(low > -CLEAR for low, _ in ends[start:-1])
-    return "fails" if nowhere or not quiet or ends[-1][1] < 0 else "undecided"
+    holds = quiet and any(ahead) and ends[-1][0] > 0
+    verdict: Verdict = "holds" if holds else "fails" if loud or nowhere or ends[-1][1] < 0 else "undecided"
+    return Finding(verdict, numbers, rule, (-ends[lowest][1], -ends[lowest][0]))
+
+
+def _ends(measures: Sequence[StructureMeasure]) -> list[Interval]:
+    return [each.interval or (-math.inf, math.inf) for each in measures]
+
+
+def _share(record: Record) -> float:
+    """Return the share of English tokens in the vocabulary, 0 where it is not told."""
+    held = record.structure.recorded if record.structure else ()
+    return next((each.expected for each in held if each.name == "lens-english" and each.expected is not None), 0.0)
