@@ -24,6 +24,10 @@ FIRST_TASKS, FIRST_ITEMS = ("ppl", "continuation"), 12
 
 _PATH = re.compile(r"(?<![\w./~*])(?:~[\w.-]*|\.{1,2})?/(?!/)[^\s,;:=|()'\"<>\[\]]+")
 
+HIDDEN = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+"""What a terminal obeys instead of showing, and what turns the direction of text round, for a set of a pattern."""
+HIDDEN_CHARACTER = re.compile(f"[{HIDDEN}]")
+LONGEST_NAME = 200
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
@@ -52,8 +56,18 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def _publishable(name: str) -> str:
+    last = name.rpartition("/")[2]
+    own = last if len(last) > LONGEST_NAME else public_name(name)
+    if len(own) > LONGEST_NAME or HIDDEN_CHARACTER.search(own):
+        raise ValueError(f"a name of at most {LONGEST_NAME} characters, none of them a control character; rename it")
+    return name
+
+
 Device = Annotated[str, AfterValidator(_known_device)]
 Dtype = Annotated[str, AfterValidator(_known_dtype)]
+Publishable = AfterValidator(_publishable)
+"""A name that a record can hold: that of the model and of the corpus."""
 Distinct = AfterValidator(_distinct)
 
 
@@ -90,7 +104,7 @@ class Named(Value):
 class ModelSpec(Value):
     """The model: a registered name, a folder, or a hub name, with lm-eval's `--model-args`."""
 
-    name: Annotated[str, Flag("model", "NAME")] = Field(
+    name: Annotated[str, Publishable, Flag("model", "NAME")] = Field(
         "babel", description="registered name, folder, GGUF file, or name on the hub"
     )
     args: Annotated[Mapping[str, Scalar], AfterValidator(_with_known_dtype), Flag("model-args")] = Field(
@@ -113,7 +127,7 @@ class ModelSpec(Value):
 class CorpusSpec(Value):
     """The text: a registered name, a folder or file, or a hub dataset. What has no flag is set by `--corpus-args`."""
 
-    name: Annotated[str, Flag("corpus", "NAME")] = Field(
+    name: Annotated[str, Publishable, Flag("corpus", "NAME")] = Field(
         "sample", description="registered name, folder or file, or dataset on the hub"
     )
     config: str | None = Field(None, description="configuration of a hub dataset; {language} stands for each language")

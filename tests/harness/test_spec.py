@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from nharness.spec import public_name, public_text
+from nharness.spec import CorpusSpec, ModelSpec, public_name, public_text
 
 
 def test_folders_and_files_go_by_their_own_name(tmp_path):
@@ -29,3 +30,14 @@ def test_folders_and_files_go_by_their_own_name(tmp_path):
 )
 def test_paths_in_a_text_keep_their_last_part(text, public):
     assert public_text(text) == public
+
+
+@pytest.mark.parametrize("name", ["models/a\x1b[31mb", "models/a\nb", "m\u202eb", "x" * 201, "x" * 5000])
+@pytest.mark.parametrize("part", [ModelSpec, CorpusSpec])
+def test_a_name_that_no_record_can_hold_is_refused_before_anything_runs(part, name, tmp_path):
+    folder = tmp_path / name
+    if len(name) < 255:
+        folder.mkdir(parents=True)
+    with pytest.raises(ValidationError, match="a name of at most 200 characters, none of them a control character"):
+        part(name=str(folder))
+    assert part(name=str(tmp_path / ("مدل\u200cها"))).name.endswith("ها")

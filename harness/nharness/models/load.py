@@ -230,7 +230,10 @@ def _load_weights(
             "read; expected tensors alone, best as safetensors"
         ) from error
     except LOADING_ERRORS as error:
-        raise ModelError(f"model {found.name!r} cannot be loaded: {first_line(error)}") from error
+        why = first_line(error)
+        if "ignore_mismatched_sizes" in why:  # transformers' advice, under a table that is not shown
+            why = "its weights have other shapes than its config.json says"
+        raise ModelError(f"model {found.name!r} cannot be loaded: {why}") from error
     require_complete(found.name, info["missing_keys"])
     require_all_layers(found.name, model, info["unexpected_keys"])
     if getattr(model, "_hf_peft_config_loaded", False):

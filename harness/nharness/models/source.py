@@ -159,9 +159,9 @@ def _check_shards(folder: Path) -> None:
         return
     try:
         shards = set(json.loads(index.read_text())["weight_map"].values())
-    except (ValueError, KeyError, AttributeError) as error:
+        absent = sorted(shard for shard in shards if not (folder / shard).is_file())
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ModelError(f"{index} is damaged: expected a JSON object with weight_map") from error
-    absent = sorted(shard for shard in shards if not (folder / shard).is_file())
     if absent:
         raise ModelError(f"{folder} lacks {len(absent)} of {len(shards)} weight files, the first is {absent[0]}")
 
@@ -204,11 +204,11 @@ def read_config(found: Found) -> dict[str, Any]:
     """Return the config as it is written, from the folder or the hub."""
     kept = {key: value for key, value in found.args.items() if key in ("revision", "subfolder")}
     try:
-        config, _ = PretrainedConfig.get_config_dict(str(found.folder or found.name), **kept)
-    except (OSError, ValueError) as error:
+        config = dict(PretrainedConfig.get_config_dict(str(found.folder or found.name), **kept)[0])
+    except (OSError, ValueError, TypeError) as error:
         where = "is damaged" if found.folder else "was found neither as a folder nor on the hub"
         raise ModelError(f"model {found.name!r} {where}: {first_line(error)}") from error
-    return dict(config)
+    return config
 
 
 def require_complete(name: str, missing: Collection[str]) -> None:
@@ -229,5 +229,8 @@ def require_all_layers(name: str, model: nn.Module, surplus: Collection[str]) ->
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """Return the first line of an error's message, with the next where it only announces one; a bare key is named."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines or isinstance(error, KeyError):
+        return f"{type(error).__name__} {' '.join(lines)}".strip()
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

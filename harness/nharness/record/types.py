@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from nharness.spec import HIDDEN, LONGEST_NAME
+
 Number: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e300, le=1e300)]
 NonNegative: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1e300)]
 Share: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)]
@@ -17,15 +19,12 @@ Correlation: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 Flag: TypeAlias = Annotated[bool, Field(strict=True)]
 
-# What a terminal obeys instead of showing, and what turns the direction of text round: no name or short text has it.
-_HIDDEN = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-
 LanguageTag: TypeAlias = Annotated[
     str, Field(strict=True, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=35)
 ]
-Name: TypeAlias = Annotated[str, Field(strict=True, min_length=1, max_length=200, pattern=f"^[^{_HIDDEN}]+$")]
+Name: TypeAlias = Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_NAME, pattern=f"^[^{HIDDEN}]+$")]
 Identifier: TypeAlias = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,99}$")]
-ShortText: TypeAlias = Annotated[str, Field(strict=True, max_length=2_000, pattern=f"^[^{_HIDDEN}]*$")]
+ShortText: TypeAlias = Annotated[str, Field(strict=True, max_length=2_000, pattern=f"^[^{HIDDEN}]*$")]
 LongText: TypeAlias = Annotated[
     str, Field(strict=True, max_length=200_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")
 ]
@@ -53,7 +52,7 @@ MAX_CELLS = 100_000
 
 def one_line(text: str, *, limit: int = 2_000) -> str:
     """Return text as a short text of a record may be: one line, nothing hidden, no longer than `limit`."""
-    return re.sub(f"[{_HIDDEN}]+", " ", text)[:limit]
+    return re.sub(f"[{HIDDEN}]+", " ", text)[:limit]
 
 
 class Section(BaseModel):
