@@ -21,7 +21,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from nharness.corpora import load_corpus
+from nharness.corpora import batches, load_corpus
 from nharness.evaluation.items import total
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import WindowPolicy, windows
@@ -102,7 +102,7 @@ def compare(title, model, tokenizer, documents, *, rounds, batch_sizes):
     encoded = [part for tag, docs in documents.items() for part in engine.encode(docs, language=tag)]
     texts = [document.text for docs in documents.values() for document in docs]
     pieces = [window for document in encoded for window in windows(document, policy)]
-    plan = [torch.from_numpy(batch.tokens[:, :-1]) for batch in engine.batches(pieces)]
+    plan = [torch.from_numpy(batch.tokens[:, :-1]) for batch in batches(pieces, engine.room(unread=1))]
     kinds = {"bare forward with LM head": lambda: bare(model, plan), "nharness": lambda: engine.score(encoded)}
     kinds |= {f"lm-eval, batch size {b}": lm_eval_rolling(model, tokenizer, texts, b, 2048) for b in batch_sizes}
     best, results = measure(kinds, rounds)

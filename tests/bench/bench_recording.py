@@ -18,7 +18,7 @@ from interleaved import Clock, measure, named, table
 from llamas import add_options, batch_of, chosen_model, documents
 from transformers import AutoTokenizer
 
-from nharness.corpora import CPU_TOKENS, by_document, encode, load_corpus, padding_share
+from nharness.corpora import CPU_TOKENS, Room, by_document, encode, load_corpus, padding_share
 from nharness.models import locate
 from nharness.recording import Recorder, RecordingOptions, shards_of
 from nharness.recording.trunk import find_trunk
@@ -75,7 +75,7 @@ def report_text(model, tokenizer, args):
         )
         reading = time.perf_counter() - start
         shares = [
-            padding_share([part for parts in shard for part in parts], max_tokens=CPU_TOKENS)
+            padding_share([part for parts in shard for part in parts], Room(CPU_TOKENS))
             for shard in shards_of(by_document(encoded), 64)
         ]
         cpu = time.process_time()

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from nharness.ablation.shortcuts import Edited, Replayed, Rows, Subtracted, choose, stage_of
-from nharness.corpora import Batch, Document, EncodedDocument, EncodingPolicy, batches, encode
+from nharness.corpora import Batch, Document, EncodedDocument, EncodingPolicy, Room, batches, encode
 from nharness.evaluation.head import Head
 from nharness.evaluation.windows import UNLIMITED, default_policy, windows
 from nharness.models import NeuronMap
@@ -85,7 +85,7 @@ class Ablator:
         self._model, self._map = widened, neuron_map
         self._head = Head(widened)
         self._run_tokens = RUN_TOKENS if widened.device.type == "cpu" else DEVICE_RUN_TOKENS
-        self._together = together
+        self._room = Room(self._run_tokens, together=together, longest=longest_context(widened), unread=1)
         self._ways: dict[int, type[Subtracted | Replayed | Edited]] = {}
 
     def measure(self, tokenizer: Any, documents: Mapping[str, Sequence[Document]], tokens: int) -> Ablation:
@@ -113,16 +113,14 @@ class Ablator:
         with evaluating(self._model):
             stage = stage_of(self._model, self._map, self._head, layer)
             total = torch.zeros(layer.width, dtype=torch.float64)
-            cut = batches(windows, max_tokens=self._run_tokens, together=self._together)
+            cut = batches(windows, self._room)
             made = [_rows(batch, self._model.device) for batch in cut]
             if index not in self._ways:
                 self._ways[index] = choose(stage, made[0])
             for rows in made:
                 way = self._ways[index](stage, rows, stage.losses(rows))
                 length = rows.inputs.shape[1]
-                alone = self._together is not None and length > self._together
-                at_once = 1 if alone else max(1, self._run_tokens // length)
-                for place, change, tokens in way.changes(torch.arange(layer.width), at_once):
+                for place, change, tokens in way.changes(torch.arange(layer.width), self._room.rows(length)):
                     total[place : place + len(change)] += change.cpu()
                     spent += tokens
                     seen(tokens)

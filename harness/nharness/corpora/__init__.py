@@ -5,7 +5,17 @@ documents into token ids and says which of them count; `excerpts` spreads a budg
 padded batches.
 """
 
-from nharness.corpora.batching import CPU_TOKENS, Batch, batches, mixed_batches, overhead_on, padding_share
+from nharness.corpora.batching import (
+    CPU_TOKENS,
+    EVEN,
+    Batch,
+    Room,
+    batches,
+    even_shape,
+    mixed_batches,
+    overhead_on,
+    padding_share,
+)
 from nharness.corpora.corpus import SPLITS, Corpus, Document, content_hash, fingerprint, overlap
 from nharness.corpora.encoding import (
     Amount,
@@ -22,6 +32,7 @@ from nharness.corpora.tables import Columns, Table, assemble
 
 __all__ = [
     "CPU_TOKENS",
+    "EVEN",
     "SPLITS",
     "Amount",
     "Batch",
@@ -30,6 +41,7 @@ __all__ = [
     "Document",
     "EncodedDocument",
     "EncodingPolicy",
+    "Room",
     "Table",
     "amount",
     "assemble",
@@ -38,6 +50,7 @@ __all__ = [
     "content_hash",
     "counterpart",
     "encode",
+    "even_shape",
     "fingerprint",
     "load_corpus",
     "mixed_batches",

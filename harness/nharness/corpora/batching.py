@@ -6,6 +6,10 @@ With causal attention a position sees only what stands before it, so rows padded
 padded positions are computed and never counted. Batches are cut from the documents sorted by length, where the sum
 over batches of B * T + `overhead` is smallest (dynamic programming); `overhead` is what one more forward pass costs,
 in tokens.
+
+The model reads a multiple of `EVEN` tokens a batch wherever there is room: a library of matrix products that compiles
+a kernel for every number of rows (oneDNN, for bfloat16 on a CPU) then makes a few instead of hundreds, each of which
+costs milliseconds and half a megabyte.
 """
 
 from __future__ import annotations
@@ -19,8 +23,43 @@ from numpy.typing import NDArray
 from nharness.corpora.encoding import EncodedDocument
 
 CPU_TOKENS = 1024
-"""Tokens of one forward pass on a CPU: more are no faster, and slower where tensors outgrow the caches."""
-CPU_OVERHEAD, ACCELERATOR_OVERHEAD = 16, 256
+"""Tokens of one forward pass on a CPU; twice as many are at most 7 % faster and take twice the memory."""
+CPU_OVERHEAD, ACCELERATOR_OVERHEAD = 64, 256
+"""Measured (docs/speed.md): 46 tokens' time for 30 layers in bfloat16, 117 for 4 small ones."""
+EVEN = 16
+NEVER = 1 << 62
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much one forward pass may hold.
+
+    tokens: most tokens that are read, padding included, unless a single row is longer. overhead: what one more pass
+    costs, in tokens. together: longest row that may share a pass with others (for models in which the rows of a batch
+    change each other; None for all others, 0 for one row at a time). longest: most tokens that the model reads at once,
+    None without limit. unread: tokens at the end of a row that the model is not given, since they are only predicted.
+    """
+
+    tokens: int
+    overhead: int = CPU_OVERHEAD
+    together: int | None = None
+    longest: int | None = None
+    unread: int = 0
+
+    def widths(self, rows: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """Return the length that rows, the longest of `length` tokens, are padded to, for each number of them."""
+        read = length - self.unread
+        if read <= 0:
+            return np.full(len(rows), length, dtype=np.int64)
+        even = even_lengths(rows, read)
+        most = min(limit for limit in (self.longest, self.together, 1 << 40) if limit is not None)
+        return np.where(even <= most, even + self.unread, length)
+
+    def rows(self, length: int) -> int:
+        """Return how many rows may share a pass, the longest of `length` tokens."""
+        read = max(length - self.unread, 1)
+        alone = self.together is not None and read > self.together
+        return 1 if alone else max(1, self.tokens // read)
 
 
 @dataclass(frozen=True)
@@ -49,62 +88,64 @@ class Batch:
         return (place >= self.counted_from[:, None]) & (place < self.counted_to[:, None])
 
 
+def even_lengths(rows: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Return the least length, from `length` on, that makes a multiple of `EVEN` tokens of so many rows."""
+    step = EVEN // np.gcd(rows, EVEN)
+    return -(-length // step) * step
+
+
+def even_shape(rows: int, length: int, longest: int) -> tuple[int, int]:
+    """Return the smallest (rows, length), from these on, of a multiple of `EVEN` tokens; no longer than `longest`."""
+    lengths = range(length, max(length, min(longest, length + EVEN - 1)) + 1)
+    shapes = [(r, n) for n in lengths for r in range(rows, rows + EVEN) if r * n % EVEN == 0]
+    return min(shapes, key=lambda shape: (shape[0] * shape[1], shape[0]), default=(rows, length))
+
+
 def overhead_on(device: str) -> int:
     """Return what one more forward pass costs on a kind of device ("cpu", "cuda"), in tokens."""
     return CPU_OVERHEAD if device == "cpu" else ACCELERATOR_OVERHEAD
 
 
-def batches(
-    encoded: Sequence[EncodedDocument],
-    *,
-    max_tokens: int,
-    overhead: int = CPU_OVERHEAD,
-    together: int | None = None,
-) -> Iterator[Batch]:
-    """Yield batches of at most `max_tokens` tokens, padding included, longest rows first.
-
-    A row longer than `max_tokens` is a batch of its own, and so is one longer than `together` tokens (for models in
-    which the rows of a batch change each other; None for all others, 0 for one row at a time).
-    """
+def batches(encoded: Sequence[EncodedDocument], room: Room) -> Iterator[Batch]:
+    """Yield batches that have room, longest rows first; a row that is longer than all of it is a batch of its own."""
     lengths = np.array([len(document.tokens) for document in encoded], dtype=np.int64)
     order = np.argsort(lengths, kind="stable")
-    for start, stop in reversed(_cuts(lengths[order], max_tokens, overhead, together)):
-        yield _batch(encoded, order[start:stop], int(lengths[order[stop - 1]]))
+    for start, stop in reversed(_cuts(lengths[order], room)):
+        longest = int(lengths[order[stop - 1]])
+        yield _batch(encoded, order[start:stop], int(room.widths(np.array([stop - start]), longest)[0]))
 
 
-def mixed_batches(
-    encoded: Sequence[EncodedDocument], *, max_tokens: int, together: int | None = None
-) -> Iterator[Batch]:
+def mixed_batches(encoded: Sequence[EncodedDocument], room: Room) -> Iterator[Batch]:
     """Yield the same rows in other company: beside the longest that has room stand the shortest that are left.
 
     Sizes, padding and neighbours differ from those of `batches`, whatever the lengths; a model's numbers should not.
-    At most `max_tokens` tokens a batch, and rows longer than `together` by themselves, as there.
     """
     lengths = [len(document.tokens) for document in encoded]
     left = sorted(range(len(encoded)), key=lambda row: lengths[row])
     while left:
         longest = left.pop()
-        alone = together is not None and lengths[longest] > together
-        room = 0 if alone else max(0, max_tokens // max(lengths[longest], 1) - 1)
-        rows, left = [longest, *left[:room]], left[room:]
+        others = room.rows(lengths[longest]) - 1
+        rows, left = [longest, *left[:others]], left[others:]
         yield _batch(encoded, np.array(rows, dtype=np.int64), lengths[longest])
 
 
-def padding_share(encoded: Sequence[EncodedDocument], *, max_tokens: int, overhead: int = CPU_OVERHEAD) -> float:
+def padding_share(encoded: Sequence[EncodedDocument], room: Room) -> float:
     """Return the share of computed tokens that are padding, 0 <= share < 1."""
-    computed = sum(batch.tokens.size for batch in batches(encoded, max_tokens=max_tokens, overhead=overhead))
+    computed = sum(batch.tokens.size for batch in batches(encoded, room))
     return 1 - sum(len(document.tokens) for document in encoded) / computed if computed else 0.0
 
 
-def _cuts(lengths: NDArray[np.int64], max_tokens: int, overhead: int, together: int | None) -> list[tuple[int, int]]:
+def _cuts(lengths: NDArray[np.int64], room: Room) -> list[tuple[int, int]]:
     count = len(lengths)
     cost = np.zeros(count + 1, dtype=np.int64)  # cost[j]: least cost of batching the j shortest
     best = np.zeros(count + 1, dtype=np.int64)
     for stop in range(1, count + 1):
         longest = int(lengths[stop - 1])
-        alone = together is not None and longest > together
-        starts = np.arange(max(0, stop - (1 if alone else max(1, max_tokens // max(longest, 1)))), stop)
-        costs = cost[starts] + (stop - starts) * longest + overhead
+        starts = np.arange(max(0, stop - room.rows(longest)), stop)
+        rows = stop - starts
+        sizes = rows * room.widths(rows, longest)
+        fits = (rows == 1) | (sizes - rows * room.unread <= room.tokens)
+        costs = np.where(fits, cost[starts] + sizes + room.overhead, NEVER)
         chosen = int(np.argmin(costs))
         cost[stop], best[stop] = costs[chosen], starts[chosen]
     cuts, stop = list[tuple[int, int]](), count

@@ -30,6 +30,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nharness.corpora import EVEN
 from nharness.evaluation.fused import Kernel, fused_nll, installed_kernel
 from nharness.models.context import text_config
 from nharness.models.padding import only_text, rows_of_text
@@ -139,6 +140,8 @@ class Head:
         weight, bias = self.output.weight, self.output.bias
         shape = self.reading.shape if self.reading else None
         step, width = self.tile
+        size, rows = len(rows), even_rows(rows, EVEN)
+        targets = nn.functional.pad(targets, (0, len(rows) - size))
         result = torch.empty(len(rows), dtype=torch.float32, device=rows.device)
         for start in range(0, len(rows), step):
             some, wanted = rows[start : start + step], targets[start : start + step]
@@ -150,7 +153,7 @@ class Head:
                 right += torch.where(inside, _gather(logits, (wanted - low).clamp(0, logits.shape[1] - 1)), 0.0)
                 parts.append(logsumexp(logits))
             result[start : start + step] = torch.stack(parts).logsumexp(0) - right
-        return result
+        return result[:size]
 
     def _called(self, rows: Tensor, targets: Tensor) -> Tensor:
         logits = self.output(rows)
@@ -248,6 +251,13 @@ def _is_plain_linear(output: Any) -> bool:
         and not output._forward_hooks  # noqa: SLF001 - no public way to ask
         and not output._forward_pre_hooks  # noqa: SLF001 - no public way to ask
     )
+
+
+def even_rows(rows: Tensor, unit: int) -> Tensor:
+    """Return hidden states [N, D]; where kernels are compiled for N, with rows of zeros up to a multiple of `unit`."""
+    if rows.device.type != "cpu" or rows.dtype in {torch.float32, torch.float64}:
+        return rows
+    return nn.functional.pad(rows, (0, 0, 0, -len(rows) % unit))
 
 
 def logsumexp(logits: Tensor) -> Tensor:

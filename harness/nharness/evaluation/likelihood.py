@@ -22,8 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nharness.corpora import EVEN, even_shape
 from nharness.errors import CellError
-from nharness.evaluation.head import TOLERANCE, Head, logsumexp
+from nharness.evaluation.head import TOLERANCE, Head, even_rows, logsumexp
 from nharness.models.padding import only_text, within
 from nharness.models.trace import evaluating
 
@@ -67,40 +68,44 @@ class Likelihoods:
         served = {each.place for group in together for each in group}
         with torch.inference_mode(), evaluating(self.model):
             for batch in _by_length([each for each in cut if each.place not in served], rows):
-                found |= self._alone(batch)
+                found |= self._alone(batch, longest)
             for some in _groups_by_length(together, rows):
-                found |= self._together(some)
+                found |= self._together(some, longest)
         return [found[place] for place in range(len(cut))]
 
-    def _alone(self, batch: Sequence[Asked]) -> dict[int, Answer]:
+    def _alone(self, batch: Sequence[Asked], longest: int) -> dict[int, Answer]:
         inputs = [(each.context + each.continuation)[:-1] for each in batch]
-        ids = _padded(inputs, left=False).to(self.model.device)
+        ids = _padded(inputs, longest).to(self.model.device)
         self.tokens += ids.numel()
-        with only_text(within(torch.tensor([len(each) for each in inputs]), ids.shape[1])):
+        with only_text(_text(inputs, ids)):
             hidden = _hidden(self.head.trunk(input_ids=ids, use_cache=False))
         starts = [len(each.context) - 1 for each in batch]
         return self._answers(hidden, batch, starts)
 
-    def _together(self, groups: Sequence[Sequence[Asked]]) -> dict[int, Answer]:
+    def _together(self, groups: Sequence[Sequence[Asked]], longest: int) -> dict[int, Answer]:
         device = self.model.device
+        batch = [each for group in groups for each in group]
+        last = [[each.context[-1], *each.continuation[:-1]] for each in batch]
+        after = _padded(last, longest)  # [R, S]
         prefixes = [group[0].context[:-1] for group in groups]
-        ids, lengths = _padded(prefixes, left=True), torch.tensor([len(prefix) for prefix in prefixes])
+        ids = _padded(prefixes, longest - after.shape[1], left=True)
+        lengths = torch.tensor([len(prefix) for prefix in prefixes])
+        lengths = _as_many(lengths, len(ids))
         mask = torch.arange(ids.shape[1])[None] >= ids.shape[1] - lengths[:, None]  # [groups, P]
         places = (mask.long().cumsum(1) - 1).clamp_min(0)
-        with only_text(mask):
+        with only_text(mask & (torch.arange(len(ids)) < len(prefixes))[:, None]):
             first = self.head.trunk(
                 input_ids=ids.to(device),
                 attention_mask=mask.long().to(device),
                 position_ids=places.to(device),
                 use_cache=True,
             )
-        batch = [each for group in groups for each in group]
-        owners = torch.tensor([row for row, group in enumerate(groups) for _ in group])  # [R]
+        owners = torch.tensor([row for row, group in enumerate(groups) for _ in group])
+        owners = _as_many(owners, len(after))  # [R]
         cache = first.past_key_values
         cache.reorder_cache(owners.to(device))
-        after = _padded([[each.context[-1], *each.continuation[:-1]] for each in batch], left=False)  # [R, S]
         seen = torch.cat([mask[owners].long(), torch.ones_like(after)], 1)
-        with only_text(within(torch.tensor([len(each.continuation) for each in batch]), after.shape[1])):
+        with only_text(_text(last, after)):
             second = self.head.trunk(
                 input_ids=after.to(device),
                 attention_mask=seen.to(device),
@@ -128,7 +133,8 @@ class Likelihoods:
         step = max(1, most // int(self.head.output.weight.shape[0]))
         values, hits = [], []
         for start in range(0, len(rows), step):
-            logits = self.head.output(rows[start : start + step]).float()  # [n, V]
+            some = rows[start : start + step]
+            logits = self.head.output(even_rows(some, min(EVEN, step)))[: len(some)].float()  # [n, V]
             logits = logits if shape is None else shape(logits)
             tokens = wanted[start : start + step].to(logits.device)
             chosen = logits.gather(1, tokens[:, None])[:, 0]
@@ -208,13 +214,25 @@ def _groups_by_length(groups: Sequence[list[Asked]], rows: int) -> Iterator[list
         yield batch
 
 
-def _padded(rows: Sequence[Tokens], *, left: bool) -> Tensor:
-    longest = max(len(row) for row in rows)
-    padded = torch.zeros(len(rows), longest, dtype=torch.long)
+def _padded(rows: Sequence[Tokens], longest: int, *, left: bool = False) -> Tensor:
+    """Return rows as one tensor of an even size (`even_shape`): padded on the right or left, the last row repeated."""
+    count, width = even_shape(len(rows), max(len(row) for row in rows), longest)
+    padded = torch.zeros(len(rows), width, dtype=torch.long)
     for place, row in enumerate(rows):
-        where = slice(longest - len(row), longest) if left else slice(0, len(row))
+        where = slice(width - len(row), width) if left else slice(0, len(row))
         padded[place, where] = torch.tensor(row)
-    return padded
+    return _as_many(padded, count)
+
+
+def _as_many(rows: Tensor, count: int) -> Tensor:
+    """Return `count` rows, the last one repeated."""
+    return torch.cat([rows, rows[-1:].repeat(count - len(rows), *[1] * (rows.ndim - 1))])
+
+
+def _text(rows: Sequence[Tokens], padded: Tensor) -> Tensor:
+    """Return which tokens of rows that are padded on the right are text, bool; none of rows that were added."""
+    lengths = [len(row) for row in rows] + [0] * (len(padded) - len(rows))
+    return within(torch.tensor(lengths), padded.shape[1])
 
 
 def _hidden(output: Any) -> Tensor:

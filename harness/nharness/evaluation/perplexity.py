@@ -23,6 +23,7 @@ from nharness.corpora import (
     Document,
     EncodedDocument,
     EncodingPolicy,
+    Room,
     batches,
     encode,
     mixed_batches,
@@ -33,7 +34,7 @@ from nharness.errors import CellError
 from nharness.evaluation.head import Head
 from nharness.evaluation.items import Item
 from nharness.evaluation.windows import UNLIMITED, WindowPolicy, default_policy, windows
-from nharness.models.context import vocabulary_of
+from nharness.models.context import longest_context, vocabulary_of
 from nharness.models.padding import only_text, within
 from nharness.models.trace import evaluating
 
@@ -95,14 +96,13 @@ class PerplexityEngine:
 
         Raises `CellError` naming the first document whose NLL is not finite.
         """
-        return self._scored(documents, lambda pieces: self.batches(pieces, batch_tokens=batch_tokens))
+        return self._scored(documents, lambda pieces: batches(pieces, self.room(batch_tokens, unread=1)))
 
     def score_in_other_batches(
         self, documents: Sequence[EncodedDocument], *, batch_tokens: int | None = None
     ) -> tuple[Item, ...]:
         """Return the same items from batches of other size and company (`mixed_batches`): the noise of batching."""
-        most = batch_tokens or self.batch_tokens
-        return self._scored(documents, lambda pieces: mixed_batches(pieces, max_tokens=most, together=self.together))
+        return self._scored(documents, lambda pieces: mixed_batches(pieces, self.room(batch_tokens, unread=1)))
 
     def _scored(
         self, documents: Sequence[EncodedDocument], cut: Callable[[Sequence[EncodedDocument]], Iterator[Batch]]
@@ -122,13 +122,14 @@ class PerplexityEngine:
             for document, n, t in zip(documents, nll, tokens, strict=True)
         )
 
-    def batches(self, pieces: Sequence[EncodedDocument], *, batch_tokens: int | None = None) -> Iterator[Batch]:
-        """Yield windows in batches that suit the model's device, of `batch_tokens` if given; as `corpora.batches`."""
-        return batches(
-            pieces,
-            max_tokens=batch_tokens or self.batch_tokens,
-            overhead=overhead_on(self.model.device.type),
+    def room(self, batch_tokens: int | None = None, *, unread: int = 0) -> Room:
+        """Return how much a forward pass of the model holds: `batch_tokens` if given; unread as in `Room`."""
+        return Room(
+            batch_tokens or self.batch_tokens,
+            overhead_on(self.model.device.type),
             together=self.together,
+            longest=longest_context(self.model),
+            unread=unread,
         )
 
     def _sums(self, batch: Batch) -> NDArray[np.float64]:

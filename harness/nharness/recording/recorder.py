@@ -21,10 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from nharness.corpora import Batch, EncodedDocument, batches, overhead_on, require_known
+from nharness.corpora import Batch, EncodedDocument, Room, batches, overhead_on, require_known
 from nharness.errors import ModelError, OptionError, PluginError, UnknownNameError
 from nharness.models import NeuronMap, observe
-from nharness.models.context import vocabulary_of
+from nharness.models.context import longest_context, vocabulary_of
 from nharness.models.trace import evaluating
 from nharness.recording.accumulator import Accumulator, Scratch, Shard
 from nharness.recording.batch_size import batch_tokens_for, until_it_fits
@@ -210,8 +210,13 @@ class Recorder:
         return found
 
     def _batches(self, windows: Sequence[EncodedDocument]) -> Iterator[Batch]:
-        overhead = overhead_on(self._device.type)
-        return batches(windows, max_tokens=self.batch_tokens, overhead=overhead, together=self.options.together)
+        room = Room(
+            self.batch_tokens,
+            overhead_on(self._device.type),
+            together=self.options.together,
+            longest=longest_context(self.model),
+        )
+        return batches(windows, room)
 
     def _shard(self, need: Needed, counted: NDArray[np.int64]) -> Shard:
         return Shard(

@@ -8,8 +8,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from nharness.corpora import (
+    EVEN,
     Document,
     EncodingPolicy,
+    Room,
     amount,
     batches,
     by_document,
@@ -134,18 +136,26 @@ def of_lengths(lengths):
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(1, 40), min_size=1, max_size=60),
-    st.integers(1, 200),
-    st.sampled_from([None, 0, 20]),
+    st.builds(
+        Room,
+        st.integers(1, 200),
+        together=st.sampled_from([None, 0, 20]),
+        longest=st.sampled_from([None, 41, 64]),
+        unread=st.sampled_from([0, 1]),
+    ),
     st.sampled_from([batches, mixed_batches]),
 )
-def test_batches_hold_every_row_once_and_keep_the_bound(lengths, most, together, cut):
+def test_batches_hold_every_row_once_and_keep_the_bound(lengths, room, cut):
     found = of_lengths(lengths)
     seen = []
-    for batch in cut(found, max_tokens=most, together=together):
+    unread, longest = room.unread, room.longest
+    for batch in cut(found, room):
         rows, width = batch.tokens.shape
-        assert rows * width <= most or rows == 1
-        assert together is None or width <= together or rows == 1
-        assert width == batch.lengths.max()
+        assert rows * (width - unread) <= room.tokens or rows == 1
+        assert room.together is None or width <= room.together + unread or rows == 1
+        assert width == batch.lengths.max() or (rows * (width - unread) % EVEN == 0 and cut is batches)
+        assert longest is None or width - unread <= longest
+        assert width - batch.lengths.max() < EVEN
         for place, row in enumerate(batch.rows):
             assert batch.tokens[place, : batch.lengths[place]].tolist() == found[row].tokens.tolist()
             assert (batch.tokens[place, batch.lengths[place] :] == found[row].tokens[-1]).all()
@@ -156,33 +166,45 @@ def test_batches_hold_every_row_once_and_keep_the_bound(lengths, most, together,
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=9), st.integers(1, 40))
-def test_the_cut_is_the_cheapest_of_all(lengths, most):
-    """Against every way of cutting the sorted lengths."""
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=9), st.sampled_from([20, 64, 100, 128]), st.integers(0, 1))
+def test_the_cut_is_the_cheapest_of_all(lengths, most, unread):
+    """Against every way of cutting the sorted lengths, each batch as wide as makes it even, if there is room."""
     ordered = sorted(lengths)
+
+    def width(rows, length):
+        return next(w for w in range(length, length + 65) if rows * (w - unread) % EVEN == 0 or length == unread)
 
     def cheapest(start):
         if start == len(ordered):
             return 0
-        ends = [
-            end
-            for end in range(start + 1, len(ordered) + 1)
-            if end == start + 1 or (end - start) * ordered[end - 1] <= most
-        ]
-        return min((end - start) * ordered[end - 1] + 16 + cheapest(end) for end in ends)
+        costs = []
+        for end in range(start + 1, len(ordered) + 1):
+            rows, wide = end - start, width(end - start, ordered[end - 1])
+            if rows == 1 or rows * (wide - unread) <= most:
+                costs.append(rows * wide + 16 + cheapest(end))
+        return min(costs)
 
-    assert sum(batch.tokens.size + 16 for batch in batches(of_lengths(lengths), max_tokens=most)) == cheapest(0)
+    room = Room(most, overhead=16, unread=unread)
+    assert sum(batch.tokens.size + 16 for batch in batches(of_lengths(lengths), room)) == cheapest(0)
 
 
 def test_mixed_batches_put_the_shortest_beside_the_longest():
-    made = list(mixed_batches(of_lengths([5, 9, 1, 7]), max_tokens=18))
+    made = list(mixed_batches(of_lengths([5, 9, 1, 7]), Room(18)))
     assert [batch.rows.tolist() for batch in made] == [[1, 2], [3, 0]]
-    usual = list(batches(of_lengths([5, 9, 1, 7]), max_tokens=18, overhead=0))
+    usual = list(batches(of_lengths([5, 9, 1, 7]), Room(18, overhead=0)))
     assert [batch.rows.tolist() for batch in usual] != [batch.rows.tolist() for batch in made]
+
+
+def test_batches_of_text_have_few_sizes():
+    """A library of matrix products compiles a kernel for each."""
+    lengths = np.clip(np.random.default_rng(0).lognormal(4.0, 0.6, 640), 5, 512).astype(int)
+    sizes = [batch.tokens[:, 1:].size for batch in batches(of_lengths(lengths), Room(1024, unread=1))]
+    assert all(size % EVEN == 0 for size in sizes)
+    assert len(set(sizes)) <= 40
 
 
 def test_little_padding_on_lengths_like_those_of_paragraphs():
     lengths = np.clip(np.random.default_rng(0).lognormal(4.6, 0.6, 640), 5, 512).astype(int)
-    shares = [padding_share(of_lengths(lengths[start : start + 64]), max_tokens=2048) for start in range(0, 640, 64)]
-    assert np.mean(shares) < 0.06
-    assert padding_share(of_lengths(lengths), max_tokens=4096) < 0.03
+    shares = [padding_share(of_lengths(lengths[start : start + 64]), Room(2048)) for start in range(0, 640, 64)]
+    assert np.mean(shares) < 0.08
+    assert padding_share(of_lengths(lengths), Room(4096)) < 0.03

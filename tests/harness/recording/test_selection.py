@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nharness.corpora import batches
+from nharness.corpora import Room, batches
 from nharness.recording import Recorder, RecordingOptions
 from nharness.recording import selection as selection_module
 from nharness.recording.accumulator import Scratch
@@ -31,7 +31,7 @@ def _small_pieces():
 @given(st.lists(st.integers(3, 600), min_size=1, max_size=6), st.booleans(), st.booleans(), st.integers(0, 99))
 def test_every_counted_token_is_in_exactly_one_piece(lengths, in_slices, by_document, seed):
     parts = [part for (part,) in documents(lengths, seed=seed, first=1, last=1)]
-    (batch,) = batches(parts, max_tokens=10**6, overhead=10**9)
+    (batch,) = batches(parts, Room(10**6, overhead=10**9))
     selection = Selection(batch, batch.rows, torch.device("cpu"))
     selection.in_slices = in_slices
     flat = torch.from_numpy(batch.tokens.reshape(-1, 1) * 10**6 + np.arange(batch.tokens.size)[:, None])

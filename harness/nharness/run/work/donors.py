@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nharness.corpora import Corpus, EncodedDocument, counterpart
+from nharness.corpora import Corpus, EncodedDocument, batches, counterpart
 from nharness.errors import CellError
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import windows
@@ -132,7 +132,7 @@ def donor_values(
     whole = [_as_document(window) for _, window in read]
     trunk = engine.head.trunk if engine.head.trunk is not None else engine.model
     with torch.inference_mode(), observe(engine.model, neuron_map, [change.site], keep):
-        for batch in engine.batches(whole):
+        for batch in batches(whole, engine.room()):
             place = np.full(batch.tokens.shape, -1, dtype=np.int64)
             for row, number in enumerate(batch.rows):
                 document, window = read[number]
