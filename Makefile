@@ -38,7 +38,7 @@ lock: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	rm -f build/bench.json
-	for name in analysis detectors runner site recording editing evaluation; do \
+	for name in analysis detectors runner site recording editing late evaluation; do \
 		BENCH_OUT=build/bench.json $(BIN)/python tests/bench/bench_$$name.py || exit 1; done
 
 site: $(VENV)/.dev

@@ -16,8 +16,8 @@ before the neuron's own are left out. What enters in their place depends on the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,12 +27,11 @@ from torch import Tensor, nn
 from nharness.errors import ModelError
 from nharness.evaluation.head import Head
 from nharness.models import Edit, LayerNeurons, NeuronMap, Observation, apply_edits, observe
+from nharness.models.streams import REFUSALS, decoder_of, given, standing_in, stream_of
 from nharness.models.taps import SiteValues, visit_sites
-from nharness.replacing import replaced
 
 TRIAL_NEURONS = 3
 CLOSE, CLOSE_SHARE = 1e-4, 1e-2  # nats a token; and of the change itself
-REFUSALS = (ModelError, RuntimeError, TypeError, ValueError, IndexError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -77,13 +76,11 @@ class Way(Protocol):
 
 def stage_of(model: nn.Module, neuron_map: NeuronMap, head: Head, layer: LayerNeurons) -> Stage:
     """Return the layer with the decoder layers before it: the modules of the outermost list that it stands in."""
-    parts = layer.name.split(".")
-    for end in range(1, len(parts)):
-        stack = model.get_submodule(".".join(parts[:end]))
-        if isinstance(stack, nn.ModuleList):
-            place = int(parts[end])
-            return Stage(model, neuron_map, head, layer, stack[place], tuple(stack[:place]), place == len(stack) - 1)
-    return Stage(model, neuron_map, head, layer, None, (), last=False)
+    found = decoder_of(model, layer.name)
+    if found is None:
+        return Stage(model, neuron_map, head, layer, None, (), last=False)
+    layers, place = found
+    return Stage(model, neuron_map, head, layer, layers[place], tuple(layers[:place]), place == len(layers) - 1)
 
 
 def choose(stage: Stage, rows: Rows) -> type[Subtracted | Replayed | Edited]:
@@ -132,7 +129,7 @@ class Subtracted:
             some = self._rows.take(rows, self._changed[rows, :, chosen])
             made = self._output[rows] - self._hidden[rows, :, chosen][..., None] * self._written[chosen][:, None]
             results: dict[nn.Module, Tensor | None] = dict.fromkeys(self._stage.before)
-            with _standing_in({**results, self._block: made}, self._tuples):
+            with standing_in({**results, self._block: made}, self._tuples):
                 losses = self._stage.losses(some)
             change = ((losses - self._intact[rows]) * some.counted).sum(dim=1).double()
             result.index_add_(0, places, change)
@@ -146,7 +143,7 @@ class Replayed:
     def __init__(self, stage: Stage, rows: Rows, intact: Tensor) -> None:
         if stage.block is None:
             raise ModelError("the layer is not one of a list of decoder layers")
-        self._stage, self._rows, self._intact = stage, rows, intact
+        self._stage, self._rows, self._intact, self._block = stage, rows, intact, stage.block
         self._input, _, self._tuples = _cached(stage, rows, output=False)
 
     def changes(self, units: Tensor, at_once: int) -> Iterator[tuple[int, Tensor, int]]:
@@ -160,8 +157,8 @@ class Replayed:
             some = self._rows.take(rows)
             wanted = [(stage.layer, "hidden")]
             with (
-                _standing_in(dict.fromkeys(stage.before), self._tuples),
-                _given(stage.block, self._input[rows]),
+                standing_in(dict.fromkeys(stage.before), self._tuples),
+                given(self._block, self._input[rows]),
                 visit_sites(stage.model, wanted, _silencer(copies, length)),
             ):
                 losses = stage.losses(some)
@@ -208,7 +205,7 @@ def _cached(stage: Stage, rows: Rows, *, output: bool) -> tuple[Tensor, Tensor, 
         if not isinstance(result, Tensor):
             tuples.add(module)
         if module is stage.block:
-            seen["stream"] = _first(result) if output else _stream(args, kwargs)
+            seen["stream"] = _first(result) if output else stream_of(args, kwargs)
 
     def see(observed: Observation) -> None:
         if observed.layer == stage.layer.index:
@@ -221,43 +218,6 @@ def _cached(stage: Stage, rows: Rows, *, output: bool) -> tuple[Tensor, Tensor, 
         undo.enter_context(observe(stage.model, stage.neuron_map, ("hidden",), see))
         stage.losses(rows)
     return seen["stream"].clone(), seen["hidden"], frozenset(tuples)
-
-
-@contextmanager
-def _standing_in(results: Mapping[nn.Module, Tensor | None], tuples: frozenset[nn.Module]) -> Iterator[None]:
-    """Let modules not run: each returns the given tensor, or (None) what it is given."""
-    with ExitStack() as undo:
-        for module, result in results.items():
-            undo.enter_context(replaced(module, "forward", _stand_in(result, as_tuple=module in tuples)))
-        yield
-
-
-def _stand_in(result: Tensor | None, *, as_tuple: bool) -> Callable[..., Any]:
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        found = _stream(args, kwargs) if result is None else result
-        return (found,) if as_tuple else found
-
-    return forward
-
-
-def _stream(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
-    found: Tensor = args[0] if args else kwargs["hidden_states"]
-    return found
-
-
-@contextmanager
-def _given(block: nn.Module | None, stream: Tensor) -> Iterator[None]:
-    """Hand a module other hidden states than it is given."""
-
-    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return ((stream, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": stream})
-
-    handle = block.register_forward_pre_hook(before, with_kwargs=True) if block is not None else None
-    try:
-        yield
-    finally:
-        if handle is not None:
-            handle.remove()
 
 
 def _silencer(units: Tensor, length: int) -> Callable[[SiteValues], Tensor | None]:

@@ -91,7 +91,8 @@ class Batch:
 def even_lengths(rows: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     """Return the least length, from `length` on, that makes a multiple of `EVEN` tokens of so many rows."""
     step = EVEN // np.gcd(rows, EVEN)
-    return -(-length // step) * step
+    found: NDArray[np.int64] = -(-length // step) * step
+    return found
 
 
 def even_shape(rows: int, length: int, longest: int) -> tuple[int, int]:

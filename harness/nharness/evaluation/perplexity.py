@@ -36,6 +36,7 @@ from nharness.evaluation.items import Item
 from nharness.evaluation.windows import UNLIMITED, WindowPolicy, default_policy, windows
 from nharness.models.context import longest_context, vocabulary_of
 from nharness.models.padding import only_text, within
+from nharness.models.streams import Streams
 from nharness.models.trace import evaluating
 
 DEVICE_BATCH_TOKENS = 16384
@@ -65,6 +66,7 @@ class PerplexityEngine:
         on_cpu = model.device.type == "cpu"
         self.batch_tokens = batch_tokens or (CPU_TOKENS if on_cpu else DEVICE_BATCH_TOKENS)
         self.head = head or Head(model)
+        self.streams = Streams(model)
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -138,7 +140,7 @@ class PerplexityEngine:
         counted = torch.from_numpy(batch.mask[:, 1:]).to(self.model.device)  # target t is token t + 1
         text = within(torch.from_numpy(batch.lengths) - 1, ids.shape[1] - 1)
         with torch.inference_mode(), only_text(text):
-            values = self.head.nll(ids[:, :-1], ids[:, 1:], counted)
+            values = self.streams.run(ids[:, :-1], lambda read: self.head.nll(read, ids[:, 1:], counted))
         owners = np.repeat(np.arange(len(batch.rows)), batch.counted_to - batch.counted_from)
         sums = np.bincount(owners, weights=values.double().cpu().numpy(), minlength=len(batch.rows))
         return sums.astype(np.float64, copy=False)

@@ -20,6 +20,7 @@ from nharness.models.generation import Phase, watch_phase
 from nharness.models.neuron_map import NeuronMap
 from nharness.models.noise import Noise, watch_text
 from nharness.models.padding import how_many, text_among, text_at
+from nharness.models.streams import layers_edited
 from nharness.models.taps import SiteValues, visit_sites
 from nharness.models.trace import is_compiled
 
@@ -42,6 +43,7 @@ def apply_edits(
     chosen = _backend(model, neuron_map, plan, backend, scope)
     report = EditReport(chosen)
     with ExitStack() as stack:
+        stack.enter_context(layers_edited([neuron_map.layers[layer].name for layer, _ in plan]))
         phase = stack.enter_context(watch_phase(model)) if scope == "generation" else Phase(generating=True)
         if chosen == "fold":
             stack.enter_context(fold_edits(model, neuron_map, plan))

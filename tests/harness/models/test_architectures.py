@@ -1,5 +1,6 @@
 """Every causal-LM architecture of transformers, tiny and random: found, observed and edited exactly, and left alone."""
 
+import functools
 import inspect
 import os
 import types
@@ -14,6 +15,7 @@ from transformers import __version__
 from nharness.corpora import EncodedDocument
 from nharness.errors import ModelError
 from nharness.models import Edit, apply_edits, locate, observe
+from nharness.models.streams import Streams
 from nharness.recording import Recorder, RecordingOptions
 from nharness.testing.matrix import describe, describe_dependence, describe_map
 from nharness.testing.tiny import architectures, tiny_model
@@ -31,6 +33,7 @@ READ_AHEAD = (
     *("rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "xlm", "xlm-roberta", "xlm-roberta-xl"),
     *("xlnet", "xmod"),
 )
+RUN_WHOLE = ("bamba", "glm_moe_dsa", "hrm_text", "hy_v4", "reformer", "rwkv", "xlm", "xlnet", "xlstm", "zaya")
 TIGHT = {"atol": 2e-6, "rtol": 1e-5}
 
 
@@ -433,3 +436,18 @@ def documented():
 
 def test_enough_architectures():
     assert len(LOCATED) >= 120 or not __version__.startswith("5.")
+
+
+def test_what_begins_late_gives_the_same_bits(arch):
+    """The second and third edit of the last layer leave out the layers before it, where the model allows that."""
+    streams, last = Streams(arch.model), arch.map.layers[-1].index
+    others = arch.ids.flip(0)
+    for units in (arch.units[-1], arch.units[-1][:1], arch.units[-1][1:2]):
+        with apply_edits(arch.model, arch.map, [Edit.zero(last, units)]) as report:
+            expected = [run(arch.model, ids) for ids in (arch.ids, others)]
+            count = report.edited_activations
+            with torch.no_grad():
+                found = [streams.run(ids, functools.partial(forward, arch.model)) for ids in (arch.ids, others)]
+            assert report.edited_activations == 2 * count
+        assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert (streams.skipped > 0) == (arch.name not in RUN_WHOLE)
