@@ -219,7 +219,7 @@ def test_statistics_equal_a_count_over_saved_activations(arch):
     documents = [(EncodedDocument(f"{n}", "en", f"{n}", 0, text, 1, len(text), 1),) for n, text in enumerate(texts)]
     needs = [(statistic, site) for site in ("gate", "hidden") for statistic in ("activation_count", "moments")]
     if any(layer.passes > 1 for layer in arch.map.layers):
-        with pytest.raises(ModelError, match=r"runs \d+ times a token"):
+        with pytest.raises(ModelError, match=r"runs \d+ times per token"):
             Recorder(arch.model, arch.map, needs)
         return
     got = Recorder(arch.model, arch.map, needs, RecordingOptions(batch_tokens=64)).record_shard("en", documents)

@@ -391,7 +391,7 @@ def test_part_type_is_what_encode_gives():
 
 def test_layers_that_run_several_times_a_token_are_refused():
     model = tiny_model("hrm_text")
-    with pytest.raises(ModelError, match=r"runs \d+ times a token"):
+    with pytest.raises(ModelError, match=r"runs \d+ times per token"):
         Recorder(model, locate(model), [("activation_count", "gate")])
 
 
