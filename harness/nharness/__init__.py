@@ -19,12 +19,24 @@ if TYPE_CHECKING:
     from nharness.evaluation.items import Item
     from nharness.foreign.site_names import site_name, site_of
     from nharness.hookspecs import Entry, hookimpl
-    from nharness.interactive import Results, detect, load_detection, load_record, load_statistics, run
+    from nharness.interactive import (
+        Printed,
+        Results,
+        check_claims,
+        command,
+        compare,
+        detect,
+        evaluate,
+        load_detection,
+        load_record,
+        load_statistics,
+        run,
+    )
     from nharness.intervention import AnyChange, Change, Intervention, InterventionOptions, Target, ValueChange
     from nharness.models import LayerNeurons, ModelSource, NeuronMap
     from nharness.models.neuron_map import DownProjection, ModuleTap, Segment
     from nharness.neurons import Detection
-    from nharness.notebook import apply, locate
+    from nharness.notebook import apply, export, locate
     from nharness.record.matrix import Matrix
     from nharness.record.model import Record
     from nharness.recording import Accumulator, Activations, Shard
@@ -89,6 +101,11 @@ _HOMES = {
     "ValueChange": "intervention",
     "Work": "run.work.executor",
     "apply": "notebook",
+    "check_claims": "interactive",
+    "command": "interactive",
+    "compare": "interactive",
+    "evaluate": "interactive",
+    "export": "notebook",
     "hookimpl": "hookspecs",
     "locate": "notebook",
     "run": "interactive",
@@ -98,6 +115,7 @@ _HOMES = {
     "load_record": "interactive",
     "load_detection": "interactive",
     "detect": "interactive",
+    "Printed": "interactive",
     "Results": "interactive",
 }
 
@@ -137,6 +155,7 @@ __all__ = [
     "Need",
     "NeuronMap",
     "NharnessError",
+    "Printed",
     "Product",
     "Record",
     "Results",
@@ -155,7 +174,12 @@ __all__ = [
     "Work",
     "__version__",
     "apply",
+    "check_claims",
+    "command",
+    "compare",
     "detect",
+    "evaluate",
+    "export",
     "hookimpl",
     "load_detection",
     "load_record",

@@ -1,9 +1,10 @@
-"""Two names for a notebook: where a model's neurons are, and the model with some of them edited.
+"""Three names for a notebook: where a model's neurons are, the model with some of them edited, and that model written.
 
     nharness.locate(model)                                       # every neuron
     nharness.locate(model, "neurons.safetensors", language="zh").selected
     with nharness.apply(model, [(11, 42), (11, 107)]): ...       # (layer, unit), switched off
     with nharness.apply(model, "neurons.safetensors", language="zh", intervention="mean", statistics="hidden.st"): ...
+    nharness.export(model, "neurons.safetensors", "without-chinese", language="zh")
 
 `model` is any transformers model object; files are what `nharness detect` and `nharness record` write.
 """
@@ -14,16 +15,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import nn
+from transformers import PreTrainedModel
 
 from nharness.detector import Evidence
 from nharness.errors import UsageError
 from nharness.intervention import Target
 from nharness.languages import parse_language
-from nharness.models import EditReport, NeuronMap, apply_edits
+from nharness.models import EditReport, NeuronMap, apply_edits, export_edited, export_steered
 from nharness.models import locate as locate_neurons
 from nharness.models.edit import Scope
 from nharness.neurons import load as load_neurons
@@ -88,6 +90,34 @@ def apply(
     edits = to_edits(changes_for(made, target, evidence, site), neuron_map)
     with apply_edits(model, neuron_map, edits, scope=scope) as report:
         yield report
+
+
+def export(
+    model: PreTrainedModel,
+    neurons: Neurons,
+    out: str | Path,
+    *,
+    language: str | None = None,
+    intervention: str = "zero",
+    options: Mapping[str, Any] | None = None,
+    statistics: Files = (),
+    form: Literal["checkpoint", "steered"] = "checkpoint",
+) -> None:
+    """Write `model` with `neurons` edited; what is named like in `apply` is the same here.
+
+    form: a checkpoint is a folder that plain transformers loads (save the tokenizer beside it); "steered" is a file
+    for lm-eval's model of that name. Raises `ModelError` where the form cannot express the edit, `OutputError` for a
+    folder that holds something.
+    """
+    plugins = Plugins()
+    neuron_map = locate(model, plugins=plugins)
+    made = load_intervention(Named(name=intervention, options=dict(options or {})), plugins)
+    target, evidence = _asked(neurons, language, neuron_map, statistics)
+    edits = to_edits(changes_for(made, target, evidence), neuron_map)
+    if form == "steered":
+        export_steered(model, neuron_map, edits, Path(out))
+    else:
+        export_edited(model, None, neuron_map, edits, Path(out))
 
 
 def _asked(neurons: Neurons, language: str | None, neuron_map: NeuronMap, statistics: Files) -> tuple[Target, Evidence]:

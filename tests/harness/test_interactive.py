@@ -240,7 +240,7 @@ def test_the_page_runs(place, monkeypatch, study):
 
 
 def test_a_run_shows_itself_in_a_notebook(place):
-    """Without IPython there is none; what decides is rich's own answer, and the bars go to its console."""
+    """Here there is none, and a terminal's bars; test_python_calls runs a real one."""
     from nharness.events import ignore
     from nharness.interactive.running import _shown
 

@@ -118,14 +118,22 @@ def _all_records(first: Path, second: Path) -> tuple[Any, Tables]:
     return documents, tables
 
 
-def _records(first: Path, second: Path) -> tuple[Any, Tables]:
+def compare_records(first: Path, second: Path) -> tuple[TaskComparison, ...]:
+    """Return one comparison a task that both records have, first minus second, paired item by item.
+
+    Raises `FileFormatError` for a record that is not valid or has no items file.
+    """
+    return _compared(_record(first), _record(second))
+
+
+def _compared(first: tuple[Any, Any], second: tuple[Any, Any]) -> tuple[TaskComparison, ...]:
     from nharness.analysis.analyse import aim_of
     from nharness.analysis.compare import compare
     from nharness.analysis.measurements import from_items
 
-    (one, here), (other, there) = _record(first), _record(second)
+    (one, here), (other, there) = first, second
     names = {task.name for task in other.tasks}
-    found = compare(
+    return compare(
         from_items(here),
         from_items(there),
         tasks=[task for task in one.tasks if task.name in names],
@@ -133,6 +141,12 @@ def _records(first: Path, second: Path) -> tuple[Any, Tables]:
         aim=aim_of(one),
         flags={place: tuple(sorted(flags)) for place, flags in _flags(one, other).items()},
     )
+
+
+def _records(first: Path, second: Path) -> tuple[Any, Tables]:
+    given = _record(first), _record(second)
+    (one, _), (other, _) = given
+    found = _compared(*given)
     _, kept = _by_kept_share({first: one, second: other})
     tables: dict[str, Sequence[Mapping[str, Any]]] = dict(kept)
     for task in found:

@@ -87,7 +87,7 @@ def _main(arguments: Sequence[str]) -> int:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of the libraries below are for people only
     try:
-        code = _answer(arguments)
+        code = answer(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -110,7 +110,8 @@ def _main(arguments: Sequence[str]) -> int:
     return code
 
 
-def _answer(arguments: Sequence[str]) -> int:
+def answer(arguments: Sequence[str]) -> int:
+    """Do what the words ask for and return the exit code; raises the errors that `main` tells."""
     if arguments[:1] == ["help"] and len(arguments) > 1:
         arguments = [arguments[1], "--help"]
     if not arguments or arguments[0] in {"-h", "--help", "help"}:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +22,7 @@ from nharness.errors import UsageError
 from nharness.events import Listener, ignore
 from nharness.interactive.files import load_detection
 from nharness.interactive.results import Results
+from nharness.interactive.shown import NotebookDisplay
 from nharness.neurons import Detection
 from nharness.plugins import Plugins
 from nharness.record.sources import Study
@@ -150,11 +150,12 @@ def _named(thing: str | type) -> str:
 @contextmanager
 def _shown(*, progress: bool | None) -> Iterator[Listener]:
     """Give what shows the run: bars and the filling matrix in a notebook or on a terminal, else nothing."""
-    console = Console() if "ipykernel" in sys.modules else Console(stderr=True)
-    if not (console.is_jupyter or console.is_terminal if progress is None else progress):
+    in_notebook = Console().is_jupyter
+    console = Console(stderr=True)
+    if not (in_notebook or console.is_terminal if progress is None else progress):
         yield ignore
         return
-    shown = LiveDisplay(console)
+    shown = NotebookDisplay() if in_notebook else LiveDisplay(console)
     try:
         yield shown
     finally:
