@@ -1,4 +1,4 @@
-"""What happens during a run, as values; whoever shows or logs a run listens to these and to nothing else."""
+"""What happens during a run, as values: all that displays and logs listen to."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ ENGINE = (
     "intervention.py",
     "languages.py",
     "neurons.py",
+    "replacing.py",
 )
 """The parts of nharness, below its own folder, on which a measured number can depend."""
 HERE = Path(__file__).parent

@@ -42,22 +42,31 @@ def environment(installed):
     return os.environ | {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
 
 
+def steady(installed):
+    """Return the same for pieces of work; the heap keeps freed memory, since page faults of a busy machine are noise."""
+    keeping = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
+    return environment(installed) | keeping
+
+
 class Worker:
     """A process that does pieces of work of one commit."""
 
     def __init__(self, installed, arguments):
         program = [sys.executable, str(Path(__file__).parent / "workloads.py"), *arguments]
         self.process = subprocess.Popen(
-            program, env=environment(installed), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            program, env=steady(installed), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.names = self.process.stdout.readline().rstrip("\n").split("\t")
+
+    def __enter__(self):
+        return self
 
     def seconds(self, name):
         """Return the CPU seconds of one piece of work."""
         print(name, file=self.process.stdin, flush=True)
         return float(self.process.stdout.readline())
 
-    def close(self):
+    def __exit__(self, *_raised):
         self.process.stdin.close()
         self.process.wait()
 
@@ -73,17 +82,14 @@ def in_turn(before, after, rounds):
     return ratios
 
 
-def of_pair(installed, arguments, rounds):
-    """Return every workload's ratio, the median over rounds of one pair of processes."""
-    before, after = (Worker(folder, arguments) for folder in installed)
-    try:
+def of_pair(installed, arguments, rounds, only):
+    """Return the ratio of every workload whose name begins with `only`: the median over rounds of a pair of processes."""
+    with Worker(installed[0], arguments) as before, Worker(installed[1], arguments) as after:
         return {
             name: statistics.median(in_turn(partial(before.seconds, name), partial(after.seconds, name), rounds))
             for name in before.names
+            if name.startswith(only)
         }
-    finally:
-        before.close()
-        after.close()
 
 
 def of_command(installed, command, folder):
@@ -114,6 +120,7 @@ def main():
     parser.add_argument("--length", type=int, default=170, help="tokens of a document (default 170)")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--pairs", type=int, default=5, help="of processes (default 5)")
+    parser.add_argument("--only", default="", metavar="NAME", help="pieces of work whose name begins like this")
     parser.add_argument("--command", help="arguments of nharness, without --out; instead of the pieces of work")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +131,7 @@ def main():
             found = {f"nharness {asked.command}": in_turn(before, after, asked.rounds)}
         else:
             arguments = [asked.size, str(asked.rows), str(asked.length)]
-            pairs = [of_pair(installed, arguments, asked.rounds) for _ in range(asked.pairs)]
+            pairs = [of_pair(installed, arguments, asked.rounds, asked.only) for _ in range(asked.pairs)]
             found = {name: [pair[name] for pair in pairs] for name in pairs[0]}
     print("\n".join(table(found)))
 

@@ -234,7 +234,11 @@ class Off(Intervention):
 
     def changes(self, target, evidence):
         flat = np.asarray(target.flat)
-        return (Change("gate", flat, np.zeros(flat.size), np.zeros(flat.size)),) if flat.size else ()
+        return (
+            (Change("gate", flat, np.zeros(flat.size, np.float32), np.zeros(flat.size, np.float32)),)
+            if flat.size
+            else ()
+        )
 
 
 class Wide(Off):

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,19 @@ from nharness.ranges import schema_at
 from nharness.spec import RunSpec
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = {"languages": ["en", "de"], "detect_tokens": 2000, "eval_tokens": 600, "controls": 0, "tasks": "ppl"}
+SMALL: dict[str, Any] = {
+    "languages": ["en", "de"],
+    "detect_tokens": 2000,
+    "eval_tokens": 600,
+    "controls": 0,
+    "tasks": "ppl",
+}
+
+
+def record(statistics, out):
+    """Record statistics of what `SMALL` detects on."""
+    argv = ["--languages", "en,de", "--detect-tokens", "2000", "--statistics", statistics, "--out", str(out)]
+    assert main(["record", *argv]) == 0
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +71,8 @@ def test_it_does_what_the_command_does(result, place, capsys):
         "ppl",
     ]
     argv += ["--detector", "lape,lap", "--option", "lape.top_rate=0.02", "--claim", "selectivity > -9"]
-    assert (
-        main(["run", *argv, "--out", str(place / "command"), "--store", str(place / "run" / "store")])
-        == result.exit_code
-        == 0
-    )
+    argv += ["--out", str(place / "command"), "--store", str(place / "run" / "store")]
+    assert main(["run", *argv]) == result.exit_code == 0
     assert f"({3 * 4 - 2} reused)" in capsys.readouterr().out
     for path, record in result.paths.items():
         other = json.loads((place / "command" / path.relative_to(place / "run")).read_text())
@@ -160,17 +170,7 @@ def test_what_was_written_is_read_again(result, place):
 
 def test_detection_is_the_runs_own(result, place):
     statistics = place / "gate.safetensors"
-    argv = [
-        "--languages",
-        "en,de",
-        "--detect-tokens",
-        "2000",
-        "--statistics",
-        "activation_count",
-        "--out",
-        str(statistics),
-    ]
-    assert main(["record", *argv]) == 0
+    record("activation_count", statistics)
     expected = nharness.load_detection(next(iter(result.paths)).parent)
     for given in (statistics, str(statistics), [nharness.load_statistics(statistics)]):
         found = nharness.detect(given, "lape", top_rate=0.02)
@@ -216,22 +216,7 @@ def test_the_page_runs(place, monkeypatch, study):
     import nharness_tasks
 
     shutil.copytree(Path(nharness_tasks.__file__).parent / "babel" / "model", place / "my-model")
-    assert (
-        main(
-            [
-                "record",
-                "--languages",
-                "en,de",
-                "--detect-tokens",
-                "2000",
-                "--statistics",
-                "activation_count,moments",
-                "--out",
-                "gate.safetensors",
-            ]
-        )
-        == 0
-    )
+    record("activation_count,moments", "gate.safetensors")
     names = {}
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     for text in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):

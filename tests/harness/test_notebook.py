@@ -1,5 +1,7 @@
 """The two names of a notebook, on plain transformers objects: every form of the neurons, and every slip in a sentence."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from nharness.errors import FileFormatError, ModelError, UnknownNameError, Usage
 from nharness.neurons import Detection
 from nharness.statistics import LanguageTotals, Statistics
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": 99,
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -43,7 +45,7 @@ def pairs(model):
 def file(tmp_path, widths, pairs):
     membership = np.zeros((2, sum(widths)), dtype=bool)
     membership[1, [layer * widths[0] + unit for layer, unit in pairs]] = True
-    Detection("lape", ("en", "zh"), widths, membership, np.zeros(sum(widths), np.float32), "high").save(
+    Detection("lape", ("en", "zh"), widths, membership, np.zeros(sum(widths), np.float32), "highest").save(
         tmp_path / "n.st"
     )
     return tmp_path / "n.st"
@@ -231,7 +233,7 @@ def test_files_that_are_absent_damaged_or_of_another_model(model, file, recorded
     with pytest.raises(UsageError, match="of which neurons file"):
         nharness.locate(model, language="zh")
     narrow = np.zeros((1, 6), dtype=bool)
-    Detection("lape", ("zh",), (3, 3), narrow, np.zeros(6, np.float32), "high").save(file)
+    Detection("lape", ("zh",), (3, 3), narrow, np.zeros(6, np.float32), "highest").save(file)
     with pytest.raises(UsageError, match=f"belong to a model of 2 layers x 3 neurons, not 2 x {widths[0]}"):
         nharness.locate(model, file, language="zh")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from nharness_tasks.babel.evaluate import perplexity_table, text_table
 from nharness_tasks.babel.likelihood import network_nll, unigram_nll
@@ -169,7 +169,7 @@ class _StopAfter:
         self.left = steps
         self.recipe = recipe
 
-    def run(self, network: torch.nn.Module, source: SequenceSource, checkpoint: Path) -> None:
+    def run(self, network: LlamaForCausalLM, source: SequenceSource, checkpoint: Path) -> None:
         if checkpoint.exists():
             self.left -= torch.load(checkpoint, weights_only=True)["step"]
         with contextlib.suppress(InterruptedError):

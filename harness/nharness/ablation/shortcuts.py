@@ -147,7 +147,7 @@ class Replayed:
         self._input, _, self._tuples = _cached(stage, rows, output=False)
 
     def changes(self, units: Tensor, at_once: int) -> Iterator[tuple[int, Tensor, int]]:
-        """Yield what `Way` says, as many units at once as fit into `at_once` rows."""
+        """Yield what `Way.changes` does, as many units at once as fit into `at_once` rows."""
         stage, length = self._stage, self._rows.inputs.shape[1]
         every = torch.arange(len(self._rows.inputs))
         step = max(1, at_once // len(every))
@@ -173,7 +173,7 @@ class Edited:
         self._stage, self._rows, self._intact = stage, rows, intact
 
     def changes(self, units: Tensor, at_once: int) -> Iterator[tuple[int, Tensor, int]]:  # noqa: ARG002 - one at a time
-        """Yield what `Way` says, one unit at a time."""
+        """Yield what `Way.changes` does, one unit at a time."""
         stage = self._stage
         for place, unit in enumerate(units.tolist()):
             edit = Edit.zero(stage.layer.index, [unit])

@@ -83,7 +83,7 @@ class Intervals:
     clusters: NDArray[np.int64]
 
     def withheld(self, at: int) -> str | None:
-        """Return why a contrast has no interval and no p; None where it has."""
+        """Return why a contrast has no interval and no p; None where it has both."""
         return too_few(int(self.clusters[at]))
 
 

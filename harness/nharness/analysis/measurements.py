@@ -171,7 +171,7 @@ def columns(measurement: Measurement, metric: str) -> tuple[Floats, Floats]:
 
 
 def pair(baseline: Measurement, edited: Measurement, metric: str) -> Paired | None:
-    """Return both on the items they share and both have the metric of; None when there are none of positive weight.
+    """Return both on the items that they share and that have the metric in both; None when none has positive weight.
 
     Raises `UsageError` when an item weighs differently in the two: they were not measured on the same text.
     """
@@ -206,7 +206,7 @@ def _places(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[NDArray[np
 
 
 def by_key(measurements: Iterable[Measurement]) -> dict[Key, Measurement]:
-    """Return measurements by key; raises `UsageError` for a cell that comes twice."""
+    """Return measurements by key; raises `UsageError` for a cell that occurs twice."""
     table: dict[Key, Measurement] = {}
     for measurement in measurements:
         if measurement.key in table:

@@ -21,7 +21,7 @@ RUNS = Path("nharness-runs")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what is done and to which stores."""
+    """Add the action and the stores."""
     parser.add_argument("action", choices=("show", "prune"), help="show kinds, numbers and sizes, or prune entries")
     parser.add_argument(
         "folders", nargs="*", type=Path, metavar="DIR", help=f"run folders or stores (default: every run in {RUNS})"

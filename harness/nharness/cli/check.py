@@ -22,7 +22,7 @@ KINDS = ("detectors", "interventions", "statistics", "tasks", "executors")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what is checked."""
+    """Add the plug-in to check, and the output format."""
     parser.add_argument("name", help="registered name, or module:attribute")
     parser.add_argument(
         "--kind", choices=KINDS, metavar="KIND", help=f"its kind, where two kinds share the name: {', '.join(KINDS)}"

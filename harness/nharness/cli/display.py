@@ -1,4 +1,4 @@
-"""What a run looks like while it runs, line by line: plain lines when piped, JSON lines for machines."""
+"""The display of a running run, line by line: plain lines when piped, JSON lines for machines."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add how to print."""
+    """Add the output format."""
     parser.add_argument("--json", action="store_true", help="one JSON document")
     add_plugin_options(parser)
 

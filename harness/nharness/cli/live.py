@@ -1,4 +1,4 @@
-"""What a run looks like on a terminal: a bar per stage with rate and time left, and the matrix filling in."""
+"""The display of a run on a terminal: a bar per stage with rate and time left, and the matrix filling in."""
 
 from __future__ import annotations
 

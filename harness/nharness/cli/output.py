@@ -1,4 +1,4 @@
-r"""The one way out: whatever is printed passes through here, and no text of others does more than stand there.
+r"""The one way out: whatever is printed passes through here, and foreign text is only text.
 
 Names, units and reasons come from records, plug-ins and foreign files. Control characters are shown as escapes
 (`\x1b`), and no line begins with what a workflow would take for a command (`::error::`).
@@ -26,12 +26,12 @@ def plain(text: str) -> str:
 
 
 def say(text: str = "", *, end: str = "\n") -> None:
-    """Print what a command was asked for."""
+    """Print the result of a command."""
     print(plain(text), end=end)
 
 
 def tell(text: str, *, end: str = "\n", stream: IO[str] | None = None) -> None:
-    """Print on standard error (or `stream`) how it goes and what went wrong."""
+    """Print progress and problems on standard error (or `stream`)."""
     print(plain(text), end=end, file=stream or sys.stderr)
 
 
@@ -103,7 +103,7 @@ def _json_escape(found: re.Match[str]) -> str:
 
 @contextmanager
 def told_warnings() -> Iterator[None]:
-    """Tell every `UserWarning` of what is done meanwhile in one line on standard error."""
+    """Print every `UserWarning` raised meanwhile in one line on standard error."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield

@@ -1,4 +1,4 @@
-"""How a stage goes: the share that is done, tokens per second, and the time that is left."""
+"""Progress of a stage: the share done, tokens per second, and the time left."""
 
 from __future__ import annotations
 

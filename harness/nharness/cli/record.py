@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what is recorded (for which detectors, or by name) and where it is written."""
+    """Add what to record (for which detectors, or by name) and where to write it."""
     options.add_options(parser, ("model", "text"))
     options.add_some(parser, "what to record", ("--detector", "--option"))
     parser.add_argument(

@@ -20,7 +20,7 @@ def console(*, errors: bool = False) -> Console:
 
 
 class _Plain(Console):
-    """A console on which text of others is text; rich makes its own colours and movements after this."""
+    """A console on which foreign text is only text; rich makes its own colours and movements after this."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield the segments of a renderable, their text made plain."""

@@ -1,4 +1,4 @@
-"""How text is decoded: by us, greedily unless asked, whatever a task or a checkpoint says. Imports no tensor library.
+"""How text is decoded: greedily unless asked otherwise, whatever a task or a checkpoint says. No tensor library.
 
 An lm-eval task's limits (how many tokens, where to stop) and its penalties are its definition and stay. What would
 choose tokens at random goes, and is said.

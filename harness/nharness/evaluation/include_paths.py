@@ -1,4 +1,4 @@
-"""Folders of lm-eval's YAML: whether they are there, and whether using them would run somebody else's Python.
+"""Folders of lm-eval's YAML: whether they are there, and whether using them would run foreign Python.
 
 lm-eval runs what a YAML file names with `!function` or `class:`, from a file beside it. Where the folder is the user's
 own (below the working directory or the home folder, and owned by no other user) that is the user's code. Anywhere else

@@ -93,7 +93,7 @@ class EditReport:
         return int(self._counts[0]) if self._counts else 0
 
     def add(self, count: int | Tensor) -> None:
-        """Count some more; a tensor is not read before somebody asks, so that the accelerator is not waited for."""
+        """Count some more; a tensor is read only when the count is, so that the accelerator is not waited for."""
         self._counts.append(torch.as_tensor(count, dtype=torch.int64))
         if len(self._counts) > 512:
             self._counts[:] = [torch.tensor(self.edited_activations)]

@@ -1,4 +1,4 @@
-"""Merger edits of the hidden site into the down projection, and put every bit back.
+"""Fold edits of the hidden site into the down projection, and put every bit back.
 
 `W (s*h + c) + b = (W s) h + (W c + b)`: a scale multiplies columns of the weight, a shift goes into the bias. Only the
 columns that change are saved. Shapes: `D` model width, `I` neurons, `n` units changed.

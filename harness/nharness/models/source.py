@@ -95,7 +95,7 @@ def _registered(target: str | Path | Callable[[], ModelSource | str | Path]) -> 
 
 
 def _near_folder(path: Path, named: Iterable[str]) -> str:
-    """Return what there is that is called almost like `path`."""
+    """Return the nearest existing path."""
     there = [str(child) for child in path.parent.iterdir()] if path.parent.is_dir() else []
     close = difflib.get_close_matches(str(path), there, n=1, cutoff=0.6)
     close = close or difflib.get_close_matches(path.name, list(named), n=1)

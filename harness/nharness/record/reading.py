@@ -1,4 +1,4 @@
-"""Reading files that somebody else laid out: plain files only, opened without following a link, never more than asked.
+"""Reading foreign files: plain files only, opened without following a link, never more than asked.
 
 A folder of records may hold a link to a device, a pipe without a writer, or a file without end. None of them is
 waited for or read.

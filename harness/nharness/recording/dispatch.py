@@ -1,4 +1,4 @@
-"""Handing on what is observed in one batch: cut into slices of counted rows, to every accumulator of the site."""
+"""Passing on the activations of one batch: in slices of counted rows, to every accumulator of the site."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ class Recorder:
     def _record(
         self, language: str, documents: Sequence[Windows], done: list[int], seen: Seen | None
     ) -> dict[str, Statistics]:
-        """Return the statistics of one shard; the tokens of every batch are put into `done` and told to `seen`."""
+        """Return the statistics of one shard; the tokens of every batch are put into `done` and reported to `seen`."""
         windows = [window for found in documents for window in found]
         require_known(windows, self._vocabulary)
         places = np.array([place for place, found in enumerate(documents) for _ in found], dtype=np.int64)
@@ -224,7 +224,7 @@ class Recorder:
         )
 
     def _run(self, batch: Batch, places: NDArray[np.int64], made: Mapping[Needed, Accumulator]) -> None:
-        """Run one batch and hand its activations on; raises `ModelError` when a layer was not passed."""
+        """Run one batch and pass its activations on; raises `ModelError` when a layer was not reached."""
         selection = Selection(batch, places, self._home)
         tokens = torch.from_numpy(batch.tokens).to(self._device)
         for quantity, some in self._passes(made):

@@ -30,7 +30,7 @@ def forward_of(module: nn.Module) -> Forward:
 
 
 def find_trunk(model: nn.Module, neuron_map: NeuronMap) -> Forward:
-    """Return the forward pass without the LM head, in which every neuron does exactly what it does in the whole model.
+    """Return the forward pass without the LM head, in which every neuron behaves exactly as in the whole model.
 
     Tried are the modules that transformers calls base model and decoder; the whole model is the answer where none of
     them gives the same bits.

@@ -73,9 +73,13 @@ def test_a_wrong_way_is_not_taken():
     assert choose(stage, rows) is Replayed
 
 
+def planted_with_decoys():
+    return planted_model(["en", "de", "zh"], documents=4, planting=Planting(shared=6, dead=2, silent=2, loud=2))
+
+
 @pytest.fixture(scope="module")
 def planted():
-    return planted_model(["en", "de", "zh"], documents=4, planting=Planting(shared=6, dead=2, silent=2, loud=2))
+    return planted_with_decoys()
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +104,7 @@ def test_members_matter_and_silent_neurons_do_not(planted, text):
 
 
 def test_half_precision_is_widened(planted, text):
-    coarse = planted_model(["en", "de", "zh"], documents=4, planting=Planting(shared=6, dead=2, silent=2, loud=2))
+    coarse = planted_with_decoys()
     coarse.model.to(torch.bfloat16)
     found = Ablator(coarse.model, locate(coarse.model)).measure(coarse.tokenizer, {"en": text["en"]}, 40)
     exact = Ablator(planted.model, locate(planted.model)).measure(planted.tokenizer, {"en": text["en"]}, 40)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,23 +120,25 @@ def test_records_of_other_texts_are_not_ranked_together():
 def test_what_has_no_rank_says_why():
     rng = np.random.default_rng(96)
     one = board(rng, 1)[0]
-    corpus = SimpleNamespace(hardly_known=lambda _: frozenset())
+    corpus: Any = SimpleNamespace(hardly_known=lambda _: frozenset())
     tags = ("en", "de", "fr")
-    record = SimpleNamespace(headline=headline_of(one, SETTINGS), corpus=corpus, languages=tags)
+    record: Any = SimpleNamespace(headline=headline_of(one, SETTINGS), corpus=corpus, languages=tags)
     assert unranked(record, Drawn.of(one)) is None
-    assert "one budget" in unranked(SimpleNamespace(headline=None), None)
+    nothing: Any = SimpleNamespace(headline=None)
+    assert "one budget" in unranked(nothing, None)
     assert "items of its ladders" in unranked(record, None)
     thin = board(rng, 1, clusters=19)[0]
-    assert "19 sources; a rank needs 20" in unranked(
-        SimpleNamespace(headline=headline_of(thin, SETTINGS), corpus=corpus, languages=tags), Drawn.of(thin)
+    few: Any = SimpleNamespace(headline=headline_of(thin, SETTINGS), corpus=corpus, languages=tags)
+    assert "19 sources; a rank needs 20" in unranked(few, Drawn.of(thin))
+    low: Any = SimpleNamespace(
+        headline=record.headline.model_copy(update={"reached": 1}), corpus=corpus, languages=tags
     )
-    low = SimpleNamespace(headline=record.headline.model_copy(update={"reached": 1}), corpus=corpus, languages=tags)
     for unknown, reason in (
         (("ja",), None),
         (("ja", "en"), "the tokenizer hardly knows the text of any of its languages"),
     ):
         hardly = SimpleNamespace(hardly_known=lambda _, unknown=unknown: frozenset(unknown))
-        odd = SimpleNamespace(headline=record.headline, corpus=hardly, languages=("en", "ja"))
+        odd: Any = SimpleNamespace(headline=record.headline, corpus=hardly, languages=("en", "ja"))
         assert unranked(odd, Drawn.of(one)) == reason
     assert unranked(low, Drawn.of(one)) == "1 of 3 languages reach 10% harm; a rank needs half of them"
     assert Drawn.of(board(rng, 1, clusters=4)[0]) is None

@@ -131,7 +131,7 @@ def smollm2_tokenizer():
 def test_at_least_forty_sources_a_language_of_the_sample_corpus(tokenizer_of):
     tokenizer = tokenizer_of()
     policy = EncodingPolicy(max_length=1 << 30, special_tokens="none")
-    corpus = load_corpus(files("nharness_tasks") / "corpora/sample")
+    corpus = load_corpus(str(files("nharness_tasks") / "corpora/sample"))
 
     def count(texts):
         return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]

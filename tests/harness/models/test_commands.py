@@ -46,7 +46,7 @@ def test_export_writes_what_zero_does(folder, tmp_path, capsys):
     membership = np.zeros((2, 320), dtype=bool)
     membership[1, ::3] = True
     neurons = tmp_path / "neurons.safetensors"
-    Detection("lape", ("en", "zh"), (160, 160), membership, np.zeros(320, np.float32), "high").save(neurons)
+    Detection("lape", ("en", "zh"), (160, 160), membership, np.zeros(320, np.float32), "highest").save(neurons)
     command = [
         "export",
         "--model",

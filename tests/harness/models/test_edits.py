@@ -141,12 +141,12 @@ def test_values_reach_the_experts_tokens_only(ids):
     model = tiny_model("mixtral")
     neuron_map = locate(model)
     width, rows = 40, []
-    edit = ValueEdit(
-        0,
-        "hidden",
-        torch.tensor([2 * width + 5]),
-        lambda given: (rows.append(given.rows), torch.full_like(given.values, 9.0))[1],
-    )
+
+    def nine(given):
+        rows.append(given.rows)
+        return torch.full_like(given.values, 9.0)
+
+    edit = ValueEdit(0, "hidden", torch.tensor([2 * width + 5]), nine)
     seen = []
     with apply_edits(model, neuron_map, [edit]) as report, observe(model, neuron_map, ["hidden"], seen.append):
         logits(model, ids)
@@ -211,9 +211,12 @@ def test_a_function_of_another_shape_is_refused(llama: Located, ids):
 def noisy(model, units, seed=0, layer=0):
     """Return the noise that each forward pass of the block puts in, and the edit that does it."""
     drawn = []
-    return drawn, ValueEdit(
-        layer, "hidden", units, lambda given: (drawn.append((given.rows, given.noise)), given.noise)[1], seed=seed
-    )
+
+    def its_noise(given):
+        drawn.append((given.rows, given.noise))
+        return given.noise
+
+    return drawn, ValueEdit(layer, "hidden", units, its_noise, seed=seed)
 
 
 def test_noise_is_standard_normal_and_of_its_seed(llama: Located):
@@ -322,12 +325,11 @@ def test_every_experts_implementation_shows_the_same_neurons(name, ids):
         model.set_experts_implementation(implementation)
         neuron_map = locate(model)
         seen = {}
-        with observe(
-            model,
-            neuron_map,
-            ["gate", "hidden"],
-            lambda o, seen=seen: seen.setdefault((o.site, o.layer, o.first_unit), o),
-        ):
+
+        def keep(o, seen=seen):
+            seen.setdefault((o.site, o.layer, o.first_unit), o)
+
+        with observe(model, neuron_map, ["gate", "hidden"], keep):
             clean = logits(model, ids)
         edits = [Edit.zero(layer.index, torch.arange(0, layer.width, 3)) for layer in neuron_map.layers]
         with apply_edits(model, neuron_map, edits, backend="hook") as report:
@@ -354,14 +356,14 @@ def test_low_precision_weights_are_folded_only_when_nothing_is_rounded(llama: Lo
 
 
 def test_compiled_models_are_edited_by_folding_and_hooks_say_why_not(ids):
-    config = tiny_config("llama")
+    config: Any = tiny_config("llama")
     config.num_hidden_layers = 1
     model = LlamaForCausalLM(config).eval()
     neuron_map = locate(model)
     edits = [Edit.zero(0, [1, 2, 3])]
     with apply_edits(model, neuron_map, edits):
         expected = logits(model, ids)
-    compiled = torch.compile(model, backend="eager")
+    compiled: Any = torch.compile(model, backend="eager")
     clean = logits(compiled, ids, use_cache=False)
     torch.testing.assert_close(clean, logits(model, ids))
     assert not torch.equal(clean, expected)

@@ -17,6 +17,7 @@ from nharness.errors import CellError, CorpusError, ModelError, OptionError, Out
 from nharness.evaluation.generation import Decoding, Prompt, generate
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.models import Edit, ModelSource, apply_edits, export_edited, load_model, locate
+from nharness.models.edit import Backend
 from nharness.models.fingerprint import file_digest, fingerprint_model, fingerprint_tokenizer
 from nharness.testing import tiny_model
 
@@ -168,6 +169,7 @@ def test_a_damaged_folder_is_refused_in_one_sentence(copied, prepare, message, c
 
 
 def test_an_argument_without_effect_is_an_error(saved):
+    options: dict[str, Any]
     for args, options, message in (
         ({"revision": "step1000"}, {}, "revision=step1000 has no effect: .* as a folder"),
         ({"offload_folder": "x"}, {}, "offload_folder has no effect without a device map"),
@@ -384,7 +386,12 @@ def test_a_checkpoint_of_any_kind_is_exported_to_the_edited_logits(kind, tmp_pat
     model, ids, logits = loaded.model, torch.randint(3, 99, (2, 7)), {}
     neuron_map = locate(model)
     edits = [Edit.zero(0, torch.arange(0, 64, 3)), Edit.affine(1, [5, 6], scale=-1.0, shift=0.0)]
-    for name, chosen, backend in (("clean", [], "hook"), ("hook", edits, "hook"), ("fold", edits, "fold")):
+    tried: tuple[tuple[str, list[Edit], Backend], ...] = (
+        ("clean", [], "hook"),
+        ("hook", edits, "hook"),
+        ("fold", edits, "fold"),
+    )
+    for name, chosen, backend in tried:
         with apply_edits(model, neuron_map, chosen, backend=backend), torch.no_grad():
             logits[name] = model(ids).logits
     export_edited(model, loaded.tokenizer, neuron_map, edits, tmp_path / "out")

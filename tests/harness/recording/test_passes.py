@@ -123,8 +123,10 @@ HIGH_WATER = Path("/proc/self/clear_refs")
 @pytest.mark.skipif(not os.access(HIGH_WATER, os.W_OK), reason="the process's memory peak can be reset on Linux only")
 def test_the_peak_of_the_process_does_not_grow_with_the_corpus(tokenizer):
     """Torch's tensors included: five shards of ten short documents, and eighty."""
-    size = {"hidden_size": 32, "intermediate_size": 2048, "num_hidden_layers": 2, "num_attention_heads": 2}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=99, **size)).eval()
+    config = LlamaConfig(
+        vocab_size=99, hidden_size=32, intermediate_size=2048, num_hidden_layers=2, num_attention_heads=2
+    )
+    model = LlamaForCausalLM(config).eval()
     neuron_map = locate(model)
 
     def peak(count):

@@ -1,5 +1,7 @@
 """The languages of outputs, counted by hand."""
 
+from typing import Any
+
 import pytest
 
 from nharness.record.items import Item
@@ -11,7 +13,7 @@ class Named:
         self.__dict__.update(fields)
 
 
-RECORD = Named(
+RECORD: Any = Named(
     tasks=[
         Named(name="out", metric="in_language", languages=("fr", "de")),
         Named(name="ppl", metric="x", languages=("fr",)),

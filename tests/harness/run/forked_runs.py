@@ -17,34 +17,12 @@ import time
 from pathlib import Path
 
 from forking import fork
+from tiny_folder import make_model
 
 from nharness.cli.main import main
 from nharness.run.store import Store
 
 SIZES = (8, 16, 24, 32, 40, 48, 56, 72, 88)  # KiB of a file system that is too small for a run
-
-
-def make_model(folder):
-    """Save a random model of two layers with the tokenizer of babel."""
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    import nharness_tasks
-
-    tokenizer = AutoTokenizer.from_pretrained(Path(nharness_tasks.__file__).parent / "babel" / "model")
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=40,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 ENTRIES = (0, 5, 9)  # of the store, out of 18, when a run is asked to stop

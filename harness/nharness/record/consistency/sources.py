@@ -33,7 +33,7 @@ def source_problems(record: Record, document: Mapping[str, Any]) -> Iterator[Pro
 
 
 def repeated(where: str, names: Sequence[str], what: str) -> Iterator[Problem]:
-    """Yield a problem for every name that comes a second time."""
+    """Yield a problem for every repeated name."""
     seen: set[str] = set()
     for index, name in enumerate(names):
         if name in seen:

@@ -152,7 +152,7 @@ class Evaluation:
 
     @property
     def outcomes(self) -> Mapping[Cell, CellOutcome]:
-        """What there is so far."""
+        """Outcomes so far, by cell."""
         return self._outcomes
 
     def change(self, cell: Cell) -> float | None:

@@ -24,8 +24,9 @@ from typing import Any
 from nharness.cli.main import main
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from forked_runs import left_behind, make_model, stored
+from forked_runs import left_behind, stored
 from forking import fork
+from tiny_folder import make_model
 
 PLUGIN = """
     import os

@@ -1,5 +1,8 @@
 """What a detector itself needs of the model is counted from its needs, whatever else the run recorded."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from nharness.detector import Evidence
@@ -28,9 +31,8 @@ def test_a_detector_is_charged_for_its_own_passes(name, passes):
 def test_an_ablation_of_every_neuron_is_a_pass_each():
     detector = Named(name="exhaustive", options={"tokens": 64})
     resolved = resolve(RunSpec(languages=("en", "de"), detectors=(detector,)), Plugins())
-    evidence = Evidence.without_statistics(
-        ("en", "de"), type("Model", (), {"layer_widths": WIDTHS, "component": "mlp"})
-    )
+    model: Any = SimpleNamespace(layer_widths=WIDTHS, component="mlp")
+    evidence = Evidence.without_statistics(("en", "de"), model)
     recorded = Recorded(evidence, {}, (), 0, 0.0)
     ablated = resolved.detectors["exhaustive"].ablation_tokens()
     assert describe_cost(resolved, "exhaustive", recorded).tokens == ablated * 2 * sum(WIDTHS)

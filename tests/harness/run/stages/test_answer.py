@@ -96,10 +96,11 @@ def test_statistics_are_of_the_answers_alone(spec, tmp_path):
         tokens = worker.loaded.tokenizer(document.prompt + document.text)["input_ids"]
         start = len(worker.loaded.tokenizer(document.prompt)["input_ids"])
         rows = []
-        with (
-            torch.no_grad(),
-            observe(model, neuron_map, ("gate",), lambda seen, rows=rows: rows.append(seen.values.clone())),
-        ):
+
+        def keep(seen, rows=rows):
+            rows.append(seen.values.clone())
+
+        with torch.no_grad(), observe(model, neuron_map, ("gate",), keep):
             model(input_ids=torch.tensor([tokens]))
         expected += np.concatenate([(part[start:] > 0).sum(0).numpy() for part in rows])
         total += len(tokens) - start
