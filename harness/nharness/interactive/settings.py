@@ -61,6 +61,7 @@ class Settings(TypedDict, total=False):
     folds: int | None
     null: bool
     ground_truth: bool
+    lens: int
     claim: str | Sequence[str | Mapping[str, str]]
     strict_claims: bool
     seed: int
