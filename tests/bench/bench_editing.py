@@ -16,6 +16,7 @@ from interleaved import Clock, measure, named, table
 from llamas import add_options, batch_of, chosen_model, documents
 
 from nharness.models import Edit, apply_edits, locate
+from nharness.models.edit import Backend
 
 
 def edits_of(neuron_map, share, shift):
@@ -32,10 +33,11 @@ def compare(model, rows, length, rounds, share=0.01):
     neuron_map = locate(model)
     tokens, clock = batch_of(documents(model.config, rows, length), model.device), Clock(model.device)
     forward = torch.inference_mode()(lambda: model(tokens, use_cache=False))
+    backends: tuple[Backend, ...] = ("fold", "hook")
     edits = {
         f"{what}, {backend}": (edits_of(neuron_map, share, shift), backend)
         for what, shift in (("zero", 0.0), ("constant", -0.5))
-        for backend in ("fold", "hook")
+        for backend in backends
     }
 
     def inside(name):

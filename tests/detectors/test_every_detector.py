@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ DRAWN = {"random"}
 
 
 def make(name):
-    options = {
+    options: dict[str, dict[str, Any]] = {
         "average-precision": {"count": 10},
         "act-prob-90p": {"top_rate": 0.1},
         "dln": {"top_rate": 0.2},

@@ -175,3 +175,14 @@ def test_what_is_not_comparable_is_never_in_one_set():
     one, two = synthetic_record(seed=3), synthetic_record(seed=3, model_name="synthetic/other")
     assert set_key(one) != set_key(two)
     assert alike_key(one, "ppl") != alike_key(two, "ppl")
+
+
+def test_records_of_other_components_are_never_in_one_set():
+    """Attention heads are not ranked beside neurons of feed-forward layers."""
+    one = synthetic_record(seed=3)
+    heads = one.document()
+    heads["neurons"]["component"] = "head"
+    other = type(one).model_validate(heads)
+    assert comparable_key(one, "ppl") != comparable_key(other, "ppl")
+    assert alike_key(one, "ppl") != alike_key(other, "ppl")
+    assert set_key(one) != set_key(other)

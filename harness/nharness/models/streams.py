@@ -140,7 +140,7 @@ class Streams:
 
 @contextmanager
 def standing_in(results: Mapping[nn.Module, Tensor | None], tuples: frozenset[nn.Module]) -> Iterator[None]:
-    """Let modules not run: each returns the given tensor, or (None) what it is given; `tuples` say which wrap it."""
+    """Skip modules: each returns the given tensor, or (None) its input; `tuples` say which wrap it."""
     with ExitStack() as undo:
         for module, result in results.items():
             undo.enter_context(replaced(module, "forward", _stand_in(result, as_tuple=module in tuples)))

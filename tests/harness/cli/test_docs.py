@@ -7,10 +7,10 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import BaseModel
 
 import nharness
 from nharness.cli import options, settings
@@ -85,7 +85,7 @@ def tables(name):
             ]
         ]
     top = [f"| `{key}` | {' | '.join(OWN_KEYS[key])} |" if key in OWN_KEYS else row(RunSpec, key) for key in KEYS]
-    models: list[type[BaseModel]] = list(dict.fromkeys(TABLES.values()))
+    models: dict[Any, None] = dict.fromkeys(TABLES.values())
     return [top, *([row(model, field) for field in model.model_fields] for model in models)]
 
 
@@ -231,11 +231,11 @@ def test_the_notebook_page_runs(tmp_path, monkeypatch):
 if __name__ == "__main__":
     for each in ("studies", "configuration"):
         fresh = iter(tables(each))
-        found = re.sub(
-            r"(?m)(^\|[-|]+\|\n)(?:^\| `.*\n)*",
-            lambda rule, rows=fresh: rule[1] + "\n".join(next(rows)) + "\n",
-            page(each),
-        )
+
+        def filled(rule, rows=fresh):
+            return rule[1] + "\n".join(next(rows)) + "\n"
+
+        found = re.sub(r"(?m)(^\|[-|]+\|\n)(?:^\| `.*\n)*", filled, page(each))
         (ROOT / "docs" / f"{each}.md").write_text(found, encoding="utf-8")
     old = r"(?m)^\| part \| asserted fields \|\n(?:^\|.*\n)*"
     fresh_page = re.sub(old, lambda _: asserted_table(), page("results"))

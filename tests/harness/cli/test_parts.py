@@ -6,6 +6,8 @@ import shutil
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -101,13 +103,11 @@ def test_a_part_that_did_not_end_is_named_and_goes_on_as_the_part_it_was(parts, 
 
 
 def test_parts_are_joined_where_there_is_another_device(parts):
-    class Elsewhere:
-        identity = json.loads((Path(parts[0]) / "identity.json").read_text())
-
-    made_by = {**Elsewhere.identity, "device": "cuda"}
-    assert StoredExecutor(Elsewhere(), options={"identity": made_by}).identity == made_by
+    here: Any = SimpleNamespace(identity=json.loads((Path(parts[0]) / "identity.json").read_text()))
+    made_by = {**here.identity, "device": "cuda"}
+    assert StoredExecutor(here, options={"identity": made_by}).identity == made_by
     with pytest.raises(UsageError, match=r"the parts were run with torch 1\.0, expected "):
-        StoredExecutor(Elsewhere(), options={"identity": {**made_by, "torch": "1.0"}})
+        StoredExecutor(here, options={"identity": {**made_by, "torch": "1.0"}})
 
 
 @pytest.mark.parametrize(

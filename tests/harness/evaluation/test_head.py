@@ -1,5 +1,7 @@
 """The head: the model's own logits in float64 as reference, whatever the architecture does after its trunk."""
 
+from typing import Any
+
 import pytest
 import torch
 import transformers
@@ -8,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nharness.evaluation.head import Head
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": 300,
     "hidden_size": 32,
     "intermediate_size": 64,

@@ -1,6 +1,7 @@
 """The logit lens against the layers read one by one in float64, whatever the head, and tokens told by language."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_no_tensor_of_positions_by_vocabulary_is_held():
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes: dict[str, Any] = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=20_000, num_key_value_heads=2, **sizes)).eval()
     lens = Lens(Head(model, tile=(16, 256)), np.arange(20_000) % 3, 3)
     with Largest() as largest:

@@ -6,6 +6,7 @@ import os
 import types
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ READ_AHEAD = (
     *("xlnet", "xmod"),
 )
 RUN_WHOLE = ("bamba", "glm_moe_dsa", "hrm_text", "hy_v4", "reformer", "rwkv", "xlm", "xlnet", "xlstm", "zaya")
-TIGHT = {"atol": 2e-6, "rtol": 1e-5}
+TIGHT: dict[str, Any] = {"atol": 2e-6, "rtol": 1e-5}
 
 
 def forward(model, ids):

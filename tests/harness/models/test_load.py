@@ -169,15 +169,15 @@ def test_a_damaged_folder_is_refused_in_one_sentence(copied, prepare, message, c
 
 
 def test_an_argument_without_effect_is_an_error(saved):
-    options: dict[str, Any]
-    for args, options, message in (
+    refused: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         ({"revision": "step1000"}, {}, "revision=step1000 has no effect: .* as a folder"),
         ({"offload_folder": "x"}, {}, "offload_folder has no effect without a device map"),
         ({"experts_implementation": "eager"}, {}, "experts_implementation has no effect: .* no experts"),
         ({"dtype": "float32"}, {"dtype": "bfloat16"}, "dtype is float32 among .* and bfloat16 beside them"),
         ({"attn_implementation": "flex_attention"}, {"device": "cpu"}, "needs an accelerator"),
         ({"load_in_4bit": True, "load_in_8bit": True}, {}, "exclude each other"),
-    ):
+    ]
+    for args, options, message in refused:
         with pytest.raises(OptionError, match=message):
             load_model(str(saved), args, **options)
     with pytest.raises(ModelError, match=r"no weights \(\*\.fp16\.safetensors\)"):

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import ipaddress
 import json
+import logging
 import os
 import signal
 import socket
@@ -377,7 +378,7 @@ def pools(address):
     from nharness.run.ray.pool import Assignment, Lost, Pool
 
     _show_token()
-    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     kind, greetings = ray.remote(num_cpus=1, max_restarts=0)(Frail), []
     pool = Pool(lambda: kind.remote(False), 1, greetings.append)
     assignments = [Assignment(number, "work", (what,)) for number, what in enumerate(["a", "die", "b", "fail", "c"])]
