@@ -79,11 +79,13 @@ def _made(found: Any, name: str) -> Any:
     """Return an instance of a detector or intervention with its default options, and everything else as it is."""
     from nharness.detector import Detector
     from nharness.intervention import Intervention
+    from nharness.record.types import require_nameable
 
     if not (inspect.isclass(found) and issubclass(found, Detector | Intervention)):
         return found
     if not isinstance(getattr(found, "name", None), str):
         raise PluginError(f"{name!r} has no name; expected a class attribute such as name = {name.lower()!r}")
+    require_nameable(found, name)
     try:
         return found()
     except TypeError as error:  # an abstract method that was left out

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
+from nharness.errors import PluginError
 from nharness.spec import HIDDEN, LONGEST_NAME
 
 Number: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e300, le=1e300)]
@@ -48,6 +49,23 @@ Interval: TypeAlias = tuple[Number, Number]
 MAX_LANGUAGES = 512
 MAX_LAYERS = 1_024
 MAX_CELLS = 100_000
+
+
+_IDENTIFIER, _NAME = TypeAdapter[Any](Identifier), TypeAdapter[Any](Name)
+
+
+def require_nameable(thing: object, called: str) -> None:
+    """Raise `PluginError` for a detector or intervention whose name or version no record can hold."""
+    for field, rule, expected in (
+        ("name", _IDENTIFIER, "letters, digits and any of _.:+- (at most 100)"),
+        ("version", _NAME, f"a text of at most {LONGEST_NAME} characters, none of them a control character"),
+    ):
+        try:
+            rule.validate_python(str(getattr(thing, field)))
+        except ValidationError as error:
+            raise PluginError(
+                f"{called!r} has the {field} {getattr(thing, field)!r:.60}; expected {expected}"
+            ) from error
 
 
 def one_line(text: str, *, limit: int = 2_000) -> str:

@@ -30,3 +30,21 @@ def test_what_cannot_be_loaded_is_a_usage_error(in_folder, capsys):
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "did you mean 'lape'" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("version", "x" * 300, "a text of at most 200 characters, none of them a control character"),
+        ("version", "1\t2", "a text of at most 200 characters, none of them a control character"),
+        ("name", "a b/c", "letters, digits and any of _.:+- (at most 100)"),
+    ],
+)
+def test_what_no_record_can_name_is_refused_before_anything_runs(in_folder, capsys, field, value, expected):
+    with Path("lying_here.py").open("a") as module:
+        module.write(f"\n\nclass Other(TopMean):\n    {field} = {value!r}\n")
+    for command in ("check lying_here:Other", "run --detector lying_here:Other --collect-only"):
+        assert main(command.split()) == 4
+        told = capsys.readouterr().err
+        assert f"'lying_here:Other' has the {field} " in told
+        assert told.endswith(f"; expected {expected}\n")

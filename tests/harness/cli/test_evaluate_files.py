@@ -28,12 +28,12 @@ def evaluated(tiny_run, tiny_model_folder, tmp_path):
         options={"rate": 0.1},
         provenance=PROVENANCE,
     )
-    found.save(tmp_path / "n.safetensors")
+    found.save(tmp_path / "my neurons é.safetensors")
     own = [argument for argument in tiny_run[1:] if argument not in {"--detector", "lape", "--option", "top_rate=0.1"}]
     place = own.index("--controls")
 
     def evaluate(*more, controls):
-        argv = ["evaluate", "--neurons", str(tmp_path / "n.safetensors"), *own[:place], *own[place + 2 :]]
+        argv = ["evaluate", "--neurons", str(tmp_path / "my neurons é.safetensors"), *own[:place], *own[place + 2 :]]
         out = tmp_path / f"out{controls}{len(more)}"
         assert main([*argv, "--controls", str(controls), "--out", str(out), *more]) == 0
         records = [json.loads(path.read_text()) for path in sorted(out.glob("records/*/record.json"))]
@@ -59,7 +59,7 @@ def test_who_needs_statistics_gets_them(evaluated):
 
 def test_the_file_says_where_its_neurons_come_from(evaluated):
     (record,), _ = evaluated(controls=0)
-    assert record["detector"]["name"] == "file:n.safetensors"
+    assert record["detector"]["name"] == "file:my-neurons-.safetensors"
     assert record["detector"]["version"] == PROVENANCE["detector_version"]
     assert record["detector"]["tokens"] == PROVENANCE["detection_tokens"]
     assert record["detector"]["options"] == {"detector": "elsewhere", "rate": 0.1}
@@ -69,7 +69,10 @@ def test_a_budget_that_is_not_filled_is_recorded_and_said(evaluated, capsys):
     (record,), _ = evaluated("--budget", "0.1", controls=0)
     short = {target["name"]: target["short"] for target in record["targets"]}
     assert short == {"en": None, "de": {"asked": 8, "got": 1}}
-    assert "file:n.safetensors: de has 1 of the 8 neurons that a budget of 0.1 asks for" in capsys.readouterr().err
+    assert (
+        "file:my-neurons-.safetensors: de has 1 of the 8 neurons that a budget of 0.1 asks for"
+        in capsys.readouterr().err
+    )
 
 
 def test_detect_says_what_it_was_asked_for(evaluated, tmp_path, capsys, recorded_statistics):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,20 +17,26 @@ from nharness.languages import choose_languages, parse_languages
 from nharness.neurons import Detection, same_model
 from nharness.neurons import load as load_neurons
 from nharness.plugins import Plugins
+from nharness.record.types import require_nameable
 from nharness.spec import REPEATS, CorpusSpec, Named, RunSpec
 from nharness.task import TaskFamily, TaskRunner, TaskSpec, expand_tasks
 
 FILE = "file:"
+LONGEST_FILE = 90
+"""Characters of a file's name, its last ones, that the name of what is read from it has."""
 
 
 class FromFile(Detector):
-    """A detection that is read, not made: `--detector file:N.safetensors` evaluates any neurons."""
+    """A detection that is read, not made: `--detector file:N.safetensors` evaluates any neurons.
+
+    It is called after the file, with a hyphen for whatever the name of a detector cannot have.
+    """
 
     name = "file"
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.name = f"{FILE}{path.name}"
+        self.name = f"{FILE}{re.sub(r'[^A-Za-z0-9_.:+-]+', '-', path.name)[-LONGEST_FILE:]}"
         self.detection_read = read_detection(path)
 
     def needs(self) -> tuple[Need, ...]:
@@ -212,9 +219,11 @@ def _instance(kind: str, base: type[Any], named: Named, plugins: Plugins) -> Any
     if not (isinstance(found, type) and issubclass(found, base)):
         raise PluginError(f"{named.name!r} is {found!r}, expected a subclass of nharness.{base.__name__}")
     try:
-        return found(**named.options)
+        made = found(**named.options)
     except TypeError as error:  # an abstract method that was left out
         raise PluginError(f"{named.name!r} is an incomplete {base.__name__}: {error}") from error
+    require_nameable(made, named.name)
+    return made
 
 
 def _with_options(tasks: Sequence[TaskSpec], spec: RunSpec, plugins: Plugins) -> tuple[TaskSpec, ...]:
