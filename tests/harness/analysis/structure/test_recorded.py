@@ -70,10 +70,10 @@ def test_nothing_is_said_without_english_or_another_language():
     assert lens_measures({"en": one}, np.full(2, 0.5), SETTINGS) == ()
 
 
-def statistics(vectors):
+def statistics(vectors, widths=(2, 2)):
     totals = {tag: LanguageTotals(100, len(rows)) for tag, rows in vectors.items()}
     tensors = {f"document_mean/mean/{tag}": np.asarray(rows, dtype=np.float32) for tag, rows in vectors.items()}
-    return Statistics("hidden", (2, 2), totals, tensors)
+    return Statistics("hidden", widths, totals, tensors)
 
 
 def test_meanings_are_of_the_sentences_that_all_languages_have():
@@ -101,3 +101,24 @@ def test_meanings_are_of_the_sentences_that_all_languages_have():
 def test_text_that_is_not_parallel_says_nothing_of_meanings(ids):
     rows = np.random.default_rng(2).normal(size=(14, 4))
     assert meanings(statistics({"en": rows, "de": rows}), ids, SETTINGS) == ()
+
+
+def test_meanings_out_of_step_draw_nothing_together():
+    """Labels of meanings permuted: what SADS and retrieval found is gone."""
+    rng = np.random.default_rng(4)
+    meaning = rng.normal(size=(60, 12))
+    rows = {tag: meaning + rng.normal(size=(60, 12)) for tag in ("en", "de")}
+    names = [f"s{n}" for n in range(60)]
+    shuffled = [names[n] for n in rng.permutation(60)]
+    right = {
+        m.name: m for m in meanings(statistics(rows, (6, 6)), {"en": names, "de": names}, SETTINGS) if m.layer is None
+    }
+    wrong = {
+        m.name: m
+        for m in meanings(statistics(rows, (6, 6)), {"en": names, "de": shuffled}, SETTINGS)
+        if m.layer is None
+    }
+    assert right["sads"].interval[0] > 0
+    assert right["retrieval"].interval[0] > right["retrieval"].expected
+    assert wrong["sads"].interval[0] < 0 < wrong["sads"].interval[1]
+    assert wrong["retrieval"].interval[0] <= wrong["retrieval"].expected
