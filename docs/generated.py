@@ -1,4 +1,4 @@
-"""Pages of the documentation that are made of the code: commands, the public names, the schema, a page a method.
+"""Pages of the documentation that are made of the code: commands, the public names, the schema, a page per method.
 
 mkdocs calls `on_config` and `on_files` (mkdocs.yml names this file under `hooks`); nothing that is written here lies in
 the repository, so that it cannot grow old.

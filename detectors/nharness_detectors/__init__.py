@@ -1,1 +1,1 @@
-"""The detectors and interventions that come with nharness: one file a method, a plug-in like anyone's."""
+"""The detectors and interventions that come with nharness: one file per method, a plug-in like anyone's."""

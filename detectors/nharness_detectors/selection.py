@@ -111,7 +111,7 @@ def highest_of_each(
 
 
 def kind_counts(kinds: NDArray[np.int8], names: tuple[str, ...], layer_widths: tuple[int, ...]) -> dict[str, list[int]]:
-    """Return how many neurons of each kind [M] every layer has: kind name -> one number a layer."""
+    """Return how many neurons of each kind [M] every layer has: kind name -> one number per layer."""
     starts = np.cumsum([0, *layer_widths[:-1]])
     return {
         name: np.add.reduceat((kinds == index).astype(np.int64), starts).tolist() for index, name in enumerate(names)

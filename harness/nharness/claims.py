@@ -128,7 +128,7 @@ class Held:
 
 
 def hold(names: Sequence[str], records: Sequence[Record], named: Named) -> list[Held]:
-    """Return what records say of registered claims, a value a name; raises `UnknownNameError` for another name."""
+    """Return what records say of registered claims, a value per name; raises `UnknownNameError` for another name."""
     models = dict.fromkeys(record.model.name for record in records)
     results = []
     for name in names:

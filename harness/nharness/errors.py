@@ -7,7 +7,7 @@
     |   |-- FileFormatError       4  a file that is damaged or of another kind
     |   |-- ModelError            4  a model that cannot be loaded, located or edited as asked
     |   |-- CorpusError           4  a corpus that is absent, empty or lacks a language
-    |   |   `-- UnreachableError  4  a corpus on the hub that cannot be had from here
+    |   |   `-- UnreachableError  4  a corpus on the hub that cannot be reached from here
     |   `-- OutputError           4  a place that cannot be written to
     |-- PluginError               4  a plug-in that does not do what its hook promises
     |-- CellError                 1  one cell failed; the rest goes on
@@ -72,7 +72,7 @@ class CorpusError(UsageError):
 
 
 class UnreachableError(CorpusError):
-    """A corpus on the hub that cannot be had from here: what it costs can be said without it, what it holds cannot."""
+    """A corpus on the hub that cannot be reached from here; a run on it can still be priced."""
 
 
 class OutputError(UsageError):

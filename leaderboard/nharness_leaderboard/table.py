@@ -1,4 +1,4 @@
-"""The board as a table for the README: what the front pages show, a row a detector, written between two marks."""
+"""The board as a table for the README: what the front pages show, a row per detector, written between two marks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BEGIN, END = "<!-- board: made by nharness leaderboard table --write README.md -
 
 
 def board_table(results: Path) -> str:
-    """Return the table in Markdown, with a line a model above it that says what its columns are.
+    """Return the table in Markdown, with a line per model above it that says what its columns are.
 
     A model whose records have headlines has the rank interval and the kept share of each detector; any other has points
     at one budget: selectivity, and the share of languages that their own neurons hit hardest.

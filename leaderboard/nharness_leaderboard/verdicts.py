@@ -133,7 +133,7 @@ def document(found: Sequence[StudyVerdicts]) -> dict[str, Any]:
 
 
 def verdict_table(found: Sequence[StudyVerdicts]) -> str:
-    """Return the verdicts in Markdown, a row a claim: on which models it holds, is undecided, fails."""
+    """Return the verdicts in Markdown, a row per claim: on which models it holds, is undecided, fails."""
     lines = ["| study | what is claimed | holds on | undecided on | fails on |", "|---|---|---|---|---|"]
     for study in found:
         for each in study.verdicts:

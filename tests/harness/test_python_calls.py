@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,13 @@ from nharness.errors import FileFormatError, UnknownNameError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 BABEL = Path(nharness_tasks.__file__).parent / "babel" / "model"
-SMALL = {"languages": ["en", "de"], "detect_tokens": 2000, "eval_tokens": 600, "controls": 0, "tasks": "ppl"}
+SMALL: dict[str, Any] = {
+    "languages": ["en", "de"],
+    "detect_tokens": 2000,
+    "eval_tokens": 600,
+    "controls": 0,
+    "tasks": "ppl",
+}
 
 
 @pytest.fixture(scope="module")

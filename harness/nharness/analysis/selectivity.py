@@ -62,7 +62,7 @@ class Row:
 
 
 def rows_of(effects: Effects, targets: Sequence[Target]) -> tuple[Row, ...]:
-    """Return one row a language target, in order, whatever could be computed of it."""
+    """Return one row per language target, in order, whatever could be computed of it."""
     return tuple(_row(effects, target, target.language) for target in targets if target.language is not None)
 
 

@@ -1,1 +1,1 @@
-"""The command line: the only place that prints or exits. One module a command, imported when it is named."""
+"""The command line: the only place that prints or exits. One module per command, imported when it is named."""

@@ -45,10 +45,10 @@ cells = load_dataset("FOLDER_OR_NAME", "cells")["train"].to_pandas()
 `nharness leaderboard reproduce records/ID` measures it again.
 """
 WHAT = {
-    "cells": "the matrix: one row a task, target and language",
-    "summary": "one row a record and task: the numbers of a board",
-    "neurons": "one row a language: how many neurons, and in which layers",
-    "units": "one row a neuron and language: layer, unit, score",
+    "cells": "the matrix: one row per task, target and language",
+    "summary": "one row per record and task: the numbers of a board",
+    "neurons": "one row per language: how many neurons, and in which layers",
+    "units": "one row per neuron and language: layer, unit, score",
 }
 
 

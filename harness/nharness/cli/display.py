@@ -103,7 +103,7 @@ class PlainDisplay:
 
 
 class JsonDisplay:
-    """One JSON object a line for every event, for machines."""
+    """One JSON object per line for every event, for machines."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream

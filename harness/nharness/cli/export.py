@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="statistics files, one per site, for interventions that need them",
     )
-    parser.add_argument("--format", choices=FORMATS, default="checkpoint", help="what is written (default checkpoint)")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="checkpoint", help="form of the output (default checkpoint)"
+    )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="PATH", help="folder to write, absent or empty; steered: a file.pt"
     )

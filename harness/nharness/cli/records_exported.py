@@ -27,7 +27,7 @@ def _each(rows: Callable[[Record], Sequence[Row]]) -> Callable[[Found], Sequence
 
 
 def unit_rows(found: Found) -> list[Row]:
-    """Return one row a neuron and language that it belongs to, from the neurons files beside the records.
+    """Return one row per neuron and language that it belongs to, from the neurons files beside the records.
 
     Raises `UsageError` for a record without one.
     """
@@ -53,7 +53,7 @@ TABLES: Mapping[str, Callable[[Found], Sequence[Row]]] = {
 
 
 def export(found: Found, style: str, table: str) -> str:
-    """Return one table of all records in a style, or one JSON document a line in the every-eval-ever schema."""
+    """Return one table of all records in a style, or one JSON document per line in the every-eval-ever schema."""
     if style == EVERY_EVAL_EVER:
         return "".join(json.dumps(to_every_eval_ever(record), ensure_ascii=True) + "\n" for record in found.values())
     return FORMATS[style](TABLES[table](found))

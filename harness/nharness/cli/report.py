@@ -15,7 +15,7 @@ from nharness.errors import UsageError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the run and the forms."""
     parser.add_argument("run", type=Path, help="run folder, record folder, or record file")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="one self-contained HTML file a record")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="one self-contained HTML file per record")
     parser.add_argument("--png", type=Path, metavar="DIR", help="charts as PNG images")
     parser.add_argument("--svg", type=Path, metavar="DIR", help="charts as SVG images")
     parser.add_argument("--paper", type=Path, metavar="DIR", help="LaTeX tables, figures, method text and BibTeX")

@@ -120,7 +120,7 @@ def _refuse_missing_pieces(root: Path, paths: Sequence[Path]) -> None:
 
 
 def _refuse_mixed_text(found: Sequence[tuple[Path, Meaning]]) -> None:
-    """Refuse plain text that has a document a line in one file and paragraphs in another of the split."""
+    """Refuse plain text that has a document per line in one file and paragraphs in another of the split."""
     gaps: dict[str | None, dict[Path, int | None]] = {}
     for path, said in found:
         if suffix_of(path.name) == ".txt":
@@ -131,6 +131,6 @@ def _refuse_mixed_text(found: Sequence[tuple[Path, Meaning]]) -> None:
         if lines is not None and paragraphs is not None:
             raise CorpusError(
                 f"{paragraphs} line {by_path[paragraphs]}: an empty line, so that paragraphs are documents, while "
-                f"{lines} has none and a document a line; expected empty lines between documents in all files or in "
+                f"{lines} has none and a document per line; expected empty lines between documents in all files or in "
                 "none, or JSON Lines"
             )

@@ -19,7 +19,7 @@ def is_saved_dataset(path: Path) -> bool:
 
 
 def saved_tables(path: Path) -> list[Table]:
-    """Return one table a split of a folder written by `save_to_disk`; raises `CorpusError` when it cannot be read."""
+    """Return one table per split of a folder written by `save_to_disk`; raises `CorpusError` when it cannot be read."""
     import datasets  # noqa: PLC0415 - heavy, and only who has such a corpus needs it
 
     return _tables(str(path), None, _attempt(str(path), lambda: datasets.load_from_disk(str(path))))
@@ -28,7 +28,7 @@ def saved_tables(path: Path) -> list[Table]:
 def hub_tables(
     name: str, *, config: str | None = None, languages: Sequence[str] = (), streaming: bool = False
 ) -> tuple[list[Table], str]:
-    """Return one table a split of the dataset, and an identity: name, configuration and revision.
+    """Return one table per split of the dataset, and an identity: name, configuration and revision.
 
     config: may hold `{language}`, which is filled in with each of `languages` as they are written; every such
     configuration is of that language. Raises `CorpusError` when the dataset cannot be loaded, with the reason,

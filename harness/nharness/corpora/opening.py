@@ -59,7 +59,7 @@ class Lines:
         if len(text) > LARGEST_WHOLE:
             raise FileFormatError(
                 f"{self.path}: more than {LARGEST_WHOLE:,} characters of JSON in one value; expected JSON Lines "
-                "(.jsonl, one object a line), which are read line by line"
+                "(.jsonl, one object per line), which are read line by line"
             )
         self._count(len(text))
         return text

@@ -71,7 +71,7 @@ def read_lines(path: Path) -> Iterator[str]:
 def first_gap(path: Path) -> int | None:
     """Return the first empty line of a text file that stands between two that are not; None without one.
 
-    A file without one has a document a line, one with it has paragraphs.
+    A file without one has a document per line, one with it has paragraphs.
     """
     with opened(path) as lines:
         began, gap = False, None

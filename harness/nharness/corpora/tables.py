@@ -1,6 +1,6 @@
 """From rows to a corpus: which column is what, which table is of which language and split.
 
-1. A table is a file or a split of a hub dataset: named columns, one row a document.
+1. A table is a file or a split of a hub dataset: named columns, one row per document.
 2. Its language stands in its name, or in a column; its split stands in its name, or is unknown.
 3. Names of splits become `detect` and `eval`: by the mapping given, else the first that exists of `DETECT` and,
    among the others, of `EVAL`. Where only one split exists, documents are divided in halves by a hash of their

@@ -77,7 +77,7 @@ class Outputs:
     second: Identifier | None = None
 
     def judged(self, metric: str, language: str) -> tuple[Item, ...]:
-        """Return one item an output, with the values of a metric; `language` is the tag that it should be in.
+        """Return one item per output, with the values of a metric; `language` is the tag that it should be in.
 
         Raises `KeyError` for `fluency`, which needs a model, and for metrics that there are not.
         """
@@ -136,7 +136,7 @@ class Outputs:
 
 
 def fluency(engine: PerplexityEngine, written: Sequence[Written]) -> tuple[Item, ...]:
-    """Return one item an output: how likely the model that is now loaded finds it; call it outside the edit."""
+    """Return one item per output: how likely the model that is now loaded finds it; call it outside the edit."""
     items, texts = [], {output.id: output.text for output in written}
     for scored in engine.score([_after_prompt(output, engine.policy.prefix) for output in written]):
         values = dict(scored.values)

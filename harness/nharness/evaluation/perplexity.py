@@ -94,7 +94,7 @@ class PerplexityEngine:
         return [len(ids) for ids in found["input_ids"]]
 
     def score(self, documents: Sequence[EncodedDocument], *, batch_tokens: int | None = None) -> tuple[Item, ...]:
-        """Return one item a document, in order, with values nll (nats), tokens (scored) and bytes (UTF-8).
+        """Return one item per document, in order, with values nll (nats), tokens (scored) and bytes (UTF-8).
 
         Raises `CellError` naming the first document whose NLL is not finite.
         """

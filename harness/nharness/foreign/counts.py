@@ -1,4 +1,4 @@
-"""Counts: one file a language with `n` (or `total_tokens`) and `over_zero` [L, I], as LAPE's recorder writes them.
+"""Counts: one file per language with `n` (or `total_tokens`) and `over_zero` [L, I], as LAPE's recorder writes them.
 
 Legend: `L` layers, `I` neurons of a layer, `M` neurons of the model. `over_zero` may also be a list of layers, of
 unequal width. With prefix files (counts over the prompts alone) they are subtracted, tokens and counts both clamped

@@ -73,7 +73,7 @@ class StudyRun(pytest.Collector):
 
     @override
     def collect(self) -> Iterable[pytest.Item]:
-        """Yield an item a cell and a claim; raises what planning raises."""
+        """Yield an item per cell and a claim; raises what planning raises."""
         _, plan = collected(self.request.spec, Plugins())
         for cell in plan.cells:
             if cell.role != "control":

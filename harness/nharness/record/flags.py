@@ -22,7 +22,7 @@ MEANING: Mapping[str, str] = {
 
 
 def flag_lines(cells: Iterable[CellResult], languages: Sequence[str]) -> list[str]:
-    """Return one line a flag that some cell has: what it means, and in which languages or cells it is so.
+    """Return one line per flag that some cell has: what it means, and in which languages or cells it is so.
 
     A language is named where all of its cells have the flag; cells are named one by one up to four, then counted.
     """

@@ -43,7 +43,7 @@ class Matrix:
     harm: int
 
     def rows(self) -> list[dict[str, str | float | None]]:
-        """Return one row a target: its name, and the change of every language; None where there is none."""
+        """Return one row per target: its name, and the change of every language; None where there is none."""
         return [
             {"target": target, **dict(zip(self.languages, _numbers(row), strict=True))}
             for target, row in zip(self.targets, self.values, strict=True)

@@ -37,12 +37,12 @@ _FORMULA = frozenset("=+-@\t\r")
 
 
 def summary_rows(records: Sequence[Record]) -> list[Row]:
-    """Return one row a record and task: the numbers of the board."""
+    """Return one row per record and task: the numbers of the board."""
     return [_summary_row(record, index) for record in records for index in range(len(record.summary))]
 
 
 def cell_rows(record: Record) -> list[Row]:
-    """Return one row a cell, in the record's order."""
+    """Return one row per cell, in the record's order."""
     return [
         {
             "task": cell.task,
@@ -71,7 +71,7 @@ def cell_rows(record: Record) -> list[Row]:
 
 
 def neuron_rows(record: Record) -> list[Row]:
-    """Return one row a language: its neurons, and those of each layer."""
+    """Return one row per language: its neurons, and those of each layer."""
     return [
         {
             "language": tag,

@@ -20,7 +20,7 @@ Legend: `M` neurons of the model, `D` documents of the shard, `r` rows (counted 
             return {"largest": self.most.cpu().numpy()}
 
 Every tensor has a merge rule (`nharness.statistics.StatisticFormat`), by which shards become one: "sum", "max", "min",
-"concatenate" (one row a document, in the shard's order) or "same". Whoever changes what a tensor holds changes the
+"concatenate" (one row per document, in the shard's order) or "same". Whoever changes what a tensor holds changes the
 `version`; statistics of two versions are not merged, and none is taken from a store.
 """
 

@@ -1,4 +1,4 @@
-"""Statistics with one row a document: `document_mean`, `up_magnitude`, `output_change`.
+"""Statistics with one row per document: `document_mean`, `up_magnitude`, `output_change`.
 
 Legend: `M` neurons, `D` documents of the shard. Rows are in document order; a long document's parts are one row.
 

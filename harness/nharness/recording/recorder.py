@@ -7,7 +7,7 @@ Legend: `B` rows of a batch, `T` its length.
 2. Each batch runs through the model without its LM head (with it where a statistic needs gradients), and every layer's
    activations go, slice by slice, to the accumulators of their site; nothing is kept.
 3. A shard gives statistics of its own. Shards are added up in order: recorded apart and merged, or recorded at once,
-   they are the same bytes. Memory does not grow with the corpus, but for statistics that have a row a document.
+   they are the same bytes. Memory does not grow with the corpus, but for statistics that have a row per document.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ Over = Literal["selected", "all"]
 
 
 def languages_by_layer(detection: Detection) -> Rows:
-    """Return one row a layer, with the number of neurons of each language."""
+    """Return one row per layer, with the number of neurons of each language."""
     return [
         {"layer": layer, **dict(zip(detection.languages, counts.tolist(), strict=True))}
         for layer, part in enumerate(_layers(detection))
@@ -25,7 +25,7 @@ def languages_by_layer(detection: Detection) -> Rows:
 
 
 def kinds_by_layer(detection: Detection, over: Over) -> Rows:
-    """Return one row a layer, with the number of neurons of each kind."""
+    """Return one row per layer, with the number of neurons of each kind."""
     kinds = detection.kinds(over=over)
     return [
         {"layer": layer, **dict(zip(KINDS, np.bincount(kinds[part], minlength=len(KINDS)).tolist(), strict=True))}
@@ -34,7 +34,7 @@ def kinds_by_layer(detection: Detection, over: Over) -> Rows:
 
 
 def overlap_rows(detection: Detection) -> Rows:
-    """Return the Jaccard overlap of every two languages, one row a language; None where both have no neuron."""
+    """Return the Jaccard overlap of every two languages, one row per language; None where both have no neuron."""
     member = detection.membership.astype(np.int64)
     shared = member @ member.T
     sizes = np.diag(shared)

@@ -124,7 +124,7 @@ def matrix_table(record: Record, task: str) -> Table:
 
 
 def _narrow_table(record: Record, measure: Measure, cells: Mapping[tuple[str, str], CellResult], scale: float) -> Table:
-    """Return a row a target: its own language's value, the others' mean, and the other that is hit hardest."""
+    """Return a row per target: its own language's value, the others' mean, and the other that is hit hardest."""
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for name in (f"{CORNER[record.intervention.purpose]} ", "own", "others", "worst", "on", "neurons"):
         table.add_column(name, justify="right")

@@ -55,7 +55,7 @@ def cited_in(text: str) -> tuple[Reference, ...]:
 
 
 def paper_files(records: Sequence[Record], references: Mapping[str, Sequence[Reference]]) -> dict[str, str]:
-    """Return the text files of a paper by name: a matrix a record and task, the detectors, doses, layers, the method.
+    """Return the text files of a paper by name: a matrix per record and task, the detectors, doses, layers, the method.
 
     references: by the name of a detector or an intervention.
     """

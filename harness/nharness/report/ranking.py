@@ -30,7 +30,7 @@ class Ranked:
     why: Mapping[str, str]
 
     def rows(self) -> Sequence[Mapping[str, str]]:
-        """Return one row a record."""
+        """Return one row per record."""
         return [self._row(name, record) for name, record in self.records.items()]
 
     def differences(self) -> Sequence[Mapping[str, str]]:

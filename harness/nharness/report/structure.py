@@ -51,7 +51,7 @@ def structure_tables(structure: Structure, intervals: Intervals | None = None) -
 
 
 def recorded_tables(structure: Structure) -> Tables:
-    """Return what the run recorded: where parallel sentences meet, and what the layers say, a row a layer."""
+    """Return what the run recorded: where parallel sentences meet, and what the layers say, a row per layer."""
     pooled = [each for each in structure.recorded if not each.languages]
     met = [each for each in pooled if not each.name.startswith("lens-")]
     said = [each for each in pooled if each.name.startswith("lens-")]
@@ -71,7 +71,7 @@ def recorded_tables(structure: Structure) -> Tables:
 
 
 def _by_layer(measures: Sequence[StructureMeasure]) -> Rows:
-    """Return a row a layer, with every measure and its interval; whole: of no layer."""
+    """Return a row per layer, with every measure and its interval; whole: of no layer."""
     rows: dict[int | None, dict[str, Any]] = {}
     for each in measures:
         row = rows.setdefault(each.layer, {"layer": "whole" if each.layer is None else str(each.layer)})
@@ -100,7 +100,7 @@ def stage_rows(structure: Structure) -> Rows:
 
 
 def kind_share_rows(detection: Detection, over: Literal["selected", "all"]) -> Rows:
-    """Return one row a layer, with the neurons of each kind as a share of the layer's width."""
+    """Return one row per layer, with the neurons of each kind as a share of the layer's width."""
     kinds = detection.kinds(over=over)
     counts = per_layer(np.stack([kinds == place for place in range(3)]), detection.layer_widths)
     shares = counts / np.asarray(detection.layer_widths)

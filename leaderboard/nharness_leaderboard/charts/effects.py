@@ -59,7 +59,7 @@ def control_chart(record: Record, task: Task) -> Chart | None:
 
 
 def _control_rows(record: Record, task: Task) -> list[Row]:
-    """Return one row a draw and one a language: harm to the own language."""
+    """Return one row per draw and one a language: harm to the own language."""
     sign = 1 if task.direction == "lower" else -1
     draws = record.controls.draws if record.controls else ()
     whole = largest_targets(record.targets)

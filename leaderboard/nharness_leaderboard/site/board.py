@@ -1,4 +1,4 @@
-"""The board's data: one row a record, with what each task and language gave, small enough for a thousand records."""
+"""The board's data: one row per record, with what each task and language gave, small enough for a thousand records."""
 
 from __future__ import annotations
 

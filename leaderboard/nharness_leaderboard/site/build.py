@@ -223,7 +223,7 @@ def _subjects(site: _Site, views: Sequence[RecordView]) -> None:
 def _findings(
     site: _Site, entries: Sequence[Entry], views: Sequence[RecordView], compared: Sequence[Published]
 ) -> None:
-    """Write the page of all studies with findings, a page a study and a comparison of models, and both as data."""
+    """Write the page of all studies with findings, a page per study and a comparison of models, and both as data."""
     found, by_slug = study_verdicts(entries), {view.slug: view for view in views}
     site.page("findings/index.html", "findings.html.j2", page="Findings", studies=found, words=WORDS, compared=compared)
     for each in compared:

@@ -53,7 +53,7 @@ def scatter(points: Sequence[Point]) -> Markup:
             f'<circle cx="{at:.1f}" cy="{up:.1f}" r="4.5"/>'
             f'<text x="{left:.1f}" y="{down:.1f}">{escape(point.name)}</text></g>'
         )
-    title = "Harm to the own language against harm to the others, one point a detector"
+    title = "Harm to the own language against harm to the others, one point per detector"
     return _svg(WIDTH, HEIGHT, title, parts)
 
 
@@ -147,7 +147,7 @@ def _short(title: str, most: int = 24) -> str:
 
 
 def share_lines(rows: Sequence[tuple[str, Sequence[float]]]) -> Markup:
-    """Return kept shares at 5 %, 10 % and 25 % harm, a line a detector, named at the right where there is room."""
+    """Return kept shares at 5 %, 10 % and 25 % harm, a line per detector, named at the right where there is room."""
     if not rows:
         return Markup("")
     wide, high, left, right, top, bottom = 430, 400, 44, 130, 14, 46
@@ -176,7 +176,7 @@ def share_lines(rows: Sequence[tuple[str, Sequence[float]]]) -> Markup:
             f'<line class="lead" x1="{end + 3:.1f}" y1="{y(shares[-1]):.1f}" x2="{end + 14:.1f}" y2="{label - 4:.1f}"/>'
             f'<text x="{end + 17:.1f}" y="{label:.1f}">{escape(name)}</text></g>'
         )
-    return _svg(wide, high, "Kept share at 5, 10 and 25 % harm, a line a detector", parts)
+    return _svg(wide, high, "Kept share at 5, 10 and 25 % harm, a line per detector", parts)
 
 
 def _spread(wanted: Sequence[float], apart: float, low: float, high: float) -> list[float]:
@@ -193,7 +193,7 @@ def _spread(wanted: Sequence[float], apart: float, low: float, high: float) -> l
 
 
 def sparkline(values: Sequence[float]) -> Markup:
-    """Return a bar a layer, first layer left, the tallest at full height."""
+    """Return a bar per layer, first layer left, the tallest at full height."""
     most = max([*values, 1e-12])
     width = max(1.0, 96 / max(1, len(values)))
     parts = [

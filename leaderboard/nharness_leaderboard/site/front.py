@@ -1,6 +1,6 @@
 """The front page: which detector finds neurons that belong to one language, answered in five seconds.
 
-One page a model, of the one set of records that are alike but for the detector: those with a headline where there are
+One page per model, of the one set of records that are alike but for the detector: those with a headline where there are
 any, else the largest set at one budget, which is shown and not ranked.
 """
 

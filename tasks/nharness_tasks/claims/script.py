@@ -25,7 +25,7 @@ class SameScriptTakesTheHarm(NamedClaim):
     needs = "records of perplexity with the section structure and two languages or more in one of several scripts"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
-        """Return whether harm to the same script exceeds that to others by more than scripts dealt anew give."""
+        """Return whether harm to the same script exceeds that to others by more than reshuffled scripts do."""
         return in_every((record for record in records if record.intervention.purpose == "harm"), _split)
 
 
@@ -36,9 +36,9 @@ def _split(record: Record) -> Finding | None:
         return None
     gap, same, other = (each for each in found if each is not None)
     numbers = {"difference": gap.value or 0.0, "same script": same.value or 0.0, "another": other.value or 0.0}
-    rule = "harm as a share of the intact value, same script less another, p of scripts dealt anew below 0.05"
+    rule = "harm as a share of the intact value, same script less another, p of reshuffled scripts below 0.05"
     if gap.p is None:
-        return Finding("undecided", numbers, f"{rule}; scripts cannot be dealt anew here")
+        return Finding("undecided", numbers, f"{rule}; scripts cannot be reshuffled here")
     if gap.p < LEVEL and (gap.value or 0.0) > 0:
         return Finding("holds", numbers, rule)
     return Finding("fails" if gap.p > 1 - LEVEL else "undecided", numbers, f"{rule}; fails above 0.95")

@@ -26,7 +26,7 @@ def result_problems(record: Record) -> Iterator[Problem]:
         if summary.task not in tasks:
             yield Problem(f"{where}/task", f"no task {summary.task}")
         if [row.target for row in summary.rows] != rows:
-            yield Problem(f"{where}/rows", f"expected one row a language target, in order: {', '.join(rows[:12])}")
+            yield Problem(f"{where}/rows", f"expected one row per language target, in order: {', '.join(rows[:12])}")
         yield from _differences(where, summary, record)
         for number, row in enumerate(summary.rows):
             yield from _languages(f"{where}/rows/{number}", row, summary.task, record)

@@ -192,7 +192,9 @@ def open_corpus(spec: CorpusSpec, languages: Sequence[str], plugins: Plugins) ->
 def unread_corpus(spec: RunSpec) -> Corpus:
     """Return a corpus of a specification's languages that holds no text; raises `UsageError` where none are named."""
     if not spec.languages:
-        raise UsageError(f"corpus {spec.corpus.name!r} cannot be had from here; name --languages to price it without")
+        raise UsageError(
+            f"corpus {spec.corpus.name!r} cannot be reached from here; name --languages to estimate the cost without it"
+        )
     return Corpus(spec.corpus.name, {split: dict.fromkeys(parse_languages(spec.languages), tuple) for split in SPLITS})
 
 

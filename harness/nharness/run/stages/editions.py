@@ -54,7 +54,7 @@ class Editions:
     def table(
         self, detector: str, budget: float | None, control: int | None = None, *, share: float = 1.0
     ) -> Detection:
-        """Return the targets of a detection, one row a language, or the same of one control draw.
+        """Return the targets of a detection, one row per language, or the same of one control draw.
 
         share: of each language's neurons, the best by the detector's scores; draws are matched to that many.
         """

@@ -1,4 +1,4 @@
-"""Statistics in the store: one file a site, and an entry written after them that names them with their SHA-256."""
+"""Statistics in the store: one file per site, and an entry written after them that names them with their SHA-256."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Perplexity cells: one item a document, whole texts for targets, samples for control draws."""
+"""Perplexity cells: one item per document, whole texts for targets, samples for control draws."""
 
 from __future__ import annotations
 
