@@ -330,6 +330,11 @@ def public_name(name: str) -> str:
     return place.resolve().name if place.is_absolute() or place.exists() else name
 
 
+def as_identifier(text: str) -> str:
+    """Return a text as records name detectors and tasks: a hyphen for what no name has, its last 90 characters."""
+    return re.sub(r"[^A-Za-z0-9_.:+-]+", "-", text)[-90:].lstrip(".:+-") or "unnamed"
+
+
 def public_text(text: str) -> str:
     """Return text with every path of the machine (absolute, or from home or the folder above) cut to its last part."""
     return _PATH.sub(lambda found: found[0].rstrip("/").rpartition("/")[2] or ".", text)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from nharness.errors import UnknownNameError, UsageError
 from nharness.languages import match, parse_language, parse_languages, spellings
+from nharness.spec import as_identifier
 from nharness.task.families import TaskFamily
 from nharness.task.spec import TaskSpec
 
@@ -106,7 +107,7 @@ def _table_entry(name: str, families: Mapping[str, TaskFamily]) -> TaskSpec | No
 
 def _by_name(name: str, language: str) -> TaskSpec:
     return TaskSpec(
-        name=name,
+        name=as_identifier(name),
         family="lm-eval",
         language=language,
         kind="lm-eval",
@@ -118,7 +119,7 @@ def _by_name(name: str, language: str) -> TaskSpec:
 
 def _by_pattern(pattern: str, language: str) -> TaskSpec:
     name = re.sub(rf"[_.-]*{re.escape(CODE)}[_.-]*", "", pattern, count=1) or "lm-eval"
-    return replace(_by_name(name, language), family=name, lm_eval_task=pattern)
+    return replace(_by_name(name, language), family=as_identifier(name), lm_eval_task=pattern)
 
 
 def _some_language(name: str, tags: Sequence[str]) -> Sequence[str]:

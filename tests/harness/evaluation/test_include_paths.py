@@ -88,6 +88,22 @@ def test_tasks_of_a_folder_are_found_by_name_and_as_one_family(folder):
             collected(spec.model_copy(update={"tasks": (name,)}), Plugins())
 
 
+def test_a_task_of_any_name_is_called_in_records_as_records_can(folder, tmp_path):
+    for name in ("my t\u00e2sk (general)", "my t\u00fcsk (general)"):
+        text = YAML.format(name=f'"{name}"', data=tmp_path / "rows.jsonl", text="{{q}}")
+        (folder / f"{len(name)}{name[4]}.yaml").write_text(text, encoding="utf-8")
+    options = TaskOptions(include_path=(str(folder),))
+    asked = ("my t\u00e2sk (general)[de]", "lm-eval:darijammlu_arabic_language_(general)[fr]")
+    spec = RunSpec(languages=("de", "fr"), tasks=asked, task_options=options)
+    resolved, _ = collected(spec, Plugins())
+    assert [(task.id, task.lm_eval_task) for task in resolved.tasks] == [
+        ("my-t-sk-general-[de]", "my t\u00e2sk (general)"),
+        ("darijammlu_arabic_language_-general-[fr]", "darijammlu_arabic_language_(general)"),
+    ]
+    with pytest.raises(UsageError, match=r"two tasks are both my-t-sk-general-\[de\] in a record"):
+        collected(spec.model_copy(update={"tasks": (asked[0], "my t\u00fcsk (general)[de]")}), Plugins())
+
+
 def test_data_that_is_not_there_is_missed_before_a_model_is_loaded(folder, tmp_path):
     options = TaskOptions(include_path=(str(folder),))
     spec = RunSpec(languages=("de", "fr"), tasks=("mytask_de",), task_options=options)

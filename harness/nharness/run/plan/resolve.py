@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +17,10 @@ from nharness.neurons import Detection, same_model
 from nharness.neurons import load as load_neurons
 from nharness.plugins import Plugins
 from nharness.record.types import require_nameable
-from nharness.spec import REPEATS, CorpusSpec, Named, RunSpec
+from nharness.spec import REPEATS, CorpusSpec, Named, RunSpec, as_identifier
 from nharness.task import TaskFamily, TaskRunner, TaskSpec, expand_tasks
 
 FILE = "file:"
-LONGEST_FILE = 90
-"""Characters of a file's name, its last ones, that the name of what is read from it has."""
 
 
 class FromFile(Detector):
@@ -36,7 +33,7 @@ class FromFile(Detector):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.name = f"{FILE}{re.sub(r'[^A-Za-z0-9_.:+-]+', '-', path.name)[-LONGEST_FILE:]}"
+        self.name = f"{FILE}{as_identifier(path.name)}"
         self.detection_read = read_detection(path)
 
     def needs(self) -> tuple[Need, ...]:
@@ -112,6 +109,10 @@ def resolve(spec: RunSpec, plugins: Plugins, *, unread: bool = False) -> Resolve
     tasks, warnings = expanded(spec, languages, plugins)
     if not tasks:
         raise NothingCollectedError(f"nothing to run: {'; '.join(warnings)}")
+    names = [task.id for task in tasks]
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise UsageError(f"two tasks are both {twice} in a record, which has no other letters for them; rename one")
     _check_scope(spec, tasks, plugins)
     warnings += _check_controls(spec, tasks, plugins)
     tasks = _with_options(tasks, spec, plugins)
