@@ -126,9 +126,18 @@ class Lens:
 
 
 def _states(head: Head, ids: Tensor) -> tuple[Sequence[Tensor], Tensor]:
-    """Return the hidden states [1, T, D] after the embedding and after each layer, and what the trunk gives."""
-    found: Any = head.trunk(input_ids=ids, use_cache=False, output_hidden_states=True)
-    return found.hidden_states, found.last_hidden_state
+    """Return the hidden states [1, T, D] after the embedding and after each layer, and what the trunk gives.
+
+    Raises `ModelError` for a trunk that does not tell them.
+    """
+    try:
+        found: Any = head.trunk(input_ids=ids, use_cache=False, output_hidden_states=True)
+    except TypeError:
+        found = None
+    states, last = (getattr(found, name, None) for name in ("hidden_states", "last_hidden_state"))
+    if not states or not isinstance(last, Tensor):
+        raise ModelError(f"{type(head.trunk).__name__} does not give its hidden states; its layers cannot be read")
+    return states, last
 
 
 def _final_norm(head: Head) -> tuple[Callable[[Tensor], Tensor], int]:

@@ -110,6 +110,20 @@ def test_a_trunk_that_ends_in_no_norm_is_refused():
         Lens(Head(model), CLASSES, 3)
 
 
+def test_a_trunk_that_keeps_its_states_to_itself_is_refused():
+    model = tiny_model("llama")
+    own = model.model.forward
+
+    def forward(output_hidden_states=False, **given):
+        if output_hidden_states:
+            raise TypeError("unexpected keyword argument")
+        return own(**given)
+
+    model.model.forward = forward
+    with pytest.raises(ModelError, match="LlamaModel does not give its hidden states"):
+        Lens(Head(model), CLASSES, 3)
+
+
 @pytest.fixture(scope="module")
 def tokenizer():
     return AutoTokenizer.from_pretrained(Path(nharness_tasks.__file__).parent / "babel" / "model")
