@@ -5,6 +5,7 @@ Run by `make check`: what is missing from the wheel, or found only because the r
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -56,8 +57,29 @@ def main():
         call(nharness, "validate", "--deep", printed["records"][0]["path"], cwd=place)
         print(f"the wheel works outside the repository: {len(printed['cells'])} cells")
         call(UV, "pip", "install", "--python", python, "-c", ROOT / "constraints.txt", "pytest", "mypy")
-        for kind in ("detector", "intervention", "statistic", "task"):
+        follow(ROOT / "docs" / "tutorial.md", place / "tutorial", nharness)
+        for kind in ("detector", "intervention", "statistic", "task", "claim", "study"):
             begin(kind, place, python)
+
+
+def follow(page, folder, nharness):
+    """Do what a page says, to the letter: write the files it shows, type the commands it shows."""
+    folder.mkdir()
+    text = page.read_text(encoding="utf-8")
+    for name, code in re.findall(r"^```python\n(?=# (\w+\.py)\n)(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        (folder / name).write_text(code, encoding="utf-8")
+    lines = [
+        line
+        for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+    ]
+    assert lines[0] == "pip install nharness"
+    for line in lines[1:]:
+        program, *words = shlex.split(line, comments=True)
+        assert program == "nharness", line
+        call(nharness, *words, cwd=folder)
+    assert (folder / "site" / "index.html").is_file()
+    print(f"{page.name}: {len(lines) - 1} commands, as they stand there")
 
 
 def begin(kind, place, python):

@@ -1,8 +1,7 @@
 """Begin a project of your own: `nharness new detector|intervention|statistic|task|study|claim NAME`.
 
-A detector, an intervention, a statistic or a family of tasks is a whole distribution: pyproject with the entry point,
-about twenty lines of code, a test of its contract, a README and a workflow. It installs, passes its tests, type-checks
-and runs as it is. A study, or a claim, is one TOML file.
+Each is a whole distribution: pyproject with the entry point, about twenty lines of code (of a study, its TOML file),
+a test of its contract, a README and a workflow. It installs, passes its tests, type-checks and runs as it is.
 """
 
 from __future__ import annotations

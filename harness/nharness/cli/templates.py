@@ -296,8 +296,57 @@ from $module import FAMILY
 def test_contract(thing, check):
     check(thing)
 '''
-STUDY = """# nharness run --study $name.toml --collect-only      what it amounts to
-# nharness run --study $name.toml
+CLAIM = '''"""$title: a statement that records bear out or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nharness import Entry, Finding, NamedClaim, Record, hookimpl
+
+
+class $Class(NamedClaim):
+    """Say here who claims it, and why the rule of the test is a fair one."""
+
+    name = "$name"
+    statement = "A language's neurons matter more to it than to the others."
+    paper = "say here which, and where in it"
+    needs = "records of perplexity"
+
+    def test(self, records: Sequence[Record]) -> Finding | None:
+        """Return what the records say; None where they say nothing of it."""
+        found = [each.selectivity for record in records for each in record.summary if each.task == "ppl"]
+        ends = [each.interval for each in found if each is not None and each.interval is not None]
+        if not ends:
+            return None
+        numbers, rule = {"lowest end": min(low for low, _ in ends)}, "every interval of selectivity lies above 0"
+        if all(low > 0 for low, _ in ends):
+            return Finding("holds", numbers, rule)
+        return Finding("fails" if any(high < 0 for _, high in ends) else "undecided", numbers, rule)
+
+
+@hookimpl
+def nharness_register_claims() -> Sequence[Entry]:
+    """Register the claim by its name."""
+    return [Entry("$name", $Class.statement, $Class)]
+'''
+CLAIM_TEST = '''"""The claim holds where it must, and says nothing about what was not measured."""
+
+import nharness
+from $module import $Class
+
+
+def test_it_holds_of_lape(tmp_path):
+    small = {"languages": ["en", "de"], "detect_tokens": 8000, "eval_tokens": 1500, "controls": 0, "tasks": "ppl"}
+    result = nharness.run(detector="lape", claim="$name", out=tmp_path, plugins=["$module"], **small)
+    assert [each.verdict for each in result.claims] == ["holds"]
+
+
+def test_it_says_nothing_of_nothing():
+    assert $Class().test([]) is None
+'''
+STUDY = """# nharness run --study $name --collect-only      what it amounts to
+# nharness run --study $name
 [study]
 name = "$title"
 models = ["babel"]
@@ -306,15 +355,42 @@ interventions = ["zero"]
 languages = ["en", "de", "zh"]
 tasks = ["ppl"]
 budget = 0.002
-controls = { draws = 10 }
-claims = [$claims]
+corpora = [{ name = "sample", detect_tokens = 8000, eval_tokens = 1500 }]
+controls = { draws = 5 }
+claims = ["ppl.selectivity > 0"]
 """
+STUDY_CODE = '''"""$title: an experiment that others run by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nharness import Entry, hookimpl
+
+
+@hookimpl
+def nharness_register_studies() -> Sequence[Entry]:
+    """Register the study by its name."""
+    return [Entry("$name", "$title", Path(__file__).parent / "$name.toml")]
+'''
+STUDY_TEST = '''"""The study can be read, and every run of it planned."""
+
+import nharness
+
+
+def test_it_can_be_planned():
+    planned = nharness.command("run", "--study", "$name", "--collect-only", "-p", "$module")
+    assert "lape" in planned.text
+    assert planned.exit_code == 0
+'''
 
 
 def _project(code: str, test: str, trying: str, more: Mapping[str, str] | None = None) -> tuple[Mapping[str, str], str]:
     """Return a project's files, and what to do next; `trying` is the command that uses what it registers."""
     files = {
-        "nharness-$name/pyproject.toml": PROJECT + (UNTYPED if more else ""),
+        "nharness-$name/pyproject.toml": PROJECT
+        + (UNTYPED if any(path.endswith(".py") for path in more or {}) else ""),
         "nharness-$name/README.md": README.replace("$try", trying),
         "nharness-$name/$module/__init__.py": code,
         "nharness-$name/$module/py.typed": "",
@@ -323,10 +399,6 @@ def _project(code: str, test: str, trying: str, more: Mapping[str, str] | None =
         **(more or {}),
     }
     return files, f"cd nharness-$name && pip install --editable . pytest && pytest && {trying}"
-
-
-def _study(claims: str) -> tuple[Mapping[str, str], str]:
-    return {"$name.toml": STUDY.replace("$claims", claims)}, "nharness run --study $name.toml --collect-only"
 
 
 FILES: Mapping[str, tuple[Mapping[str, str], str]] = {
@@ -347,6 +419,8 @@ FILES: Mapping[str, tuple[Mapping[str, str], str]] = {
             "nharness-$name/$module/tasks/de.jsonl": GERMAN_ITEMS,
         },
     ),
-    "study": _study('"ppl.selectivity > 0"'),
-    "claim": _study('{ statement = "ppl.selectivity.low > 0", detector = "lape" }'),
+    "claim": _project(CLAIM, CLAIM_TEST, "nharness run --detector lape --claim $name --languages en,de"),
+    "study": _project(
+        STUDY_CODE, STUDY_TEST, "nharness run --study $name", {"nharness-$name/$module/$name.toml": STUDY}
+    ),
 }

@@ -13,7 +13,7 @@ from nharness.cli.main import main
 SMALL = "languages = ['en', 'de']\ndetect-tokens = 2000\neval-tokens = 300\ncontrols = 0\n"
 
 
-@pytest.mark.parametrize("kind", ["detector", "intervention", "statistic", "task"])
+@pytest.mark.parametrize("kind", ["detector", "intervention", "statistic", "task", "claim", "study"])
 def test_a_project_passes_its_own_tests_and_its_command_runs(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["new", kind, f"my-{kind}"]) == 0
@@ -38,13 +38,6 @@ def test_a_project_passes_its_own_tests_and_its_command_runs(kind, tmp_path, mon
     assert main([command, "-p", module, *rest]) == 0
     assert main(["new", kind, f"my-{kind}"]) == 4
     assert "already exists; choose another name, or another --out" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("kind", ["study", "claim"])
-def test_a_study_can_be_planned(kind, tmp_path, monkeypatch, capsys):
-    assert main(["new", kind, "my-study", "--out", str(tmp_path)]) == 0
-    assert main(["plan", "-q", "--study", str(tmp_path / "my-study.toml")]) == 0
-    assert "cells" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["My", "my_method", "1x", "a--b", "-x", "../x", ""])
