@@ -337,7 +337,7 @@ from $module import $Class
 
 
 def test_it_holds_of_lape(tmp_path):
-    small = {"languages": ["en", "de"], "detect_tokens": 8000, "eval_tokens": 1500, "controls": 0, "tasks": "ppl"}
+    small = {"languages": ["en", "de"], "detect_tokens": 4000, "eval_tokens": 900, "controls": 0, "tasks": "ppl"}
     result = nharness.run(detector="lape", claim="$name", out=tmp_path, plugins=["$module"], **small)
     assert [each.verdict for each in result.claims] == ["holds"]
 
