@@ -17,7 +17,12 @@ from nharness.record.matrix import Matrix, matrix_of
 from nharness.record.model import Record
 from nharness.record.tables import latex
 from nharness.record.types import Estimate
+from nharness.report.titles import TITLES
 
+MOST_BESIDE = 4
+"""Columns of a matrix up to which an interval stands beside its value."""
+WIDEST = 75
+"""Letters of a row beyond which a table is made as wide as the page; it takes the package graphicx."""
 _CITED = re.compile(
     r"((?:[A-Z][\w'-]+)(?: et al\.| & [A-Z][\w'-]+)?),\s+([A-Z][\w ]*?)?\s?(\d{4}),\s+arXiv\s+(\d{4}\.\d{4,5})"
 )
@@ -39,12 +44,13 @@ class Reference:
 
     @property
     def bibtex(self) -> str:
-        """The entry; who the others are, and the title, stand behind the arXiv number."""
+        """The entry; who the others are stands behind the arXiv number."""
         names = self.authors.replace(" et al.", " and others").replace(" & ", " and ")
+        title = f"  title = {{{{{latex(TITLES[self.arxiv])}}}}},\n" if self.arxiv in TITLES else ""
         where = f"  howpublished = {{{self.venue} {self.year}}},\n" if self.venue else ""
         return (
-            f"@misc{{{self.key},\n  author = {{{names}}},\n  year = {{{self.year}}},\n  eprint = {{{self.arxiv}}},\n"
-            f"  archiveprefix = {{arXiv}},\n{where}  url = {{https://arxiv.org/abs/{self.arxiv}}}\n}}\n"
+            f"@misc{{{self.key},\n  author = {{{names}}},\n{title}  year = {{{self.year}}},\n"
+            f"  eprint = {{{self.arxiv}}},\n  archiveprefix = {{arXiv}},\n{where}  url = {{https://arxiv.org/abs/{self.arxiv}}}\n}}\n"
         )
 
 
@@ -121,8 +127,15 @@ def _matrix(record: Record, task: Task) -> str:
 
 
 def _cell(matrix: Matrix, place: tuple[int, int]) -> str:
+    """Return `value [low, high]`, the interval under the value where there are many columns."""
     text = _ends(*(float(each[place]) for each in (matrix.values, matrix.low, matrix.high)))
-    return f"{text}$^*$" if matrix.marked[place] else text
+    value, _, interval = text.partition(" [")
+    marked = f"{value}$^*$" if matrix.marked[place] else value
+    if not interval:
+        return marked
+    if len(matrix.languages) <= MOST_BESIDE:
+        return f"{marked} [{interval}"
+    return rf"\shortstack[r]{{{marked}\\{{\scriptsize [{interval}}}}}"
 
 
 def _detectors(records: Sequence[Record]) -> str:
@@ -185,8 +198,10 @@ def _layers(record: Record) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, label: str) -> str:
     columns = "l" + "r" * (len(head) - 1)
     body = [" & ".join(row) + r" \\" for row in rows]
+    wide = max(sum(_letters(cell) + 2 for cell in row) for row in (head, *rows)) > WIDEST
+    opened, closed, environment = (r"\resizebox{\textwidth}{!}{", "}", "table*") if wide else ("", "", "table")
     lines = [
-        rf"\begin{{tabular}}{{{columns}}}",
+        rf"{opened}\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         " & ".join(head) + r" \\",
         r"\midrule",
@@ -194,10 +209,15 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, lab
         r"\bottomrule",
     ]
     return (
-        "\\begin{table}\n\\centering\n"
+        f"\\begin{{{environment}}}\n\\centering\n"
         + "\n".join(lines)
-        + f"\n\\end{{tabular}}\n\\caption{{{caption}}}\n\\label{{tab:{label}}}\n\\end{{table}}\n"
+        + f"\n\\end{{tabular}}{closed}\n\\caption{{{caption}}}\n\\label{{tab:{label}}}\n\\end{{{environment}}}\n"
     )
+
+
+def _letters(cell: str) -> int:
+    """Return about how many letters wide a cell is; of lines on top of each other the longest."""
+    return max(len(re.sub(r"\\[a-z]+|\[r\]|[\\${}^]", "", line)) for line in cell.split(r"\\"))
 
 
 def _amount(record: Record, task: Task) -> str:
