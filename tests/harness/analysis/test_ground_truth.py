@@ -76,5 +76,5 @@ def test_what_does_not_fit_is_refused():
         against_truth(detection(np.zeros(6)), truth)
     with pytest.raises(UsageError, match="layers"):
         against_truth(detection(np.zeros(6)), Truth("t", ("en",), (6,), np.zeros((1, 6), dtype=bool)))
-    with pytest.raises(UsageError, match="should be"):
+    with pytest.raises(UsageError, match="has shape"):
         Truth("t", ("en",), (3,), np.zeros((1, 6), dtype=bool))
