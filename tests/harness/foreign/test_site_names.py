@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,19 @@ def test_there_and_back(library, kind):
 def test_what_has_no_name_is_told(kind, asked, why):
     with pytest.raises(UsageError, match=why):
         nharness.site_name(locate(tiny_model(kind)), *asked)
+
+
+def test_the_page_s_names_are_these():
+    """The example of docs/bridges.md as it stands there: what a comment says is what the line gives."""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "bridges.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```python\n(import nharness\n.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names = {}
+    exec(compile(text, "bridges", "exec"), names)
+    told = re.findall(r"^(nharness\.site_\w+\(.*\))  # (.*)$", text, re.MULTILINE)
+    assert len(told) == 3
+    for line, said in told:
+        found = eval(line, names)
+        assert found == (eval(said) if said.startswith("(") else said)
 
 
 def test_a_strange_name_is_answered_with_the_nearest():
