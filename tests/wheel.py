@@ -20,8 +20,10 @@ def call(*command, cwd=None):
     print("+", *(str(part) for part in command), flush=True)
     environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=environment, check=True, capture_output=True, text=True
+        [str(part) for part in command], cwd=cwd, env=environment, check=False, capture_output=True, text=True
     )
+    if done.returncode:
+        sys.exit(f"exit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done.stdout
 
 
@@ -57,6 +59,8 @@ def main():
         call(nharness, "validate", "--deep", printed["records"][0]["path"], cwd=place)
         print(f"the wheel works outside the repository: {len(printed['cells'])} cells")
         call(UV, "pip", "install", "--python", python, "-c", ROOT / "constraints.txt", "pytest", "mypy")
+        charts = f"nharness[charts] @ {wheel.as_uri()}"
+        call(UV, "pip", "install", "--python", python, "-c", ROOT / "constraints.txt", charts)
         follow(ROOT / "docs" / "tutorial.md", place / "tutorial", nharness)
         for kind in ("detector", "intervention", "statistic", "task", "claim", "study"):
             begin(kind, place, python)
@@ -73,7 +77,7 @@ def follow(page, folder, nharness):
         for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
         for line in block.splitlines()
     ]
-    assert lines[0] == "pip install nharness"
+    assert lines[0] == "pip install 'nharness[charts]'"
     for line in lines[1:]:
         program, *words = shlex.split(line, comments=True)
         assert program == "nharness", line
