@@ -11,6 +11,7 @@ from synthetic_runs import synthetic_run
 from nharness_leaderboard.ranks import drawn_headlines, standings
 from nharness_leaderboard.results import place, read_results
 from nharness_leaderboard.site.build import build_site
+from nharness_leaderboard.site.shown import shown_sets
 
 pytestmark = pytest.mark.browser
 
@@ -163,6 +164,47 @@ def test_cells_switch_between_kept_share_and_harm_without_javascript(ranked_page
     ranked_page.check("#show-harm")
     assert ranked_page.is_visible("td.c .h >> nth=0")
     assert not ranked_page.is_visible("td.c .k >> nth=0")
+
+
+def test_a_column_sorts_by_what_its_cells_show_and_the_third_click_restores_the_ranking(watched, ranked):
+    page = watched.open(ranked.site / "index.html")
+
+    def order():
+        return page.eval_on_selector_all(".fronttable tbody tr", "rows => rows.map(row => row.dataset.id)")
+
+    def shown(column, name):
+        return page.eval_on_selector_all(
+            f".fronttable tbody {column}", f"cells => cells.map(c => Number(c.dataset.{name}))"
+        )
+
+    first = order()
+    head = page.locator(".fronttable thead th", has_text="Leaked")
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    leaked = shown("[data-name=leaked]", "value")
+    assert leaked == sorted(leaked, reverse=True)
+    assert order() != first
+    page.keyboard.press("Enter")
+    assert shown("[data-name=leaked]", "value") == sorted(leaked)
+    page.keyboard.press("Enter")
+    assert order() == first
+    tag = page.get_attribute(".fronttable td.c", "data-tag")
+    page.locator(".fronttable thead th", has=page.locator("abbr", has_text=tag)).locator("button").click()
+    kept = shown(f"td.c[data-tag={tag}]", "kept")
+    assert kept == sorted(kept, reverse=True)
+    page.check("#show-harm")
+    harm = shown(f"td.c[data-tag={tag}]", "value")
+    assert harm == sorted(harm, reverse=True)
+
+
+def test_a_set_that_compares_little_comes_after_one_that_compares_much(ranked):
+    """Real models go first, but not with two detectors before a toy with five."""
+    entries = read_results(ranked.results).entries
+    few = [
+        e for e in entries if e.record.model.name != "synthetic/large" or e.record.detector.name in {"clean", "random"}
+    ]
+    assert [each.model.model.name for each in shown_sets(entries)] == ["synthetic/large", "synthetic/toy"]
+    assert [each.model.model.name for each in shown_sets(few)] == ["synthetic/toy", "synthetic/large"]
 
 
 def test_the_table_prints_whole_on_a4(browser, ranked, site):

@@ -40,7 +40,7 @@ from nharness_leaderboard.site.vega import LICENCE, vega_script
 from nharness_leaderboard.site.view import RecordView, record_view
 from nharness_leaderboard.verdicts import WORDS, document, study_verdicts
 
-ASSETS = ("site.css", "theme.js", "shared.js", "board.js", "record.js", "compare.js")
+ASSETS = ("site.css", "theme.js", "shared.js", "front.js", "board.js", "record.js", "compare.js")
 MARKER = ".nharness-site"
 
 

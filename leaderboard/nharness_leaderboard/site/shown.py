@@ -47,11 +47,20 @@ class Shown:
 
 
 def shown_sets(entries: Sequence[Entry]) -> list[Shown]:
-    """Return what is shown of every model: ranked sets before unranked, real models before toys, larger ones first."""
+    """Return what is shown of every model: ranked sets before unranked, real models before toys, larger ones first.
+
+    A set of fewer than half as many detectors as the largest of its kind comes after those of more: it compares little.
+    """
     found = list(_sets(entries))
-    return sorted(
-        found, key=lambda each: (not each.ranked, each.model.model.parameters < TOY, -each.model.model.parameters)
-    )
+    most = {
+        kind: max((len(each.entries) for each in found if each.ranked == kind), default=0) for kind in (True, False)
+    }
+
+    def place(each: Shown) -> tuple[bool, bool, bool, int]:
+        parameters = each.model.model.parameters
+        return not each.ranked, 2 * len(each.entries) < most[each.ranked], parameters < TOY, -parameters
+
+    return sorted(found, key=place)
 
 
 def _sets(entries: Sequence[Entry]) -> Iterator[Shown]:
