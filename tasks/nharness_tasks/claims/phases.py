@@ -35,9 +35,9 @@ def phases(record: Record) -> Finding | None:
 
     1. In the first fifth of the layers, own language and English together have less than half of what they have at the
        end. The embedding's own state is left out: read through tied weights, it says the token that it was made from.
-    2. After it there is a layer at which English is ahead, and above its share of the vocabulary. 3. At the end the own
+    2. After it there is a layer at which English is ahead, and above what it had in that fifth. 3. At the end the own
        language is ahead. Each by intervals. It fails where the first layers have more than that half, where English is
-       nowhere ahead by `CLEAR`, or where the end is English.
+       nowhere ahead by `CLEAR` and above what it had, or where the end is English.
     """
     lead, own, english = (layers_of(record, f"lens-{name}") for name in ("lead", "mean-own", "mean-english"))
     if not lead or len(lead) != len(own) or len(own) != len(english):
@@ -55,18 +55,21 @@ def phases(record: Record) -> Finding | None:
     }
     rule = (
         "of text that is not English: own language and English below half of their final mass in the first fifth of "
-        "the layers, then English ahead, then the own language, by intervals; a lead below 0.02 is none"
+        "the layers, then English ahead and above what it had there, then the own language, by intervals; a lead below "
+        "0.02 is none"
     )
     if len(lead) < FEWEST_STATES:
         return Finding("undecided", numbers, f"{rule}; fewer than {FEWEST_STATES - 1} layers cannot tell")
-    ends = _ends(lead)
-    both = [(o[0] + e[0], o[1] + e[1]) for o, e in zip(_ends(own), _ends(english), strict=True)]
-    ahead = [e[1] < 0 and mass[0] > _share(record) for e, mass in zip(ends, _ends(english), strict=True)][start:-1]
+    ends, masses = _ends(lead), _ends(english)
+    both = [(o[0] + e[0], o[1] + e[1]) for o, e in zip(_ends(own), masses, strict=True)]
+    had = max(low for low, _ in masses[1:start]), max(high for _, high in masses[1:start])
+    later = list(zip(ends, masses, strict=True))[start:-1]
+    ahead = [leads[1] < 0 and mass[0] > had[1] for leads, mass in later]
     quiet, loud = (
         all(first[1] < both[-1][0] / 2 for first in both[1:start]),
         any(first[0] > both[-1][1] / 2 for first in both[1:start]),
     )
-    nowhere = all(low > -CLEAR for low, _ in ends[start:-1])
+    nowhere = all(leads[0] > -CLEAR or mass[1] < had[0] for leads, mass in later)
     holds = quiet and any(ahead) and ends[-1][0] > 0
     verdict: Verdict = "holds" if holds else "fails" if loud or nowhere or ends[-1][1] < 0 else "undecided"
     return Finding(verdict, numbers, rule, (-ends[lowest][1], -ends[lowest][0]))
@@ -74,9 +77,3 @@ def phases(record: Record) -> Finding | None:
 
 def _ends(measures: Sequence[StructureMeasure]) -> list[Interval]:
     return [each.interval or (-math.inf, math.inf) for each in measures]
-
-
-def _share(record: Record) -> float:
-    """Return the share of English tokens in the vocabulary, 0 where it is not told."""
-    held = record.structure.recorded if record.structure else ()
-    return next((each.expected for each in held if each.name == "lens-english" and each.expected is not None), 0.0)
