@@ -1,6 +1,6 @@
 """Runs on Ray that are killed, preempted and interrupted at moments that are chosen, not waited for.
 
-    python ray_runs.py FOLDER
+    python ray_runs.py FOLDER [orphaned]
 
 A plug-in that lies in the working directory alone lets every actor's model make as many forward passes as a file says.
 Drivers are forked off this process, which has imported everything. Prints one JSON document: how everything went.
@@ -249,6 +249,22 @@ def own_cluster(runs):
     return found
 
 
+STARTED = ("RayWorker", "raylet/raylet", "gcs_server")
+
+
+def orphaned(runs):
+    """Kill a run, not its cluster, while a worker is at work; return how it went once all of it has ended by itself."""
+    out = runs.folder / "orphaned"
+    runs.allow(0)
+    pid = runs.fork(out, "--executor", "ray", "-p", "held_plugin")
+    until(runs.blocked, "a worker at work")
+    held = [line for line in processes().values() if any(name in line for name in STARTED)]
+    os.kill(pid, signal.SIGKILL)
+    code = runs.wait(pid)
+    until(lambda: not processes(), "the end of what a killed driver had started")
+    return {"code": code, "held": len(held)}
+
+
 @contextlib.contextmanager
 def cluster(folder):
     """Start a cluster with two GPUs that are not there, in a folder of its own; yield its address."""
@@ -463,6 +479,6 @@ if __name__ == "__main__":
     os.environ["RAY_DEDUP_LOGS"] = "0"
     runs = Runs(Path(sys.argv[1]))
     try:
-        print(json.dumps(everything(runs)))
+        print(json.dumps(orphaned(runs) if sys.argv[2:] == ["orphaned"] else everything(runs)))
     finally:
         runs.end()

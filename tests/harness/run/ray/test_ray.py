@@ -26,7 +26,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # of Ray, abou
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    command = [sys.executable, Path(__file__).with_name("ray_runs.py"), tmp_path_factory.mktemp("ray")]
+    return scripted(tmp_path_factory.mktemp("ray"))
+
+
+def scripted(folder, *part):
+    command = [sys.executable, Path(__file__).with_name("ray_runs.py"), folder, *part]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])  # Ray prints beside it
@@ -78,6 +82,13 @@ def test_a_cluster_of_ones_own_talks_to_nobody_and_ends_at_the_second_ctrl_c(fou
     assert own["code"] == 2
     assert "continue with: nharness run --resume" in own["said"]
     assert found["left"] == []
+
+
+@pytest.mark.slow
+def test_a_driver_that_dies_at_once_leaves_nothing_behind(tmp_path):
+    found = scripted(tmp_path, "orphaned")
+    assert found["code"] == -9
+    assert found["held"] >= 3  # a worker and the cluster's two servers, which end by themselves
 
 
 @pytest.mark.slow
