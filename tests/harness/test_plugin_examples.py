@@ -64,6 +64,7 @@ def test_the_example_runs_as_it_stands(title, tmp_path, monkeypatch, capsys):
     for name, text in files(SECTIONS[title]):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
+        monkeypatch.delitem(sys.modules, Path(name).stem, raising=False)  # another page's, of the same name
     lines = list(commands(SECTIONS[title]))
     assert lines
     for argv in lines:

@@ -170,7 +170,7 @@ def test_a_damaged_folder_is_refused_in_one_sentence(copied, prepare, message, c
 
 def test_an_argument_without_effect_is_an_error(saved):
     refused: list[tuple[dict[str, Any], dict[str, Any], str]] = [
-        ({"revision": "step1000"}, {}, "revision=step1000 has no effect: .* as a folder"),
+        ({"revision": "step1000"}, {}, "revision=step1000 has no effect: .* is a local folder"),
         ({"offload_folder": "x"}, {}, "offload_folder has no effect without a device map"),
         ({"experts_implementation": "eager"}, {}, "experts_implementation has no effect: .* no experts"),
         ({"dtype": "float32"}, {"dtype": "bfloat16"}, "dtype is float32 among .* and bfloat16 beside them"),

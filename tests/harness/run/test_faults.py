@@ -54,7 +54,7 @@ def test_asked_to_stop_a_run_ends_in_order_and_goes_on_with_what_it_says(found):
 
 @pytest.mark.slow
 def test_a_store_that_is_emptied_under_a_run_changes_nothing(found):
-    assert found["pruned"]["removed"] > 5
+    assert found["pruned"]["removed"] > 0
     assert (found["pruned"]["code"], found["pruned"]["same"]) == (0, True)
 
 
