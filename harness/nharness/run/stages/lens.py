@@ -2,15 +2,16 @@
 
 1. Tokens of the vocabulary are told apart by language: by their counts in the detection text, and by script
    (`evaluation.token_language`).
-2. Evenly spaced positions of each language's evaluation text are read layer by layer (`evaluation.lens`). A language's
-   masses are in the store under a key over model, text, classes and number of positions.
+2. Evenly spaced positions of each language's evaluation text are read layer by layer (`evaluation.lens`), wherever the
+   executor works. A language's masses are in the store under a key over model, text, classes and number of positions.
+3. Parts of a run read none, and neither does who joins them, since it works on nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -19,12 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness.errors import ModelError
+from nharness.errors import ModelError, UsageError
 from nharness.evaluation.lens import Lens
 from nharness.evaluation.token_language import token_counts, token_languages
 from nharness.events import Noted, StageAdvanced, StageFinished, StageStarted
 from nharness.run.context import RunContext
 from nharness.run.store import content_key
+from nharness.run.work.executor import Seen, Work, unheard
+from nharness.run.work.worker import Worker
 from nharness.statistics.lens_masses import LensMasses
 
 STAGE = "lens"
@@ -40,10 +43,46 @@ class Layers:
     shares: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class TextOf:
+    """A language's evaluation text, by the digest that it has here."""
+
+    language: str
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class LensWork(Work[TextOf, LensMasses]):
+    """Read positions of one language's text layer by layer; classes int64 [V] of tokens, `count` of them."""
+
+    in_order = True
+    classes: NDArray[np.int64]
+    count: int
+    positions: int
+
+    def begin(self, worker: Worker, seen: Seen) -> Callable[[TextOf], Iterator[LensMasses]]:
+        """Return what reads; raises `UsageError` where a worker has other text. `seen` is not told of positions."""
+        del seen
+        lens = Lens(worker.engine.head, self.classes, self.count)
+
+        def read(of: TextOf) -> Iterator[LensMasses]:
+            text = worker.text(of.language)
+            if text.digest != of.digest:
+                raise UsageError(
+                    f"a worker has other evaluation text in {of.language!r} than the process that runs all"
+                )
+            yield lens.read(text.documents, worker.engine.policy, self.positions)
+
+        return read
+
+
 def read_layers(context: RunContext) -> Layers | None:
     """Return what the layers say; None where it was not asked for, or the model cannot be read so, which is told."""
     positions, worker = context.spec.lens, context.worker
     if not positions or context.part:
+        return None
+    if not context.executor.computes:
+        context.listen(Noted("warning", "parts of a run do not read layers: --lens is left out where they are joined"))
         return None
     started = time.perf_counter()
     context.listen(StageStarted(STAGE, len(context.languages) * positions, "tokens"))
@@ -59,18 +98,19 @@ def read_layers(context: RunContext) -> Layers | None:
     except ModelError as error:
         context.listen(Noted("warning", f"{error}: nothing is said of its layers"))
         return None
-    found, reused = {}, True
-    for tag in context.languages:
-        key = _key(context, tag, classes)
-        masses = context.store.get(STAGE, key, _masses)
-        if masses is None:
-            masses, reused = lens.read(worker.text(tag).documents, worker.engine.policy, positions), False
-            context.store.put(STAGE, key, _payload(masses))
-        found[tag] = masses
+    keys = {tag: _key(context, tag, classes) for tag in context.languages}
+    kept = {tag: context.store.get(STAGE, key, _masses) for tag, key in keys.items()}
+    missing = [TextOf(tag, worker.text(tag).digest) for tag, masses in kept.items() if masses is None]
+    context.listen(StageAdvanced(STAGE, positions * (len(kept) - len(missing))))
+    made = context.executor.map(LensWork(classes, len(context.languages) + 1, positions), missing, unheard)
+    for of, masses in zip(missing, made, strict=True):
+        context.store.put(STAGE, keys[of.language], _payload(masses))
+        kept[of.language] = masses
         context.listen(StageAdvanced(STAGE, positions, int(masses.positions.sum())))
+    found = {tag: masses for tag, masses in kept.items() if masses is not None}
     read = sum(int(each.positions.sum()) for each in found.values())
     summary = f"{read:,} positions in {len(found)} languages, read after every layer"
-    context.listen(StageFinished(STAGE, time.perf_counter() - started, reused, summary))
+    context.listen(StageFinished(STAGE, time.perf_counter() - started, not missing, summary))
     return Layers(found, lens.shares)
 
 

@@ -416,8 +416,8 @@ def pools(address):
 
 
 def every_stage(runs, address):
-    """Ablate every neuron and repeat detection here and on two workers; return what each left in its store."""
-    more = ["--folds", "2", "--controls", "0"]
+    """Ablate every neuron, repeat detection and read layers here and on two workers; return what each left in its store."""
+    more = ["--folds", "2", "--controls", "0", "--lens", "20"]
     arguments = [*runs.arguments, *more]
     arguments[arguments.index("lape")] = "lape,exhaustive"
     arguments[arguments.index("--detect-tokens") + 1] = "3000"  # two parts need two documents
@@ -429,7 +429,7 @@ def every_stage(runs, address):
         pid = fork([*arguments, "--out", str(out), *how], runs.folder / f"stages-{name}.txt", leader=True)
         runs.drivers.append(pid)
         code, store = runs.wait(pid), out / "store"
-        kinds = ("ablated", "blocks", "statistics")
+        kinds = ("ablated", "blocks", "lens", "statistics")
         files = {path for kind in kinds for path in (store / kind).rglob("*") if path.is_file()}
         digests = {str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
         record = json.loads((out / "records" / "lape-zero" / "record.json").read_text())

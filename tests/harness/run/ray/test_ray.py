@@ -49,12 +49,13 @@ def test_killed_worker_killed_driver_preempted_driver_end_as_one_process_does(fo
 
 
 @pytest.mark.slow
-def test_ablations_and_repeats_on_workers_are_the_same_bytes_as_here(found):
+def test_ablations_repeats_and_layers_on_workers_are_the_same_bytes_as_here(found):
     here, there = found["stages"]["here"], found["stages"]["there"]
     assert here["code"] == there["code"] == 0
     assert here == there
     kinds = [name.partition("/")[0] for name in here["digests"]]
     assert (kinds.count("ablated"), kinds.count("blocks")) == (4, 8)  # two layers and two folds of two languages
+    assert kinds.count("lens") == 2
     assert here["stability"]
 
 
