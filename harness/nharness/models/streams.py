@@ -4,8 +4,8 @@ Legend: `B` rows of a batch, `T` its length, `D` model width.
 
 An edit changes nothing before the first layer that it touches. `Streams` keeps, of every text that is read under
 edits, the hidden states [B, T, D] that enter some layers, and the next edit of the same batch of text begins at the
-last of them that lies before its first layer. On a trial the numbers must be those of the whole pass, bit for bit; a
-model in which they are not (layers that look back past the stream) is always run whole.
+last of them that lies before its first layer. On a trial, once for each layer that is begun at, the numbers must be
+those of the whole pass, bit for bit; where they are not (layers that look back past the stream) all of it is run.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ def decoder_of(model: nn.Module, name: str) -> tuple[Sequence[nn.Module], int] |
 class Streams:
     """The hidden states that enter some layers of one unedited model, of texts that were read.
 
-    most: bytes that are kept at most; what is beyond is run whole.
+    most: bytes that are kept at most; what is beyond is run whole. skipped: tokens x layers that were left out so far.
     """
 
     def __init__(self, model: nn.Module, *, most: int = MOST_BYTES) -> None:
         self._model, self._most, self._size = model, most, 0
         self._kept: dict[str, dict[int, Tensor]] = {}
         self._tuples: set[nn.Module] = set()
-        self._works: bool | None = None
+        self._works: dict[int, bool] = {}
         self.skipped = 0
 
     def run(self, ids: Tensor, passed: Callable[[Tensor], Tensor]) -> Tensor:
@@ -69,14 +69,14 @@ class Streams:
         layers, first = self._first()
         step = max(1, len(layers) // PLACES)
         places = range(step, first + 1, step)
-        if self._works is False or not places:
+        if not places:
             return passed(ids)
         key = hashlib.sha256(str(tuple(ids.shape)).encode() + ids.cpu().numpy().tobytes()).hexdigest()
         kept = self._kept.setdefault(key, {})
         start = max((place for place in places if place in kept), default=0)
-        if start and self._works is None:
-            self._works = self._agrees(ids, passed, layers[: start + 1], kept[start])
-        start = start if self._works else 0
+        if start and start not in self._works:
+            self._works[start] = self._agrees(ids, passed, layers[: start + 1], kept[start])
+        start = start if self._works.get(start) else 0
         with ExitStack() as undo:
             if start:
                 undo.enter_context(self._begun(layers[: start + 1], kept[start]))
