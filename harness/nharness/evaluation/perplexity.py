@@ -67,6 +67,7 @@ class PerplexityEngine:
         self.batch_tokens = batch_tokens or (CPU_TOKENS if on_cpu else DEVICE_BATCH_TOKENS)
         self.head = head or Head(model)
         self.streams = Streams(model)
+        self._longest = longest_context(model)
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -130,7 +131,7 @@ class PerplexityEngine:
             batch_tokens or self.batch_tokens,
             overhead_on(self.model.device.type),
             together=self.together,
-            longest=longest_context(self.model),
+            longest=self._longest,
             unread=unread,
         )
 

@@ -90,7 +90,7 @@ class Recorder:
         self._formats = {kind.name: kind.format() for kind in self._kinds.values()}
         self._gradients: list[Quantity] = sorted({kind.gradient for kind in self._kinds.values() if kind.gradient})
         self._device = first_device(self.model)
-        self._vocabulary = vocabulary_of(self.model)
+        self._vocabulary, self._longest = vocabulary_of(self.model), longest_context(self.model)
         # float64 sums are impossible on some accelerators, and layers may lie on several: then sums live on the CPU
         self._home = torch.device("cpu") if self._device.type == "mps" or _spread(self.model) else self._device
         self._scratch = Scratch()
@@ -214,7 +214,7 @@ class Recorder:
             self.batch_tokens,
             overhead_on(self._device.type),
             together=self.options.together,
-            longest=longest_context(self.model),
+            longest=self._longest,
         )
         return batches(windows, room)
 
