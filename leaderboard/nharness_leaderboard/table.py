@@ -51,7 +51,8 @@ def _sentence(own: Shown) -> str:
     record = own.model
     where = f"{record.model.name} ({record.model.checkpoint or 'checkpoint not stated'}): {_judged_on(own)}"
     if own.ranked and record.headline is not None:
-        return f"{where}; ranked by the kept share at {record.headline.harm:.0%} harm."
+        among = f"{len(own.entries)} detectors, ranked among themselves"
+        return f"{where}; {among} by the kept share at {record.headline.harm:.0%} harm."
     asked = ", ".join(selection_text(record.selection)) or "as many neurons as each detector finds"
     return f"{where}; points at one budget ({asked}), in order of selectivity in bits per byte and not ranked."
 

@@ -167,7 +167,10 @@ def test_the_readmes_table_says_ranks_and_kept_shares_and_finds_its_place(entrie
     results = entries[0].folder.parent
     text = board_table(results)
     assert "(checkpoint not stated): 3 languages, each judged on at least " in text
-    assert re.search(r"at least [\d,]+ tokens of \d+ (sources|documents); ranked by the kept share at 10% harm", text)
+    assert re.search(
+        r"at least [\d,]+ tokens of \d+ (sources|documents); \d+ detectors, ranked among themselves by the kept share at 10% harm",
+        text,
+    )
     for entry in entries:
         row = next(line for line in text.splitlines() if f"`{entry.record.detector.name}`" in line)
         low, high = entry.record.headline.estimate.interval
