@@ -76,6 +76,17 @@ def test_no_assert_and_no_silent_catch(trees):
     assert found == []
 
 
+def test_no_module_imports_its_own_package_root(trees):
+    """What a module needs has a room of its own; the root imports all of them."""
+    found = [
+        f"{relative(path)}:{node.lineno}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "nharness" and "/nharness/" in relative(path)
+    ]
+    assert found == []
+
+
 def test_kinds_of_task_are_asked_and_not_told_apart_by_name(trees):
     kinds = {"perplexity", "generation", "lm-eval"}
     found = []

@@ -66,13 +66,13 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _tables(arguments: argparse.Namespace) -> Tables:
-    from nharness import statistics
+    from nharness.statistics import load as read_statistics
     from nharness.statistics.table import FORMAT
     from nharness.tensorfile import format_of
 
     first: Path = arguments.neurons[0]
     if first.suffix == ".safetensors" and format_of(first) == FORMAT:
-        return _of_statistics([statistics.load(path) for path in arguments.neurons], arguments)
+        return _of_statistics([read_statistics(path) for path in arguments.neurons], arguments)
     if len(arguments.neurons) > 1:
         raise UsageError(
             "several files must be statistics, the parts of one recording; otherwise give one file or folder"
@@ -89,28 +89,28 @@ def _tables(arguments: argparse.Namespace) -> Tables:
 
 
 def _of_neurons(path: Path, arguments: argparse.Namespace) -> Tables:
-    from nharness import neurons
+    from nharness.neurons import load as read_neurons
     from nharness.report.detection import kind_moves
 
-    detection = neurons.load(path)
+    detection = read_neurons(path)
     tables = dict(_detected(detection, arguments))
     if arguments.after is not None:
         tables["neurons by kind before (rows) and after (columns)"] = kind_moves(
-            detection, neurons.load(neurons_file(arguments.after)), arguments.over
+            detection, read_neurons(neurons_file(arguments.after)), arguments.over
         )
     return tables
 
 
 def _of_record(path: Path, arguments: argparse.Namespace) -> Tables:
-    from nharness import neurons
     from nharness.analysis.structure.section import with_structure
+    from nharness.neurons import load as read_neurons
     from nharness.record.validate import load_record
     from nharness.report.structure import structure_tables
 
     record, file = load_record(path, files=True), path.parent / NEURONS
     if not file.is_file():
         raise UsageError(f"{path} has no {NEURONS} beside it, which its structure is read from")
-    detection = neurons.load(file)
+    detection = read_neurons(file)
     structure = with_structure(record, detection).structure
     return {**_layers(detection, arguments), **(structure_tables(structure) if structure else {})}
 

@@ -72,10 +72,10 @@ Tables = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def _neurons(first: Path, second: Path) -> tuple[Any, Tables]:
-    from nharness import neurons
     from nharness.analysis.overlap import compare_detections
+    from nharness.neurons import load as read_neurons
 
-    found = compare_detections(neurons.load(first), neurons.load(second))
+    found = compare_detections(read_neurons(first), read_neurons(second))
     rows = [
         {
             "language": tag,

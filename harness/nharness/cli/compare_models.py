@@ -23,9 +23,9 @@ def compare_models(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--models names everything to compare; leave out {arguments.first}")
     found = _comparison(arguments)
     if arguments.out is not None:
-        from nharness import atomic
+        from nharness.atomic import write_json
 
-        atomic.write_json(arguments.out, found.document())
+        write_json(arguments.out, found.document())
     if arguments.json:
         say_json(found.document())
     else:
@@ -36,10 +36,11 @@ def compare_models(arguments: argparse.Namespace) -> int:
 
 
 def _comparison(arguments: argparse.Namespace) -> Comparison:
-    from nharness import neurons, statistics
     from nharness.analysis.alignment import Resampling
     from nharness.analysis.structure.sequence import compared_neurons, compared_sentences
     from nharness.languages import parse_languages
+    from nharness.neurons import load as read_neurons
+    from nharness.statistics import load as read_statistics
     from nharness.statistics.table import FORMAT
     from nharness.tensorfile import format_of
 
@@ -48,14 +49,14 @@ def _comparison(arguments: argparse.Namespace) -> Comparison:
         raise UsageError("--models names a file twice; a comparison needs different files")
     if all(format_of(path) == FORMAT for path in paths.values()):
         return compared_sentences(
-            {name: statistics.load(path) for name, path in paths.items()},
+            {name: read_statistics(path) for name, path in paths.items()},
             trained=parse_languages(arguments.trained) if arguments.trained else (),
             sentences=SENTENCES,
             resampling=Resampling(),
         )
     if arguments.trained:
         raise UsageError("--trained needs statistics of sentences; these files hold neurons")
-    return compared_neurons({name: neurons.load(path) for name, path in paths.items()}, over=arguments.over)
+    return compared_neurons({name: read_neurons(path) for name, path in paths.items()}, over=arguments.over)
 
 
 def _name(path: Path, every: Sequence[Path]) -> str:

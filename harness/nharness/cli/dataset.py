@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-from nharness import atomic
+from nharness.atomic import write_bytes, write_json
 from nharness.cli.records_exported import TABLES, Found
 from nharness.errors import OutputError, UsageError
 from nharness.languages import display_name
@@ -57,7 +57,7 @@ def write_parquet(found: Found, folder: Path) -> Sequence[Path]:
     written = []
     for name, rows in TABLES.items():
         written.append(folder / f"{name}.parquet")
-        atomic.write_bytes(written[-1], parquet(rows(found)))
+        write_bytes(written[-1], parquet(rows(found)))
     return written
 
 
@@ -73,9 +73,9 @@ def write_dataset(found: Found, folder: Path) -> Sequence[Path]:
         place = folder / "records" / record.identity.id[:12]
         for entry in record.files:
             copy_plain(inside(path.parent, entry.name), inside(place, entry.name), max_bytes=LARGEST)
-        atomic.write_json(place / RECORD_NAME, record.document())
+        write_json(place / RECORD_NAME, record.document())
         written.append(place / RECORD_NAME)
-    atomic.write_bytes(folder / "README.md", card(list(found.values())).encode())
+    write_bytes(folder / "README.md", card(list(found.values())).encode())
     return [*written, folder / "README.md"]
 
 
@@ -89,14 +89,14 @@ def push(folder: Path, repository: str) -> str:
 
     hub = HfApi()
     try:
-        hub.create_repo(repository, repo_type="dataset", exist_ok=True)
+        address = hub.create_repo(repository, repo_type="dataset", exist_ok=True)
         hub.upload_folder(repo_id=repository, folder_path=folder, repo_type="dataset")
     except Exception as error:  # the network's boundary
         raise OutputError(
             f"{folder} is written, but not uploaded to {repository}: {' '.join(str(error).split()):.300} "
             "(a token is needed: hf auth login)"
         ) from error
-    return f"https://huggingface.co/datasets/{repository}"
+    return str(address)
 
 
 def check_repository(name: str) -> None:

@@ -32,16 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Detect, write the neurons file, print the count per language."""
-    from nharness import neurons, statistics
     from nharness.detector import Evidence
+    from nharness.neurons import load as read_neurons
     from nharness.run.plan.resolve import load_detector
     from nharness.spec import Named
+    from nharness.statistics import load as read_statistics
 
     options = {key: value for text in arguments.option for key, value in pairs(text).items()}
     detector = load_detector(Named(name=arguments.detector, options=options), load_plugins(arguments))
-    reference = neurons.load(arguments.reference) if arguments.reference else None
+    reference = read_neurons(arguments.reference) if arguments.reference else None
     with told_warnings():
-        tables = {str(path): statistics.load(path) for path in arguments.statistics}
+        tables = {str(path): read_statistics(path) for path in arguments.statistics}
         detection = detector(Evidence.together(tables, reference=reference))
     if arguments.budget is not None:
         detection = detection.cut(arguments.budget)

@@ -119,8 +119,8 @@ def _check(arguments: argparse.Namespace) -> int:
     verdict = check(arguments.results, base=arguments.base, reproduced=arguments.reproduced)
     text = comment(verdict)
     if arguments.comment is not None:
-        from nharness import atomic
+        from nharness.atomic import write_bytes
 
-        atomic.write_bytes(arguments.comment, text.encode())
+        write_bytes(arguments.comment, text.encode())
     say(text, end="")
     return int(not verdict.passed)

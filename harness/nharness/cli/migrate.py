@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Migrate every file; raises `FileFormatError` for one that cannot be read or brought up."""
-    from nharness import atomic
+    from nharness.atomic import write_json
 
     paths = all_records(arguments.files)
     before = {path: _read(path) for path in paths}
@@ -45,7 +45,7 @@ def execute(arguments: argparse.Namespace) -> int:
             say(f"{path}: already in the newest format")
             continue
         target = path if arguments.in_place else path.with_suffix(".migrated.json")
-        atomic.write_json(target, newest)
+        write_json(target, newest)
         say(f"{path}: written to {_renamed(target, before[path], newest) if arguments.in_place else target}")
     return 0
 

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from string import Template
 
-from nharness import atomic
+from nharness.atomic import write_bytes
 from nharness.cli.output import say
 from nharness.cli.templates import FILES
 from nharness.errors import OutputError, UsageError
@@ -46,7 +46,7 @@ def execute(arguments: argparse.Namespace) -> int:
             raise OutputError(f"{target} already exists; choose another name, or another --out")
     for path, text in files.items():
         target = arguments.out / Template(path).substitute(values)
-        atomic.write_bytes(target, Template(text).substitute(values).encode())
+        write_bytes(target, Template(text).substitute(values).encode())
         say(f"written: {target}")
     say(f"\nnext: {Template(after).substitute(values)}")
     return 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from nharness import atomic
+from nharness.atomic import write_bytes
 from nharness.errors import NharnessError
 from nharness.plugins import Plugins
 from nharness.record.model import Record
@@ -22,7 +22,7 @@ def write_paper(records: Sequence[Record], folder: Path) -> list[Path]:
     written = []
     for name, text in paper_files(records, _references(records)).items():
         written.append(folder / name)
-        atomic.write_bytes(folder / name, text.encode())
+        write_bytes(folder / name, text.encode())
     images = import_module("nharness_leaderboard.report")
     for record in records:
         place = folder / "figures" / f"{record.detector.name}-{record.intervention.name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from nharness import atomic
+from nharness.atomic import write_json
 from nharness.cli.output import say, tell
 from nharness.errors import NharnessError
 from nharness.events import Event, Noted
@@ -37,11 +37,11 @@ def reproduce(path: Path, *, model: str | None = None, corpus: str | None = None
             raise NharnessError(f"reproducing {source} wrote {len(written)} records, expected 1")
         ((made, again),) = written.items()
         found = reproduction_of(record, source.parent, again, made.parent)
-    atomic.write_json(source.parent / REPRODUCTION_NAME, found.document())
+    write_json(source.parent / REPRODUCTION_NAME, found.document())
     badge = "reproduced" if earned(record, found) else "self-reported"
     kept = record.model_copy(update={"identity": record.identity.model_copy(update={"badge": badge})})
     if badge != record.identity.badge:
-        atomic.write_json(source, kept.document())
+        write_json(source, kept.document())
     _show(source, found)
     return found.verdict
 

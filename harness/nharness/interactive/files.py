@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nharness import neurons, statistics
 from nharness.cli.found import neurons_file, record_files
 from nharness.errors import UsageError
 from nharness.neurons import Detection
+from nharness.neurons import load as read_neurons
 from nharness.record.model import Record
 from nharness.record.validate import load_record as load_file
 from nharness.statistics import Statistics
+from nharness.statistics import load as read_statistics
 
 
 def load_record(path: str | Path) -> Record:
@@ -29,9 +30,9 @@ def load_detection(path: str | Path) -> Detection:
 
     Raises `FileFormatError` for what is no neurons file, `UsageError` for a folder that holds several.
     """
-    return neurons.load(neurons_file(Path(path)))
+    return read_neurons(neurons_file(Path(path)))
 
 
 def load_statistics(path: str | Path) -> Statistics:
     """Return the statistics of a file; raises `FileFormatError` for anything else."""
-    return statistics.load(Path(path))
+    return read_statistics(Path(path))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from rich.console import Console
 
-from nharness import statistics as recorded
 from nharness.cli.live import LiveDisplay
 from nharness.cli.settings import build_spec, setting
 from nharness.cli.study import run_name, study_file
@@ -34,6 +33,7 @@ from nharness.run.plan.study import load_study
 from nharness.run.results.folder import file_stem
 from nharness.spec import Named, RunSpec
 from nharness.statistics import Statistics
+from nharness.statistics import load as read_statistics
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -92,7 +92,7 @@ def detect(
     given = [statistics] if isinstance(statistics, str | Path | Statistics) else statistics
     tables = {
         f"statistics {place + 1}" if isinstance(each, Statistics) else str(each): (
-            each if isinstance(each, Statistics) else recorded.load(Path(each))
+            each if isinstance(each, Statistics) else read_statistics(Path(each))
         )
         for place, each in enumerate(given)
     }
