@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nharness.corpora import SPLITS, Columns, Corpus, load_corpus
+from nharness.corpora.separated import first_repeated
 from nharness.detector import Detector, Evidence, Need
 from nharness.errors import FileFormatError, NothingCollectedError, PluginError, UnknownNameError, UsageError
 from nharness.evaluation.include_paths import check_include_paths
@@ -109,10 +110,9 @@ def resolve(spec: RunSpec, plugins: Plugins, *, unread: bool = False) -> Resolve
     tasks, warnings = expanded(spec, languages, plugins)
     if not tasks:
         raise NothingCollectedError(f"nothing to run: {'; '.join(warnings)}")
-    names = [task.id for task in tasks]
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    twice = first_repeated(task.id for task in tasks)
     if twice is not None:
-        raise UsageError(f"two tasks are both {twice} in a record, which has no other letters for them; rename one")
+        raise UsageError(f"two tasks are both {twice} in a record, which allows fewer characters than lm-eval; rename one")
     _check_scope(spec, tasks, plugins)
     warnings += _check_controls(spec, tasks, plugins)
     tasks = _with_options(tasks, spec, plugins)
