@@ -112,7 +112,9 @@ def resolve(spec: RunSpec, plugins: Plugins, *, unread: bool = False) -> Resolve
         raise NothingCollectedError(f"nothing to run: {'; '.join(warnings)}")
     twice = first_repeated(task.id for task in tasks)
     if twice is not None:
-        raise UsageError(f"two tasks are both {twice} in a record, which allows fewer characters than lm-eval; rename one")
+        raise UsageError(
+            f"two tasks are both {twice} in a record, whose names have fewer characters than lm-eval's; rename one"
+        )
     _check_scope(spec, tasks, plugins)
     warnings += _check_controls(spec, tasks, plugins)
     tasks = _with_options(tasks, spec, plugins)
