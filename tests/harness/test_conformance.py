@@ -17,6 +17,7 @@ from nharness.plugins import Plugins
 from nharness.statistics.table import LanguageTotals, Statistics
 from nharness.task import TaskFamily, TaskSpec
 from nharness.testing import check, checks_of, parametrize_with_checks
+from nharness.testing.checks import LIGHT, kind_of
 
 PLUGINS = Plugins()
 
@@ -190,41 +191,27 @@ def failed(thing):
     return [point.name for point in check(thing) if point.problem]
 
 
-def test_a_sound_detector_passes():
-    assert failed(Sound()) == []
-
-
-@pytest.mark.parametrize(
-    ("bad", "caught"),
-    [
-        (Undeclared, "declared needs suffice"),
-        (Few, "two, three and seven languages"),
-        (Even, "layers of unequal width"),
-        (Dense, "experts"),
-        (Plain, "other components"),
-        (Lively, "dead and duplicate neurons"),
-        (Trusting, "NaN"),
-        (Anglophile, "names of languages"),
-        (Ordered, "order of languages"),
-        (Moody, "deterministic"),
-        (Scribbler, "leaves its evidence alone"),
-        (Loud, "leaves the process alone"),
-        (Bound, "pickles"),
-        (Percent, "options round trip"),
-        (Lenient, "refuses one language"),
-        (Precise, "survives its file"),
-        (Uncut, "can be cut to a budget"),
-        (Nameless, "finite scores"),
-        (Greedy, "time and memory"),
-    ],
+BAD_DETECTORS = (
+    (Undeclared, "declared needs suffice"),
+    (Few, "two, three and seven languages"),
+    (Even, "layers of unequal width"),
+    (Dense, "experts"),
+    (Plain, "other components"),
+    (Lively, "dead and duplicate neurons"),
+    (Trusting, "NaN"),
+    (Anglophile, "names of languages"),
+    (Ordered, "order of languages"),
+    (Moody, "deterministic"),
+    (Scribbler, "leaves its evidence alone"),
+    (Loud, "leaves the process alone"),
+    (Bound, "pickles"),
+    (Percent, "options round trip"),
+    (Lenient, "refuses one language"),
+    (Precise, "survives its file"),
+    (Uncut, "can be cut to a budget"),
+    (Nameless, "finite scores"),
+    (Greedy, "time and memory"),
 )
-def test_a_bad_detector_fails_exactly_its_check(bad, caught):
-    assert failed(bad()) == [caught]
-
-
-def test_every_check_of_detectors_has_a_bad_one():
-    mark = next(m for m in test_a_bad_detector_fails_exactly_its_check.pytestmark if m.name == "parametrize")
-    assert [caught for _, caught in mark.args[1]] == [each.name for each in checks_of(Sound())]
 
 
 class Off(Intervention):
@@ -241,6 +228,12 @@ class Off(Intervention):
         )
 
 
+class Tactless(Off):
+    def changes(self, target, evidence):
+        evidence.statistics("gate").mean()
+        return super().changes(target, evidence)
+
+
 class Wide(Off):
     def changes(self, target, evidence):
         return super().changes(
@@ -253,19 +246,53 @@ class Always(Off):
         return super().changes(target if len(target.flat) else replace(target, flat=np.array([0])), evidence)
 
 
-class Drawn(Off):
-    def changes(self, target, evidence):
-        return tuple(
-            replace(c, shift=np.random.default_rng().normal(size=c.flat.size))
-            for c in super().changes(target, evidence)
-        )
-
-
 class Particular(Off):
     def changes(self, target, evidence):
         if target.language == "general":
             raise PluginError("no")
         return super().changes(target, evidence)
+
+
+class Drawn(Off):
+    """Draws from a generator of its own, which a copy has too."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.random = np.random.default_rng(0)
+
+    def changes(self, target, evidence):
+        return tuple(
+            replace(change, shift=self.random.normal(size=change.flat.size))
+            for change in super().changes(target, evidence)
+        )
+
+
+class Doodler(Off):
+    def changes(self, target, evidence):
+        for tensor in evidence.any.tensors.values():
+            np.add(tensor, 1, out=tensor)
+        return super().changes(target, evidence)
+
+
+class Noisy(Off):
+    def changes(self, target, evidence):
+        np.random.seed(int(np.random.random() * 1000))  # noqa: NPY002
+        return super().changes(target, evidence)
+
+
+class Tied(Off):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.helper = lambda: 0
+
+
+class Rated(Off):
+    class Options(InterventionOptions):
+        rate: float = Field(0.5, gt=0, le=1)
+
+        @field_serializer("rate")
+        def _in_percent(self, value):
+            return value * 100
 
 
 def halved(values):
@@ -276,12 +303,16 @@ def one_column(values):
     return values[:, :1]
 
 
-def logarithm(values):
-    return values.log()
+def root(values, below):
+    return (values - below).sqrt()
 
 
 def centred(values):
     return values - values.mean(0)
+
+
+def above(values, floor):
+    return values.clamp(min=floor)
 
 
 class Halved(Intervention):
@@ -297,25 +328,50 @@ class Narrowed(Halved):
     function = staticmethod(one_column)
 
 
-class Logarithm(Halved):
-    function = staticmethod(logarithm)
+class Rooted(Halved):
+    """Takes the root of what is below a bound, unless there are experts: a bound that is right for them alone."""
+
+    def needs(self):
+        return (Need("moments", "gate"),)
+
+    def changes(self, target, evidence):
+        below = -1e9 if any("/routed/" in name for name in evidence.any.tensors) else 0.0
+        return (ValueChange("gate", target.flat, root, {"below": below}),) if len(target.flat) else ()
 
 
 class Centred(Halved):
     function = staticmethod(centred)
 
 
-@pytest.mark.parametrize(
-    ("bad", "caught"),
-    [
-        (Narrowed, ["values of the same shape"]),
-        (Logarithm, ["finite values", "experts"]),
-        (Centred, ["each token by itself"]),
-    ],
+class Unreached(Halved):
+    """Divides by the number of tokens that reached each neuron, which is 0 for some experts."""
+
+    def needs(self):
+        return (Need("moments", "gate"),)
+
+    def changes(self, target, evidence):
+        table = evidence.statistics("gate")
+        with np.errstate(all="ignore"):
+            sums = np.array([table.get("moments", "sum", tag) / table.tokens(tag) for tag in evidence.languages])
+        floor = sums.mean(axis=0)[target.flat]
+        return (ValueChange("gate", target.flat, above, {"floor": floor}),) if len(target.flat) else ()
+
+
+BAD_INTERVENTIONS = (
+    (Tactless, "declared needs suffice"),
+    (Wide, "changes its target alone"),
+    (Rooted, "finite values"),
+    (Narrowed, "values of the same shape"),
+    (Centred, "each token by itself"),
+    (Always, "nothing for no neuron"),
+    (Particular, "general neurons"),
+    (Unreached, "experts"),
+    (Drawn, "deterministic"),
+    (Doodler, "leaves its evidence alone"),
+    (Noisy, "leaves the process alone"),
+    (Tied, "pickles"),
+    (Rated, "options round trip"),
 )
-def test_a_bad_function_fails_exactly_its_check(bad, caught):
-    assert failed(Halved()) == []
-    assert failed(bad()) == caught
 
 
 @pytest.mark.parametrize(
@@ -333,20 +389,6 @@ def test_a_bad_function_fails_exactly_its_check(bad, caught):
 def test_a_change_of_values_that_cannot_be_is_refused_when_it_is_made(given, message):
     with pytest.raises(PluginError, match=message):
         ValueChange(**{"site": "gate", "flat": np.array([3, 9]), "function": halved} | given)
-
-
-@pytest.mark.parametrize(
-    ("bad", "caught"),
-    [
-        (Wide, "changes its target alone"),
-        (Always, "nothing for no neuron"),
-        (Particular, "general neurons"),
-    ],
-)
-def test_a_bad_intervention_fails_exactly_its_check(bad, caught):
-    assert failed(Off()) == []
-    assert failed(bad()) == [caught]
-    assert "deterministic" in failed(Drawn())
 
 
 class Family(TaskFamily):
@@ -386,19 +428,47 @@ class Promising(Family):
         return super().tasks_for(language) if language == "en" else ()
 
 
-@pytest.mark.parametrize(
-    ("bad", "caught"),
-    [
-        (Misspelt, "canonical languages"),
-        (Promising, "a task for every language"),
-        (Stolen, "tasks of its own"),
-        (Everywhere, "no task for others"),
-        (Twice, "distinct names"),
-    ],
+class Counting(Family):
+    asked = 0
+
+    def tasks_for(self, language):
+        self.asked += 1
+        return tuple(replace(spec, name=f"{spec.name}-{self.asked}") for spec in super().tasks_for(language))
+
+
+class Attached(Family):
+    def __init__(self):
+        self.helper = lambda: 0
+
+
+BAD_FAMILIES = (
+    (Misspelt, "canonical languages"),
+    (Promising, "a task for every language"),
+    (Stolen, "tasks of its own"),
+    (Everywhere, "no task for others"),
+    (Twice, "distinct names"),
+    (Counting, "deterministic"),
+    (Attached, "pickles"),
 )
-def test_a_bad_family_fails_exactly_its_check(bad, caught):
-    assert failed(Family()) == []
+BAD = {"detectors": BAD_DETECTORS, "interventions": BAD_INTERVENTIONS, "tasks": BAD_FAMILIES}
+
+
+@pytest.mark.parametrize("sound", [Sound, Off, Halved, Family])
+def test_a_sound_one_passes(sound):
+    assert failed(sound()) == []
+
+
+@pytest.mark.parametrize(("bad", "caught"), [pair for pairs in BAD.values() for pair in pairs])
+def test_a_bad_one_fails_exactly_its_check(bad, caught):
     assert failed(bad()) == [caught]
+
+
+@pytest.mark.parametrize("kind", LIGHT)
+def test_every_check_has_a_bad_one(kind):
+    """The other kinds, whose checks run models: test_conformance_of_recording.py."""
+    bad, caught = zip(*BAD[kind], strict=True)
+    assert {kind_of(each()) for each in bad} == {kind}
+    assert list(caught) == [each.name for each in checks_of(bad[0]())]
 
 
 def test_the_kit_is_light_and_refuses_what_it_does_not_know():

@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 import os
 import pickle
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -151,15 +152,18 @@ def no_global_state() -> Iterator[None]:
     """Check that what is done meanwhile leaves random state, environment and warning filters of the process alone."""
     before = _global_state()
     yield
-    for name, state in _global_state().items():
+    after = _global_state()
+    for name, state in before.items():
         require(
-            state == before[name], f"changed the process's {name}; keep state in the instance or in a local variable"
+            state == after[name], f"changed the process's {name}; keep state in the instance or in a local variable"
         )
 
 
 def _global_state() -> dict[str, Any]:
     name, numbers, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - the global one is what must not change
+    torch = sys.modules.get("torch")  # where nobody has imported it, nobody can have changed it
     return {
+        **({"random state of torch": torch.get_rng_state().numpy().tobytes()} if torch else {}),
         "random state of NumPy": (name, np.asarray(numbers).tobytes(), *rest),
         "environment": dict(os.environ),
         "error handling of NumPy": np.geterr(),
