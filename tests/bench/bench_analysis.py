@@ -22,11 +22,12 @@ from nharness.analysis.controls import ControlPlan, ControlRules
 from nharness.analysis.measurements import Measurement
 from nharness.analysis.sequential import Precision, look
 from nharness.analysis.significance import benjamini_hochberg
-from nharness.record.cells import Target, Task
+from nharness.record.cells import Target
 from nharness.record.results import AnalysisSettings
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness" / "analysis"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sharing"))
 import null_matrices
+from matrix_measurements import PPL
 
 LANGUAGES = tuple(f"l{letter}" for letter in "abcdefgh")
 SIZE, DOCUMENTS, SAMPLE, DRAWS = len(LANGUAGES), 120, 30, 20  # a quarter, as 1,000 of 4,000 tokens
@@ -69,14 +70,7 @@ def time_record():
 
 def matrix(effect, rng):
     """Return task, targets and measurements by (target, control, language), controls on all documents."""
-    task = Task(
-        name="ppl",
-        family="perplexity",
-        metric="bits_per_byte",
-        unit="bits per byte",
-        direction="lower",
-        languages=LANGUAGES,
-    )
+    task = PPL.model_copy(update={"languages": LANGUAGES})
     rows = [Target(name=tag, language=tag, kinds=("specific",), neurons=30) for tag in LANGUAGES]
     found: dict[tuple[str | None, int | None, str], Any] = {}
     size = rng.lognormal(5.5, 0.5, DOCUMENTS).round()

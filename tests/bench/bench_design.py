@@ -44,6 +44,7 @@ def tokens(found):
 
 def change(table, key):
     found = pair(table[TASK, None, None, key[3]], table[key], "bits_per_byte")
+    assert found is not None  # both sides have items
     return found.change
 
 

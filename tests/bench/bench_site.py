@@ -8,11 +8,11 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "leaderboard"))
+sys.path.extend(str(Path(__file__).resolve().parents[1] / name) for name in ("sharing", "leaderboard"))
 
-from browser import Watched, launched
 from test_scale import RECORDS, write_records
 
+from browser import Watched, launched
 from nharness_leaderboard.site.build import build_site
 
 

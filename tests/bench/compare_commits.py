@@ -56,18 +56,21 @@ class Worker:
         self.process = subprocess.Popen(
             program, env=steady(installed), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.names = self.process.stdout.readline().rstrip("\n").split("\t")
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.asked, self.answers = self.process.stdin, self.process.stdout
+        self.names = self.answers.readline().rstrip("\n").split("\t")
 
     def __enter__(self):
         return self
 
     def seconds(self, name):
         """Return the CPU seconds of one piece of work."""
-        print(name, file=self.process.stdin, flush=True)
-        return float(self.process.stdout.readline())
+        print(name, file=self.asked, flush=True)
+        return float(self.answers.readline())
 
     def __exit__(self, *_raised):
-        self.process.stdin.close()
+        self.asked.close()
         self.process.wait()
 
 

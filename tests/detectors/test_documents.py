@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
+from narrowing import present
 from nharness.errors import OptionError, UsageError
 from nharness_detectors.average_precision import AveragePrecision, average_precisions, signs
 from nharness_detectors.lingua_franca import LinguaFranca
@@ -156,7 +157,7 @@ def test_plnd(evidence_of, ties, importance, tensor, consensus):
             assert found.membership[k, j] == (consistent[k][j] and not everywhere)
             rest = sum(share[i][j] for i in range(3) if i != k) / 2
             assert found.score[k, j] == pytest.approx(share[k][j] - rest, abs=1e-6)
-    assert (found.candidates == np.array(consistent)).all()
+    assert (present(found.candidates) == np.array(consistent)).all()
 
 
 def test_plnd_general_neurons_are_those_of_every_language(from_statistic):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from narrowing import present
 from nharness.plugins import Plugins
 
 PLUGINS = Plugins()
@@ -17,9 +18,9 @@ UNBOUNDED = {"probe"}  # scikit-learn's own
 def bench():
     """The benchmark, for its statistics of ten languages: here of four layers, narrow ones where there are histograms."""
     path = Path(__file__).parents[1] / "bench/bench_detectors.py"
-    spec = importlib.util.spec_from_file_location("bench_detectors", path)
+    spec = present(importlib.util.spec_from_file_location("bench_detectors", path))
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    present(spec.loader).exec_module(module)
     return module
 
 

@@ -1,13 +1,10 @@
-"""A model that takes no time: two random layers with a real tokenizer. The builder of synthetic records is importable."""
+"""A model that takes no time: two random layers with a real tokenizer."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from .run.tiny_folder import make_model
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "leaderboard"))
 
 
 @pytest.fixture(scope="session")

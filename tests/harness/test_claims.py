@@ -1,7 +1,6 @@
 """Claims on records made to bear them out, to contradict them, and to leave them open; and on what is not there."""
 
 import pytest
-from synthetic_records import synthetic_record
 
 from nharness.claims import check_claims, require_known
 from nharness.errors import UsageError
@@ -9,6 +8,7 @@ from nharness.record.results import ControlSelectivity
 from nharness.record.types import Estimate
 from nharness.spec import Claim
 from nharness_tasks.claims.selectivity import MoreThanRandom, OwnLanguageMost
+from synthetic_records import synthetic_record
 
 NAMED = {claim.name: claim for claim in (OwnLanguageMost, MoreThanRandom)}
 

@@ -202,8 +202,8 @@ class Mine(nharness.Detector):
 def test_settings_are_the_options_of_the_specification():
     assert list(Settings.__annotations__) == [option.name.replace("-", "_") for option in ALL]
     for option in ALL:
-        told = Settings.__annotations__[option.name.replace("-", "_")]
-        told = getattr(told, "__forward_arg__", told)
+        annotation = Settings.__annotations__[option.name.replace("-", "_")]
+        told = str(getattr(annotation, "__forward_arg__", annotation))
         assert ("bool" in told) == option.switch, option.name
         nullable = option.place not in (*OWN_OPTIONS, TABLE_OF_TEXT) and "null" in json.dumps(
             schema_at(RunSpec, option.place)

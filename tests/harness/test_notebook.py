@@ -8,6 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
 import nharness
+from narrowing import present
 from nharness.errors import FileFormatError, ModelError, UnknownNameError, UsageError
 from nharness.neurons import Detection
 from nharness.statistics import LanguageTotals, Statistics
@@ -130,7 +131,7 @@ def test_the_map_says_where_everything_is(model, widths):
 @pytest.mark.parametrize("kind", [str, None])
 def test_the_map_names_the_neurons_of_a_file(model, file, pairs, kind):
     found = nharness.locate(model, kind(file) if kind else file, language="zho_Hans")
-    assert [(layer, unit) for layer, units in enumerate(found.selected) for unit in units] == pairs
+    assert [(layer, unit) for layer, units in enumerate(present(found.selected)) for unit in units] == pairs
     assert nharness.locate(model, pairs[::-1] + pairs).selected == found.selected
     assert nharness.locate(model, file, language="en").selected == ((), ())
     assert ", 3 selected; " in repr(found)

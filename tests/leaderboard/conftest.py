@@ -1,21 +1,16 @@
-"""The builders of synthetic records, importable by the tests of this folder; a built site and a browser to open it."""
+"""Synthetic records, a site built of them and a browser to open it."""
 
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from browser import Watched, launched
-from synthetic_records import LANGUAGES, synthetic_record
-from synthetic_runs import synthetic_run
-
 from nharness.record.reproduction import Reproduction
 from nharness_leaderboard.results import place
 from nharness_leaderboard.site.build import build_site
+from synthetic_records import LANGUAGES, synthetic_record
+from synthetic_runs import synthetic_run
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import json
 import re
 
 from browser import slug
+from narrowing import present
 
 
 def page_of(site, record):
@@ -28,8 +29,7 @@ def test_a_badge_is_shown_where_a_reproduction_earned_it_and_nowhere_else(site, 
 
 def test_the_front_page_counts_the_reproduced_of_its_records(site):
     pages = [path.read_text() for path in [site / "index.html", *site.glob("board-*.html")]]
-    counts = [re.search(r"<b>(\d+) of (\d+)</b> reproduced", page) for page in pages]
-    assert all(counts)
+    counts = [present(re.search(r"<b>(\d+) of (\d+)</b> reproduced", page)) for page in pages]
     assert all(
         page.count('aria-label="reproduced"') == int(found[1]) for page, found in zip(pages, counts, strict=True)
     )

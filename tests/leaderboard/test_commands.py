@@ -8,12 +8,12 @@ import re
 import shutil
 
 import pytest
-from synthetic_runs import synthetic_run
 
 from nharness.cli.main import main
 from nharness.record.model import content_id
 from nharness.report.outputs import METRIC
 from nharness_leaderboard.report import html_report
+from synthetic_runs import synthetic_run
 
 
 @pytest.fixture(scope="module")

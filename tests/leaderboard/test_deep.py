@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from forging import unproven
-from synthetic_runs import synthetic_run
 
+from forging import unproven
 from nharness.neurons import load
 from nharness.plugins import Plugins
 from nharness.record.validate import load_record, validate_file
 from nharness_leaderboard.deep import deep_problems
+from synthetic_runs import synthetic_run
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,14 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-from browser import slug
-from synthetic_runs import synthetic_run
 
+from browser import slug
+from narrowing import present
 from nharness_leaderboard.ranks import drawn_headlines, standings
 from nharness_leaderboard.results import place, read_results
 from nharness_leaderboard.site.build import build_site
 from nharness_leaderboard.site.shown import shown_sets
+from synthetic_runs import synthetic_run
 
 pytestmark = pytest.mark.browser
 
@@ -109,7 +110,7 @@ def test_the_ranking_and_all_its_numbers_are_the_records_without_javascript(rank
         low, high = record.headline.estimate.interval
         assert f"{record.headline.estimate.value:.2f}{low:.2f}\N{EN DASH}{high:.2f}" in kept.text_content()
         rank = row.query_selector("[data-name=rank]").text_content()
-        assert rank == (placed.of(slug(record)).interval or "\N{EN DASH}")
+        assert rank == (present(placed.of(slug(record))).interval or "\N{EN DASH}")
         for cell in row.query_selector_all("td.c"):
             part = record.headline.languages[cell.get_attribute("data-tag")]
             assert float(cell.get_attribute("data-kept")) == part.kept
@@ -132,9 +133,9 @@ def test_the_compare_page_has_the_boards_ranks_and_differences(watched, ranked):
     one, two = slug(held[0]), slug(held[3])
     page = watched.open(ranked.site / "compare.html", f"#r={one},{two},{slug(ranked.point)}")
     shown = float(page.get_attribute("#ranking [data-kept-difference]", "data-kept-difference"))
-    assert shown == pytest.approx(placed.difference(one, two)[0], rel=1e-4)
+    assert shown == pytest.approx(present(placed.difference(one, two))[0], rel=1e-4)
     text = page.text_content("#ranking")
-    for part in (placed.of(one).text, "told apart", "a point at one budget", "not ranked together"):
+    for part in (present(placed.of(one)).text, "told apart", "a point at one budget", "not ranked together"):
         assert part in text, part
 
 

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 
 import pytest
-from synthetic_runs import synthetic_run
 
 from nharness.cli.main import main
 from nharness.errors import FileFormatError, OutputError, UsageError
@@ -19,6 +18,7 @@ from nharness_leaderboard.gate import check
 from nharness_leaderboard.reproduction import reproduction_of
 from nharness_leaderboard.results import place, read_results, slug
 from nharness_leaderboard.submission import add
+from synthetic_runs import synthetic_run
 
 SIZE = {"draws": 4, "documents": 48}  # 24 sources a language: enough for a rank
 

@@ -9,15 +9,16 @@ from contextlib import suppress
 from html.parser import HTMLParser
 
 import pytest
-from browser import Watched
-from synthetic_records import synthetic_record
 
+from browser import Watched
+from narrowing import present
 from nharness.record.model import content_id
 from nharness.record.validate import validate_bytes
 from nharness_leaderboard.results import place
 from nharness_leaderboard.site.about import repository
 from nharness_leaderboard.site.build import build_site
 from nharness_leaderboard.site.text import script_json
+from synthetic_records import synthetic_record
 
 MUTANTS = 10_000
 EVIL = [
@@ -291,7 +292,7 @@ def test_script_in_every_text_field_runs_nowhere(tmp_path, browser):
         document["identity"]["id"] = content_id(document)
         record, problems = validate_bytes(json.dumps(document).encode())
         assert problems == [], (evil, problems[:3])
-        folder = results / place(record)
+        folder = results / place(present(record))
         folder.mkdir(parents=True)
         (folder / "record.json").write_text(json.dumps(document))
     site = tmp_path / "deep" / "site"

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic_records import synthetic_record
-from synthetic_runs import synthetic_run
 
+from narrowing import present
 from nharness.analysis.analyse import analyse
 from nharness.analysis.compare import compare
 from nharness.analysis.measurements import from_items
@@ -22,6 +21,8 @@ from nharness_leaderboard.site.board import language_data
 from nharness_leaderboard.site.text import intervention_text
 from nharness_leaderboard.site.view import record_view
 from nharness_leaderboard.ties import alike_key, comparable_key
+from synthetic_records import synthetic_record
+from synthetic_runs import synthetic_run
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def entries(tmp_path_factory):
 def selectivity(record, folder, chosen):
     """Selectivity from the items, clusters repeated as chosen, straight from its definition."""
     sums = {}
-    for item in read_items(folder / find(record.files, "items").name):
+    for item in read_items(folder / present(find(record.files, "items")).name):
         if item.control is None:
             sums.setdefault((item.target, item.language), {}).setdefault(item.cluster, []).append(item.values)
     harm = {}
@@ -57,7 +58,7 @@ def selectivity(record, folder, chosen):
 
 def test_difference_agrees_with_a_bootstrap_over_clusters(entries):
     known = [sides(entry.record, entry.folder)["ppl"] for entry in entries]
-    found = difference(*known)
+    found = present(difference(*known))
     rng = np.random.default_rng(0)
     clusters = {tag: [f"{tag}-{i}" for i in range(30)] for tag in entries[0].record.languages}
     plain = [selectivity(e.record, e.folder, clusters) for e in entries]
@@ -73,19 +74,19 @@ def test_difference_agrees_with_a_bootstrap_over_clusters(entries):
 
 def test_pairing_narrows_and_needs_the_same_items(entries):
     one, two = (sides(entry.record, entry.folder)["ppl"] for entry in entries)
-    apart = unpaired(entries[0].record, entries[1].record, "ppl")
-    assert apart.value == pytest.approx(difference(one, two).value)
+    apart = present(unpaired(entries[0].record, entries[1].record, "ppl"))
+    assert apart.value == pytest.approx(present(difference(one, two)).value)
     assert not apart.paired
-    same = difference(one, one)
+    same = present(difference(one, one))
     assert same.value == pytest.approx(0, abs=1e-12)
     assert same.interval == pytest.approx((0, 0), abs=1e-12)
-    assert unpaired(entries[0].record, entries[0].record, "ppl").interval[1] > 0
+    assert present(unpaired(entries[0].record, entries[0].record, "ppl")).interval[1] > 0
     assert difference(one, Paired("another key", one.side)) is None
 
 
 def test_items_that_do_not_give_the_published_selectivity_pair_nothing(entries, tmp_path):
     record, folder = entries[0].record, entries[0].folder
-    name = find(record.files, "items").name
+    name = present(find(record.files, "items")).name
     lines = [json.loads(line) for line in (folder / name).read_text().splitlines()]
     for line in lines:
         if line["target"] == line["language"] and line["control"] is None:
@@ -98,7 +99,7 @@ def test_items_that_do_not_give_the_published_selectivity_pair_nothing(entries, 
 def in_shares(entry, folder):
     """The same record with every target twice: at 1 as it was, at 0.5 doing half of it."""
     record = entry.record
-    items = list(read_items(entry.folder / find(record.files, "items").name))
+    items = list(read_items(entry.folder / present(find(record.files, "items")).name))
     intact = {item.id: item.values for item in items if item.target is None}
     made = [item for item in items if item.target is None]
     for item in items:
@@ -135,7 +136,7 @@ def test_shares_of_neurons_do_not_water_the_summary_down_and_are_ranked_apart(en
     assert after.rows[0].selectivity.value < after.rows[1].selectivity.value
     assert not list(result_problems(parts.record))
     known = {entry.slug: sides(entry.record, entry.folder) for entry in (whole, parts)}
-    assert difference(known[whole.slug]["ppl"], known[parts.slug]["ppl"]).value == pytest.approx(0, abs=1e-9)
+    assert present(difference(known[whole.slug]["ppl"], known[parts.slug]["ppl"])).value == pytest.approx(0, abs=1e-9)
     assert alike_key(whole.record, "ppl") != alike_key(parts.record, "ppl")
     assert comparable_key(whole.record, "ppl") == comparable_key(parts.record, "ppl")
     assert configuration_key(whole.record) != configuration_key(parts.record)
@@ -149,14 +150,15 @@ def test_shares_of_neurons_do_not_water_the_summary_down_and_are_ranked_apart(en
 def test_the_board_and_the_command_give_one_number_for_one_pair(entries):
     one, two = entries
     own = [sides(entry.record, entry.folder)["ppl"] for entry in entries]
-    items = [read_items(entry.folder / find(entry.record.files, "items").name) for entry in entries]
-    told = compare(
+    items = [read_items(entry.folder / present(find(entry.record.files, "items")).name) for entry in entries]
+    (compared, *_) = compare(
         *(from_items(item for item in each if item.control is None) for each in items),
         tasks=one.record.tasks,
         targets=(one.record.targets, two.record.targets),
-    )[0].selectivity
-    assert difference(*own).value == pytest.approx(told.value, rel=1e-9)
-    assert difference(*own).interval == pytest.approx(told.interval, rel=1e-9)
+    )
+    told, shown = present(compared.selectivity), present(difference(*own))
+    assert shown.value == pytest.approx(told.value, rel=1e-9)
+    assert shown.interval == pytest.approx(told.interval, rel=1e-9)
     again = differences({"x": own[0], "y": own[1], "z": own[0]})
     assert again["x", "y"].interval == pytest.approx(told.interval, rel=1e-9)
     assert again["y", "z"].value == pytest.approx(-told.value, rel=1e-9)

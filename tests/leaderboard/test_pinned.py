@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from synthetic_runs import synthetic_run, unpacked
 
+from narrowing import present
 from nharness.analysis.measurements import from_items
 from nharness.record.items import Item, read_items, write_items
 from nharness.record.store import find
@@ -13,6 +13,7 @@ from nharness.record.validate import load_record
 from nharness_leaderboard.deep.sense import item_problems
 from nharness_leaderboard.pinned import detector_problems, disagreements
 from nharness_leaderboard.results import Entry
+from synthetic_runs import synthetic_run, unpacked
 
 RESULTS = Path(__file__).resolve().parents[2] / "leaderboard" / "results"
 
@@ -56,7 +57,7 @@ def run(tmp_path_factory):
 
 def with_items(entry, folder, alter):
     """Return an entry whose items went through `alter`, which gets each as a document."""
-    name = find(entry.record.files, "items").name
+    name = present(find(entry.record.files, "items")).name
     documents = [json.loads(item.line()) for item in read_items(entry.folder / name)]
     for document in documents:
         alter(document)
@@ -103,6 +104,6 @@ INVENTIONS = {
 @pytest.mark.parametrize(("alter", "words"), INVENTIONS.values(), ids=INVENTIONS)
 def test_items_that_no_model_gives_are_found(run, tmp_path, alter, words):
     entry = with_items(run[0], tmp_path / "x", alter)
-    items = list(read_items(entry.folder / find(entry.record.files, "items").name))
+    items = list(read_items(entry.folder / present(find(entry.record.files, "items")).name))
     found = list(item_problems(entry.record, from_items(items)))
     assert any(words in problem.message for problem in found), found

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from narrowing import present
 from nharness.cli.main import main
 from nharness.plugins import Plugins
 from nharness.record.consistency import inconsistencies
@@ -84,7 +85,7 @@ def test_points_of_a_curve_are_those_of_the_records_at_their_doses():
     )
     second = first.model_copy(update={"selection": first.selection.model_copy(update={"budget": 0.01})}).with_id()
     own = first.model_copy(update={"curve": points}).with_id()
-    lie = points[0].model_copy(update={"selectivity": points[0].selectivity.model_copy(update={"value": 9.0})})
+    lie = points[0].model_copy(update={"selectivity": present(points[0].selectivity).model_copy(update={"value": 9.0})})
     forged = own.model_copy(update={"curve": (lie, points[1])}).with_id()
     assert with_points(forged, [second, forged]) == own
     assert with_points(forged, [forged]).curve[0] == lie  # nobody else says what it was

@@ -5,9 +5,8 @@ import re
 
 import numpy as np
 import pytest
-from synthetic_records import synthetic_record
-from synthetic_runs import SETTINGS, synthetic_run
 
+from narrowing import present
 from nharness.analysis.headline import headline_of
 from nharness.analysis.ladder_items import climbed_of, headline_again
 from nharness.analysis.measurements import from_items
@@ -21,6 +20,8 @@ from nharness_leaderboard.deep import deep_problems
 from nharness_leaderboard.ranks import CACHE, drawn_headlines, set_key, standings
 from nharness_leaderboard.results import Entry
 from nharness_leaderboard.table import BEGIN, END, board_table
+from synthetic_records import synthetic_record
+from synthetic_runs import SETTINGS, synthetic_run
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +37,12 @@ def entries(tmp_path_factory):
 
 def test_records_of_one_text_are_ranked_by_what_they_keep(entries):
     found = standings(entries, drawn_headlines(entries))
-    assert [found.of(entry.slug).text for entry in entries] == ["1\N{EN DASH}2 of 3", "1\N{EN DASH}2 of 3", "3 of 3"]
-    value, low, high = found.difference(entries[0].slug, entries[2].slug)
+    assert [present(found.of(entry.slug)).text for entry in entries] == [
+        "1\N{EN DASH}2 of 3",
+        "1\N{EN DASH}2 of 3",
+        "3 of 3",
+    ]
+    value, low, high = present(found.difference(entries[0].slug, entries[2].slug))
     assert value == pytest.approx(
         entries[0].record.headline.estimate.value - entries[2].record.headline.estimate.value, abs=1e-9
     )
@@ -55,17 +60,17 @@ def test_one_budget_thin_text_and_altered_ladders_have_no_rank(entries, tmp_path
     point = Entry(tmp_path, synthetic_record(seed=3))
     thin = Entry(tmp_path / "thin", synthetic_run(tmp_path / "thin", documents=24, leak=0.1))
     altered = Entry(tmp_path / "altered", synthetic_run(tmp_path / "altered", seed=1, documents=60, leak=0.02))
-    path = altered.folder / find(altered.record.files, "ladder").name
+    path = altered.folder / present(find(altered.record.files, "ladder")).name
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     for line in lines:
         line["values"]["nll"] *= 1.02
     path.write_text("\n".join(map(json.dumps, lines)))
     found = standings([point, thin, altered, *entries], drawn_headlines([point, thin, altered, *entries]))
-    reasons = [found.of(entry.slug).reason for entry in (point, thin, altered)]
-    assert reasons[0].startswith("a point at one budget")
+    reasons = [present(found.of(entry.slug)).reason for entry in (point, thin, altered)]
+    assert present(reasons[0]).startswith("a point at one budget")
     assert reasons[1] == "a language was judged on 12 sources; a rank needs 20 in every one"
-    assert reasons[2].startswith("the items of its ladders are not beside it, or do not give its headline")
-    assert found.of(entries[0].slug).of == 3
+    assert present(reasons[2]).startswith("the items of its ladders are not beside it, or do not give its headline")
+    assert present(found.of(entries[0].slug)).of == 3
 
 
 def test_of_several_records_of_one_detector_the_newest_is_ranked(entries, tmp_path):
@@ -75,8 +80,8 @@ def test_of_several_records_of_one_detector_the_newest_is_ranked(entries, tmp_pa
     ).with_id()
     everyone = [*entries, Entry(tmp_path / "again", newer)]
     found = standings(everyone, drawn_headlines(everyone))
-    assert found.of(entries[2].slug).reason == "a newer record of the same detector is ranked"
-    assert found.of(newer.identity.id[:12]).text == "3 of 3"
+    assert present(found.of(entries[2].slug)).reason == "a newer record of the same detector is ranked"
+    assert present(found.of(newer.identity.id[:12])).text == "3 of 3"
 
 
 def test_a_language_that_the_tokenizer_hardly_knows_is_out_of_the_headline_and_the_record_is_ranked(tmp_path):
@@ -95,20 +100,21 @@ def test_a_language_that_the_tokenizer_hardly_knows_is_out_of_the_headline_and_t
     alone = headline_of(others, SETTINGS, "ppl").languages
     assert {tag: headline.languages[tag] for tag in languages[:3]} == alone  # nor does it count among the others
     assert (headline.of, headline.languages["ja"].flags, headline.languages["ja"].kept) == (3, ("hardly_known",), None)
-    assert headline.estimate.value == pytest.approx(np.mean([each.kept for each in alone.values()]))
+    assert present(headline.estimate).value == pytest.approx(np.mean([each.kept for each in alone.values()]))
     record = with_cautions(hardly.model_copy(update={"headline": headline}).with_id())
     assert any(
         "Japanese: the tokenizer does not know 84 %" in text and "leaves it out" in text for text in record.warnings
     )
     assert {p.pointer.rpartition("/")[2] for p in deep_problems(record, folder)} == {"flags"}  # of the cells, above
     entry = Entry(folder, record)
-    assert standings([entry], drawn_headlines([entry])).of(entry.slug).text == "1 of 1"
+    assert present(standings([entry], drawn_headlines([entry])).of(entry.slug)).text == "1 of 1"
     same = Entry(folder, known)  # who says that the tokenizer knows it was judged on other text
-    assert drawn_headlines([entry])[entry.slug].text != drawn_headlines([same])[same.slug].text
+    one, other = (present(drawn_headlines([each])[each.slug]) for each in (entry, same))
+    assert one.text != other.text
 
 
 def _measured(folder, record):
-    items, ladder = (folder / find(record.files, role).name for role in ("items", "ladder"))
+    items, ladder = (folder / present(find(record.files, role)).name for role in ("items", "ladder"))
     intact = [item for item in read_items(items) if item.target is None]
     return list(from_items([*intact, *read_items(ladder)]))
 
@@ -129,8 +135,8 @@ def test_draws_are_kept_beside_the_results_and_made_again_where_damaged(entries)
     kept[0].write_bytes(b"torn")
     repaired = drawn_headlines(entries, results)
     for entry in entries:
-        own = drawn_from(entry.record, entry.folder)
-        for found in (first[entry.slug], again[entry.slug], repaired[entry.slug]):
+        own = present(drawn_from(entry.record, entry.folder))
+        for found in (present(each[entry.slug]) for each in (first, again, repaired)):
             assert (found.value, found.text, found.clusters) == (own.value, own.text, own.clusters)
             assert (found.scatter.text == own.scatter.text).all()
 
@@ -140,7 +146,9 @@ def test_board_command_and_report_rank_alike(entries, capsys):
     board = standings(entries, drawn_headlines(entries))
     assert main(["compare", *folders, "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
-    assert found["ranks"] == {entry.record.detector.name: list(board.of(entry.slug).ranks) for entry in entries}
+    assert found["ranks"] == {
+        entry.record.detector.name: list(present(present(board.of(entry.slug)).ranks)) for entry in entries
+    }
     slugs = {entry.record.detector.name: entry.slug for entry in entries}
     for pair in found["differences"]:
         told = pair["difference"], *pair["interval"]

@@ -5,11 +5,11 @@ import struct
 from xml.etree import ElementTree as ET
 
 import pytest
-from synthetic_records import synthetic_record
 
 from nharness_leaderboard.charts import charts, matrix_chart
 from nharness_leaderboard.report import all_charts, html_report, write_html, write_images
 from nharness_leaderboard.site import text
+from synthetic_records import synthetic_record
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -6,12 +6,12 @@ How long that takes is measured by `tests/bench/bench_site.py`.
 import json
 
 import pytest
-from browser import Watched
-from synthetic_records import LANGUAGES, synthetic_record
 
+from browser import Watched
 from nharness.record.model import Record
 from nharness_leaderboard.results import place
 from nharness_leaderboard.site.build import build_site
+from synthetic_records import LANGUAGES, synthetic_record
 
 RECORDS = 1000
 

@@ -6,8 +6,9 @@ import json
 import re
 
 import pytest
-from browser import address, slug
 
+from browser import address, slug
+from narrowing import present
 from nharness.record.specification import command
 from nharness_leaderboard.site.about import repository
 
@@ -173,7 +174,7 @@ def test_heat_map_is_the_record(watched, site, records, number):
             assert ("*" in text) == (
                 cell.q is not None and cell.q < 0.05 and (cell.control is None or cell.control.q < 0.05)
             )
-            assert abs(float(re.match(r"[+−]?[\d.]+", text)[0].replace(MINUS, "-")) - harm) <= 0.0005
+            assert abs(float(present(re.match(r"[+−]?[\d.]+", text))[0].replace(MINUS, "-")) - harm) <= 0.0005
             assert float(shade.rstrip("%")) == pytest.approx(100 * abs(harm) / largest, abs=0.51)
 
 

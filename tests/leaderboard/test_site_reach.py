@@ -1,8 +1,9 @@
 """Comparing, themes, keyboard, accessibility, narrow screens, paper: the site in a real browser, from the disk."""
 
 import pytest
-from browser import Watched, address, slug
 
+from browser import Watched, address, slug
+from narrowing import present
 from nharness_leaderboard.report import html_report
 from nharness_leaderboard.results import place
 
@@ -20,7 +21,7 @@ def test_compare_pairs_records_with_items(watched, site, records):
         page.check(f"tr[data-id='{slug(record)}'] input")
     page.click("#go")
     page.wait_for_selector("#differences [data-difference]")
-    expected = difference(*(sides(r, records[0] / place(r))["ppl"] for r in (one, two)))
+    expected = present(difference(*(sides(r, records[0] / place(r))["ppl"] for r in (one, two))))
     text = page.text_content("#differences tbody")
     shown = float(page.get_attribute("#differences [data-difference]", "data-difference"))
     assert shown == rounded(expected.value)

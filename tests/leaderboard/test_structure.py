@@ -4,14 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from synthetic_runs import synthetic_run
 
+from narrowing import present
 from nharness.analysis.structure.section import Matrix, structure_of
 from nharness.cli.main import main
 from nharness.neurons import load
 from nharness.record.validate import load_record
 from nharness_leaderboard.deep import deep_problems
 from nharness_leaderboard.report import html_report
+from synthetic_runs import synthetic_run
 
 
 def test_recomputing_writes_the_section_where_there_was_none(tmp_path, capsys):
@@ -35,7 +36,7 @@ def test_concentration_counts_the_neurons_of_the_file(tmp_path):
     measures = {(m.name, m.kind): m for m in record.structure.measures}
     assert measures["concentration-last", None].value == pytest.approx(held[-1].sum() / held.sum())
     assert measures["concentration-last", None].expected == pytest.approx(1 / len(held))
-    wide = detection.candidates.any(axis=0).reshape(-1, width)
+    wide = present(detection.candidates).any(axis=0).reshape(-1, width)
     assert measures["concentration-first-all", None].value == pytest.approx(wide[0].sum() / wide.sum())
 
 

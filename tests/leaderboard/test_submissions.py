@@ -7,7 +7,6 @@ import shutil
 import time
 
 import pytest
-from synthetic_runs import synthetic_run
 
 from nharness.cli.main import main
 from nharness.errors import FileFormatError
@@ -19,6 +18,7 @@ from nharness.record.validate import validate_document, validate_file
 from nharness_leaderboard.gate import check
 from nharness_leaderboard.site.build import build_site
 from nharness_leaderboard.submission import add
+from synthetic_runs import synthetic_run
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from synthetic_runs import synthetic_run
 
+from narrowing import present
 from nharness_leaderboard.submission import add
+from synthetic_runs import synthetic_run
 
 ROOT = Path(__file__).resolve().parents[2]
 CI = ROOT / "leaderboard" / "ci"
@@ -59,7 +60,8 @@ def test_what_it_installs_is_what_the_code_imports():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {
-        re.match(r"[\w-]+", line)[0] for line in [*project["dependencies"], *project["optional-dependencies"]["charts"]]
+        present(re.match(r"[\w-]+", line))[0]
+        for line in [*project["dependencies"], *project["optional-dependencies"]["charts"]]
     }
     owners = packages_distributions()
     needed = {owner for name in loaded for owner in owners.get(name, ()) if owner in declared}

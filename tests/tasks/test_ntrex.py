@@ -63,7 +63,7 @@ def test_only_a_corpus_that_takes_a_folder_is_given_one(folder):
     with pytest.raises(UsageError, match="corpus mine has its own text and takes no folder"):
         load_corpus(f"mine:{folder}", named={"mine": folder})
     with pytest.raises(UsageError, match="this corpus takes no folder"):
-        load_corpus(f"mine:{folder}", named={"mine": lambda: None})
+        load_corpus(f"mine:{folder}", named={"mine": lambda: ntrex.corpus(folder)})
 
 
 def test_what_is_no_copy(folder, tmp_path):

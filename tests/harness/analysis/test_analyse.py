@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matrix_measurements import CHOICE, LANGUAGES, PPL, SETTINGS, matrix, targets
-from synthetic_records import synthetic_record
 
+from matrix_measurements import CHOICE, LANGUAGES, PPL, SETTINGS, matrix, targets
 from nharness.analysis.analyse import Known, analyse, reanalyse
 from nharness.analysis.effects import Aim
 from nharness.analysis.measurements import Failure, Measurement, from_items
@@ -18,6 +17,7 @@ from nharness.errors import UsageError
 from nharness.record.cells import Controls, Task
 from nharness.record.items import Item, parse_item
 from nharness.record.validate import validate_bytes
+from synthetic_records import synthetic_record
 
 TASKS = (PPL, CHOICE)
 

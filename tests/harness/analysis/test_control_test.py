@@ -1,10 +1,10 @@
 """The test against random controls: error rates under the null, power, a case by hand, and what cannot be computed."""
 
-import null_matrices
 import numpy as np
 import pytest
 from scipy import stats
 
+import null_matrices
 from nharness.analysis.control_test import control_test
 from nharness.analysis.significance import benjamini_hochberg
 from nharness.errors import UsageError

@@ -1,9 +1,9 @@
 """The plan of controls: error rates with it, what it saves, that it ends, resumes and handles failures."""
 
-import null_matrices
 import numpy as np
 import pytest
 
+import null_matrices
 from nharness.analysis.control_test import control_test
 from nharness.analysis.controls import ControlPlan, ControlRules
 from nharness.analysis.significance import benjamini_hochberg

@@ -1,8 +1,9 @@
 """Dose-response points from measurements, and the area under them by hand."""
 
 import pytest
-from matrix_measurements import PPL, SETTINGS, matrix, targets
 
+from matrix_measurements import PPL, SETTINGS, matrix, targets
+from narrowing import present
 from nharness.analysis.control_effects import control_effects_of
 from nharness.analysis.curves import area_under_budget, curve_point
 from nharness.analysis.effects import effects_of
@@ -17,9 +18,11 @@ def test_a_point_has_the_summary_s_numbers_and_the_draws_band():
     controls = control_effects_of(effects, rows, table, list(table))
     found = curve_point(effects, rows, axis="budget", value=0.01, controls=controls)
     assert (found.task, found.axis, found.value, found.neurons) == ("ppl", "budget", 0.01, 20)
-    assert found.selectivity.value == pytest.approx(found.on_target.value - found.off_target.value)
-    assert found.controls.draws == 6
-    assert found.controls.low < found.controls.mean < found.controls.high < found.selectivity.value
+    own, others, selectivity = (present(each).value for each in (found.on_target, found.off_target, found.selectivity))
+    assert selectivity == pytest.approx(own - others)
+    band = present(found.controls)
+    assert band.draws == 6
+    assert band.low < band.mean < band.high < selectivity
     assert curve_point(effects, rows, axis="strength", value=-1.0).controls is None
 
 

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
+from narrowing import present
 from nharness.analysis.ground_truth import Truth, against_truth, auroc, precision_at_k, rank_correlation
 from nharness.errors import UsageError
 from nharness.neurons import Detection
@@ -53,7 +54,7 @@ def test_a_detector_is_scored_per_language_and_on_average():
     assert found.languages[0].precision_at_k == 1.0
     assert found.languages[1].precision_at_k == 0.5
     assert (found.languages[0].k, found.languages[0].rank_correlation) == (2, None)
-    assert found.auroc == pytest.approx((1.0 + found.languages[1].auroc) / 2)
+    assert found.auroc == pytest.approx((1.0 + present(found.languages[1].auroc)) / 2)
 
 
 def test_low_scores_that_are_best_are_turned_round():

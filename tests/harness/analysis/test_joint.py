@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from matrix_measurements import PPL
 
+from matrix_measurements import PPL
 from nharness.analysis.effects import Effects
 from nharness.analysis.joint import SETTINGS, Side, score_differences
 from nharness.analysis.measurements import Paired

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from narrowing import present
 from nharness.analysis.headline import Climbed, headline_of, kept_mean
 from nharness.analysis.joint import SETTINGS
 from nharness.analysis.kept_share import Climb
@@ -53,8 +54,12 @@ def _ladders(rng, ids, size, page, leak):
     return ladders
 
 
+def drawn_of(climbed):
+    return present(Drawn.of(climbed))
+
+
 def ranks(found):
-    drawn = {str(number): Drawn.of(each) for number, each in enumerate(found)}
+    drawn = {str(number): drawn_of(each) for number, each in enumerate(found)}
     found = ranked(drawn).ranks
     return [found[name] for name in drawn]
 
@@ -95,7 +100,7 @@ def test_of_two_hundred_boards_at_most_ten_tell_equal_detectors_apart(clusters, 
 def test_a_cleaner_detector_ranks_first_and_pairs_say_by_how_much():
     found = board(np.random.default_rng(93), 4, leak=(0.05, 0.5))
     assert ranks(found) == [(1, 1), (2, 4), (2, 4), (2, 4)]
-    drawn = {name: Drawn.of(each) for name, each in zip("abcd", found, strict=True)}
+    drawn = {name: drawn_of(each) for name, each in zip("abcd", found, strict=True)}
     ranking = ranked(drawn)
     value, low, high = ranking.differences["a", "b"]
     assert value == pytest.approx(kept_mean(found[0]) - kept_mean(found[1]))
@@ -105,12 +110,12 @@ def test_a_cleaner_detector_ranks_first_and_pairs_say_by_how_much():
 
 def test_the_ranked_value_is_the_headlines():
     found = board(np.random.default_rng(94), 1)[0]
-    assert Drawn.of(found).value == pytest.approx(headline_of(found, SETTINGS).estimate.value)
+    assert drawn_of(found).value == pytest.approx(present(headline_of(found, SETTINGS).estimate).value)
 
 
 def test_records_of_other_texts_are_not_ranked_together():
     rng = np.random.default_rng(95)
-    one, two = (Drawn.of(board(rng, 1, clusters=clusters)[0]) for clusters in (30, 31))
+    one, two = (drawn_of(board(rng, 1, clusters=clusters)[0]) for clusters in (30, 31))
     with pytest.raises(UsageError, match="2 texts"):
         ranked({"a": one, "b": two})
     assert ranked({}).ranks == {}
@@ -125,11 +130,11 @@ def test_what_has_no_rank_says_why():
     record: Any = SimpleNamespace(headline=headline_of(one, SETTINGS), corpus=corpus, languages=tags)
     assert unranked(record, Drawn.of(one)) is None
     nothing: Any = SimpleNamespace(headline=None)
-    assert "one budget" in unranked(nothing, None)
-    assert "items of its ladders" in unranked(record, None)
+    assert "one budget" in present(unranked(nothing, None))
+    assert "items of its ladders" in present(unranked(record, None))
     thin = board(rng, 1, clusters=19)[0]
     few: Any = SimpleNamespace(headline=headline_of(thin, SETTINGS), corpus=corpus, languages=tags)
-    assert "19 sources; a rank needs 20" in unranked(few, Drawn.of(thin))
+    assert "19 sources; a rank needs 20" in present(unranked(few, Drawn.of(thin)))
     low: Any = SimpleNamespace(
         headline=record.headline.model_copy(update={"reached": 1}), corpus=corpus, languages=tags
     )

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from narrowing import present
 from nharness.analysis.significance import (
     Room,
     benjamini_hochberg,
@@ -59,7 +60,7 @@ def test_rank_p_and_deviations():
 
 def test_detectable_effect_is_found_with_the_power_promised():
     rng, size, sd = np.random.default_rng(41), 40, 2.0
-    effect = detectable_effect(sd / np.sqrt(size), size)
+    effect = present(detectable_effect(sd / np.sqrt(size), size))
     p = stats.ttest_1samp(rng.normal(effect, sd, (4000, size)), 0, axis=1).pvalue
     assert np.mean(p < 0.05) == pytest.approx(0.8, abs=0.02)
     assert detectable_effect(1.0, 1) is None

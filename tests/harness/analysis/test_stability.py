@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from narrowing import present
 from nharness.analysis.stability import label_shuffle, stability
 from nharness.errors import UsageError
 from nharness.neurons import Detection
@@ -22,7 +23,7 @@ def test_mean_jaccard_over_pairs_by_hand():
     # en: 1/3, 1, 1/3; fr: both empty (left out), 0, 0
     assert found.languages["en"] == pytest.approx((1 / 3 + 1 + 1 / 3) / 3)
     assert found.languages["fr"] == 0.0
-    assert found.jaccard == pytest.approx(found.languages["en"] / 2)
+    assert found.jaccard == pytest.approx(present(found.languages["en"]) / 2)
     assert found.rank_correlation == pytest.approx((1 - 1 - 1) / 3)
     assert (found.kind, found.repeats) == ("folds", 3)
 

@@ -124,6 +124,7 @@ def test_no_command_and_no_action_is_forgotten():
     for name, (module, _) in COMMANDS.items():
         parser = argparse.ArgumentParser()
         importlib.import_module(module).add_arguments(parser)
-        actions = [a for a in parser._actions if not a.option_strings and a.choices and a.dest != "shell"]
-        expected += [f"{name} {choice}" for choice in actions[0].choices] if actions else [name]
+        positionals = (each for each in parser._actions if not each.option_strings and each.dest != "shell")
+        actions = next((each.choices for each in positionals if each.choices), None)
+        expected += [f"{name} {choice}" for choice in actions] if actions else [name]
     assert sorted(expected) == sorted(LEAST)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from narrowing import present
 from nharness.cli.main import main
 from nharness.record.items import read_items
 from nharness.record.model import content_id
@@ -40,9 +41,9 @@ def again(folder, where):
 def test_a_true_record_is_reproduced_and_says_what_made_it(made, tmp_path, capsys):
     folder = shutil.copytree(made[0], tmp_path / "record")
     before = load_record(folder / "record.json")
-    assert before.identity.source.nharness.digest
-    assert {plugin.distribution for plugin in before.identity.source.plugins} == {"nharness"}
-    model: Any = before.identity.specification["model"]
+    assert present(before.identity.source).nharness.digest
+    assert {plugin.distribution for plugin in present(before.identity.source).plugins} == {"nharness"}
+    model: Any = present(before.identity.specification)["model"]
     assert model["max_length"] == 128
     code, found = again(folder, made[1])
     assert (code, found.verdict, found.beyond, found.absent) == (0, "reproduced", 0, 0), found.reasons

@@ -8,6 +8,7 @@ import transformers
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from narrowing import present
 from nharness.evaluation.head import Head
 
 SIZES: dict[str, Any] = {
@@ -67,13 +68,13 @@ def test_equals_the_models_own_logits(kind):
     model = build(name, changes)
     head = Head(model, tile=(7, 64))
     assert head.linear
-    assert head.reading.name == reading
+    assert present(head.reading).name == reading
     torch.testing.assert_close(nll(head, *batch()), reference(model, *batch()), rtol=1e-5, atol=1e-5)
 
 
 def test_a_cap_is_seen_in_bfloat16_too_though_it_changes_little():
     model = build("Gemma2", {"final_logit_softcapping": 30.0, "head_dim": 8, "initializer_range": 0.02}, torch.bfloat16)
-    assert Head(model).reading.name == "as they are, capped at 30"
+    assert present(Head(model).reading).name == "as they are, capped at 30"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_a_cap_is_seen_in_bfloat16_too_though_it_changes_little():
 )
 def test_a_cap_is_read_whatever_the_configuration_calls_it(name, changes):
     model = build(name, {**changes, "initializer_range": 0.02}, torch.bfloat16)
-    assert Head(model).reading.name == "as they are, capped at 30"
+    assert present(Head(model).reading).name == "as they are, capped at 30"
 
 
 class Capped(transformers.LlamaForCausalLM):

@@ -14,6 +14,7 @@ from transformers import (
     MambaForCausalLM,
 )
 
+from narrowing import present
 from nharness.errors import CellError
 from nharness.evaluation.likelihood import likelihoods_for
 from nharness.evaluation.lm_eval_bridge import LmEvalBridge
@@ -115,7 +116,7 @@ def test_so_are_those_of_our_own_families_from_fewer_tokens(family):
 
 
 def test_a_continuation_longer_than_the_context_is_refused():
-    found = likelihoods_for(llama())
+    found = present(likelihoods_for(llama()))
     assert found.shared is True
     assert len(found.score([([1, 2], [3] * 64), ([1], [4])], longest=64, rows=8)) == 2
     for continuation in ([3] * 65, []):

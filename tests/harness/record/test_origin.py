@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from synthetic_records import synthetic_record
 
 from nharness.cli.main import main
 from nharness.record import origin as shown
 from nharness.record.sources import NharnessSource, PluginSource, Source
 from nharness_leaderboard.report import html_report
+from synthetic_records import synthetic_record
 
 TRUE, FALSE = "a" * 64, "b" * 64
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from synthetic_records import synthetic_record
 
 from nharness.record.schema import (
     asserted_fields,
@@ -14,6 +13,7 @@ from nharness.record.schema import (
     reproduction_schema_text,
     schema_text,
 )
+from synthetic_records import synthetic_record
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "leaderboard" / "schema"
 

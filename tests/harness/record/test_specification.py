@@ -5,13 +5,13 @@ import shlex
 from pathlib import Path
 
 import pytest
-from synthetic_records import synthetic_record
 
 from nharness.cli import options, settings
 from nharness.cli import run as run_command
 from nharness.errors import UsageError
 from nharness.record.specification import command, specification
 from nharness.record.validate import load_record
+from synthetic_records import synthetic_record
 
 RESULTS = Path(__file__).resolve().parents[3] / "leaderboard" / "results"
 PUBLISHED = sorted(RESULTS.glob("*/*/*/record.json"))[::5]

@@ -4,13 +4,13 @@ import copy
 import json
 
 import pytest
-from synthetic_records import synthetic_record
 
 from nharness.errors import FileFormatError
 from nharness.record.loading import MAX_DEPTH
 from nharness.record.model import Record, configuration_key, content_id
 from nharness.record.store import describe, inside, sha256_of
 from nharness.record.validate import load_record, validate_bytes, validate_document, validate_file
+from synthetic_records import synthetic_record
 
 
 @pytest.fixture(scope="module")

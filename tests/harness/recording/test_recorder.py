@@ -427,9 +427,7 @@ def test_a_plug_in_statistic_with_a_row_a_document_is_concatenated(llama: Locate
 
 
 def test_a_plug_in_statistic_without_rule_or_with_other_rows_is_named(llama: Located):
-    class Silent(Largest):
-        name = "silent"
-        merge = None
+    silent = type("Silent", (Largest,), {"name": "silent", "merge": None})
 
     class Other(Largest):
         merge: ClassVar = {"most": "max"}
@@ -441,7 +439,7 @@ def test_a_plug_in_statistic_without_rule_or_with_other_rows_is_named(llama: Loc
             return {"most": self.most.numpy()[1:]}
 
     with pytest.raises(PluginError, match="statistic silent does not say how its shards are merged"):
-        Recorder(*llama, [("silent", "gate")], accumulators={"silent": Silent})
+        Recorder(*llama, [("silent", "gate")], accumulators={"silent": silent})
     with pytest.raises(PluginError, match="gave a tensor 'value' for which it declares no merge rule; declared: most"):
         Recorder(*llama, [("largest", "gate")], accumulators={"largest": Other}).record_shard("en", documents([3]))
     with pytest.raises(PluginError, match="expected 2 rows, one per document of the shard"):

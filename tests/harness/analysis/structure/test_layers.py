@@ -5,6 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from narrowing import present
 from nharness.analysis.structure.layers import concentration, end_layers, fifth, per_layer
 
 
@@ -22,7 +23,7 @@ def test_a_fifth_of_the_depth_is_a_whole_number_of_layers(layers, size):
 
 
 def test_shares_at_the_ends_are_those_counted_by_hand():
-    ends = concentration(np.array([6, 1, 1, 0, 2]), (10, 10, 10, 10, 20), seed=0)
+    ends = present(concentration(np.array([6, 1, 1, 0, 2]), (10, 10, 10, 10, 20), seed=0))
     assert (ends.first.share, ends.first.expected) == (0.6, pytest.approx(1 / 6))
     assert (ends.last.share, ends.last.expected) == (0.2, pytest.approx(1 / 3))
     assert (ends.both.share, ends.both.expected) == (pytest.approx(0.8), pytest.approx(0.5))
@@ -30,7 +31,7 @@ def test_shares_at_the_ends_are_those_counted_by_hand():
 
 def test_chance_is_that_of_the_same_counts_in_every_order():
     counts, widths = np.array([5, 1, 2, 1, 3]), (8,) * 5
-    ends = concentration(counts, widths, seed=0)
+    ends = present(concentration(counts, widths, seed=0))
     orders = np.array([np.take(counts, order) for order in permutations(range(5))])
     assert ends.first.p == pytest.approx((orders[:, 0] >= 5).mean())
     assert ends.both.p == pytest.approx((orders[:, [0, 4]].sum(axis=1) >= 8).mean())
@@ -39,9 +40,9 @@ def test_chance_is_that_of_the_same_counts_in_every_order():
 def test_drawn_chance_is_near_the_enumerated_one_and_the_same_every_time():
     rng = np.random.default_rng(1)
     counts = rng.integers(0, 50, 30)
-    p = concentration(counts, (1000,) * 30, seed=3).first.p
-    assert p == concentration(counts, (1000,) * 30, seed=3).first.p
-    assert p == pytest.approx(concentration(counts, (1000,) * 30, seed=4).first.p, abs=0.02)
+    p = present(concentration(counts, (1000,) * 30, seed=3)).first.p
+    assert p == present(concentration(counts, (1000,) * 30, seed=3)).first.p
+    assert p == pytest.approx(present(concentration(counts, (1000,) * 30, seed=4)).first.p, abs=0.02)
 
 
 @pytest.mark.parametrize(("counts", "widths"), [([1, 2], (4, 4)), ([0, 0, 0], (4, 4, 4))])

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from narrowing import present
 from nharness.analysis.structure.stages import explained, profile_of, split, stages
 
 WIDTHS = (1536,) * 30
@@ -18,10 +19,14 @@ def drawn(levels, borders, rng, *, scatter=0.15):
     return rng.binomial(WIDTHS[0], np.clip(shares, 0, 1))
 
 
+def found_stages(counts, seed=0):
+    return present(stages(counts, WIDTHS, seed=seed))
+
+
 @pytest.mark.parametrize("borders", [(6, 14, 24), (3, 15, 27), (8, 16, 22)])
 def test_known_borders_are_found_within_one_layer(borders):
     for seed in range(20):
-        found = stages(drawn(LEVELS, borders, np.random.default_rng(seed)), WIDTHS, seed=seed)
+        found = found_stages(drawn(LEVELS, borders, np.random.default_rng(seed)), seed)
         assert found.found
         assert found.best == "4 stages"
         assert all(abs(got.layer - true) <= 1 for got, true in zip(found.borders, borders, strict=True))
@@ -32,7 +37,7 @@ def test_known_borders_are_found_within_one_layer(borders):
 def test_a_flat_profile_has_no_borders():
     called = Counter()
     for seed in range(100):
-        found = stages(drawn(LEVELS[:, :1], (), np.random.default_rng(seed)), WIDTHS, seed=seed)
+        found = found_stages(drawn(LEVELS[:, :1], (), np.random.default_rng(seed)), seed)
         assert (found.found, found.borders) == (False, ())
         called[found.best] += 1
     assert called["1 stage"] >= 97
@@ -42,7 +47,7 @@ def test_a_flat_profile_has_no_borders():
 def test_fewer_stages_are_not_four(number):
     borders = (10, 20)[: number - 1]
     for seed in range(20):
-        found = stages(drawn(LEVELS[:, :number], borders, np.random.default_rng(seed)), WIDTHS, seed=seed)
+        found = found_stages(drawn(LEVELS[:, :number], borders, np.random.default_rng(seed)), seed)
         assert (found.found, found.best) == (False, f"{number} stages")
 
 
@@ -50,7 +55,7 @@ def test_a_profile_that_rises_steadily_has_no_stages():
     rng = np.random.default_rng(0)
     turned = np.outer([0.5, 0.3, -0.2], np.linspace(0, 1, 30)) + np.array([[0.1], [0.2], [0.4]])
     counts = rng.binomial(WIDTHS[0], np.sin(turned) ** 2)
-    assert stages(counts, WIDTHS, seed=0).best == "a straight line"
+    assert found_stages(counts).best == "a straight line"
 
 
 def test_the_split_is_the_best_of_all():
@@ -67,7 +72,7 @@ def test_the_split_is_the_best_of_all():
 def test_a_border_that_is_hardly_there_is_not_certain():
     levels = LEVELS.copy()
     levels[:, 2] = levels[:, 1] * 1.12
-    found = stages(drawn(levels, (6, 15, 24), np.random.default_rng(2), scatter=0.03), WIDTHS, seed=0)
+    found = found_stages(drawn(levels, (6, 15, 24), np.random.default_rng(2), scatter=0.03))
     assert found.found
     assert found.borders[1].certainty < found.borders[2].certainty
 
@@ -76,7 +81,7 @@ def test_kinds_that_no_layer_has_more_of_say_nothing_and_equal_layers_are_one_st
     counts = np.full((3, 30), 7)
     assert profile_of(counts, WIDTHS).shape == (30, 0)
     assert explained(profile_of(counts, WIDTHS), WIDTHS)["1 stage"] == 0
-    assert stages(counts, WIDTHS, seed=0).best == "1 stage"
+    assert found_stages(counts).best == "1 stage"
 
 
 def test_a_shallow_model_is_not_judged():

@@ -8,6 +8,7 @@ from _pytest.mark.expression import Expression
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from narrowing import present
 from nharness.errors import UsageError
 from nharness.run.plan.expression import DEEPEST, compile_expression
 
@@ -113,7 +114,7 @@ def we_say(expression):
     try:
         return chosen(expression)
     except UsageError as error:
-        return int(re.search(r"at column (\d+)", str(error))[1])
+        return int(present(re.search(r"at column (\d+)", str(error)))[1])
 
 
 NAMES = st.sampled_from(

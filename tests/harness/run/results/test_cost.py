@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from narrowing import present
 from nharness.detector import Evidence
 from nharness.plugins import Plugins
 from nharness.run.plan.resolve import resolve
@@ -25,7 +26,7 @@ def test_a_detector_is_charged_for_its_own_passes(name, passes):
     totals = dict(zip(("en", "de"), (LanguageTotals(tokens, 1) for tokens in TOKENS), strict=True))
     evidence = Evidence({site: Statistics(site, WIDTHS, totals, {}) for site in ("gate", "hidden")})
     recorded = Recorded(evidence, {}, (), 12_345, 0.0)
-    assert describe_cost(resolved, name, recorded).tokens == passes * sum(TOKENS)
+    assert present(describe_cost(resolved, name, recorded)).tokens == passes * sum(TOKENS)
 
 
 def test_an_ablation_of_every_neuron_is_a_pass_each():
@@ -35,4 +36,4 @@ def test_an_ablation_of_every_neuron_is_a_pass_each():
     evidence = Evidence.without_statistics(("en", "de"), model)
     recorded = Recorded(evidence, {}, (), 0, 0.0)
     ablated = resolved.detectors["exhaustive"].ablation_tokens()
-    assert describe_cost(resolved, "exhaustive", recorded).tokens == ablated * 2 * sum(WIDTHS)
+    assert present(describe_cost(resolved, "exhaustive", recorded)).tokens == ablated * 2 * sum(WIDTHS)

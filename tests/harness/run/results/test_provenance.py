@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 import torch
 
+from narrowing import present
 from nharness import Detector as Method
 from nharness import Need
 from nharness.plugins import Plugins
@@ -19,7 +20,7 @@ def test_the_device_is_that_of_who_computed_not_of_who_writes(tiny_model_folder)
     found = describe_model(worker, "cpu")
     assert found.batching == "batched"
     assert (found.checkpoint, found.adapters) == (f"{tiny_model_folder.name}, safetensors float32", ())
-    assert "longest documents beside the shortest" in found.noise_floor_on
+    assert "longest documents beside the shortest" in present(found.noise_floor_on)
     here = torch.device("cpu")
     assert describe_environment(here, used="cuda", lm_eval=False).gpu == "cuda of another machine"
     assert describe_environment(here, used="cpu", lm_eval=False).gpu is None

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from forging import unproven
 
+from forging import unproven
 from nharness.analysis.ladder import LEVEL, LEVELS, Ladder, rung_read
 from nharness.cells import Cell
 from nharness.cli.main import main

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from narrowing import present
 from nharness import Entry, hookimpl
 from nharness.cells import Cell, Edition
 from nharness.errors import CellError, PluginError, UnknownNameError
@@ -183,8 +184,8 @@ def test_the_record_says_what_prompts_and_decoding_really_are(tmp_path, asked, c
     assert (task.repeats, task.scorer, task.plugin, task.distribution) == (2, "lm-eval", None, None)
     assert (found["ppl"].scorer, found["ppl"].decoding, found["ppl"].few_shot_seed) == ("nharness", None, None)
     assert found["ppl"].plugin == "nharness_tasks.plugin"
-    assert found["ppl"].distribution.startswith("nharness ")
-    assert found["output_language"].decoding["temperature"] == 0.0
+    assert present(found["ppl"].distribution).startswith("nharness ")
+    assert present(found["output_language"].decoding)["temperature"] == 0.0
     assert (found["output_language"].repeats, found["output_language"].dataset) == (1, "sample, split eval")
 
 

@@ -11,6 +11,7 @@ from itertools import product
 
 import numpy as np
 
+from narrowing import present
 from nharness.record import cells, detection, model, results, sources
 from nharness.record.types import Estimate
 
@@ -292,7 +293,7 @@ def _summary(task, targets, matrix, draws):
             continue
         on = harm[target.language]
         off = float(np.mean([value for tag, value in harm.items() if tag != target.language]))
-        largest = max(harm, key=harm.get)
+        largest = max(harm, key=harm.__getitem__)
         rows.append(
             results.RowSummary(
                 target=target.name,
@@ -307,8 +308,8 @@ def _summary(task, targets, matrix, draws):
             )
         )
     known = [row for row in rows if row.on_target is not None]
-    on = float(np.mean([row.on_target.value for row in known]))
-    off = float(np.mean([row.off_target.value for row in known]))
+    on = float(np.mean([present(row.on_target).value for row in known]))
+    off = float(np.mean([present(row.off_target).value for row in known]))
     control = results.ControlSelectivity(
         draws=draws, mean=0.001, sd=0.004, effect=(on - off - 0.001) / 0.004, p=1 / (1 + draws)
     )

@@ -8,7 +8,6 @@ import json
 from dataclasses import replace
 
 import numpy as np
-from synthetic_records import LANGUAGES, synthetic_record
 
 from nharness.analysis.analyse import analyse
 from nharness.analysis.headline import headline_of
@@ -27,6 +26,7 @@ from nharness.run.work.jobs import neurons_digest
 from nharness.spec import ControlSpec
 from nharness.statistics import LanguageTotals, Statistics
 from nharness.targets import RungName
+from synthetic_records import LANGUAGES, synthetic_record
 
 SETTINGS = results.AnalysisSettings(bootstrap_draws=199, seed=7, confidence=0.95)
 

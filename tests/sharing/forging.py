@@ -2,6 +2,8 @@
 
 import copy
 
+from documents import leaves
+from narrowing import present
 from nharness.record.model import content_id
 from nharness.record.schema import asserted_fields
 from nharness.record.validate import validate_document
@@ -25,14 +27,6 @@ def unproven(record, folder, parts=None):
         if not is_asserted(kind) and passes(document, place, other(value), folder):
             passed.append("/".join(map(str, place)))
     return passed
-
-
-def leaves(part, place=()):
-    if isinstance(part, dict | list):
-        for name, inner in part.items() if isinstance(part, dict) else enumerate(part):
-            yield from leaves(inner, (*place, name))
-    else:
-        yield place, part
 
 
 def other(value):
@@ -64,4 +58,4 @@ def passes(document, place, value, folder):
     at[place[-1]] = value
     lie["identity"]["id"] = content_id(lie)
     found, problems = validate_document(lie, schema=False)
-    return not problems and not deep_problems(found, folder)
+    return not problems and not deep_problems(present(found), folder)
