@@ -1,17 +1,25 @@
 """Holding a record against the same measurement made again: every item, within the record's own noise floor.
 
-The noise floor f of a task and language is by how much its value moves when nothing but the batches differ. The value
-is a mean over n items, so that one item may move by sqrt(n) times as much; four times that is allowed. A right-or-wrong
-answer may turn where the floor is above 0, as long as the cell's mean stays within it. Without a floor items are equal.
-The items of ladders are held to the same. Which rungs are climbed may hang on a hair: a rung that only one of the two
-has is no difference, as long as the headline moves by at most a tenth of its interval's width.
+The noise floor of a language is one drawing of a scatter, so that a task's floor f is the root mean square over its
+languages. A cell's value is a mean over n items, of which one may move by sqrt(n) times as much. Rounding moves models
+with an edit by up to four times as much as the intact one, and items of a cell are as unequal as documents are: of
+records of babel made again by an engine that cuts other batches (610 cells each, of 25 or 50 items), one cell's mean
+moved by 7 f, 99 % by less than 5 f, and one item by 26 sqrt(n) f, 99 % of the cells' farthest by less than 14. So 10 f
+are allowed of a mean (0.02 % of babel's values) and 50 sqrt(n) f of an item. A right-or-wrong answer may turn where f
+is above 0, as long as the cell's mean stays within f. Without a floor items are equal.
+
+The items of ladders are held to the same where both have the same neurons off. Which neuron is a long list's last may
+hang on rounding, and so may which rungs are climbed: a rung of other neurons, or that only one of the two has, is no
+difference as long as the headline stands. It does where its value, both ends of its interval and every language's kept
+share move by at most a tenth of their intervals' widths. Repeats' lists are in no file; their rungs are held likewise.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +28,22 @@ from numpy.typing import NDArray
 from nharness.analysis.ladder_items import is_of_a_ladder
 from nharness.analysis.measurements import BITS_PER_BYTE, Key, Measurement, by_key, columns
 from nharness.errors import FileFormatError
+from nharness.neurons import load
+from nharness.record.headline import Headline
 from nharness.record.loading import parse
 from nharness.record.model import Record
 from nharness.record.reading import read_plain
 from nharness.record.reproduction import REPRODUCTION_NAME, ItemDifference, Reproduction
+from nharness.record.store import find, inside
+from nharness.targets import rung_of
 from nharness_leaderboard.deep.items import measured
 from nharness_leaderboard.deep.ladder import rungs_measured
 
 MAX_BYTES = 1_000_000
-SLACK = 4.0
-HEADLINE_SLACK = 0.1
+OF_ITEM, OF_CELL, OF_HEADLINE = 50.0, 10.0, 0.1
 ROUNDING = 1e-9
 SHOWN = 20
+MOST_REASONS = 20
 
 
 def reproduction_of(record: Record, folder: Path, again: Record, made: Path) -> Reproduction:
@@ -40,32 +52,42 @@ def reproduction_of(record: Record, folder: Path, again: Record, made: Path) -> 
     Raises `FileFormatError` where one of them has no items file.
     """
     first, second = (_measured(each, where) for each, where in ((record, folder), (again, made)))
-    differences = [each for key in first.keys() & second.keys() for each in _cell(record, first[key], second[key])]
-    shared = sum(len(set(first[key].ids) & set(second[key].ids)) for key in first.keys() & second.keys())
+    shared = sorted(first.keys() & second.keys(), key=str)
+    cells = [each for key in shared if (each := _cell(record, first[key], second[key])) is not None]
+    other = _rungs_of_others(record, folder, again, made)
+    apart = {cell.target for cell in cells if cell.moved and cell.target is not None and other(cell.target)}
+    held = [cell for cell in cells if cell.target not in apart]
     keys = {key for key in first.keys() | second.keys() if not is_of_a_ladder(key) or (key in first and key in second)}
     absent = sum(len(_ids(first.get(key)) ^ _ids(second.get(key))) for key in keys)
-    beyond = [each for each in differences if each.difference > each.allowed]
-    reasons = list(_reasons(record, again))
+    items, beyond = sum(cell.items for cell in cells), sum(cell.beyond for cell in held)
+    reasons = [*_reasons(record, again), *_headline_reasons(record.headline, again.headline)]
     if beyond:
-        reasons.append(f"{len(beyond)} of {shared} items differ by more than the noise floor allows")
+        reasons.append(f"{beyond} of {items} items differ by more than the noise floor allows")
+    far = [cell for cell in held if cell.mean > cell.mean_allowed]
+    if far:
+        worst = max(far, key=lambda cell: cell.mean / (cell.mean_allowed or ROUNDING))
+        reasons.append(
+            f"the means of {len(far)} of {len(held)} cells move by more than the noise floor allows, {worst.name} by "
+            f"{worst.mean:.3g} where {worst.mean_allowed:.3g} is allowed"
+        )
     if absent:
         reasons.append(f"{absent} items are in one of the two alone")
-    moved, allowed = _headline(record, again)
-    if moved is not None and allowed is not None and moved > allowed:
-        reasons.append(f"the headline moves by {moved:.3g} where {allowed:.3g} is allowed")
+    moved, allowed = _moved(record.headline, again.headline)
     mine, theirs = record.environment.document(), again.environment.document()
+    largest = (each for cell in held for each in cell.differences)
     return Reproduction(
         record=record.identity.id,
         verdict="differs" if reasons else "reproduced",
         created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        reasons=tuple(reasons),
-        items=shared,
-        identical=shared - len(differences),
-        beyond=len(beyond),
+        reasons=tuple(reasons[:MOST_REASONS]),
+        items=items,
+        identical=items - sum(cell.moved for cell in cells),
+        beyond=beyond,
         absent=absent,
+        rungs_apart=len(apart),
         headline_difference=moved,
         headline_allowed=allowed,
-        largest=tuple(sorted(differences, key=lambda each: -each.difference)[:SHOWN]),
+        largest=tuple(sorted(largest, key=lambda each: -each.difference)[:SHOWN]),
         source=again.identity.source,
         environment=again.environment,
         environment_changes=tuple(name for name in mine if mine[name] != theirs[name]),
@@ -116,41 +138,113 @@ def _measured(record: Record, folder: Path) -> Mapping[Key, Measurement]:
     return by_key([*cells, *rungs_measured(record, folder, max((len(each.ids) for each in cells), default=0))])
 
 
-def _headline(record: Record, again: Record) -> tuple[float | None, float | None]:
-    """Return by how much the headline moved, and by how much it may; nothing where the record has none."""
-    first, second = (None if each.headline is None else each.headline.estimate for each in (record, again))
-    if first is None or second is None:
+def _moved(first: Headline | None, second: Headline | None) -> tuple[float | None, float | None]:
+    """Return by how much a headline moved, and by how much it may; nothing where one of the two has none."""
+    one, other = (None if each is None else each.estimate for each in (first, second))
+    if one is None or other is None:
         return None, None
-    low, high = first.interval or (first.value, first.value)
-    return abs(first.value - second.value), HEADLINE_SLACK * (high - low) + ROUNDING
+    return abs(one.value - other.value), _of_width(one.interval)
+
+
+def _headline_reasons(first: Headline | None, second: Headline | None) -> Iterator[str]:
+    """Yield what of a headline moved by more than a tenth of its interval's width."""
+    moved, allowed = _moved(first, second)
+    if first is None or second is None or moved is None or allowed is None:
+        return
+    if moved > allowed:
+        yield f"the headline moves by {moved:.3g} where {allowed:.3g} is allowed"
+    one, other = (each.estimate.interval if each.estimate is not None else None for each in (first, second))
+    if (one is None) != (other is None):
+        yield "only one of the two headlines has an interval"
+    for end, before, after in zip(("lower", "upper"), one or (), other or (), strict=True):
+        if abs(before - after) > allowed:
+            yield f"the {end} end of its interval moves by {abs(before - after):.3g} where {allowed:.3g} is allowed"
+    for tag, language in first.languages.items():
+        kept, again = language.kept, second.languages[tag].kept if tag in second.languages else None
+        may = max(allowed, _of_width(language.interval))
+        if (kept is None) != (again is None) or (kept is not None and again is not None and abs(kept - again) > may):
+            yield f"the kept share of {tag} is {_shown(again)} instead of {_shown(kept)}; {may:.3g} is allowed"
+
+
+def _of_width(interval: tuple[float, float] | None) -> float:
+    low, high = interval or (0.0, 0.0)
+    return OF_HEADLINE * (high - low) + ROUNDING
+
+
+def _shown(value: float | None) -> str:
+    return "absent" if value is None else f"{value:.4g}"
+
+
+def _rungs_of_others(record: Record, folder: Path, again: Record, made: Path) -> Callable[[str], bool]:
+    """Return what tells whether a target is a rung whose neurons may differ: they do, or no file tells them."""
+    first, second = (_lists(each, where) for each, where in ((record, folder), (again, made)))
+
+    def other(target: str) -> bool:
+        rung = rung_of(target)
+        if rung is None:
+            return False
+        if rung.repeat is not None or rung.language not in first or rung.language not in second:
+            return True
+        one, two = (set(lists[rung.language][: rung.units].tolist()) for lists in (first, second))
+        return one != two
+
+    return other
+
+
+def _lists(record: Record, folder: Path) -> Mapping[str, NDArray[np.int64]]:
+    """Return every language's neurons, the best first."""
+    entry = find(record.files, "neurons")
+    if entry is None:
+        return {}
+    found = load(inside(folder, entry.name))
+    return dict(zip(found.languages, found.ranked(), strict=True))
 
 
 def _ids(measurement: Measurement | None) -> frozenset[str]:
     return frozenset(measurement.ids if measurement else ())
 
 
-def _cell(record: Record, first: Measurement, second: Measurement) -> Iterator[ItemDifference]:
-    """Yield the items of one cell that differ, with what is allowed of each."""
+@dataclass(frozen=True)
+class _Cell:
+    """One cell held against its like: its items, those that moved, and how far its mean did."""
+
+    name: str
+    target: str | None
+    items: int
+    differences: Sequence[ItemDifference]
+    mean: float
+    mean_allowed: float
+
+    @property
+    def moved(self) -> int:
+        return len(self.differences)
+
+    @property
+    def beyond(self) -> int:
+        return sum(each.difference > each.allowed for each in self.differences)
+
+
+def _cell(record: Record, first: Measurement, second: Measurement) -> _Cell | None:
+    """Return how the items of a cell differ, with what is allowed of each; None where the two share none."""
     task = record.task(first.task)
-    if task is None:
-        return
     places = {name: place for place, name in enumerate(second.ids)}
     shared = [(here, places[name]) for here, name in enumerate(first.ids) if name in places]
-    if not shared:
-        return
+    if task is None or not shared:
+        return None
     here, there = (np.array(side) for side in zip(*shared, strict=True))
     one, other = _per_item(first, task.metric)[here], _per_item(second, task.metric)[there]
     apart = np.abs(one - other)
-    floor = next(
-        (b.noise_floor or 0.0 for b in record.baseline if (b.task, b.language) == (first.task, first.language)), 0.0
-    )
+    known = [each.noise_floor for each in record.baseline if each.task == first.task and each.noise_floor is not None]
+    floor = math.sqrt(float(np.mean(np.square(known)))) if known else 0.0
+    mean = abs(float(np.nanmean(one - other))) if not np.isnan(one - other).all() else 0.0
     if task.metric == BITS_PER_BYTE:
-        allowed = SLACK * floor * math.sqrt(len(shared)) + ROUNDING * np.abs(one)
+        allowed = OF_ITEM * floor * math.sqrt(len(shared)) + ROUNDING * np.abs(one)
+        mean_allowed = OF_CELL * floor + ROUNDING * float(np.nanmean(np.abs(one)))
     else:
-        stays = abs(float(np.nanmean(one - other))) <= floor
-        allowed = np.full(len(shared), 1.0 if floor > 0 and stays else 0.0)
-    for index in np.flatnonzero(~(apart <= 0) & ~(np.isnan(one) & np.isnan(other))):
-        yield ItemDifference(
+        allowed, mean_allowed = np.full(len(shared), 1.0 if floor > 0 else 0.0), floor
+    moved = np.flatnonzero(~(apart <= 0) & ~(np.isnan(one) & np.isnan(other)))
+    differences = [
+        ItemDifference(
             task=first.task,
             target=first.target,
             control=first.control,
@@ -159,6 +253,11 @@ def _cell(record: Record, first: Measurement, second: Measurement) -> Iterator[I
             difference=float(np.nan_to_num(apart[index], nan=1.0)),
             allowed=float(allowed[index]),
         )
+        for index in moved
+    ]
+    draw = "" if first.control is None else f", draw {first.control}"
+    name = f"{first.task} of {first.target or 'the intact model'}{draw} on {first.language}"
+    return _Cell(name, first.target, len(shared), differences, mean, mean_allowed)
 
 
 def _per_item(measurement: Measurement, metric: str) -> NDArray[np.float64]:

@@ -5,7 +5,6 @@ Legend: `n` items, `R` control draws.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,17 +103,6 @@ def room_flags(baseline: float, detectable: float | None, room: Room) -> tuple[s
     if room.floor is not None and baseline - room.floor < detectable:
         flags.append("near_floor")
     return tuple(flags)
-
-
-def noise_floor(first: Sequence[tuple[float, float]], second: Sequence[tuple[float, float]]) -> float:
-    """Return |ratio of sums of first - that of second| over the same items as (value, weight), evaluated twice.
-
-    In the unit of value / weight (bits per byte for bits and bytes). Raises `UsageError` unless the weights are equal.
-    """
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    if a.shape != b.shape or a.ndim != 2 or not np.array_equal(a[:, 1], b[:, 1]):
-        raise UsageError("the noise floor compares two evaluations of the same items with the same weights")
-    return float(abs((a[:, 0] - b[:, 0]).sum()) / a[:, 1].sum())
 
 
 def _known(values: ArrayLike) -> Floats:

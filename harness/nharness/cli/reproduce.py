@@ -63,7 +63,8 @@ def _heard(event: Event) -> None:
 
 def _show(source: Path, found: Reproduction) -> None:
     count = f"of {found.items} items {found.identical} are identical, {found.beyond} beyond noise"
-    say(f"{source}: {found.verdict}; {count}")
+    apart = f", {found.rungs_apart} rungs are held by the headline alone" if found.rungs_apart else ""
+    say(f"{source}: {found.verdict}; {count}{apart}")
     for reason in found.reasons:
         say(f"  {reason}")
     for each in found.largest[:3]:

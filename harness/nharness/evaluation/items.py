@@ -46,6 +46,22 @@ def bits_per_byte(items: Iterable[Item]) -> float:
     return total(chosen, "nll") / math.log(2) / size if size else math.nan
 
 
+def noise_floor(once: Iterable[Item], again: Iterable[Item]) -> float:
+    """Return how far the bits per byte of documents move when the same model scores them twice; nan without bytes.
+
+    The larger of how far they moved and of the root of the summed squares of the items' moves, over the bytes: moves of
+    opposite sign cancel by luck, so that the first alone may be 0 where every item has moved. Raises `ValueError`
+    unless the two have the same items in the same order.
+    """
+    moves, size = [], 0
+    for one, other in zip(once, again, strict=True):
+        if (one.id, one.values["bytes"]) != (other.id, other.values["bytes"]):
+            raise ValueError(f"item {one.id} is held against {other.id}; expected the same items in the same order")
+        moves.append((one.values["nll"] - other.values["nll"]) / math.log(2))
+        size += one.values["bytes"]
+    return max(abs(math.fsum(moves)), math.hypot(*moves)) / size if size else math.nan
+
+
 def mean(items: Iterable[Item], value: str) -> float:
     """Return the mean of one value over the items that have it; nan when none has."""
     values = [float(item.values[value]) for item in items if value in item.values]

@@ -105,7 +105,8 @@ class Baseline(Section):
         None, description="exp(total NLL in nats / total tokens); comparable within this language and tokenizer only."
     )
     noise_floor: Asserted[NonNegative | None] = Field(
-        None, description="Absolute difference of the value between batches of other sizes, in the task's unit."
+        None,
+        description="How far the value moves with the composition of batches, in the task's unit.",
     )
 
 

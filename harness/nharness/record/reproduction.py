@@ -39,11 +39,17 @@ class Reproduction(Section):
     identical: Count = Field(description="Items of which every value is the same.")
     beyond: Count = Field(description="Items that differ by more than the record's noise floor allows.")
     absent: Count = Field(description="Items that only one of the two has.")
+    rungs_apart: Count = Field(
+        0,
+        description="Rungs of ladders whose items moved and whose neurons differ, or are in no file: rounding decides "
+        "which neuron is a long list's last, and only the headline is held.",
+    )
     headline_difference: NonNegative | None = Field(
         None, description="By how much the headline moved, a share; null where there is none."
     )
     headline_allowed: NonNegative | None = Field(
-        None, description="By how much it may move: a tenth of its interval's width; null where there is none."
+        None,
+        description="By how much it and its interval's ends may move: a tenth of the width; null where there is none.",
     )
     largest: tuple[ItemDifference, ...] = Field((), max_length=20, description="The largest differences, first first.")
     source: Source | None = Field(None, description="The source code that made it again.")

@@ -127,6 +127,8 @@ def _again(found: Reproduction | None) -> str:
         return ""
     text = f"{found.verdict} on {found.created[:10]}: {whole(found.identical)} of {whole(found.items)} items identical"
     text += f", {whole(found.beyond)} beyond the noise floor"
+    if found.rungs_apart:
+        text += f", {whole(found.rungs_apart)} rungs of other neurons or repeats held by the headline alone"
     if found.headline_difference is not None:
         text += f", the headline moved by {rounded(found.headline_difference, 2)}"
     if found.environment_changes:

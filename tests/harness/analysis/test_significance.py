@@ -14,7 +14,6 @@ from nharness.analysis.significance import (
     detectable_effect,
     empirical_p,
     mcnemar,
-    noise_floor,
     room_flags,
 )
 from nharness.errors import UsageError
@@ -75,9 +74,3 @@ def test_room_flags():
     assert room_flags(0.02, 0.05, Room(0.0, 1.0, None)) == ("near_floor",)
     assert room_flags(1.2, 0.05, Room(0.0, None, None, higher_is_better=False)) == ()
     assert room_flags(0.28, None, accuracy) == ()
-
-
-def test_noise_floor():
-    assert noise_floor([(10.0, 4.0), (12.0, 7.0)], [(10.1, 4.0), (12.0, 7.0)]) == pytest.approx(0.1 / 11)
-    with pytest.raises(UsageError, match="same items"):
-        noise_floor([(1.0, 2.0)], [(1.0, 3.0)])

@@ -2,17 +2,21 @@
 
 import json
 import shutil
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from narrowing import present
 from nharness.cli.main import main
+from nharness.neurons import load
 from nharness.record.items import read_items
 from nharness.record.model import content_id
 from nharness.record.reproduction import Reproduction
 from nharness.record.store import describe
 from nharness.record.validate import load_record
+from nharness.targets import rung_of
+from nharness_leaderboard.reproduction import reproduction_of
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +83,76 @@ def test_an_invented_item_is_found_and_the_badge_is_lost(made, role, tmp_path, c
     assert found.largest[0].difference > found.largest[0].allowed
     assert load_record(folder / "record.json").identity.badge == "self-reported"
     assert "differ by more than the noise floor allows" in capsys.readouterr().out
+
+
+def remade(folder, tmp_path, *, change_scores=None, change_ladder=None):
+    """A copy of a record whose neurons' scores and ladders' items are changed, its own headline kept."""
+    copy = shutil.copytree(folder, tmp_path / "made")
+    if change_scores is not None:
+        path = next(copy.glob("neurons*.safetensors"))
+        found = load(path)
+        replace(found, score=change_scores(found.score.copy())).save(path)
+    if change_ladder is not None:
+        path = next(copy.glob("ladder.jsonl*"))
+        items = [json.loads(line) for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps(change_ladder(item)) + "\n" for item in items))
+    return copy
+
+
+def rung_moved(name, by):
+    def change(item):
+        return (
+            item | {"values": item["values"] | {"nll": item["values"]["nll"] * by}} if item["target"] == name else item
+        )
+
+    return change
+
+
+def a_rung(folder):
+    """A language and units of a rung that leaves neurons out, and the flat indices of its last and the one after."""
+    found = load(next(folder.glob("neurons*.safetensors")))
+    lists = dict(zip(found.languages, found.ranked(), strict=True))
+    names = {item.target for item in read_items(next(folder.glob("ladder.jsonl*"))) if item.target is not None}
+    rungs = [rung for name in sorted(names) if (rung := rung_of(name)) and rung.repeat is None and rung.without is None]
+    chosen = next(rung for rung in rungs if 0 < rung.units < len(lists[rung.language]))
+    return chosen, lists[chosen.language][chosen.units - 1 : chosen.units + 1]
+
+
+def test_a_rung_is_compared_where_the_same_neurons_are_off(made, tmp_path):
+    record = load_record(made[0] / "record.json")
+    chosen, (last, following) = a_rung(made[0])
+
+    def swapped(score):
+        score[..., [last, following]] = score[..., [following, last]]
+        return score
+
+    moved = rung_moved(str(chosen), 1.001)
+    same = reproduction_of(record, made[0], record, remade(made[0], tmp_path / "same", change_ladder=moved))
+    assert (same.verdict, same.rungs_apart) == ("differs", 0)
+    assert same.beyond > 0
+    assert any("means of" in reason and str(chosen) in reason for reason in same.reasons)
+    other = remade(made[0], tmp_path / "other", change_scores=swapped, change_ladder=moved)
+    found = reproduction_of(record, made[0], record, other)
+    assert (found.verdict, found.beyond, found.rungs_apart) == ("reproduced", 0, 1), found.reasons
+
+
+@pytest.mark.parametrize("part", ["value", "interval", "language"])
+def test_a_headline_stands_with_its_interval_and_every_language(made, part):
+    record = load_record(made[0] / "record.json")
+    document = record.document()
+    headline: Any = document["headline"]
+    estimate = headline["estimate"]
+    wide = estimate["interval"] or [estimate["value"]] * 2
+    step = 0.2 * (wide[1] - wide[0]) + 0.01
+    if part == "value":
+        estimate["value"] += step if estimate["value"] < 0.5 else -step
+    elif part == "interval":
+        estimate["interval"] = [wide[0], wide[1] + step]
+    else:
+        tag = next(tag for tag, each in headline["languages"].items() if each["kept"] is not None)
+        headline["languages"][tag]["kept"] = 0.5 if abs(headline["languages"][tag]["kept"] - 0.5) > 0.4 else 0.99
+    other = type(record).model_validate(document)
+    found = reproduction_of(record, made[0], other, made[0])
+    words = {"value": "the headline moves by", "interval": "interval", "language": "the kept share of"}
+    assert found.verdict == "differs"
+    assert any(words[part] in reason for reason in found.reasons), found.reasons

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nharness.cells import Cell
-from nharness.evaluation.items import Item, bits_per_byte
+from nharness.evaluation.items import Item, noise_floor
 from nharness.run.work.measuring.protocol import Bench, Measured, Measuring, Product
 from nharness.run.work.stopping import described, rule_for, score_until
 from nharness.run.work.texts import LanguageText
@@ -72,4 +72,4 @@ class PerplexityMeasuring(Measuring):
         """
         chosen = {document.id for document in text.documents}
         other = self.bench.engine.score_in_other_batches(text.documents, batch_tokens=self._batch_tokens)
-        return abs(bits_per_byte([item for item in usual if item.id in chosen]) - bits_per_byte(other))
+        return noise_floor([item for item in usual if item.id in chosen], other)
