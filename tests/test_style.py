@@ -224,3 +224,9 @@ def test_what_a_package_exports_is_imported_from_it(trees):
                 ]
     assert len(exports) > 5
     assert found == []
+
+
+def test_nats_become_bits_by_one_rule():
+    rule = re.compile(r"\blog\(2(\.0)?\)|\bLN_?2\b|0\.693")
+    found = [relative(path) for path in SOURCES if rule.search(path.read_text(encoding="utf-8"))]
+    assert found == ["harness/nharness/information.py"]

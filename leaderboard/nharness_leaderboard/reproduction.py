@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nharness.analysis.ladder_items import is_of_a_ladder
-from nharness.analysis.measurements import BITS_PER_BYTE, Key, Measurement, by_key, columns
+from nharness.analysis.measurements import Key, Measurement, by_key, columns
 from nharness.errors import FileFormatError
+from nharness.information import BITS_PER_BYTE
 from nharness.neurons import load
 from nharness.record.headline import Headline
 from nharness.record.loading import parse

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from history import keep
 from interleaved import Clock, measure, named, table
-from llamas import add_options, batch_of, chosen_model, documents
+from llamas import add_options, batch_of, chosen_model, conditions, documents
 
 from nharness.models import Edit, apply_edits, locate
 from nharness.models.edit import Backend
@@ -59,10 +59,7 @@ def main():
     args = parser.parse_args()
     model = chosen_model(args)
     seconds, ratios, around = compare(model, args.rows, args.length, args.rounds, args.share)
-    print(
-        f"{args.model or 'random, sizes of SmolLM2-135M'}: {args.rows} x {args.length} tokens, {model.dtype}, "
-        f"{torch.get_num_threads()} thread(s), {args.share:.0%} of the neurons, medians of {args.rounds} rounds\n"
-    )
+    print(f"{conditions(args, model)}, {args.share:.0%} of the neurons, medians of {args.rounds} rounds\n")
     milliseconds = {"in and out, ms": lambda name, _rate: f"{1000 * around[name]:.0f}" if name in around else ""}
     print("\n".join(table(args.rows * args.length, seconds, ratios, milliseconds)))
     keep(named("editing", "unedited", ratios))

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from history import keep
 from interleaved import Clock, measure, named, table
-from llamas import add_options, batch_of, chosen_model, documents
+from llamas import add_options, batch_of, chosen_model, conditions, documents
 from transformers import AutoTokenizer
 
 from nharness.corpora import CPU_TOKENS, Room, by_document, encode, load_corpus, padding_share
@@ -97,10 +97,7 @@ def main():
     args = parser.parse_args()
     model = chosen_model(args)
     seconds, ratios = compare(model, args.rows, args.length, args.rounds)
-    print(
-        f"{args.model or 'random, sizes of SmolLM2-135M'}: {args.rows} x {args.length} tokens, {model.dtype}, "
-        f"{torch.get_num_threads()} thread(s), medians of {args.rounds} rounds\n"
-    )
+    print(f"{conditions(args, model)}, medians of {args.rounds} rounds\n")
     print("\n".join(table(args.rows * args.length, seconds, ratios)))
     keep({"recording: light of model(x)": over_whole(ratios)} | named("recording", "trunk", ratios))
     if args.model and args.text_tokens:

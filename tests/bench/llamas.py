@@ -69,6 +69,12 @@ def chosen_model(options):
     return random_llama("135M", dtype, "cpu")
 
 
+def conditions(options, model):
+    """Return what is timed and on what, for the first line of a table."""
+    name = options.model or "random, sizes of SmolLM2-135M"
+    return f"{name}: {options.rows} x {options.length} tokens, {model.dtype}, {torch.get_num_threads()} thread(s)"
+
+
 def flops_per_token(config, length, *, head):
     """Return the floating-point operations of one token in a forward pass over rows of `length`.
 

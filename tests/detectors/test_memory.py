@@ -1,13 +1,13 @@
 """What detection allocates beside the statistics: less than three times their size, on fewer layers than a real model's."""
 
 import importlib.util
-import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from narrowing import present
 from nharness.plugins import Plugins
+from nharness.testing.detector_checks import peak_bytes
 
 PLUGINS = Plugins()
 NAMES = sorted(name for name, entry in PLUGINS.entries("detectors").items() if entry.plugin == "detectors")
@@ -32,10 +32,4 @@ def test_peak_memory(name, bench, monkeypatch):
     evidence, size = bench.make_evidence(detector, 4, 8)
     size += sum(change.nbytes for change in evidence.loss_changes.values()) if detector.ablation_tokens() else 0
     detector(evidence)  # what is imported and cached at the first call
-    tracemalloc.start()
-    try:
-        detector(evidence)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 3 * size  # with the statistics themselves: under four times
+    assert peak_bytes(detector, evidence) < 3 * size  # with the statistics themselves: under four times

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .run.tiny_folder import make_model
+from tiny_folder import make_model
 
 
 @pytest.fixture(scope="session")

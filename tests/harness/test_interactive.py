@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,15 +18,9 @@ from nharness.errors import OptionError, UnknownNameError, UsageError
 from nharness.interactive.settings import Settings
 from nharness.ranges import schema_at
 from nharness.spec import RunSpec
+from small_run import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL: dict[str, Any] = {
-    "languages": ["en", "de"],
-    "detect_tokens": 2000,
-    "eval_tokens": 600,
-    "controls": 0,
-    "tasks": "ppl",
-}
 
 
 def record(statistics, out):

@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,16 +13,10 @@ import nharness_tasks
 from narrowing import present
 from nharness.cli.main import COMMANDS, main
 from nharness.errors import FileFormatError, UnknownNameError, UsageError
+from small_run import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 BABEL = Path(nharness_tasks.__file__).parent / "babel" / "model"
-SMALL: dict[str, Any] = {
-    "languages": ["en", "de"],
-    "detect_tokens": 2000,
-    "eval_tokens": 600,
-    "controls": 0,
-    "tasks": "ppl",
-}
 
 
 @pytest.fixture(scope="module")

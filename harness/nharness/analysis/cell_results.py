@@ -21,9 +21,10 @@ import numpy as np
 from nharness.analysis.bootstrap import FEW_CLUSTERS
 from nharness.analysis.control_effects import ControlEffects
 from nharness.analysis.effects import Effects, Place
-from nharness.analysis.measurements import BITS_PER_BYTE, Key, Measurement, Paired, columns
+from nharness.analysis.measurements import Key, Measurement, Paired, columns
 from nharness.analysis.rounding import interval, known, rounded
 from nharness.analysis.significance import Room, benjamini_hochberg, detectable_effect, mcnemar, room_flags
+from nharness.information import BITS_PER_BYTE, nats
 from nharness.record.cells import NOT_MEASURED, Baseline, CellFlag, CellResult, Target, Task
 from nharness.record.types import one_line
 
@@ -200,7 +201,7 @@ def _count(measured: Measurement, name: str) -> int:
 def _perplexity_ratio(task: Task, cell: Paired) -> float | None:
     if task.metric != BITS_PER_BYTE or not cell.tokens:
         return None
-    return _exp(float((cell.after - cell.before).sum()) * math.log(2) / cell.tokens)
+    return _exp(nats(float((cell.after - cell.before).sum())) / cell.tokens)
 
 
 def _exp(value: float) -> float:

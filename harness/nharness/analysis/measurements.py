@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nharness.errors import UsageError
+from nharness.information import BITS_PER_BYTE, bits
 
 Floats = NDArray[np.float64]
 Key: TypeAlias = tuple[str, str | None, int | None, str]
-BITS_PER_BYTE = "bits_per_byte"
 
 
 class ItemLike(Protocol):
@@ -166,7 +166,7 @@ def columns(measurement: Measurement, metric: str) -> tuple[Floats, Floats]:
                 f"they have {', '.join(sorted(measurement.values)) or 'no values'}"
             )
     if metric == BITS_PER_BYTE:
-        return measurement.values["nll"] / np.log(2), measurement.values["bytes"]
+        return bits(measurement.values["nll"]), measurement.values["bytes"]
     return measurement.values[metric], np.ones(len(measurement.ids))
 
 

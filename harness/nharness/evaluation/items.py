@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nharness.information import bits
+
 
 @dataclass(frozen=True)
 class Item:
@@ -43,7 +45,7 @@ def bits_per_byte(items: Iterable[Item]) -> float:
     """Return total NLL in bits over total UTF-8 bytes; nan without bytes."""
     chosen = tuple(items)
     size = total(chosen, "bytes")
-    return total(chosen, "nll") / math.log(2) / size if size else math.nan
+    return bits(total(chosen, "nll")) / size if size else math.nan
 
 
 def noise_floor(once: Iterable[Item], again: Iterable[Item]) -> float:

@@ -18,7 +18,6 @@ fluency           bits per UTF-8 byte of the text after its prompt, under the un
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +33,7 @@ from nharness.evaluation.identification import UNDETERMINED, Identifier, Verdict
 from nharness.evaluation.items import Item
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.scripts import script_of, serves
+from nharness.information import bits
 from nharness.languages import canonical, primary, script
 
 SHORTEST_LINE = 8
@@ -141,7 +141,7 @@ def fluency(engine: PerplexityEngine, written: Sequence[Written]) -> tuple[Item,
     for scored in engine.score([_after_prompt(output, engine.policy.prefix) for output in written]):
         values = dict(scored.values)
         if values["bytes"] and values["tokens"]:
-            values["fluency"] = values["nll"] / math.log(2) / values["bytes"]
+            values["fluency"] = bits(values["nll"]) / values["bytes"]
         items.append(Item(scored.id, scored.cluster, values, texts[scored.id]))
     return tuple(items)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from nharness.information import BITS_PER_BYTE
 from nharness.record.cells import Baseline, CellResult, Task
 from nharness.record.model import Record
 from nharness.record.specification import command
@@ -129,7 +130,7 @@ def _frame(record: Record, task: Task) -> dict[str, Any]:
             "metric_unit": task.unit,
             "lower_is_better": task.direction == "lower",
             "score_type": "continuous",
-            "min_score": 0 if bounded or task.metric == "bits_per_byte" else "-Infinity",
+            "min_score": 0 if bounded or task.metric == BITS_PER_BYTE else "-Infinity",
             "max_score": 1 if bounded else "Infinity",
         },
     }

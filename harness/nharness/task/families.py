@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nharness.errors import UnknownNameError
+from nharness.information import BITS_PER_BYTE
 from nharness.task.spec import TaskSpec
 
 
@@ -54,7 +55,7 @@ class PerplexityFamily(TaskFamily):
                 family=self.name,
                 language=language,
                 kind="perplexity",
-                metric="bits_per_byte",
+                metric=BITS_PER_BYTE,
                 unit="bits per byte",
                 higher_is_better=False,
             ),

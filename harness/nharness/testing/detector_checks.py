@@ -146,15 +146,20 @@ def _finite(detector: Detector) -> None:
     require(np.isfinite(score[found.membership]).all(), "selected neurons have scores that are NaN or infinite")
 
 
-def _large(detector: Detector) -> None:
-    evidence, share = _large_evidence(detector)
-    started = time.perf_counter()
+def peak_bytes(detector: Detector, evidence: Evidence) -> int:
+    """Return the most memory that Python and numpy held at once for the detection, in bytes."""
     tracemalloc.start()
     try:
         detector(evidence)
-        peak = tracemalloc.get_traced_memory()[1]
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def _large(detector: Detector) -> None:
+    evidence, share = _large_evidence(detector)
+    started = time.perf_counter()
+    peak = peak_bytes(detector, evidence)
     seconds = time.perf_counter() - started
     require(
         peak < ALLOWED_BYTES * share,

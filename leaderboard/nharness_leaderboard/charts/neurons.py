@@ -12,6 +12,14 @@ from nharness.record.model import Record
 from nharness.record.tables import Row
 from nharness_leaderboard.charts.frame import KIND_COLOURS, Chart, frame
 
+LAYERS = {
+    "field": "layer",
+    "type": "ordinal",
+    "title": "layer",
+    "axis": {"labelAngle": 0, "labelOverlap": True},
+}
+"""The horizontal axis of charts by layer."""
+
 
 def kind_chart(record: Record, *, over: str) -> Chart | None:
     """Return neurons of each kind per layer, stacked; over "all" candidates or the "selected" neurons."""
@@ -31,12 +39,7 @@ def kind_chart(record: Record, *, over: str) -> Chart | None:
         "height": 200,
         "mark": {"type": "bar", "tooltip": True},
         "encoding": {
-            "x": {
-                "field": "layer",
-                "type": "ordinal",
-                "title": "layer",
-                "axis": {"labelAngle": 0, "labelOverlap": True},
-            },
+            "x": LAYERS,
             "y": {"field": "neurons", "type": "quantitative", "title": "neurons"},
             "color": _kind_colour(),
             "order": {"field": "kind", "sort": "descending"},
@@ -61,12 +64,7 @@ def language_layer_chart(record: Record) -> Chart | None:
         "height": {"step": 20},
         "mark": {"type": "rect", "tooltip": True},
         "encoding": {
-            "x": {
-                "field": "layer",
-                "type": "ordinal",
-                "title": "layer",
-                "axis": {"labelAngle": 0, "labelOverlap": True},
-            },
+            "x": LAYERS,
             "y": {"field": "language", "type": "nominal", "sort": list(record.languages), "title": None},
             "color": {"field": "neurons", "type": "quantitative", "scale": {"scheme": "blues"}, "title": "neurons"},
         },

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from nharness.analysis.measurements import BITS_PER_BYTE, Measurement, by_key
+from nharness.analysis.measurements import Measurement, by_key
+from nharness.information import BITS_PER_BYTE
 from nharness.record.cells import CellResult, Task
 from nharness.record.model import Record
 from nharness.record.problems import Problem, shown

@@ -7,8 +7,9 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 
-from nharness.analysis.measurements import BITS_PER_BYTE, Measurement
+from nharness.analysis.measurements import Measurement
 from nharness.corpora import Corpus, Document, load_corpus, overlap
+from nharness.information import BITS_PER_BYTE
 from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.record.problems import Problem, shown

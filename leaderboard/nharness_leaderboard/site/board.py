@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from nharness.information import BITS_PER_BYTE
 from nharness.languages import display_name
 from nharness.record.cells import largest_targets
 from nharness.record.model import Record
@@ -61,26 +62,31 @@ def _kept(record: Record, task: str, language: str | None) -> float | None:
 def board_row(entry: Entry, placed: Standings) -> dict[str, Any]:
     """Return one record's row."""
     record = entry.record
-    seconds, tokens = sum(record.cost.seconds.values()), sum(record.cost.forward_tokens.values())
+    return whole_record(entry.slug, record) | {
+        "total": record.neurons.total,
+        "badge": record.identity.badge,
+        "created": record.identity.created,
+        "truth": record.ground_truth[0].truth if record.ground_truth else None,
+        "failed": sum(cell.status == "failed" for cell in record.cells),
+        "tasks": {summary.task: _task_row(entry, summary, placed) for summary in record.summary},
+    }
+
+
+def whole_record(slug: str, record: Record) -> dict[str, Any]:
+    """Return what the board and the comparison both say of a record as a whole."""
     truth = record.ground_truth[0] if record.ground_truth else None
     return {
-        "id": entry.slug,
+        "id": slug,
         "detector": record.detector.name,
         "model": record.model.name,
         "intervention": intervention_text(record),
         "kinds": "+".join(record.selection.kinds),
         "budget": record.selection.budget,
         "neurons": record.neurons.selected,
-        "total": record.neurons.total,
-        "badge": record.identity.badge,
-        "created": record.identity.created,
-        "tokens": tokens,
-        "seconds": rounded(seconds),
+        "tokens": sum(record.cost.forward_tokens.values()),
+        "seconds": rounded(sum(record.cost.seconds.values())),
         "auroc": rounded(truth.auroc) if truth else None,
-        "truth": truth.truth if truth else None,
         "accuracy": accuracy_lost(record),
-        "failed": sum(cell.status == "failed" for cell in record.cells),
-        "tasks": {summary.task: _task_row(entry, summary, placed) for summary in record.summary},
     }
 
 
@@ -141,7 +147,7 @@ def _tasks(entries: Sequence[Entry]) -> list[dict[str, Any]]:
         for task in entry.record.tasks:
             known = counted.setdefault(task.name, {"name": task.name, "metric": task.metric, "unit": task.unit, "n": 0})
             known["n"] += 1
-    return sorted(counted.values(), key=lambda task: (task["metric"] != "bits_per_byte", -task["n"], task["name"]))
+    return sorted(counted.values(), key=lambda task: (task["metric"] != BITS_PER_BYTE, -task["n"], task["name"]))
 
 
 def _sets(entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:

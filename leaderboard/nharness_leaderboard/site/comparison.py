@@ -10,8 +10,8 @@ from nharness.record.results import TaskSummary
 from nharness.record.types import Estimate
 from nharness_leaderboard.paired import Difference
 from nharness_leaderboard.ranks import Standings
-from nharness_leaderboard.site.board import accuracy_lost
-from nharness_leaderboard.site.text import intervention_text, rounded, script_json
+from nharness_leaderboard.site.board import whole_record
+from nharness_leaderboard.site.text import rounded, script_json
 from nharness_leaderboard.site.view import RecordView, TaskView
 from nharness_leaderboard.ties import comparable_key
 
@@ -30,20 +30,8 @@ def comparison_data(view: RecordView, apart: Apart, placed: Standings) -> dict[s
     headlines.
     """
     record = view.record
-    truth = record.ground_truth[0] if record.ground_truth else None
-    return {
-        "id": view.slug,
-        "detector": record.detector.name,
-        "model": record.model.name,
-        "intervention": intervention_text(record),
-        "kinds": "+".join(record.selection.kinds),
-        "budget": record.selection.budget,
-        "neurons": record.neurons.selected,
+    return whole_record(view.slug, record) | {
         "headline": _headline(view, placed),
-        "accuracy": accuracy_lost(record),
-        "auroc": rounded(truth.auroc) if truth else None,
-        "tokens": view.cost["tokens"],
-        "seconds": rounded(view.cost["seconds"]),
         "tasks": {
             task.task.name: _task(record, task, _minus(view.slug, apart.get(task.task.name, {}))) for task in view.tasks
         },

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from nharness.information import BITS_PER_BYTE
 from nharness.record.model import Record
 from nharness.record.results import TaskSummary
 from nharness_leaderboard.ranks import set_key
@@ -29,7 +30,7 @@ class Shown:
     @property
     def task(self) -> str:
         """Name of the task that harm is measured by."""
-        return next(task.name for task in self.model.tasks if task.metric == "bits_per_byte")
+        return next(task.name for task in self.model.tasks if task.metric == BITS_PER_BYTE)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -84,7 +85,7 @@ def _key(record: Record) -> tuple[bool, str] | None:
     """Return whether a record has a headline, and its set; None without a task of documents, and for a study's."""
     if of_a_study(record):
         return None
-    task = next((t for t in record.tasks if t.metric == "bits_per_byte"), None)
+    task = next((t for t in record.tasks if t.metric == BITS_PER_BYTE), None)
     summary = record.summary_of(task.name) if task else None
     if task is None or summary is None or summary.selectivity is None:
         return None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nharness.information import BITS_PER_BYTE
 from nharness_leaderboard.site.about import About, about_detectors
 from nharness_leaderboard.site.text import NONE, whole
 from nharness_leaderboard.site.view import RecordView, TaskView
@@ -94,7 +95,7 @@ def _order(row: tuple[RecordView, TaskView]) -> tuple[Any, ...]:
     selectivity = task.summary.selectivity.value if task.summary and task.summary.selectivity else 0.0
     return (
         view.record.model.name,
-        task.task.metric != "bits_per_byte",
+        task.task.metric != BITS_PER_BYTE,
         task.task.name,
         budget is None,
         budget or 0,

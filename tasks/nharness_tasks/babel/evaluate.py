@@ -23,6 +23,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
 from nharness.errors import ModelError
+from nharness.information import bits
 from nharness_tasks.babel.family import MEMBERS, locate
 from nharness_tasks.babel.likelihood import network_nll, unigram_nll
 from nharness_tasks.babel.recipe import FAMILY_FILE, MODEL_FOLDER, NETWORK, PERPLEXITY_FILE
@@ -101,7 +102,7 @@ def _row(documents: Sequence[Document], tokens: Sequence[Tokens], nll: Any, unig
         "bytes": size,
         "perplexity": round(math.exp(nll.sum() / lengths.sum()), 2),
         "unigram_perplexity": round(math.exp(unigram.sum() / lengths.sum()), 1),
-        "bits_per_byte": round(float(nll.sum()) / math.log(2) / size, 3),
+        "bits_per_byte": round(bits(float(nll.sum())) / size, 3),
         "perplexity_udhr": round(math.exp(nll[outside].sum() / lengths[outside].sum()), 1),
     }
 

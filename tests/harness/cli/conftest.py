@@ -2,33 +2,10 @@
 
 import pytest
 
+from tiny_folder import run_arguments
+
 
 @pytest.fixture(scope="session")
 def tiny_run(tiny_model_folder):
-    """The arguments of a run of 14 cells: 2 baselines, 4 target cells, 8 control cells."""
-    return [
-        "run",
-        "--detector",
-        "lape",
-        "--option",
-        "top_rate=0.1",
-        "--model",
-        str(tiny_model_folder),
-        "--languages",
-        "en,de",
-        "--detect-tokens",
-        "400",
-        "--eval-tokens",
-        "250",
-        "--control-tokens",
-        "120",
-        "--max-length",
-        "128",
-        "--tasks",
-        "ppl",
-        "--controls",
-        "2",
-        "--bootstrap-draws",
-        "100",
-        "-q",
-    ]
+    """The arguments of the run."""
+    return run_arguments(tiny_model_folder)

@@ -1,5 +1,7 @@
 """Tiny random models and a byte-level tokenizer, built here; nothing is downloaded."""
 
+from typing import Any
+
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -17,6 +19,20 @@ TEXTS = [
 ]
 
 
+SIZES: dict[str, Any] = {
+    "vocab_size": 258,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+}
+
+
 def byte_tokenizer(**special):
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     names = ["<s>", "</s>", *alphabet]
@@ -28,22 +44,7 @@ def byte_tokenizer(**special):
 
 def llama(**changes):
     torch.manual_seed(0)
-    config = LlamaConfig(
-        **{
-            "vocab_size": 258,
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 64,
-            "bos_token_id": 0,
-            "eos_token_id": 1,
-            "initializer_range": 0.3,
-            **changes,
-        }
-    )
-    return LlamaForCausalLM(config).eval()
+    return LlamaForCausalLM(LlamaConfig(**SIZES | changes)).eval()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,5 @@
 """The head: the model's own logits in float64 as reference, whatever the architecture does after its trunk."""
 
-from typing import Any
-
 import pytest
 import torch
 import transformers
@@ -11,19 +9,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from narrowing import present
 from nharness.evaluation.head import Head
 
-SIZES: dict[str, Any] = {
-    "vocab_size": 300,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.3,
-    "bos_token_id": 0,
-    "eos_token_id": 1,
-    "pad_token_id": 0,
-}
+from .conftest import SIZES as LLAMA
+
+SIZES = {**LLAMA, "vocab_size": 300, "pad_token_id": 0}
 ARCHITECTURES = {
     "llama": ("Llama", {}, "as they are"),
     "gemma2": ("Gemma2", {"final_logit_softcapping": 3.0, "head_dim": 8}, "as they are, capped at 3"),

@@ -17,10 +17,12 @@ import time
 from pathlib import Path
 
 from forking import fork
-from tiny_folder import make_model
 
 from nharness.cli.main import main
 from nharness.run.store import Store
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "sharing"))
+from tiny_folder import make_model, run_arguments
 
 SIZES = (8, 16, 24, 32, 40, 48, 56, 72, 88)  # KiB of a file system that is too small for a run
 
@@ -34,32 +36,7 @@ class Runs:
     def __init__(self, folder):
         self.folder = folder
         make_model(folder / "model")
-        self.arguments = [
-            "run",
-            "--detector",
-            "lape",
-            "--option",
-            "top_rate=0.1",
-            "--model",
-            str(folder / "model"),
-            "--languages",
-            "en,de",
-            "--detect-tokens",
-            "400",
-            "--eval-tokens",
-            "250",
-            "--control-tokens",
-            "120",
-            "--max-length",
-            "128",
-            "--tasks",
-            "ppl",
-            "--controls",
-            "2",
-            "--bootstrap-draws",
-            "100",
-            "-q",
-        ]
+        self.arguments = run_arguments(folder / "model")
 
     def fork(self, out, *more):
         """Start a run, or go on with the one in `out`; return the process id."""

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from nharness.analysis.sequential import Precision, evaluation_order, look
 from nharness.cells import Cell
 from nharness.corpora import EncodedDocument
 from nharness.evaluation.items import Item
+from nharness.information import bits
 from nharness.run.work.texts import LanguageText
 from nharness.spec import RunSpec
 
@@ -76,4 +75,4 @@ def _change(after: Mapping[str, Any], before: Mapping[str, Any] | None) -> tuple
     """Return a document's change in bits and its bytes."""
     if before is None:
         return 0.0, 0.0
-    return float((after["nll"] - before["nll"]) / np.log(2)), float(after["bytes"])
+    return bits(float(after["nll"] - before["nll"])), float(after["bytes"])

@@ -24,10 +24,11 @@ from typing import Any
 
 from nharness.cli.main import main
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.extend(str(Path(__file__).resolve().parents[n] / name) for n, name in ((1, ""), (3, "sharing")))
 from forked_runs import left_behind, stored
 from forking import fork
-from tiny_folder import make_model
+
+from tiny_folder import make_model, run_arguments
 
 PLUGIN = """
     import os
@@ -144,32 +145,7 @@ class Runs:
         self.here.mkdir()
         (self.here / "held_plugin.py").write_text(textwrap.dedent(PLUGIN))
         os.chdir(self.here)
-        self.arguments = [
-            "run",
-            "--detector",
-            "lape",
-            "--option",
-            "top_rate=0.1",
-            "--model",
-            "../model",
-            "--languages",
-            "en,de",
-            "--detect-tokens",
-            "400",
-            "--eval-tokens",
-            "250",
-            "--control-tokens",
-            "120",
-            "--max-length",
-            "128",
-            "--tasks",
-            "ppl",
-            "--controls",
-            "2",
-            "--bootstrap-draws",
-            "100",
-            "-q",
-        ]
+        self.arguments = run_arguments("../model")
 
     def allow(self, forwards):
         (self.here / ".allowed").write_text(str(forwards))
