@@ -4,13 +4,13 @@ Legend: `G` languages, `M` neurons, `B` neurons of one block, `S` columns of the
 
 1. t[j] = the neuron's `percentile`-th percentile of g_j over the tokens of all languages, every language with equal
    weight, from the quantile sketch.
-2. r[k, j] = share of language k's tokens with g_j > t[j]; within the column of t[j] values are taken to lie evenly.
-3. A language's neurons are its round(top_rate * M) largest r (the released code: 0.00125). There is no other
-   contrast.
+2. r[k, j] = share of language k's tokens with g_j > t[j]; values in the column of t[j] are taken to be evenly spread.
+3. A language's neurons are its round(top_rate * M) largest r (the released code: 0.00125). Languages are contrasted
+   in no other way.
 
-Departure: the released code takes the percentile over the same language's tokens, so that r is the complement of the
-percentile for every neuron up to the shape of its tail; pooling over languages makes it the statement that the name
-makes. A neuron that no token of some language reached (mixtures of experts) has r = 0 for that language.
+Departure: the released code takes the percentile over the same language's tokens, so that r is close to the
+complement of the percentile for every neuron; pooled over languages, it says what the name says. A neuron that no
+token of some language reached (mixtures of experts) has r = 0 for that language.
 """
 
 from __future__ import annotations

@@ -8,8 +8,7 @@ Legend: `G` languages, `M` neurons of the model. Site hidden: h = g * u, what th
 2. score[k, j] = effect[k, j] - mean over the other languages of effect[., j].
 3. A language's neurons are its round(top_rate * M) largest scores above 0.
 
-A gradient is local: a neuron whose removal moves the loss far along a curve is estimated badly; `exhaustive` measures
-it.
+A gradient is local: the estimate is poor where the loss curves between h_j and 0; `exhaustive` measures it.
 """
 
 from __future__ import annotations

@@ -4,20 +4,20 @@ Legend: `G` languages, `M` neurons of the model, `D` documents of all languages,
 hidden.
 
 1. A neuron's response to a document is the mean of h_j over its tokens.
-2. AP[k, j] = average precision of the response as a one-vs-rest classifier of language k over all documents: with the
-   distinct responses as cuts from high to low, the sum over cuts of (recall - recall before) * precision. Documents
-   with equal responses share a cut.
+2. AP[k, j] = average precision of the response as a one-vs-rest classifier of language k over all documents: with
+   every distinct response as a cut, from high to low, the sum over cuts of (recall - previous recall) * precision.
+   Documents with equal responses share a cut.
 3. The `count` highest AP (the neuron is high for the language) and the `count` lowest (it is low for it) are a
    language's neurons; `half` keeps one of the two. Both halves stay apart in the result: `signs` gives +1 and -1.
-4. Neurons with the same response to every document tell nothing and are never selected (a departure: their AP is the
-   language's share of the documents, which can be among the lowest).
+4. Neurons that respond alike to all documents carry no information and are never selected (a departure: their AP is
+   the language's share of the documents, which can be among the lowest).
 
 `count` is at most half of all neurons, so that the halves are disjoint. The score is AP itself, so that a budget
-keeps the high half. The intervention that the paper pairs with it is `median`.
+keeps the high half. The paper pairs it with the intervention `median`.
 
-Departure: the paper ranks the outputs of every linear map, those of attention and of the projections among them; here
-units are the neurons of feed-forward layers, the only sites that can be recorded and edited in this project, so that
-the 1000 are taken among fewer.
+Departure: the paper ranks the outputs of every linear map, attention and projections included; here units are the
+neurons of feed-forward layers, the only sites that nharness records and edits, so that the 1000 are chosen from
+fewer.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class AveragePrecisionOptions(DetectorOptions):
 
 
 class AveragePrecision(Detector):
-    """Neurons whose response tells the language's documents from all others, high or low."""
+    """Neurons whose response, high or low, tells the language's documents from all others."""
 
     name = "average-precision"
     Options = AveragePrecisionOptions

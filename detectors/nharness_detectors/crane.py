@@ -2,19 +2,19 @@
 
 Legend: `G` languages, `M` neurons of the model. Site hidden.
 
-1. relevance[k, j] = mean over language k's tokens of what neuron j carries of the predictions after them.
-   relevance=gradient_x_activation: -h_j * dLoss/dh_j, Loss the next-token negative log-likelihood.
-   relevance=lrp: layer-wise relevance propagation from the logits of the next tokens, R_j = h_j * G_j with the rules
-   of `nharness.models.relevance_rules`.
+1. relevance[k, j] = mean over language k's tokens of neuron j's share in the next-token predictions.
+   relevance=gradient_x_activation: -h_j * dLoss/dh_j, Loss the next-token negative log-likelihood. relevance=lrp:
+   layer-wise relevance propagation from the logits of the next tokens, R_j = h_j * G_j with the rules of
+   `nharness.models.relevance_rules`.
 2. z[k, .] = relevance[k, .] standardised over all neurons of the model (population standard deviation).
 3. A neuron is language k's own if z[k, j] > threshold (1) and, with `contrast`, if z[k, j] is the largest over
    languages (several languages on an exact tie).
 
-Departures: the paper's final rule has no contrast between languages, so that most of what it finds is found for all
-of them; `contrast=false` restores it. gradient_x_activation takes the token's log-likelihood, not its bare logit: it
-has the same sign for the token's own logit and also counts what the neuron does to the competing tokens. The rules of
-lrp fit Llama's family and most other decoders of transformers; a model in which relevance is lost or made between the
-logits and the embeddings (recurrent layers, norms or activations of its own) is refused.
+Departures: the paper's final rule has no contrast between languages, so that most neurons are found for all
+languages; `contrast=false` restores it. gradient_x_activation takes the token's log-likelihood, not its bare logit:
+the sign for the token's own logit is the same, and the effect on competing tokens counts as well. The rules of lrp
+fit Llama's family and most other decoders in transformers; a model that does not conserve relevance between logits
+and embeddings (recurrent layers, norms or activations of its own) is refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STATISTIC = {"gradient_x_activation": "attribution", "lrp": "relevance"}
 
 
 class CraneOptions(DetectorOptions):
-    """What relevance is, its bar in standard deviations above the mean neuron, whether the language must come first."""
+    """Kind of relevance, its bar in standard deviations above the mean neuron, whether the language must rank first."""
 
     relevance: Literal["gradient_x_activation", "lrp"] = Field(
         "gradient_x_activation", description="what relevance is: gradient times activation, or layer-wise propagation"

@@ -6,15 +6,15 @@ pairs of languages. Site gate.
 1. P_k = histogram of g_j over language k's tokens, S bins and two outer ones, divided by its sum.
 2. Overlap S[k, k'] = sum over bins of min(P_k, P_k'), 0 to 1.
 3. For every neuron the split of the languages into A and B, |A| <= |B|, that minimises the largest overlap across the
-   split; that overlap is the score. It is single linkage stopped at two clusters: the least edge of the maximum
+   split; that overlap is the score. This is single linkage stopped at two clusters: the smallest edge of the maximum
    spanning tree of the overlaps is the score, and cutting it gives the split.
 4. tau = the floor(top_rate * M * P)-th smallest (at least the first) of all pair overlaps of all neurons.
 5. A neuron with score <= tau is selected; it belongs to the languages of A.
 
-Where several splits are equally good, or |A| = |B|, A is the smallest of the groups that hang together more closely,
-and among equally small ones the most active (the released code takes what holds the first language, so that its
-answer depends on their order). A neuron that no token of some language reached (mixtures of experts) is never
-selected. Single precision is used for the overlaps, as the released code stores them.
+Where several splits tie, or |A| = |B|, A is the smallest group left when all tied edges are cut, and of equally small
+groups the most active one (the released code takes the side of the first language, so that its result depends on
+their order). A neuron that no token of some language reached (mixtures of experts) is never selected. Overlaps are in
+single precision, as in the released code.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def best_split(
     """Return the largest overlap across the best split [B] and the members of its smaller side [G, B].
 
     Prim's algorithm lists the languages along the maximum spanning tree. A language that joins by an edge above the
-    least one was nearest to a language listed since the last least edge, so least edges cut the list into the groups.
+    smallest was nearest to one listed since the last smallest edge, so cutting the list at its smallest edges gives
+    the groups.
     """
     languages, size = level.shape
     column = np.arange(size)
@@ -139,7 +140,7 @@ def _square(overlap: NDArray[np.float32], languages: int) -> NDArray[np.float32]
 
 
 def _smallest_group(group: NDArray[np.int64], level: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Mark the languages [G, B] of the smallest group, of the most active one among equally small."""
+    """Mark the languages [G, B] of the smallest group; of equally small groups, the most active."""
     together = group[:, None] == group[None, :]  # [G, G, B]
     size = together.sum(axis=1)
     activity = np.where(together, np.nan_to_num(level)[None], 0.0).sum(axis=1) / size

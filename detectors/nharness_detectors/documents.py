@@ -1,4 +1,4 @@
-"""Per-document statistics as detectors read them: checked, and in blocks of neurons.
+"""Per-document statistics for detectors: checked, and read in blocks of neurons.
 
 Legend: `D` documents of all languages, `M` neurons of the model, `B` neurons of one block.
 """

@@ -19,7 +19,7 @@ from nharness_detectors.selection import blocks, contrast, highest_of_each, orde
 
 
 class EffectSize(DiffMean):
-    """Neurons whose mean activation differs most between the language and the others, measured by its spread."""
+    """Neurons whose mean activation differs most between the language and the others, relative to its spread."""
 
     name = "effect-size"
 

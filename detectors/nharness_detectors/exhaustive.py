@@ -2,14 +2,14 @@
 
 Legend: `G` languages, `M` neurons of the model.
 
-1. For every neuron alone, h_j is set to 0 and each language's mean loss is measured; the runner does that and hands
-   over delta[k, j] = loss with the neuron off minus loss with it on, in nats per token (`evidence.loss_changes`,
+1. For every neuron alone, h_j is set to 0 and each language's mean loss is measured; the runner does so and supplies
+   delta[k, j] = loss with the neuron off minus loss with it on, in nats per token (`evidence.loss_changes`,
    "delta/<lang>").
 2. score[k, j] = delta[k, j] - mean over the other languages of delta[., j]; with `contrast=false`, delta[k, j]
    itself.
 3. A language's neurons are its round(top_rate * M) largest scores above 0.
 
-The cost is one evaluation a neuron, so it is for small models; there it is what other detectors are judged against.
+It costs one evaluation per neuron and is therefore for small models, where other detectors are judged against it.
 Groups of neurons can matter where single ones do not: redundancy is invisible to it.
 """
 
@@ -40,7 +40,7 @@ class Exhaustive(Detector):
     options: ExhaustiveOptions
 
     def needs(self) -> tuple[Need, ...]:
-        """Return activation counts at the gate, which name the languages and layers; changes of the loss come apart."""
+        """Return activation counts at the gate, for languages and layers; changes of the loss come separately."""
         return (Need("activation_count", "gate"),)
 
     def ablation_tokens(self) -> int:
@@ -50,7 +50,7 @@ class Exhaustive(Detector):
     def detect(self, evidence: Evidence) -> Detection:
         """Return each language's neurons; score in nats per token [G, M].
 
-        Raises `UsageError` when the changes of a language were not measured or are of another model's size.
+        Raises `UsageError` when a language's changes were not measured or do not fit the model's size.
         """
         size = sum(evidence.layer_widths)
         delta = np.empty((len(evidence.languages), size))

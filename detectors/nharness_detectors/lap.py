@@ -5,7 +5,7 @@ Legend: `G` languages, `M` neurons of the model. Site gate.
 1. p[k, j] = share of language k's tokens with g_j > 0.
 2. A language's neurons are its round(top_rate * M) largest p; with `threshold`, those with p > threshold (the paper:
    0.95).
-There is no contrast between languages: neurons that fire for every language are found for every language.
+Languages are not contrasted: neurons that fire for every language are found for every language.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nharness_detectors.selection import highest_of_each
 
 
 class LapOptions(DetectorOptions):
-    """Share of all neurons given to each language, or instead the probability that a neuron must exceed."""
+    """Share of all neurons given to each language, or the probability that a neuron must exceed instead."""
 
     top_rate: float = Field(0.01, gt=0, le=1, description="share of all neurons given to each language")
     threshold: float | None = Field(

@@ -49,7 +49,7 @@ class Lape(Detector):
         return (Need("activation_count", "gate"),)
 
     def weight(self, evidence: Evidence) -> NDArray[np.float64]:
-        """Return what is compared between languages [G, M], not negative: here p."""
+        """Return what is compared between languages [G, M], at least 0: here p."""
         return evidence.statistics("gate").activation_probability()
 
     def detect(self, evidence: Evidence) -> Detection:

@@ -3,11 +3,11 @@
 Legend: `G` languages, `M` neurons of the model. Site gate.
 
 1. v[k, j] = mean of g_j over language k's tokens, negative means raised to 0.
-2. From here on as `lape`, with v in the place of p: entropy over languages of v / sum_k v, filter bar and activation
-   bar among all v, the round(top_rate * M) smallest entropies, members by v > T.
+2. Then as in `lape`, with v for p: entropy over languages of v / sum_k v, filter bar and activation bar among all v,
+   the round(top_rate * M) smallest entropies, members by v > T.
 
-Departure: the paper only says that the mean value stands in for the probability; an entropy needs weights that are
-not negative, and means of smooth gates (SiLU, GELU) can be, hence the 0 in step 1.
+Departure: the paper only says that the mean value stands in for the probability; an entropy needs weights of at least
+0, and means of smooth gates (SiLU, GELU) can be negative; hence step 1.
 """
 
 from __future__ import annotations

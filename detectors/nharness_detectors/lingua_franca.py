@@ -11,7 +11,7 @@ hidden.
    language's round(top_rate * M) largest z instead.
 
 Departures from the released code: means over tokens for every architecture (it sums in one of them, so that scores
-grow with the length of the sentence); its two alignment measures are no detector and live in the analysis.
+grow with the length of the sentence); its two alignment measures are not a detector and are part of the analysis.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OFFSET = 1e-5
 
 
 class LinguaFrancaOptions(DetectorOptions):
-    """z above which a neuron is a language's key neuron (None: the default above), or the share of all neurons."""
+    """z above which a neuron is key to a language (None: the default above), or the share of all neurons."""
 
     threshold: float | None = Field(None, gt=0, description="z over languages to exceed; none: min(2, 0.9 sqrt(K - 1))")
     top_rate: float | None = Field(

@@ -3,9 +3,8 @@
 Legend: `G` languages, `M` neurons of the model, `D` documents of one language, `W` neurons of one layer. Site hidden.
 
 1. importance=output_change (the paper): the norm of the change of the layer's output when the neuron is zeroed; in a
-   feed-forward layer that is |h_j| * |W_down[:, j]|, root mean square over a document's tokens, so all neurons are
-   had in one pass. importance=up_magnitude (the released code): sum over a document's tokens of |u_j|, the up
-   projection.
+   feed-forward layer |h_j| * |W_down[:, j]|, root mean square over a document's tokens, so that one pass serves all
+   neurons. importance=up_magnitude (the released code): sum over a document's tokens of |u_j|, the up projection.
 2. In every document the round(top_rate * W) most important neurons of each layer are kept (at least one; never one of
    importance 0). The released code keeps 2000 of 11 008 to 14 336.
 3. A neuron is consistently activated for a language if it is kept in at least `consensus` of its documents (1.0:
@@ -13,8 +12,7 @@ Legend: `G` languages, `M` neurons of the model, `D` documents of one language, 
 4. A language's neurons are those consistently activated for it, less those consistently activated for all languages.
 
 The score is the share of the language's documents in which the neuron is kept, less the mean share of the other
-languages. Candidates are the consistently activated neurons, those of all languages included: they are its general
-ones.
+languages. Candidates are the consistently activated neurons; those of all languages are its general ones.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ CHUNK = 64
 
 
 class PlndOptions(DetectorOptions):
-    """What importance is, the share of each layer kept in a document, the share of documents that must agree."""
+    """Kind of importance, share of each layer kept in a document, share of documents that must agree."""
 
     importance: Literal["output_change", "up_magnitude"] = Field(
         "output_change", description="change of the layer's output, or magnitude of the up projection"
@@ -46,7 +44,7 @@ class PlndOptions(DetectorOptions):
 
 
 class Plnd(Detector):
-    """Neurons important in every document of the language and not so in all languages."""
+    """Neurons that are important in every document of the language but not in all languages."""
 
     name = "plnd"
     Options = PlndOptions
@@ -57,7 +55,7 @@ class Plnd(Detector):
         return (Need(self.options.importance, "hidden"),)
 
     def detect(self, evidence: Evidence) -> Detection:
-        """Return each language's consistently activated neurons but those of all; score [G, M], -1 to 1.
+        """Return each language's consistently activated neurons without those of all languages; score [G, M], -1 to 1.
 
         Raises `UsageError` for a language without a document.
         """

@@ -1,4 +1,4 @@
-"""The plug-in module: names, one-line summaries, and where each detector and intervention is; imports none of them."""
+"""Names, one-line summaries and places of all detectors and interventions; none of them is imported."""
 
 from __future__ import annotations
 

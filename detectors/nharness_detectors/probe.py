@@ -2,13 +2,13 @@
 
 Legend: `G` languages, `M` neurons of the model, `D` documents of all languages. Site hidden.
 
-1. A document's features are the means of h over its tokens, each neuron divided by its standard deviation over all
-   documents after its mean is taken off (constant neurons become 0).
-2. For every language one logistic regression, language against rest, with an L1 penalty of inverse strength `C` and
-   classes weighted by the inverse of their frequency (scikit-learn, liblinear).
+1. A document's features are the means of h over its tokens, each neuron standardised over all documents (constant
+   neurons become 0).
+2. For every language a logistic regression, one against the rest, with an L1 penalty of inverse strength `C` and
+   classes weighted by inverse frequency (scikit-learn, liblinear).
 3. The score is the weight of the standardised neuron; the neurons of positive weight are the language's.
 
-The penalty keeps one of several neurons that say the same: what it leaves out is not thereby irrelevant.
+Of several redundant neurons the penalty keeps one: what it leaves out need not be irrelevant.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Probe(Detector):
         return (Need("document_mean", "hidden"),)
 
     def detect(self, evidence: Evidence) -> Detection:
-        """Return each language's neurons; score = weight [G, M]. Raises `UsageError` for one without document."""
+        """Return each language's neurons; score = weight [G, M]. Raises `UsageError` for one without a document."""
         recorded = evidence.statistics("hidden")
         counts = document_counts(recorded, "document_mean", "mean", least=1, detector=self.name)
         features = _standardised(

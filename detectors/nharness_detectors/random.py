@@ -7,14 +7,14 @@ Legend: `G` languages, `M` neurons of the model. Site gate (for activation proba
    layer; `match=uniform` the whole model; in both, one permutation serves all languages, so that neurons shared
    between languages stay shared and every kind keeps its size. `match=frequency` the neuron's layer and its
    activation probability on the language, in `bins` bins of equally many neurons; the strata differ by language, so
-   each language is permuted apart and sharing is left to chance. What is no recorded language (the target of general
-   neurons) is binned by the mean.
-2. Without one, every language gets round(rate * M) neurons: in every layer the same share (`match=layer`; what
-   rounding leaves over goes to the layers that lost most by it) or anywhere (`match=uniform`).
-3. The score is uniform noise [G, M], independent of the membership: as a ranking it knows nothing.
+   each language is permuted apart and sharing is left to chance. General neurons, which belong to no recorded
+   language, are binned by the mean.
+2. Without one, every language gets round(rate * M) neurons: the same share of every layer (`match=layer`; rounding by
+   largest remainder) or anywhere (`match=uniform`).
+3. The score is uniform noise [G, M], independent of the membership.
 
-Draws may hit the reference's own neurons: that is the randomisation test, in which the reference is one of the
-equally likely draws. Everything depends on the seed, the language's tag and the layer widths alone.
+Draws may contain the reference's own neurons, as in a randomisation test, where the reference is one of the equally
+likely draws. Draws depend on the seed, the language's tag and the layer widths alone.
 """
 
 from __future__ import annotations

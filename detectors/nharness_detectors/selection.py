@@ -1,9 +1,8 @@
-"""How neurons are chosen: bars, entropies, contrasts, the best share of all neurons; written once for every detector.
+"""How neurons are chosen, for every detector: bars, entropies, contrasts, the best share of all neurons.
 
-Legend: `G` languages, `M` neurons of the model, `B` neurons of one block. Nothing here depends on the order of the
-languages: terms are added in ascending order, so that permuting the rows of the input permutes the result and changes
-no bit of it. Ties at a cut go to the neuron that comes first in (layer, unit) order. Work is done in blocks of
-neurons, so that few [G, M] arrays of floats are needed.
+Legend: `G` languages, `M` neurons of the model, `B` neurons of one block. Results do not depend on the order of the
+languages, to the bit: terms are added in ascending order. Ties at a cut go to the neuron that comes first in (layer,
+unit) order. Work is done in blocks of neurons, to hold few [G, M] arrays of floats.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ BLOCK = 16_384
 
 
 def blocks(size: int, width: int = BLOCK) -> Iterator[slice]:
-    """Yield slices that cover 0..size, each at most `width` long."""
+    """Yield slices that cover 0..size, each of at most `width`."""
     for start in range(0, size, width):
         yield slice(start, min(start + width, size))
 
@@ -111,7 +110,7 @@ def highest_of_each(
 
 
 def kind_counts(kinds: NDArray[np.int8], names: tuple[str, ...], layer_widths: tuple[int, ...]) -> dict[str, list[int]]:
-    """Return how many neurons of each kind [M] every layer has: kind name -> one number per layer."""
+    """Return the number of neurons of each kind [M] in every layer, by the kind's name."""
     starts = np.cumsum([0, *layer_widths[:-1]])
     return {
         name: np.add.reduceat((kinds == index).astype(np.int64), starts).tolist() for index, name in enumerate(names)

@@ -3,18 +3,16 @@
 Legend: `G` languages (K in the formulas), `M` neurons of the model. Site gate.
 
 1. p[k, j] = share of language k's tokens of interest with g_j > 0. The paper's tokens are those of the model's own
-   responses, counted as prompt+response minus prompt, both clamped at 0; plain text does too. After such a
-   subtraction a count may exceed the number of tokens by a little: p is used as it is, with a `UserWarning` and a
-   note.
+   responses, counted as prompt+response minus prompt, both clamped at 0; plain text serves as well. After this
+   subtraction a count may slightly exceed the number of tokens: p is used as it is, with a `UserWarning` and a note.
 2. q = p / sum_k p, raised to 1e-12 and divided by its sum; an all-zero row counts as uniform.
 3. score = H(q) / ln K - lambda * max_k p / m, with m = (1 + 1/2 + ... + 1/K) / K. No filter.
 4. The round(top_rate * M) smallest scores are selected.
 5. Bar T as in `lape`; N = number of languages with p > T. specific: N = 1; related: 1 < N < K; general: N = K;
    unassigned: N = 0. A selected neuron belongs to the languages with p > T.
 6. lambda="auto": the largest value in [0, 0.2] for which no selected neuron is general, by bisection until the
-   bracket is 1e-3 wide; the bracket's lower end is taken, as the authors' code does (hence at most 0.19922, and 0
-   when even a small lambda selects a general neuron). A number fixes it. In the paper's units it is lambda * ln K /
-   m.
+   bracket is 1e-3 wide; the bracket's lower end is taken, as in the authors' code (hence at most 0.19922, and 0 when
+   even a small lambda selects a general neuron). A number fixes it. In the paper's units it is lambda * ln K / m.
 
 Notes hold lambda in both units and the kinds per layer, over the selected neurons and over all (`kinds_selected`,
 `kinds_all`); the latter give the layer profile from which the paper reads its four stages.
@@ -56,7 +54,7 @@ class TernaryOptions(DetectorOptions):
 
 
 class Ternary(Detector):
-    """Neurons of low normalised entropy and high activation probability, in three kinds."""
+    """Neurons of low normalised entropy and high activation probability, of three kinds."""
 
     name = "ternary"
     Options = TernaryOptions
@@ -101,7 +99,7 @@ def _largest_weight(
 
 
 def _excess(recorded: Statistics) -> int:
-    """Return how many counts exceed the tokens that reached the neuron, and warn when any does."""
+    """Return how many counts exceed the tokens that reached their neuron; warn if any does."""
     excess = sum(
         int((recorded.get("activation_count", "positive", tag) > recorded.tokens(tag)).sum())
         for tag in recorded.languages

@@ -1,1 +1,1 @@
-"""What is done to a target's neurons: one file an intervention, small ones of one family together."""
+"""What is done to a target's neurons: one file per intervention, small families together."""

@@ -1,4 +1,4 @@
-"""Affine changes a -> scale * a + shift, and the recorded values that shifts are made of.
+"""Affine changes a -> scale * a + shift, and the recorded values that shifts come from.
 
 Legend: `G` languages, `M` neurons of the model, `n` neurons of the target. A language that never
 reached a neuron (mixtures of experts) has no mean there and is left out of averages over languages.
@@ -43,7 +43,7 @@ def affine(
 
 
 def mean_needs(site: Site) -> tuple[Need, ...]:
-    """Return what means over tokens need recorded."""
+    """Return the statistics that means over tokens need."""
     return (Need("moments", site), Need("activation_count", site))
 
 

@@ -1,7 +1,7 @@
 """Intervention `constant`: one value for all neurons at all tokens (Gurgurov et al., 2025, arXiv 2507.22608).
 
-1. a -> value. The paper fills gates with -0.5 to -2.5: below what a smooth gate's output can reach by itself, so that
-   the neuron is not only silent but pushes against what it used to write.
+1. a -> value. The paper sets gates to -0.5 to -2.5, below any output of a smooth gate, so that the neuron is not only
+   silent but pushes against what it used to write.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Interventions `resample` and `patch`: the neuron says what it said elsewhere (not affine).
+"""Interventions `resample` and `patch`: activations taken from other text (not affine).
 
 `resample`  at every token, the activations are those at one random token of text in the other languages
-`patch`     they are those at the same relative place of the parallel document in another language
+`patch`     they are those at the same relative position in the parallel document of another language
 
-Both keep the distribution of the neurons, and what they say together, which holding them at constants does not. The
-runner draws the values; `seed` seeds the random tokens.
+Both keep the neurons' joint distribution, which constants do not. The runner draws the values; `seed` seeds the
+random tokens.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Resample(Intervention):
     values_from: ClassVar[Literal["resample", "patch"]] = "resample"
 
     def changes(self, target: Target, evidence: Evidence) -> tuple[Change, ...]:
-        """Return one change that names the draw and its donors: every language but the target's, in evidence order.
+        """Return one change with the seed and the donors: all languages but the target's, in the evidence's order.
 
         Scale and shift are unused. Raises `UsageError` when the evidence has no other language.
         """

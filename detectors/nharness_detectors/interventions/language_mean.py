@@ -6,8 +6,8 @@ Source: Gurgurov et al., 2025, arXiv 2507.22608.
 `replace`    a -> alpha * mean_target
 `diff-mean`  a -> a + alpha * (mean_target - mean over the other languages of their means)
 
-mean_target is the mean activation over the target language's tokens; for the target of general neurons the mean over
-all languages, except in `diff-mean`, which has no meaning there. alpha is the strength, 1 by default.
+mean_target is the mean activation over the target language's tokens; for general neurons the mean over all languages,
+except in `diff-mean`, which is undefined there. alpha is the strength, 1 by default.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Replace(Add):
 
 
 class AddDifference(Add):
-    """The language's mean less the other languages' added to the activation.
+    """The difference between the language's mean and the other languages' added to the activation.
 
     Gurgurov et al., 2025, arXiv 2507.22608.
     """

@@ -1,11 +1,11 @@
-"""Interventions `mean` and `complement-mean`: the neuron says what it says on average, and nothing about the token.
+"""Interventions `mean` and `complement-mean`: the neuron keeps its average and says nothing about the token.
 
 Legend: `G` languages, `n` neurons of the target.
 
 `mean` (standard mean ablation): a -> mean over all languages of the language's mean activation, equal weight for each.
 `complement-mean` (Kim et al., EMNLP 2026, arXiv 2609.10993): a -> mean over the languages that the neuron does *not*
-belong to, so that the neuron behaves as if the text were in one of those. A neuron that belongs to all languages has no
-complement and gets the mean over all.
+belong to, so that the neuron behaves as on text of those languages. A neuron of all languages has no complement and
+gets the mean over all.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ComplementMean(Intervention):
 
 
 def _members(target: Target, languages: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Return which languages each of the target's neurons belongs to [G, n]; the target's own if nothing is known."""
+    """Return which languages each of the target's neurons belongs to [G, n]; if unknown, the target's own."""
     if target.members is not None:
         return target.members[:, target.flat].copy()
     own = np.array([tag == target.language for tag in languages])

@@ -1,8 +1,8 @@
-"""Intervention `median`: the response that is usual in the language (Kojima et al., NAACL 2024, arXiv 2404.02431).
+"""Intervention `median`: the typical response in the language (Kojima et al., NAACL 2024, arXiv 2404.02431).
 
 1. A neuron's response to a sentence is the mean of its activation over the sentence's tokens.
 2. At every token: a -> alpha * median response over the target language's sentences (all languages' for the target of
-   general neurons). The paper forces it on text of other languages, to make the model speak the target language.
+   general neurons). The paper uses it to make the model write the target language.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Interventions `scale` and `amplify`: turning neurons down or up (Rahmanisa et al., 2025).
+"""Interventions `scale` and `amplify`: neurons turned down or up (Rahmanisa et al., 2025).
 
 `scale`    a -> factor * a
 `amplify`  a -> alpha * the `quantile` of the target language's activation over its tokens (1: the largest seen), from
-           the recorded sketch (`nharness.statistics.sketch` has its error); all languages together for the target of
-           general neurons
+           the recorded sketch (`nharness.statistics.sketch` has its error); all languages pooled for general neurons
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class AmplifyOptions(GateOptions):
 
 
 class Amplify(Intervention):
-    """Activation held at a high quantile of what it is in the language."""
+    """Activation held at a high quantile of its values in the language."""
 
     name = "amplify"
     version = "2"

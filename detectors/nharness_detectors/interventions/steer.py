@@ -2,7 +2,7 @@
 
 1. The source language's neurons are set to 0.
 2. The target language's neurons are driven by its mean activation: `mode=replace` (default) a -> alpha * mean_target,
-   `mode=add` a -> a + alpha * mean_target. A neuron of both languages is driven, not switched off.
+   `mode=add` a -> a + alpha * mean_target. A neuron that belongs to both is driven, not switched off.
 """
 
 from __future__ import annotations

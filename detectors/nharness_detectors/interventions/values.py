@@ -2,14 +2,14 @@
 
 Legend: `G` languages, `n` neurons of the target, `S` tokens, `k` target neurons of one layer.
 
-`clip`       a -> a cut to [-limit, limit]: the neuron still speaks, but no louder
-`threshold`  a -> a where |a| > threshold, else 0: only its loud values are left
+`clip`       a -> a clipped to [-limit, limit]
+`threshold`  a -> a where |a| > threshold, else 0
 `noise`      a -> a + sigma * s * e, with e standard normal and s the neuron's standard deviation over all languages'
-             tokens, equal weight for each language: what it says is blurred and keeps its mean
-`project`    a -> a - d <d, a - m>, with d the unit vector along (mean_target - mean of the other languages' means) over
-             the layer's k neurons, m the mean over all languages: what tells the target language from the others along
-             the difference of means is held at its mean, every other direction is left alone (the one-dimensional
-             case of mean projection; cf. Haghighatkhah et al., 2022, arXiv 2212.04273)
+             tokens, equal weight for each language: the mean is kept
+`project`    a -> a - d <d, a - m>, with d the unit vector along (mean_target - mean of the other languages' means)
+             over the layer's k neurons, m the mean over all languages: the component along the difference of means is
+             held at its mean, all other directions are left alone (mean projection in one dimension; cf.
+             Haghighatkhah et al., 2022, arXiv 2212.04273)
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def clip(values: Tensor, limit: float) -> Tensor:
 
 
 def threshold(values: Tensor, threshold: float) -> Tensor:
-    """Return values [S, k], those whose size is not above the threshold set to 0."""
+    """Return values [S, k] with those of magnitude up to the threshold set to 0."""
     return values * (values.abs() > threshold)
 
 
@@ -59,13 +59,13 @@ def project(values: Tensor, direction: Tensor, mean: Tensor) -> Tensor:
 
 
 class ClipOptions(HiddenOptions):
-    """The largest size of an activation that is left, and the site."""
+    """The largest magnitude of an activation, and the site."""
 
     limit: float = Field(0.1, ge=0, le=1000, description="largest size of an activation that is left")
 
 
 class Clip(Intervention):
-    """Activation cut at a largest size."""
+    """Activation clipped at a largest magnitude."""
 
     name = "clip"
     strength_option = "limit"
@@ -80,7 +80,7 @@ class Clip(Intervention):
 
 
 class ThresholdOptions(HiddenOptions):
-    """The size up to which activations are set to 0, and the site."""
+    """The magnitude up to which activations are set to 0, and the site."""
 
     threshold: float = Field(0.1, ge=0, le=1000, description="size up to which an activation is set to 0")
 
@@ -101,14 +101,14 @@ class Threshold(Intervention):
 
 
 class NoiseOptions(HiddenOptions):
-    """Size of the noise in standard deviations of the activation, its seed, and the site."""
+    """Standard deviation of the noise in those of the activation, its seed, and the site."""
 
     sigma: float = Field(1.0, ge=0, le=100, description="noise in standard deviations of the activation")
     seed: int = Field(0, ge=0, description="seed of the noise")
 
 
 class Noise(Intervention):
-    """Activation blurred by noise of its own size."""
+    """Activation with noise in proportion to its spread added."""
 
     name = "noise"
     strength_option = "sigma"
@@ -129,7 +129,7 @@ class Noise(Intervention):
 
 
 class Project(Intervention):
-    """The direction that tells the language from the others, held at its mean.
+    """The component along the direction that separates the language from the others held at its mean.
 
     After Haghighatkhah et al., 2022, arXiv 2212.04273.
     """
@@ -157,7 +157,7 @@ class Project(Intervention):
 
 
 def deviations(recorded: Statistics, flat: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the neurons' standard deviation [n] over languages' tokens, equal weight each; 0 where none reached it."""
+    """Return the neurons' standard deviation [n], languages with equal weight; 0 where no token reached a neuron."""
     mean = means(recorded, flat)
     squares = np.full(mean.shape, np.nan)
     for row, tag in zip(squares, recorded.languages, strict=True):

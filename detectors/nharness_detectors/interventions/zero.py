@@ -1,8 +1,9 @@
 """Intervention `zero`: a -> 0 (Tang et al. 2024; Zhang et al. 2026; Zeng et al. 2025).
 
 1. Every neuron of the target is set to 0 at every token: scale 0, shift 0.
-Setting the gate to 0 and setting the hidden activation to 0 are the same edit; it is made at the hidden site, where
-it exists in plain and gated layers alike and folds into the down projection.
+
+A gate of 0 and a hidden activation of 0 are the same edit; it is made at the hidden site, which plain and gated layers
+both have and which folds into the down projection.
 """
 
 from __future__ import annotations
