@@ -114,6 +114,9 @@ class ModelSpec(Value):
     dtype: Annotated[Dtype, Flag(metavar="DTYPE")] = Field(
         "auto", description="auto (the checkpoint's own), float32, bfloat16, float16, float64"
     )
+    record_dtype: Annotated[Dtype | None, Flag(metavar="DTYPE", default="as --dtype")] = Field(
+        None, description="type of the weights while neurons are found, where it is another"
+    )
     device_map: Annotated[str | None, Flag(metavar="MAP")] = Field(
         None, description="spread over devices, as in transformers"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nharness.cli import options, run
 
-OF_DETECTION = ("--detector", "--option", "--folds", "--null")
+OF_DETECTION = ("--detector", "--option", "--folds", "--null", "--record-dtype")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

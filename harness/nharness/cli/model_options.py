@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from nharness.models import LoadedModel
     from nharness.plugins import Plugins
 
-BATCHED = ("--batch-tokens", "--max-length")
-"""Options of the model that only matter where text is read."""
+OF_A_RUN = ("--batch-tokens", "--max-length", "--record-dtype")
+"""Options of the model that only matter where text is read, or read twice."""
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add `--model` and what says how to load it."""
-    add_options(parser, ("model",), without=BATCHED)
+    add_options(parser, ("model",), without=OF_A_RUN)
 
 
 def model_of(arguments: argparse.Namespace) -> ModelSpec:

@@ -21,7 +21,7 @@ WANTED = ("model", "tasks", "corpus")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what to fetch, in the words of `nharness run`, and the folder."""
-    options.add_options(parser, ("model", "text", "tasks"))
+    options.add_options(parser, ("model", "text", "tasks"), without=("--record-dtype",))
     parser.add_argument(
         "--documents", type=options.whole(1), metavar="N", help="most documents of a corpus per split and language"
     )

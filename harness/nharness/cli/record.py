@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what to record (for which detectors, or by name) and where to write it."""
-    options.add_options(parser, ("model", "text"))
+    options.add_options(parser, ("model", "text"), without=("--record-dtype",))
     options.add_some(parser, "what to record", ("--detector", "--option"))
     parser.add_argument(
         "--statistics",
@@ -67,7 +67,7 @@ def execute(arguments: argparse.Namespace) -> int:
     plugins = load_plugins(arguments)
     from nharness.cli.display import PlainDisplay
     from nharness.run.context import RunContext
-    from nharness.run.line import load_worker
+    from nharness.run.line import as_recording, load_worker
     from nharness.run.plan.plan import Plan
     from nharness.run.plan.resolve import resolve
     from nharness.run.stages.answer import answer
@@ -78,6 +78,7 @@ def execute(arguments: argparse.Namespace) -> int:
     with closing(PlainDisplay(verbosity=-arguments.quiet)) as display, tempfile.TemporaryDirectory() as scratch:
         store = Store(arguments.store or Path(scratch))
         resolved = resolve(spec, plugins)
+        resolved = as_recording(resolved) or resolved
         executor = LocalExecutor(load_worker(resolved, display))
         context = RunContext(resolved, Plan.empty(), executor, store, display)
         evidence = _recorded(context.reading(answer(context)), needs, arguments)

@@ -122,10 +122,9 @@ def _header(request: RunRequest, plugins: Plugins) -> None:
     names = [f"{s.name}-{s.version}" if s.version else s.name for s in plugins.statuses if s.status == "active"]
     tell(f"plug-ins: {', '.join(names)}")
     model, where = spec.model, f", on {request.executor} x {request.workers}" if request.executor != "local" else ""
-    tell(
-        f"model: {model.name}, device {model.device}, dtype {model.dtype}{where}; corpus: {spec.corpus.name}; "
-        f"out: {request.out}"
-    )
+    recorded = f" (recorded in {model.record_dtype})" if model.record_dtype is not None else ""
+    dtype = f"dtype {model.dtype}{recorded}"
+    tell(f"model: {model.name}, device {model.device}, {dtype}{where}; corpus: {spec.corpus.name}; out: {request.out}")
 
 
 @contextmanager

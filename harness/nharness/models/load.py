@@ -100,6 +100,17 @@ class LoadedModel:
         """Return how rows of up to `longest` tokens are run, in the words of a record."""
         return BATCHED if self.together is None or longest <= self.together else ALONE
 
+    @property
+    def faster_in_bfloat16(self) -> bool:
+        """Whether the weights are float32 on a device that multiplies bfloat16 by itself, as far as torch tells."""
+        first = next(self.model.parameters())
+        if first.dtype != torch.float32:
+            return False
+        if first.device.type == "cpu":
+            able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.6 has none
+            return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+        return first.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
 
 def load_model(
     name: str,

@@ -115,8 +115,10 @@ def _model(record: Record) -> dict[str, Any]:
     if record.model.revision is not None:
         args["revision"] = record.model.revision
     dtype = record.model.dtype.removeprefix("torch.")
+    recorded = (record.model.record_dtype or dtype).removeprefix("torch.")
     safe = {"device": "auto", "device_map": None, "trust_remote_code": False}
-    return {"name": record.model.name, "args": args, "dtype": dtype, **safe}
+    types = {"dtype": dtype, "record_dtype": None if recorded == dtype else recorded}
+    return {"name": record.model.name, "args": args, **types, **safe}
 
 
 def _corpus(record: Record) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nharness.cells import Cell, CellOutcome
@@ -26,26 +26,30 @@ from nharness.record.model import Record
 from nharness.run.context import RunContext, never
 from nharness.run.plan.collect import check_tasks, check_text, collected, described_plan
 from nharness.run.plan.parts import part_of
+from nharness.run.plan.plan import Plan
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.resolve import Resolved
 from nharness.run.results.folder import RunFolder
 from nharness.run.results.writer import Products, RecordWriter
 from nharness.run.stages.ablate import ablate
 from nharness.run.stages.answer import answer
-from nharness.run.stages.assess import assess
+from nharness.run.stages.assess import Assessed, assess
 from nharness.run.stages.climb import STAGE as CLIMB
 from nharness.run.stages.climb import Ladders, climb
-from nharness.run.stages.detect import detect
+from nharness.run.stages.detect import Detections, detect
 from nharness.run.stages.editions import Editions
 from nharness.run.stages.evaluate import STAGE as EVALUATE
 from nharness.run.stages.evaluate import evaluate
 from nharness.run.stages.lens import read_layers
-from nharness.run.stages.record import needs_of, record
+from nharness.run.stages.record import Recorded, needs_of, record
 from nharness.run.stages.repeats import require_blocks
 from nharness.run.store import Store
 from nharness.run.work.executor import Executor, LocalExecutor
+from nharness.run.work.prompt_answers import Answered
 from nharness.run.work.worker import Worker
 
+LARGE = 10_000_000
+"""Parameters from which on it is worth saying that another number type is faster."""
 OF_CELLS = (EVALUATE, CLIMB)
 """Stages that ask themselves, between two cells, whether the run is to end."""
 
@@ -90,50 +94,105 @@ def run(
     if request.last_failed:
         plan = folder.last_failed(plan)
     plan = part_of(plan, request.shard) if request.shard else plan
-    part = request.shard is not None or request.last_failed
     plugins.hook.nharness_run_started(configuration=resolved.spec.model_dump(mode="json"))
-    listen(described_plan(resolved, plan, whole=not part))
+    listen(described_plan(resolved, plan, whole=not request.part))
     for text in resolved.warnings:
         listen(Noted("warning", text))
 
     check_text(resolved)
     if make.computes:
         check_tasks(resolved, plan)
-    worker = load_worker(resolved, listen)
     failures = FailedCells()
     heard = _stopping(_both(listen, failures), stop)
-    with closing(make(worker, request.workers, request.executor_options)) as executor:
-        folder.remember_identity(executor.identity)
-        store = Store(request.store or folder.path / "store")
-        context = RunContext(resolved, plan, executor, store, heard, stop, part=part, maxfail=request.maxfail)
-        require_blocks(context)
-        context = context.reading(answer(context))
-        before = worker.checksum()
-        with folder.remembering(lambda: failures.cells):
-            made = products(context)
-        altered = worker.checksum() != before or executor.altered()
-    if altered:
-        raise NharnessError("the model's parameters differ from before the edits; no record was written")
+    shared = _Shared(request, plan, make, Store(request.store or folder.path / "store"), heard, stop)
+    found = None
+    if (recording := as_recording(resolved)) is not None:
+        with shared.with_model(recording) as context:
+            found = find(context)
+    with shared.with_model(resolved) as context, folder.remembering(lambda: failures.cells):
+        folder.remember_identity(context.identity)
+        made = products(context, found or find(context))
     if request.last_failed:
         listen(Noted("note", "records were not rewritten; run again without --lf to write them in full"))
-    if part:
+    if request.part:
         return RunResult({}, made.evaluated.outcomes, (), time.perf_counter() - started, resolved.warnings)
-    records = RecordWriter(context, request, folder, made).write()
+    records = RecordWriter(request, folder, made).write()
     claims = check_claims(resolved.spec.claims, list(records.values()), plugins.makers("claims"))
     seconds = time.perf_counter() - started
     strict = resolved.spec.strict_claims
     return RunResult(records, made.evaluated.outcomes, claims, seconds, resolved.warnings, made.ladders, strict)
 
 
-def products(context: RunContext) -> Products:
-    """Return what the stages make, one from the other: statistics, detections, what is known of them, cells."""
+@dataclass(frozen=True)
+class Findings:
+    """What is known before anything is switched off: answers to prompts, statistics, detections, how good they are."""
+
+    answered: Answered | None
+    recorded: Recorded
+    detected: Detections
+    assessed: Assessed
+
+
+def find(context: RunContext) -> Findings:
+    """Return what the first stages make, one from the other."""
+    require_blocks(context)
+    answered = answer(context)
+    context = context.reading(answered)
     recorded = ablate(context, record(context, needs_of(context.resolved)))
     detected = detect(context, recorded)
-    assessed = assess(context, detected.found)
-    editions = Editions.of(context, recorded, detected, assessed.repeated.folds)
+    return Findings(answered, recorded, detected, assess(context, detected.found))
+
+
+def products(context: RunContext, found: Findings) -> Products:
+    """Return what the other stages make of the findings: cells, ladders, layers."""
+    context = context.reading(found.answered)
+    editions = Editions.of(context, found.recorded, found.detected, found.assessed.repeated.folds)
     evaluated = evaluate(context, editions)
     ladders = climb(context, editions, evaluated)
-    return Products(editions, evaluated, ladders, detected.found, assessed, read_layers(context))
+    layers = read_layers(context)
+    return Products(context, editions, evaluated, ladders, found.detected.found, found.assessed, layers)
+
+
+def as_recording(resolved: Resolved) -> Resolved | None:
+    """Return the run with the model as it is while neurons are found; None where that is as ever."""
+    model = resolved.spec.model
+    if model.record_dtype in (None, model.dtype):
+        return None
+    args = {name: value for name, value in model.args.items() if name != "dtype"}
+    other = model.model_copy(update={"dtype": model.record_dtype, "args": args})
+    return replace(resolved, spec=resolved.spec.model_copy(update={"model": other}))
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the contexts of a run share, however many models it loads one after the other."""
+
+    request: RunRequest
+    plan: Plan
+    make: type[Executor]
+    store: Store
+    listen: Listener
+    stop: Callable[[], bool]
+
+    @contextmanager
+    def with_model(self, resolved: Resolved) -> Iterator[RunContext]:
+        """Load the model and yield what stages are given; raises `NharnessError` where their work changed a weight."""
+        request, worker = self.request, load_worker(resolved, self.listen)
+        before = worker.checksum()
+        with closing(self.make(worker, request.workers, request.executor_options)) as executor:
+            yield RunContext(
+                resolved,
+                self.plan,
+                executor,
+                self.store,
+                self.listen,
+                self.stop,
+                part=request.part,
+                maxfail=request.maxfail,
+            )
+            altered = worker.checksum() != before or executor.altered()
+        if altered:
+            raise NharnessError("the model's parameters differ from before the edits; no record was written")
 
 
 def load_worker(resolved: Resolved, listen: Listener) -> Worker:
@@ -148,6 +207,8 @@ def load_worker(resolved: Resolved, listen: Listener) -> Worker:
         f"{worker.dtype} on {worker.device}"
     )
     listen(StageFinished("load", time.perf_counter() - started, reused=False, summary=summary))
+    if worker.loaded.model.num_parameters() >= LARGE and worker.loaded.faster_in_bfloat16:
+        listen(Noted("note", "--dtype bfloat16 would be faster here; docs/evaluation.md says when it is safe"))
     return worker
 
 

@@ -31,3 +31,8 @@ class RunRequest:
     executor: str = "local"
     workers: int = 1
     executor_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def part(self) -> bool:
+        """Whether only some of the cells are run, so that no record is written."""
+        return self.shard is not None or self.last_failed

@@ -158,8 +158,11 @@ def describe_tasks(plan: Plan, resolved: Resolved, worker: Worker | None = None)
     return tuple(found)
 
 
-def describe_model(worker: Worker, device: str) -> Model:
-    """Return the model as it was before any edit, and the kind of device that its numbers were computed on."""
+def describe_model(worker: Worker, device: str, recorded: str | None = None) -> Model:
+    """Return the model as it was before any edit, and the kind of device that its numbers were computed on.
+
+    recorded: type of the weights while the neurons were found, None where they were not found here.
+    """
     spec, loaded = worker.resolved.spec.model, worker.loaded
     return Model(
         name=public_name(spec.name),
@@ -170,6 +173,7 @@ def describe_model(worker: Worker, device: str) -> Model:
         parameters=loaded.model.num_parameters(),
         layer_widths=worker.neuron_map.layer_widths,
         dtype=worker.dtype,
+        record_dtype=recorded,
         device=device,
         checkpoint=loaded.checkpoint or None,
         adapters=(),

@@ -151,7 +151,8 @@ def ablate(context: RunContext, recorded: Recorded) -> Recorded:
             context.listen(StageFinished(STAGE, time.perf_counter() - started, reused=True, summary=summary))
             return _with(recorded, {f"delta/{tag}": found.delta[tag] for tag in context.languages})
     made = ablations(context, tokens)
-    return replace(_with(recorded, made.loss_changes), tokens=recorded.tokens + made.forward_tokens)
+    tokens, dtype = recorded.tokens + made.forward_tokens, context.worker.dtype
+    return replace(_with(recorded, made.loss_changes), tokens=tokens, dtype=dtype)
 
 
 def ablations(context: RunContext, tokens: int) -> Ablation:

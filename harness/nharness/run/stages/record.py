@@ -43,7 +43,8 @@ STAGE = "record"
 class Recorded:
     """Evidence, the ids of the documents it was recorded on by language, in order, and its cost (tokens, seconds).
 
-    The cost is that of recording, whichever run it was that recorded.
+    The cost is that of recording, whichever run it was that recorded. dtype: of the weights meanwhile; None where
+    nothing was recorded or ablated.
     """
 
     evidence: Evidence
@@ -51,6 +52,7 @@ class Recorded:
     splits: tuple[CorpusSplit, ...]
     tokens: int
     seconds: float
+    dtype: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def record(context: RunContext, needs: Iterable[Need]) -> Recorded:
     summary = f"{tokens:,} tokens in {len(languages)} languages at {', '.join(sites)}"
     context.listen(StageFinished(STAGE, time.perf_counter() - started, not made, summary))
     documents = {tag: language.ids for tag, language in found.items()}
-    return Recorded(Evidence(sites), documents, splits, tokens, seconds)
+    return Recorded(Evidence(sites), documents, splits, tokens, seconds, context.worker.dtype)
 
 
 class _Pass:
