@@ -77,7 +77,7 @@ def nharness_register_claims() -> Sequence[Entry]:
 
 @hookimpl
 def nharness_register_studies() -> Sequence[Entry]:
-    """Register a study a paper, each in the variants full and small, and two that teach."""
+    """Register a study a paper and two on script, each in the variants full and small, and two that teach."""
     folder = HERE / "studies"
     papers = {
         "lape-acl2024": "Tang et al.: language-specific neurons",
@@ -89,6 +89,7 @@ def nharness_register_studies() -> Sequence[Entry]:
         "plnd-neurips2024": "Zhao et al.: neurons consistently activated for a language",
         "crane-2026": "Le and Li: relevance to a language",
         "script-control": "Is it the language or the script? Serbian in both",
+        "romanised": "Is it the language or the script? Russian, Chinese, Japanese beside their romanisations",
     }
     return (
         *(Entry(name, summary, folder / name) for name, summary in papers.items()),

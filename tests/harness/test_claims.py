@@ -18,9 +18,9 @@ def record():
     return synthetic_record(accuracy=False, seed=1)
 
 
-def telling(record, value, half=0.05, p=0.01, draws=20):
+def telling(record, value, half=0.05, *, p=0.01, draws=20, effect=3.0):
     """The record with another selectivity and other draws."""
-    control = ControlSelectivity(draws=draws, mean=0.0, sd=0.1, effect=3.0, p=p)
+    control = ControlSelectivity(draws=draws, mean=0.0, sd=0.1, effect=effect, p=p)
     estimate = Estimate(value=value, interval=None if half is None else (value - half, value + half))
     summary = record.summary[0].model_copy(update={"selectivity": estimate, "control_selectivity": control})
     cells = tuple(cell.model_copy(update={"status": "ok", "reason": None}) for cell in record.cells)
@@ -70,10 +70,12 @@ def test_own_language_most_holds_fails_and_is_undecided(record):
 
 def test_more_than_random_holds_fails_and_is_undecided(record):
     assert verdict("more-than-random", telling(record, 0.2)) == "holds"
-    assert verdict("more-than-random", telling(record, 0.2, p=0.3)) == "fails"
-    assert verdict("more-than-random", telling(record, 0.2, p=0.3, draws=5)) == "undecided"
+    assert verdict("more-than-random", telling(record, 0.2), telling(record, 0.2, p=0.3)) == "undecided"
+    assert verdict("more-than-random", telling(record, -0.2, p=1.0, effect=-3.0)) == "fails"
+    assert verdict("more-than-random", telling(record, -0.2, p=1.0, draws=5, effect=-3.0)) == "undecided"
+    assert verdict("more-than-random", telling(record, 0.0, p=1.0, effect=None)) == "undecided"  # no neurons, no draws
 
 
 def test_the_line_tells_number_and_rule(record):
     (found,) = check_claims([Claim(statement="own-language-most")], [telling(record, 0.2)], NAMED)
-    assert found.line.startswith("claim holds: own-language-most (0.2; least selectivity 0.2; selectivity above 0")
+    assert found.line.startswith("claim holds: own-language-most (0.2; selectivity 0.2; selectivity above 0")

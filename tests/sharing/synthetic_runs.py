@@ -31,25 +31,38 @@ from synthetic_records import LANGUAGES, synthetic_record
 SETTINGS = results.AnalysisSettings(bootstrap_draws=199, seed=7, confidence=0.95)
 
 
-def synthetic_run(
-    folder, *, languages=LANGUAGES[:3], seed=0, strength=0.2, draws=4, documents=24, leak=None, **changes
+def synthetic_run(  # noqa: PLR0913
+    folder,
+    *,
+    languages=LANGUAGES[:3],
+    seed=0,
+    strength=0.2,
+    draws=4,
+    documents=24,
+    leak=None,
+    detected=None,
+    effects=None,
+    **changes,
 ):
     """Write record.json, items and neurons into the folder; return the record.
 
-    leak: climb ladders too, whose harm to the others is this share of that to the own language.
+    leak: climb ladders too, whose harm to the others is this share of that to the own language. detected: the neurons,
+    with effects [G, M] of each one's loss on every language, in bits per byte, that add up.
     """
     folder.mkdir(parents=True, exist_ok=True)
     plain = synthetic_record(languages=languages, seed=seed, draws=0, curve=False, accuracy=False, **changes)
-    detected = _detection(np.random.default_rng(seed), languages, plain)
+    detected = detected or _detection(np.random.default_rng(seed), languages, plain)
     neurons_path = folder / "neurons.safetensors"
     detected.save(neurons_path)
-    chosen = choose_targets(detected, plain.selection.kinds, None)
+    every = plain.selection.kinds == KINDS[:3]  # what a record says where nobody chose kinds
+    chosen = choose_targets(detected, () if every else plain.selection.kinds, None)
     flats = [chosen.flat(tag) for tag in languages]
     targets = tuple(
         target.model_copy(update={"neurons": len(flat), "digest": neurons_digest(flat)})
         for target, flat in zip(plain.targets, flats, strict=True)
     )
-    items = list(_items(seed, languages, strength, draws, documents))
+    added = None if effects is None else chosen.membership.astype(float) @ effects.T  # [G, G], target by language
+    items = list(_items(seed, languages, strength, draws, documents, harms=added))
     items_path = unpacked(write_items(folder, items))
     found = analyse(from_items(items), tasks=plain.tasks, targets=targets, settings=SETTINGS)
     drawn = [_draw(chosen, seed, draw) for draw in range(draws)]
@@ -179,8 +192,19 @@ def _neurons(detected, entry):
     )
 
 
-def _items(seed, languages, strength, draws, documents):
-    """Items of the same documents for every seed: what differs is what the edit does to them."""
+def _items(seed, languages, strength, draws, documents, *, harms=None):
+    """Items of the same documents for every seed: what differs is what the edit does to them.
+
+    harms: mean changes [G, G] of target by language; none: `strength` on the diagonal, a twentieth of it elsewhere.
+    """
+    apart = np.full((len(languages), len(languages)), strength / 20)
+    np.fill_diagonal(apart, strength)
+    rows = (apart if harms is None else harms).tolist()
+    mean = {
+        (one, other): v
+        for one, row in zip(languages, rows, strict=True)
+        for other, v in zip(languages, row, strict=True)
+    }
     text, rng = np.random.default_rng(99), np.random.default_rng(seed + 1000)
     intact = {tag: (text.uniform(40, 80, documents), text.integers(60, 140, documents)) for tag in languages}
 
@@ -197,9 +221,7 @@ def _items(seed, languages, strength, draws, documents):
 
     yield from lines(None, None, lambda tag: 0.0)
     for target in languages:
-        yield from lines(
-            target, None, lambda tag, t=target: rng.normal(strength if tag == t else strength / 20, strength / 4)
-        )
+        yield from lines(target, None, lambda tag, t=target: rng.normal(mean[t, tag], strength / 4))
         for draw in range(draws):
             level = {tag: rng.normal(0, 0.01) for tag in languages}
             yield from lines(target, draw, lambda tag, level=level: rng.normal(level[tag], 0.005))

@@ -9,22 +9,26 @@ from nharness.claims import Finding, NamedClaim, Verdict
 from nharness.record.model import Record
 from nharness.record.results import RowSummary, TaskSummary
 from nharness.record.types import Estimate
-from nharness_tasks.claims.verdicts import TASK, above, harming, in_every
+from nharness_tasks.claims.verdicts import TASK, above, both_above, harming, in_every, measured, whole
 
 FEW = 0.01
+WRITTEN = "output_language"
 
 
 class FewSuffice(NamedClaim):
     """At the smallest dose there is."""
 
     name = "few-neurons-suffice"
-    statement = "Deactivating a small share of all neurons, those of a language, harms it."
+    statement = "Deactivating a small share of all neurons, those of a language, harms it, and others less."
     paper = "Tang et al., ACL 2024, arXiv 2402.16438"
     place = "abstract"
     needs = "records of perplexity with a budget of at most 0.01 of all neurons per language"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
-        """Return whether own harm is above 0 at every model's and detector's smallest budget, by its interval."""
+        """Return whether own harm, and what of it others are spared, are above 0 at the smallest budget, by intervals.
+
+        Harm alone would not do: neurons at random harm a language too. Of each model and detector the smallest budget.
+        """
         small = [(r, s) for r, s in harming(records) if r.selection.budget is not None and r.selection.budget <= FEW]
         least: dict[tuple[str, str], tuple[Record, TaskSummary]] = {}
         for record, summary in sorted(small, key=lambda pair: pair[0].selection.budget or 0.0):
@@ -32,13 +36,10 @@ class FewSuffice(NamedClaim):
         summaries = {id(record): summary for record, summary in least.values()}
 
         def judge(record: Record) -> Finding | None:
-            own = summaries[id(record)].on_target
-            if own is None:
-                return None
-            rule = f"own harm at a budget of {record.selection.budget:g} above 0, by its interval"
-            return above(own.value, own.interval, 0.0, name="own harm", rule=rule)
+            rule = f"own harm and selectivity at a budget of {record.selection.budget:g} above 0, by their intervals"
+            return both_above(summaries[id(record)], name="own harm", rule=rule)
 
-        return in_every([record for record, _ in least.values()], judge)
+        return in_every([record for record, _ in least.values()], whole(judge))
 
 
 class EnglishLeast(NamedClaim):
@@ -51,7 +52,7 @@ class EnglishLeast(NamedClaim):
 
     def test(self, records: Sequence[Record]) -> Finding | None:
         """Return whether English's interval lies below those of the others' mean, in every record."""
-        return in_every([record for record, _ in harming(records)], _english)
+        return in_every([record for record, _ in harming(records)], whole(_english))
 
 
 def _english(record: Record) -> Finding | None:
@@ -89,18 +90,18 @@ class RelatedAddHarm(NamedClaim):
 
     def test(self, records: Sequence[Record]) -> Finding | None:
         """Return whether own harm of both kinds lies above that of specific ones, the intervals apart."""
-        both = {(r.model.name, r.detector.name): s for r, s in _of_kinds(records, {"specific", "related"})}
+        both = {(r.model.name, r.detector.name): (r, s) for r, s in _of_kinds(records, {"specific", "related"})}
         alone = [(r, s) for r, s in _of_kinds(records, {"specific"}) if (r.model.name, r.detector.name) in both]
 
         def judge(record: Record) -> Finding | None:
-            one, other = record.summary_of(TASK), both[record.model.name, record.detector.name]
+            one, (beside, other) = record.summary_of(TASK), both[record.model.name, record.detector.name]
             if one is None or one.on_target is None or other.on_target is None:
                 return None
             ends = [each.on_target.interval for each in (one, other) if each.on_target]
             gap = other.on_target.value - one.on_target.value
             interval = (ends[1][0] - ends[0][1], ends[1][1] - ends[0][0]) if ends[0] and ends[1] else None
             rule = "own harm of both kinds less that of specific ones above 0, at the far ends of both intervals"
-            return above(gap, interval, 0.0, name="difference in own harm", rule=rule)
+            return measured(above(gap, interval, 0.0, name="difference in own harm", rule=rule), record, beside)
 
         return in_every([record for record, _ in alone], judge)
 
@@ -115,7 +116,7 @@ class GeneralHarmAll(NamedClaim):
 
     def test(self, records: Sequence[Record]) -> Finding | None:
         """Return whether every cell of every record is harmed, by its interval."""
-        return in_every([r for r, _ in _of_kinds(records, {"general"})], _every_cell)
+        return in_every([r for r, _ in _of_kinds(records, {"general"})], whole(_every_cell))
 
 
 def _every_cell(record: Record) -> Finding | None:
@@ -141,16 +142,16 @@ class SteeringMovesTarget(NamedClaim):
     needs = "records of output_language whose intervention steers"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
-        """Return whether the target's share of what is written grows, by its interval, in every record."""
+        """Return whether the target's share of what is written grows, and more than others', in every record."""
         return in_every([record for record in records if record.intervention.purpose == "steer"], _steered)
 
 
 def _steered(record: Record) -> Finding | None:
-    gains = [s.on_target for s in record.summary if s.on_target is not None and s.task.startswith("output_language")]
-    if not gains:
+    summary = record.summary_of(WRITTEN)
+    if summary is None:
         return None
-    rule = "gain in the target's share of outputs above 0, by its interval"
-    return above(gains[0].value, gains[0].interval, 0.0, name="gain in share", rule=rule)
+    rule = "gain in the target's share of outputs above 0, and above that of other languages, by their intervals"
+    return measured(both_above(summary, name="gain in share", rule=rule), record, task=WRITTEN)
 
 
 class StrongerThanLape(NamedClaim):
@@ -163,7 +164,7 @@ class StrongerThanLape(NamedClaim):
 
     def test(self, records: Sequence[Record]) -> Finding | None:
         """Return whether every other detector's selectivity lies above LAPE's, the intervals apart."""
-        lape = {(r.model.name, r.selection.budget): s for r, s in harming(records) if r.detector.name == "lape"}
+        lape = {(r.model.name, r.selection.budget): (r, s) for r, s in harming(records) if r.detector.name == "lape"}
         others = [
             record
             for record, _ in harming(records)
@@ -171,14 +172,14 @@ class StrongerThanLape(NamedClaim):
         ]
 
         def judge(record: Record) -> Finding | None:
-            mine, theirs = record.summary_of(TASK), lape[record.model.name, record.selection.budget]
+            mine, (beside, theirs) = record.summary_of(TASK), lape[record.model.name, record.selection.budget]
             if mine is None or mine.selectivity is None or theirs.selectivity is None:
                 return None
             ends = mine.selectivity.interval, theirs.selectivity.interval
             interval = (ends[0][0] - ends[1][1], ends[0][1] - ends[1][0]) if ends[0] and ends[1] else None
             gap = mine.selectivity.value - theirs.selectivity.value
             rule = "selectivity less LAPE's above 0, at the far ends of both intervals"
-            return above(gap, interval, 0.0, name="difference in selectivity", rule=rule)
+            return measured(above(gap, interval, 0.0, name="difference in selectivity", rule=rule), record, beside)
 
         return in_every(others, judge)
 

@@ -10,7 +10,7 @@ from nharness.claims import Finding, NamedClaim
 from nharness.languages import primary, script
 from nharness.record.cells import CellResult
 from nharness.record.model import Record
-from nharness_tasks.claims.verdicts import LEVEL, TASK, above, in_every
+from nharness_tasks.claims.verdicts import LEVEL, TASK, above, in_every, whole
 
 OWN = "a control of our own; the natural experiment is Serbian in both scripts in NTREX-128 (Federmann et al. 2022)"
 Ends = tuple[float, float, float]
@@ -26,7 +26,7 @@ class SameScriptTakesTheHarm(NamedClaim):
 
     def test(self, records: Sequence[Record]) -> Finding | None:
         """Return whether harm to the same script exceeds that to others by more than reshuffled scripts do."""
-        return in_every((record for record in records if record.intervention.purpose == "harm"), _split)
+        return in_every((record for record in records if record.intervention.purpose == "harm"), whole(_split))
 
 
 def _split(record: Record) -> Finding | None:
@@ -54,7 +54,7 @@ class LanguageCrossesScripts(NamedClaim):
 
     def test(self, records: Sequence[Record]) -> Finding | None:
         """Return whether own language in the other script takes more harm than other languages in the same script."""
-        return in_every((record for record in records if record.intervention.purpose == "harm"), _crossing)
+        return in_every((record for record in records if record.intervention.purpose == "harm"), whole(_crossing))
 
 
 def _crossing(record: Record) -> Finding | None:

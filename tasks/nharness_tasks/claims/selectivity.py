@@ -1,79 +1,65 @@
-"""Claims of the papers that a matrix of perplexities can bear out or not."""
+"""Claims of the papers about the selectivity of a matrix of perplexities."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar
 
 from nharness.claims import Finding, NamedClaim, Verdict
 from nharness.record.model import Record
-from nharness.record.results import ControlSelectivity, TaskSummary
-from nharness.record.types import Estimate
-from nharness_tasks.claims.verdicts import LEVEL, TASK
+from nharness_tasks.claims.verdicts import LEVEL, TASK, above, harming, in_every, whole
 
-Number = TypeVar("Number")
+TANG = "Tang et al., ACL 2024, arXiv 2402.16438"
 
 
-class OfEveryMatrix(NamedClaim, Generic[Number]):
-    """A claim on one number of the matrix of every record whose intervention does harm."""
-
-    paper = "Tang et al., ACL 2024, arXiv 2402.16438"
-
-    def test(self, records: Sequence[Record]) -> Finding | None:
-        """Return what the numbers of all records say; None where no record has one."""
-        harming = [record for record in records if record.intervention.purpose == "harm"]
-        summaries = [summary for record in harming for summary in record.summary if summary.task == TASK]
-        found = [number for summary in summaries if (number := self.number(summary)) is not None]
-        return self.found(found) if found else None
-
-    @abstractmethod
-    def number(self, summary: TaskSummary) -> Number | None:
-        """Return the number that the claim is about."""
-
-    @abstractmethod
-    def found(self, numbers: Sequence[Number]) -> Finding:
-        """Return the finding; one record against the claim is enough."""
-
-
-class OwnLanguageMost(OfEveryMatrix[Estimate]):
+class OwnLanguageMost(NamedClaim):
     """Diagonal dominance."""
 
     name = "own-language-most"
     statement = "Deactivating a language's neurons harms that language more than the others."
+    paper = TANG
     place = "section 4.2, figure 3"
     needs = "records of perplexity whose intervention does harm"
 
-    def number(self, summary: TaskSummary) -> Estimate | None:
-        """Return the selectivity."""
-        return summary.selectivity
-
-    def found(self, numbers: Sequence[Estimate]) -> Finding:
+    def test(self, records: Sequence[Record]) -> Finding | None:
         """Return whether every selectivity is above 0, by its interval."""
-        lows, highs = zip(*(each.interval or (float("-inf"), float("inf")) for each in numbers), strict=True)
-        verdict: Verdict = "fails" if min(highs) < 0 else "holds" if min(lows) > 0 else "undecided"
-        least = {"least selectivity": min(each.value for each in numbers)}
-        rule = "selectivity above 0 in every record, by its interval"
-        return Finding(verdict, least, rule, (min(lows), min(highs)))
+        found = [(s.selectivity.value, r) for r, s in harming(records) if s.selectivity is not None]
+        return in_every([record for _, record in sorted(found, key=lambda pair: pair[0])], whole(_selective))
 
 
-class MoreThanRandom(OfEveryMatrix[ControlSelectivity]):
+def _selective(record: Record) -> Finding | None:
+    summary = record.summary_of(TASK)
+    if summary is None or summary.selectivity is None:
+        return None
+    rule = "selectivity above 0 in every record, by its interval"
+    return above(summary.selectivity.value, summary.selectivity.interval, 0.0, name="selectivity", rule=rule)
+
+
+class MoreThanRandom(NamedClaim):
     """Against random neurons of the same layers."""
 
     name = "more-than-random"
-    statement = "Language-specific neurons do more than as many random neurons of the same layers."
+    statement = "Language-specific neurons are more selective than as many random neurons of the same layers."
+    paper = TANG
     place = "section 4.2"
     needs = "records of perplexity with random controls, 20 draws or more to be decided"
 
-    def number(self, summary: TaskSummary) -> ControlSelectivity | None:
-        """Return the selectivity of random neurons."""
-        return summary.control_selectivity
+    def test(self, records: Sequence[Record]) -> Finding | None:
+        """Return whether every selectivity is above that of its random draws."""
+        return in_every([record for record, _ in harming(records)], whole(_beside_random))
 
-    def found(self, numbers: Sequence[ControlSelectivity]) -> Finding:
-        """Return whether every selectivity is above that of its random draws, p below 0.05."""
-        worst = max(each.p if each.p is not None else 1.0 for each in numbers)
-        fewest = min(each.draws for each in numbers)
-        holds = worst < LEVEL and all((each.effect or 0.0) > 0 for each in numbers)
-        verdict: Verdict = "holds" if holds else "fails" if fewest + 1 >= 1 / LEVEL else "undecided"
-        rule = "p against random draws below 0.05 in every record; undecided below 20 draws"
-        return Finding(verdict, {"largest p": worst, "fewest draws": float(fewest)}, rule)
+
+def _beside_random(record: Record) -> Finding | None:
+    """Return whether the selectivity lies above that of random draws, p below 0.05, or below it, by the same measure.
+
+    Where k of n draws reach it, p is (1 + k) / (1 + n), and p of less than random (1 + n - k) / (1 + n).
+    """
+    summary = record.summary_of(TASK)
+    found = summary.control_selectivity if summary else None
+    if found is None or found.p is None:
+        return None
+    least = 1 / (1 + found.draws)
+    below = (found.effect or 0.0) < 0 and 1 + least - found.p < LEVEL
+    verdict: Verdict = "holds" if found.p < LEVEL else "fails" if below else "undecided"
+    rule = "p against random draws below 0.05 in every record; fails where p of less than random is"
+    few = "; fewer than 20 draws decide nothing" if least >= LEVEL else ""
+    return Finding(verdict, {"p": found.p, "draws": float(found.draws)}, f"{rule}{few}")

@@ -10,7 +10,9 @@ from nharness.record.results import TaskSummary
 
 TASK = "ppl"
 LEVEL = 0.05
+ORDER: tuple[Verdict, ...] = ("fails", "undecided", "holds")
 Interval = tuple[float, float]
+Judge = Callable[[Record], Finding | None]
 
 
 def above(value: float, interval: Interval | None, bar: float, *, name: str, rule: str) -> Finding:
@@ -22,7 +24,17 @@ def above(value: float, interval: Interval | None, bar: float, *, name: str, rul
     return Finding(verdict, {name: value}, rule, interval)
 
 
-def in_every(records: Iterable[Record], judge: Callable[[Record], Finding | None]) -> Finding | None:
+def both_above(summary: TaskSummary, *, name: str, rule: str) -> Finding | None:
+    """Return that what a target's own language takes, and by how much that is more than others take, are above 0."""
+    own, more = summary.on_target, summary.selectivity
+    if own is None or more is None:
+        return None
+    found = [above(each.value, each.interval, 0.0, name=name, rule=rule) for each in (own, more)]
+    worst = min((each.verdict for each in found), key=ORDER.index)
+    return Finding(worst, {name: own.value, "selectivity": more.value}, found[0].rule, own.interval)
+
+
+def in_every(records: Iterable[Record], judge: Judge) -> Finding | None:
     """Return the finding of the record that stands worst: one that fails, else one that is undecided, else the first.
 
     The numbers of the others follow, by their models; None where the judge has nothing to say of any record.
@@ -30,14 +42,28 @@ def in_every(records: Iterable[Record], judge: Callable[[Record], Finding | None
     found = [(record, finding) for record in records if (finding := judge(record)) is not None]
     if not found:
         return None
-    order = ("fails", "undecided", "holds")
-    found.sort(key=lambda pair: order.index(pair[1].verdict))
+    found.sort(key=lambda pair: ORDER.index(pair[1].verdict))
     worst = found[0][1]
     numbers = dict(worst.numbers)
     for record, finding in found[1:]:
         for name, value in finding.numbers.items():
             numbers.setdefault(f"{name} ({record.detector.name} on {record.model.name})", value)
     return Finding(worst.verdict, numbers, worst.rule, worst.interval)
+
+
+def measured(found: Finding | None, *records: Record, task: str = TASK) -> Finding | None:
+    """Return a finding that decides nothing where cells of the task's matrices were not measured."""
+    cells = [cell for record in records for cell in record.cells if cell.task == task]
+    failed = sum(cell.status == "failed" for cell in cells)
+    if found is None or not failed:
+        return found
+    rule = f"{found.rule}; {failed} of {len(cells)} cells were not measured"
+    return Finding("undecided", found.numbers, rule, found.interval)
+
+
+def whole(judge: Judge) -> Judge:
+    """Return a judge of a record's matrix of perplexities that decides nothing of one that was measured in part."""
+    return lambda record: measured(judge(record), record)
 
 
 def harming(records: Sequence[Record]) -> list[tuple[Record, TaskSummary]]:

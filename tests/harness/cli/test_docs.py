@@ -26,6 +26,7 @@ from nharness.spec import AnalysisSpec, Claim, ControlSpec, CorpusSpec, ModelSpe
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 OWN_KEYS = {
+    "also": ("none", "a list of tables", "further runs, in which these keys replace the study's"),
     "name": ("the file's name", "a text", "what the study is called"),
     "models": ('`["babel"]`', "a list of names and tables", "each is a run of its own"),
     "corpora": ('`["sample"]`', "a list of names and tables", "each is a run of its own"),

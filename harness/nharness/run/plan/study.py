@@ -12,9 +12,11 @@
     controls = {draws = 5}
     claims = ["selectivity > 0"]              # of each run alone
     findings = ["own-language-most"]          # registered claims, held against the records of all runs at the end
+    also = [{interventions = ["steer"], tasks = ["output_language"]}]    # further runs, which differ in these keys
 
 Everything else that a run can be told (`seed`, `analysis`, `task_options`, ...) stands beside these under its name in
-`RunSpec`. Runs are the product of models, corpora and kinds. Errors say the line.
+`RunSpec`. Runs are the product of models, corpora and kinds, once for the study and once for each table of `also`.
+Errors say the line.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ import hashlib
 import itertools
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,7 +41,9 @@ from nharness.spec import RunSpec
 LISTS = {"models": "model", "corpora": "corpus"}
 NAMED = ("models", "corpora", "detectors", "interventions")
 LONGEST = 200_000
-OWN = ("name", "models", "corpora", "kinds", "findings")
+WHOLE = ("name", "findings", "also")
+"""Keys of a study as a whole, not of some of its runs."""
+OWN = ("models", "corpora", "kinds", *WHOLE)
 KEYS = tuple(sorted({*RunSpec.model_fields, *OWN} - set(LISTS.values())))
 """Every key of a study."""
 
@@ -78,10 +82,14 @@ def load_study(path: Path) -> StudyFile:
 
 @dataclass(frozen=True)
 class _Reader:
-    """The way from a document to a study; every error says where."""
+    """The way from a document to a study; every error says where.
+
+    at: the table under `study` that is read, where it is not the study's own.
+    """
 
     path: Path
     text: str
+    at: Where = ()
 
     def read(self, document: Mapping[str, Any]) -> StudyFile:
         table = document.get("study")
@@ -89,9 +97,7 @@ class _Reader:
         if not isinstance(table, dict) or other is not None:
             got = f", got {other!r}" if other else ""
             raise UsageError(f"{place_in(self.path, self.text, (other or 'study',))}: expected one table [study]{got}")
-        for key in table:
-            if key not in KEYS:
-                self._refuse((key,), f"unknown key {key!r}{nearest(key, KEYS)}")
+        self.require_keys(table, KEYS)
         name = table.get("name", self.path.stem)
         if not isinstance(name, str) or not name.strip():
             self._refuse(("name",), f"name is {name!r}; expected a text")
@@ -100,9 +106,27 @@ class _Reader:
         for place, entry in enumerate(findings):
             if not isinstance(entry, str):
                 self._refuse(("findings", place), f"{entry!r} in findings; expected the name of a registered claim")
-        return StudyFile(name, self.text, digest, tuple(self._runs(table)), tuple(findings))
+        runs = [run for reader, part in self._parts(table) for run in reader.runs(part)]
+        return StudyFile(name, self.text, digest, tuple(runs), tuple(findings))
 
-    def _runs(self, table: Mapping[str, Any]) -> Sequence[RunSpec]:
+    def require_keys(self, table: Mapping[str, Any], keys: Collection[str]) -> None:
+        """Raise `UsageError` for a key of the table that is none of these."""
+        for key in table:
+            if key not in keys:
+                self._refuse((key,), f"unknown key {key!r}{nearest(key, keys)}")
+
+    def _parts(self, table: Mapping[str, Any]) -> Iterator[tuple[_Reader, Mapping[str, Any]]]:
+        """Yield the study's own table, then it with the keys of each table of `also` instead of its own."""
+        yield self, table
+        for place, changes in enumerate(self._list(table, "also", "tables of keys") if "also" in table else ()):
+            if not isinstance(changes, dict):
+                self._refuse(("also", place), f"{changes!r} in also; expected a table of keys")
+            reader = replace(self, at=("also", place))
+            reader.require_keys(changes, [key for key in KEYS if key not in WHOLE])
+            yield reader, {**table, **changes}
+
+    def runs(self, table: Mapping[str, Any]) -> Sequence[RunSpec]:
+        """Return the product of models, corpora and kinds of a table."""
         shared = {key: value for key, value in table.items() if key not in OWN}
         for key in ("detectors", "interventions"):
             if key in shared:
@@ -175,4 +199,4 @@ class _Reader:
             self._refuse(inside, f"{'.'.join(keys)} is {got!r}; expected {expected}")
 
     def _refuse(self, where: Where, what: str) -> NoReturn:
-        raise UsageError(f"{place_in(self.path, self.text, ('study', *where))}: {what}")
+        raise UsageError(f"{place_in(self.path, self.text, ('study', *self.at, *where))}: {what}")

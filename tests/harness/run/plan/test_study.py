@@ -38,6 +38,30 @@ def test_runs_are_the_product_of_models_and_kinds(tmp_path):
     assert first.claims[0].statement == "selectivity > 0"
 
 
+def test_further_runs_differ_in_the_keys_that_they_name(tmp_path):
+    steered = '[[study.also]]\ninterventions = ["steer"]\nkinds = [[]]\nsource_language = "en"\n'
+    study = load_study(write(tmp_path, GOOD + steered))
+    assert len(study.runs) == 2 * 3 + 2
+    first, last = study.runs[0], study.runs[-1]
+    assert [each.name for each in last.interventions] == ["steer"]
+    assert (last.model.name, last.source_language, last.kinds) == ("folder", "en", ())
+    assert (last.languages, last.detectors, last.controls) == (first.languages, first.detectors, first.controls)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ("[[study.also]]\ndetecters = ['lape']\n", "study.toml:11: unknown key 'detecters'; did you mean 'detectors'?"),
+        ("[[study.also]]\nfindings = ['x']\n", "study.toml:11: unknown key 'findings'"),
+        ("[[study.also]]\nseed = 1\n[[study.also]]\nseed = -1\n", "study.toml:13: seed is -1; expected"),
+        ("also = [7]\n", "study.toml:10: 7 in also; expected a table of keys"),
+    ],
+)
+def test_faults_of_further_runs_name_their_line(tmp_path, changes, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        load_study(write(tmp_path, GOOD + changes))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
