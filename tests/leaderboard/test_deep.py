@@ -106,6 +106,8 @@ def published(monkeypatch):
 OF_WHAT_SHIPS = [
     ("/selection/budget", lambda d: d["selection"].update(budget=0.0005)),  # relabelled: a quarter of its neurons
     ("/selection/budget", lambda d: d["selection"].update(budget=0.01)),
+    ("/selection/budget", lambda d: d["selection"].update(budget=None)),
+    ("/selection/budget", lambda d: d["selection"].update(budget=d["selection"]["budget"] * 1.0001)),
     ("/ground_truth/0/languages", lambda d: d["ground_truth"][0]["languages"][0].update(auroc=0.99)),
     ("/ground_truth/0/auroc", lambda d: d["ground_truth"][0].update(auroc=0.99)),
     ("/ground_truth/1/auroc", lambda d: d["ground_truth"][1].update(auroc=0.999)),

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from lm_eval import evaluator
 
 from nharness.errors import CellError, NharnessError, UnknownNameError, UsageError
@@ -125,7 +126,7 @@ class LmEvalBridge:
                 )
         except NharnessError:
             raise
-        except (ValueError, KeyError, TypeError, IndexError, AssertionError, RuntimeError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AssertionError, RuntimeError, TemplateError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             reason = " ".join(str(error).split())[:200]

@@ -1,4 +1,4 @@
-"""Run lm-eval and datasets without bars or log lines, hear what they warn of, and fill templates in a sandbox."""
+"""Run lm-eval and datasets without bars or log lines, hear what they warn of, and fill templates elsewhere."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import datasets
 import lm_eval.api.task
 import lm_eval.utils
-from jinja2 import StrictUndefined
-from jinja2.sandbox import SandboxedEnvironment
 
+from nharness.evaluation.templates import templates
 from nharness.replacing import replaced
 
 LOGGERS = ("lm_eval", "lm-eval", "datasets", "transformers", "huggingface_hub", "absl", "evaluate")
@@ -37,7 +35,7 @@ def quiet() -> Iterator[list[str]]:
     """Silence the named loggers, progress bars and all warnings, and seal templates; put everything back after.
 
     Gives the warnings of lm-eval that nharness does not see to itself, one of a kind, as they come. Exceptions pass
-    through unchanged. A Jinja template is filled in a sandbox: it is text from a YAML file, not a program.
+    through unchanged. Jinja templates of tasks are filled in a process of their own (`templates`).
     """
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
@@ -54,7 +52,7 @@ def quiet() -> Iterator[list[str]]:
     try:
         with (
             replaced(lm_eval.api.task, "tqdm", _no_bar),
-            replaced(lm_eval.utils, "env", _sandbox()),
+            replaced(lm_eval.utils, "env", templates()),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")
@@ -82,13 +80,6 @@ class _Heard(logging.Handler):
         if kind not in self._kinds and not any(known in text for known in SEEN_TO):
             self._kinds.add(kind)
             self.texts.append(text)
-
-
-@cache
-def _sandbox() -> SandboxedEnvironment:
-    sealed = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
-    sealed.filters.update(lm_eval.utils.env.filters)
-    return sealed
 
 
 def _no_bar(items: Iterable[Any], **_options: Any) -> Iterable[Any]:

@@ -19,7 +19,7 @@ from nharness.neurons import Detection
 from nharness.neurons import load as load_neurons
 from nharness.plugins import Plugins
 from nharness.record.model import Record
-from nharness.record.problems import Problem
+from nharness.record.problems import Problem, shown
 from nharness.record.store import find, inside
 from nharness.run.stages.controls import ControlSampler
 from nharness.run.stages.targets import best_share, choose_targets
@@ -53,8 +53,11 @@ def digest_of(flat: NDArray[np.int64]) -> str:
 
 
 def _budget(record: Record, detection: Detection) -> Iterator[Problem]:
-    """Yield a detection that is not the best of its own scores at the record's budget."""
-    budget = record.selection.budget
+    """Yield a detection that was cut to another budget, or is not the best of its own scores at the record's."""
+    budget, written = record.selection.budget, detection.options.get("budget")
+    cut_before = budget is None and record.detector.name.startswith("file:")
+    if budget != written and not cut_before:
+        yield Problem("/selection/budget", f"it is {shown(budget)}, the neurons file was cut to {shown(written)}")
     if budget is None or not 0 < budget <= 1:
         return
     asked = max(1, round(budget * detection.size))

@@ -92,7 +92,7 @@ def test_a_tokenizer_without_a_template_and_one_without_a_default_are_refused():
 def test_the_process_ends_with_its_owner():
     chat = filling(MARKED)
     chat.fill(TURNS)
-    pid = chat._process.pid
+    pid = chat._filling.process.pid
     del chat
     gc.collect()
     with pytest.raises(ProcessLookupError):

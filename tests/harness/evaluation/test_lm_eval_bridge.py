@@ -222,3 +222,12 @@ def test_nothing_is_printed_or_warned_and_the_tokenizer_is_left_alone(model, fol
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
     assert tokenizer.pad_token is None
+
+
+def test_a_template_that_fails_over_a_later_document_fails_its_cell(model, tokenizer, folder, tmp_path, cache):
+    late = "{{{{q}}}}{{% if '5' in q %}}{{{{ absent }}}}{{% endif %}}"
+    text = CHOICE.replace("{{{{q}}}}", late).format(name="quiz_late", data=f"{folder}/rows.jsonl")
+    (tmp_path / "quiz_late.yaml").write_text(text, encoding="utf-8")
+    bridge = LmEvalBridge(model, tokenizer, loader=TaskLoader(include_path=[str(tmp_path)]))
+    with pytest.raises(CellError, match=r"lm-eval failed \(TemplateError: UndefinedError: 'absent' is undefined\)"):
+        bridge.measure(spec("quiz_late"))
