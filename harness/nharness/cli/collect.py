@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nharness.cli.output import say, say_json, tell
+from nharness.cli.pace import duration
 from nharness.cli.preflight import require_executor, require_model
 from nharness.cli.where import default_out
 from nharness.errors import UnreachableError
@@ -15,6 +16,7 @@ from nharness.run.plan.collect import check_text, collected
 from nharness.run.plan.parts import part_of, read_part
 from nharness.run.plan.plan import Plan
 from nharness.run.plan.price import climbers, estimated_tokens
+from nharness.run.plan.rates import rate_of
 from nharness.run.plan.resolve import Resolved
 from nharness.run.results.folder import RunFolder
 from nharness.spec import RunSpec
@@ -37,14 +39,16 @@ def collect_runs(
         writes = not (arguments.shard or getattr(arguments, "last_failed", False))
         tokens = estimated_tokens(resolved, plan, whole=writes)
         ladders = sum(1 for _ in climbers(resolved, plan)) if writes else 0
-        found.append({"cells": [cell.id for cell in plan.cells], "ladders": ladders, "forward_tokens": tokens})
+        rate = rate_of(resolved.spec.model)
+        priced = {"forward_tokens": tokens, "tokens_per_second": rate}
+        found.append({"cells": [cell.id for cell in plan.cells], "ladders": ladders, **priced})
         if not arguments.json:
             if heading:
                 say(f"\n{heading}")
             _print_tree(plan, arguments)
             part = f"part {arguments.shard} of {len(whole.cells)} cells: " if arguments.shard else ""
             climbed = f", {ladders} ladders" if ladders else ""
-            say(f"{part}{_size(plan)}{climbed}, at most {tokens:,} forward tokens")
+            say(f"{part}{_size(plan)}{climbed}, at most {tokens:,} forward tokens{_time(tokens, rate, arguments)}")
     if arguments.json:
         several = [{"run": heading, **each} for heading, each in zip(runs, found, strict=True)]
         say_json(several if all(runs) else found[0])
@@ -79,6 +83,14 @@ def _print_tree(plan: Plan, arguments: argparse.Namespace) -> None:
                 by_task.setdefault(cell.task, []).append(cell.language)
             for task, languages in by_task.items():
                 say(f"  {task}[{','.join(languages)}]")
+
+
+def _time(tokens: int, rate: float | None, arguments: argparse.Namespace) -> str:
+    """Return how long the tokens take at the rate of the model's last run here; "" where none is known."""
+    if rate is None:
+        return ""
+    seconds = tokens / rate / (getattr(arguments, "workers", None) or 1)
+    return f", {duration(seconds)} at the {rate:,.0f} tokens/s of this model's last run here"
 
 
 def _size(plan: Plan) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn, uint8
 
 from nharness.atomic import write_json
+from nharness.cache import cache_folder
 
 WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin", ".pt")
 # What a config says that changes no logit.
@@ -23,14 +23,6 @@ INCIDENTAL = ("_name_or_path", "_commit_hash", "transformers_version", "dtype", 
 # What a tokenizer does beside its document: those that are set count.
 SETTINGS = ("chat_template", "clean_up_tokenization_spaces", "split_special_tokens")
 SPLIT = "Ein Text, 1 234.5 Zeichen – нет, ещё; 猫が\n\n  座る。 قطة <s> don't"
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be made again: `$NHARNESS_CACHE`, else the user's cache folder."""
-    named = os.environ.get("NHARNESS_CACHE")
-    if named:
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nharness"
 
 
 def fingerprint_files(files: Iterable[Path], config: dict[str, Any]) -> str:

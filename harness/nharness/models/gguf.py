@@ -14,7 +14,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from nharness.atomic import check_writable, write_bytes
-from nharness.models.fingerprint import cache_folder, file_digest
+from nharness.cache import cache_folder
+from nharness.models.fingerprint import file_digest
 from nharness.models.source import require_all_layers, require_complete
 
 

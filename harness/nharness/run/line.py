@@ -27,6 +27,7 @@ from nharness.run.context import RunContext, never
 from nharness.run.plan.collect import check_tasks, check_text, collected, described_plan
 from nharness.run.plan.parts import part_of
 from nharness.run.plan.plan import Plan
+from nharness.run.plan.rates import remember_rate
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.resolve import Resolved
 from nharness.run.results.folder import RunFolder
@@ -112,6 +113,7 @@ def run(
     with shared.with_model(resolved) as context, folder.remembering(lambda: failures.cells):
         folder.remember_identity(context.identity)
         made = products(context, found or find(context))
+    remember_rate(resolved.spec.model, made.evaluated.outcomes.values())
     if request.last_failed:
         listen(Noted("note", "records were not rewritten; run again without --lf to write them in full"))
     if request.part:

@@ -25,9 +25,9 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
+from nharness.cache import cache_folder
 from nharness.errors import ModelError
 from nharness.models.allocator import keep_freed_memory
-from nharness.models.fingerprint import cache_folder
 from nharness_tasks.babel import packed
 from nharness_tasks.babel.network import new_network, save_folder
 from nharness_tasks.babel.recipe import ALIGNED, FURTHER, HERE, MODEL_FOLDER, NETWORK, SIZES, TRAINING, Training

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from nharness.cache import cache_folder
 from nharness.corpora import Document, EncodingPolicy, amount, counterpart, encode, load_corpus, spread
 from nharness.corpora.excerpts import sentence_ends
-from nharness.models.fingerprint import cache_folder
 
 BUDGET = 4_000  # the default of --eval-tokens
 
