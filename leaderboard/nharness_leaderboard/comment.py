@@ -1,4 +1,4 @@
-"""The comparison a reviewer reads: what is new, how it stands among comparable records, what to look at."""
+"""The reviewer's comparison: what is new, how it compares with like records, what to look at."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 50
 
 
 def comment(verdict: Verdict) -> str:
-    """Return the comment as Markdown; everything that comes from a record is escaped."""
+    """Return the comment in Markdown, with all text from records escaped."""
     lines = ["## Submission: " + ("ready" if verdict.passed else "not ready"), ""]
     lines += list(_problems(verdict))
     if verdict.new:

@@ -1,7 +1,7 @@
-"""Published comparisons of models in a row: files of format `nharness-comparison/1`, and what their differences say.
+"""Published comparisons of a series of models: files of format `nharness-comparison/1`, and what their differences say.
 
-*Spontaneous alignment* is the change in languages that were not trained: of a model trained on aligned text, less its
-control, which was trained on the same text with the translations mixed up.
+*Spontaneous alignment* is the change in languages that were not trained, of a model trained on aligned text minus its
+control, trained on the same text with the translations shuffled.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def grew(difference: Difference) -> Verdict:
 
 
 def read_comparisons(folder: Path) -> list[Published]:
-    """Return the comparisons in a folder, by name; none where there is no folder.
+    """Return the comparisons in a folder, by name; none if the folder does not exist.
 
-    Raises `FileFormatError` for a file that is not one, is too large, or whose name is not fit for a page's.
+    Raises `FileFormatError` for a file that is not a comparison, is too large, or has a name that no page can have.
     """
     return [_read(path) for path in sorted(folder.glob("*.json"))]
 

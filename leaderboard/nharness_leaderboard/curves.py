@@ -1,4 +1,4 @@
-"""Whether a dose-response is what records say: each point is the summary of the record measured at that dose."""
+"""Whether a dose-response curve agrees with records: each point is the summary of the record measured at that dose."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def curve_problems(record: Record, others: Iterable[Record], *, whole: bool) -> 
     """Yield every point of a record's curve that differs from the summary of the record at its dose.
 
     others: where to look for that record, the record itself included. whole: a point that none of them shows is a
-        problem too, since it could not be recomputed.
+        problem too, for it cannot be recomputed.
     """
     everyone = list(others)
     for index, point in enumerate(record.curve):
@@ -33,9 +33,9 @@ def curve_problems(record: Record, others: Iterable[Record], *, whole: bool) -> 
 
 
 def with_points(record: Record, others: Iterable[Record]) -> Record:
-    """Return the record, under a new id, with its curve's points as the records measured at each dose have them.
+    """Return the record under a new id, its curve's points taken from the records measured at each dose.
 
-    A point of which none of the others was measured stays as it is.
+    A point at whose dose no other record was measured is left unchanged.
     """
     everyone = list(others)
     curve = tuple(_renewed(point, _measured(point, record, everyone)) for point in record.curve)
@@ -47,14 +47,14 @@ def _renewed(point: CurvePoint, summary: TaskSummary | None) -> CurvePoint:
 
 
 def _measured(point: CurvePoint, record: Record, others: Iterable[Record]) -> TaskSummary | None:
-    """Return the summary of the record that was measured at a point's dose; None where it is not among the others."""
+    """Return the summary of the record measured at a point's dose; None if it is not among the others."""
     asked = _asked(record)
     found = next((other for other in others if _asked(other) == asked and _at(other, record, point)), None)
     return found.summary_of(point.task) if found else None
 
 
 def _asked(record: Record) -> tuple[object, ...]:
-    """Return what all records of one curve share."""
+    """Return what the records of one curve have in common."""
     detector = record.detector
     return (
         record.model.fingerprint,
@@ -71,7 +71,7 @@ def _asked(record: Record) -> tuple[object, ...]:
 
 
 def _at(other: Record, record: Record, point: CurvePoint) -> bool:
-    """Tell whether a record was measured at the point's dose, on the same text, and differs in nothing else."""
+    """Tell whether a record was measured at the point's dose, on the same text, and is otherwise the same."""
     doses, own = ((each.selection.budget, each.intervention.strength) for each in (other, record))
     varied, kept = (0, 1) if point.axis == "budget" else (1, 0)
     return (

@@ -1,4 +1,4 @@
-"""The submission gate: every reason not to publish what lies in a results folder."""
+"""The submission gate: every reason not to publish a results folder."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check(folder: Path, *, base: str | None = None, reproduced: bool = False) ->
     """Check a results folder.
 
     base: a git revision; only records that differ from where this branch left it are recomputed and count as new,
-        while names and duplicates are still looked at in all.
+        while names and duplicates are checked in all.
     reproduced: a maintainer says that new records may carry the badge 'reproduced'; without it, and without a
         reproduction beside the record that earned it, that is a problem.
 

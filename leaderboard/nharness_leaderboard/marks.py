@@ -1,4 +1,4 @@
-"""Tables that a command writes into a Markdown file, between two lines that mark their place."""
+"""Tables that a command writes into a Markdown file, between two marks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nharness.errors import FileFormatError
 
 
 def put_between(path: Path, begin: str, end: str, body: str) -> None:
-    """Replace what stands between two marks of a file; raises `FileFormatError` for one that lacks them."""
+    """Replace the text between two marks of a file; raises `FileFormatError` if it lacks them."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -1,9 +1,9 @@
 """Differences between any two records: paired on the items they share, by the joint resampling that `compare` uses too.
 
-A record's side of a comparison (`nharness.analysis.joint`) is its matrix of effects, made again from the items beside
-it, with what its selectivity is a mean of. Sides of one text are resampled together, clusters alike in all records and
-in all languages of a parallel corpus. Where items differ or are not published, the two intervals are put together as
-if they were independent, which is wider.
+A record's side of a comparison (`nharness.analysis.joint`) is its matrix of effects, recomputed from the items beside
+it, with the cells that its selectivity averages. Sides of one text are resampled together, with the same clusters in
+all records and in all languages of a parallel corpus. Where items differ or are not published, the two intervals are
+combined as if independent, which gives a wider one.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Difference:
 
 
 def sides(record: Record, folder: Path, *, max_bytes: int = 500_000_000) -> dict[str, Paired]:
-    """Return a record's side of each task whose selectivity the items file reproduces; empty without an items file.
+    """Return a record's side of each task whose selectivity follows from its items; empty without an items file.
 
-    A task is left out when items of a cell are absent, or when the selectivity from the items is not the record's.
+    A task is left out if a cell has no items, or if they do not give the record's selectivity.
     """
     entry = find(record.files, "items")
     if entry is None or entry.bytes > max_bytes:
@@ -76,7 +76,7 @@ def sides(record: Record, folder: Path, *, max_bytes: int = 500_000_000) -> dict
 def differences(found: Mapping[str, Paired]) -> dict[tuple[str, str], Difference]:
     """Return the paired differences of every two records of one text, by their names in the order given.
 
-    A pair is absent where the items differ, or where they are too few for an interval.
+    A pair is absent if the items differ or are too few for an interval.
     """
     texts: dict[str, list[str]] = {}
     for name, paired in found.items():
@@ -95,7 +95,7 @@ def difference(a: Paired, b: Paired) -> Difference | None:
 def unpaired(a: Record, b: Record, task: str) -> Difference | None:
     """Return the difference from the two records' own intervals, as if their items were independent.
 
-    Wider than the paired one; None when one has no interval.
+    It is wider than the paired one; None if one has no interval.
     """
     first, second = a.summary_of(task), b.summary_of(task)
     one, two = first.selectivity if first else None, second.selectivity if second else None

@@ -1,7 +1,7 @@
-"""What one record can be held against beside its own files: the detectors that ship, and other records.
+"""What a record can be checked against besides its own files: the detectors that ship, and other records.
 
-A name of nharness stands for nharness' own detector, with options that it has. The intact model gives the same items
-on the same text, whoever measured it; and a detector with the same options scores the same against a known model.
+A detector's name in nharness stands for that detector and its options. The intact model gives the same items on the
+same text, whoever measures it, and a detector with the same options scores the same against a known model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Intact = dict[tuple[Any, ...], Item]
 
 
 def detector_problems(record: Record) -> Iterator[Problem]:
-    """Yield a name of nharness that somebody else's detector has, and options that its detector does not have."""
+    """Yield a foreign detector under a name of nharness, and options that the detector does not have."""
     plugins, detector = Plugins(), record.detector
     registered = plugins.entries("detectors").get(detector.name)
     ours = registered is not None and registered.plugin == "detectors"
@@ -55,7 +55,7 @@ def detector_problems(record: Record) -> Iterator[Problem]:
 
 
 def disagreements(entries: Sequence[Entry], new: Sequence[Entry]) -> Iterator[tuple[Entry, Problem]]:
-    """Yield records whose intact model, or whose score on a known model, is not that of another record alike."""
+    """Yield records whose intact model, or whose score on a known model, contradicts that of a like record."""
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(_key(entry.record), []).append(entry)
@@ -92,7 +92,7 @@ def _apart(members: Sequence[Entry]) -> Iterator[tuple[Entry, Problem]]:
 
 
 def _intact(entry: Entry) -> Intact:
-    """Return the intact model's items by task, language, id and size of the text; none from a file that is damaged."""
+    """Return the intact model's items by task, language, id and size of text; none from a damaged file."""
     file = find(entry.record.files, "items")
     if file is None:
         return {}

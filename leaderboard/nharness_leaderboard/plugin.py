@@ -1,4 +1,4 @@
-"""The leaderboard as a plug-in: after a run it says how a record is published."""
+"""The leaderboard as a plug-in: after a run it says how to publish the record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def nharness_summary(records: Sequence[Record]) -> str | None:
-    """Return one line on publishing, or None when the run wrote no record to offer.
+    """Return a line on publishing, or None if the run wrote no record to offer.
 
     The gate asks for random neurons; a record with failed cells is not offered either.
     """

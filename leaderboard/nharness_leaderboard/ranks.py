@@ -1,8 +1,9 @@
-"""Which records are ranked together, between which ranks each of them lies, and why a record has none.
+"""Which records are ranked together, the interval of each one's rank, and why a record has none.
 
 Records are ranked together when nothing but the detector differs: model, component, corpus, languages, task, kinds of
-neurons, intervention, and the text measured. Of several records of one detector with the same options the newest stands
-for it. The formula is `nharness.analysis.ranking`'s; each record's draws are made once and kept beside the results.
+neurons, intervention, and the text measured. Of several records of one detector with the same options the newest is
+ranked. The formula is that of `nharness.analysis.ranking`; each record's draws are made once and kept beside the
+results.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Standing:
 
     @property
     def text(self) -> str:
-        """The interval as it is written: `1-3 of 15`, a single rank alone; empty without a rank."""
+        """The interval in words: `1-3 of 15`, a single rank alone; empty without a rank."""
         return "" if self.ranks is None else f"{self.interval} of {self.of}"
 
     @property
@@ -56,20 +57,20 @@ class Standing:
 
 @dataclass(frozen=True)
 class Standings:
-    """Every record's standing by its short name; differences of headlines of every two that are ranked together.
+    """Every record's standing by its short name, and the difference of headlines of every two ranked together.
 
-    A difference is the first's less the second's, with its interval; those of one set hold all at once.
+    A difference is the first minus the second, with its interval; the intervals of one set hold jointly.
     """
 
     placed: Mapping[str, Standing] = field(default_factory=dict)
     differences: Mapping[Pair, tuple[float, float, float]] = field(default_factory=dict)
 
     def of(self, slug: str) -> Standing | None:
-        """Return a record's standing; None for one that was not placed."""
+        """Return a record's standing; None if it was not placed."""
         return self.placed.get(slug)
 
     def difference(self, first: str, second: str) -> tuple[float, float, float] | None:
-        """Return the first record's headline less the second's, and the ends of its interval; None if not ranked."""
+        """Return the first record's headline minus the second's, and the ends of its interval; None if not ranked."""
         there = self.differences.get((first, second))
         back = self.differences.get((second, first))
         return there if there is not None or back is None else (-back[0], -back[2], -back[1])
@@ -99,7 +100,7 @@ def standings(entries: Sequence[Entry], draws: Mapping[str, Drawn | None]) -> St
 def drawn_headlines(entries: Sequence[Entry], results: Path | None = None) -> dict[str, Drawn | None]:
     """Return every record's headline under the draws of its text, by short name; None for one that cannot be drawn.
 
-    results: the results folder, beside which draws are kept so that only new records are read; None keeps nothing.
+    results: the results folder, beside which draws are cached so that only new records are read; None: no cache.
     """
     cache = None if results is None else results.resolve().parent / CACHE
     return {entry.slug: _drawn(entry, cache) if entry.record.headline else None for entry in entries}
@@ -139,7 +140,7 @@ def _drawn(entry: Entry, cache: Path | None) -> Drawn | None:
 
 
 def _covering(record: Record) -> str:
-    """Return a name that covers a record, its items, and the code that makes draws of them."""
+    """Return a cache name that covers a record, its items, and the code that makes draws from them."""
     digests = [file.sha256 for role in ("items", "ladder") if (file := find(record.files, role)) is not None]
     return digest_of(record.identity.id, digests, package_digest("nharness"), length=32)
 
@@ -155,7 +156,7 @@ def _kept(path: Path) -> Drawn | None:
 
 
 def _keep(path: Path, found: Drawn) -> None:
-    """Write draws to the cache; a cache that cannot be written only costs the time to make them again."""
+    """Write draws to the cache; if it cannot be written, they are made again."""
     held = io.BytesIO()
     np.savez_compressed(
         held,

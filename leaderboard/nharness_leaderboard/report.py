@@ -25,7 +25,7 @@ _PRINT = {"background": "white", "font": "Liberation Sans, Helvetica, Arial, san
 
 
 def html_report(record: Record) -> str:
-    """Return the record's page as one file: style, scripts and data inside, no request to anywhere.
+    """Return the record's page as one file: style, scripts and data inside, no requests.
 
     Raises `UsageError` when the chart library is not installed.
     """
@@ -92,5 +92,5 @@ def _newest(library: Any) -> str:
 
 
 def _inside_script(script: str) -> Markup:
-    """Return a script that cannot end the element it stands in."""
+    """Return a script that cannot close its element."""
     return Markup(script.replace("</script", "<\\/script").replace("<!--", "<\\!--"))  # noqa: S704 - escaped here

@@ -1,4 +1,4 @@
-"""The results folder: a folder a record, `<model>/<detector>/<first 12 digits of its id>/`, files beside it."""
+"""The results folder: a folder per record, `<model>/<detector>/<first 12 digits of its id>/`, with its files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Results:
 
 
 def slug(text: str) -> str:
-    """Return a file name for any text: a-z, 0-9 and '-', with a digest added where that loses something."""
+    """Return a file name for any text: a-z, 0-9 and '-', with a digest added if that loses anything."""
     plain = _SLUG.sub("-", text.lower()).strip("-")[:60]
     if plain and plain == text:
         return plain
@@ -71,7 +71,7 @@ def read_results(folder: Path, *, schema: bool = False, files: bool = False) -> 
 
 
 def _unique(entries: Sequence[Entry], problems: dict[Path, list[Problem]]) -> list[Entry]:
-    """Return entries whose short names differ; a second one of the same name becomes a problem."""
+    """Return entries with distinct short names; a second one of a name becomes a problem."""
     kept: dict[str, Entry] = {}
     for entry in entries:
         first = kept.setdefault(entry.slug, entry)

@@ -19,9 +19,9 @@ from nharness_leaderboard.results import place
 def add(path: Path, results: Path) -> Path:
     """Copy a record and its files into the results folder; return the new folder.
 
-    path: the record file or its folder. The badge is 'reproduced' where a reproduction beside the record says so, else
-    'self-reported'; it is no part of the content key. Raises `FileFormatError` for a record that is not valid or too
-    large, `OutputError` when it is there already or cannot be written.
+    path: the record file or its folder. The badge is 'reproduced' if a reproduction beside the record earned it, else
+    'self-reported'; it is not part of the content key. Raises `FileFormatError` for an invalid or too large record,
+    `OutputError` for one that is there already or cannot be written.
     """
     source = path / RECORD_NAME if path.is_dir() else path
     record = load_record(source, files=True)

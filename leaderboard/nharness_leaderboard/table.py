@@ -1,4 +1,4 @@
-"""The board as a table for the README: what the front pages show, a row per detector, written between two marks."""
+"""The board as a table for the README: the content of the front pages, a row per detector, between two marks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ BEGIN, END = "<!-- board: made by nharness leaderboard table --write README.md -
 
 
 def board_table(results: Path) -> str:
-    """Return the table in Markdown, with a line per model above it that says what its columns are.
+    """Return a table per model in Markdown, each under a line that explains its columns.
 
-    A model whose records have headlines has the rank interval and the kept share of each detector; any other has points
-    at one budget: selectivity, and the share of languages that their own neurons hit hardest.
-    Raises `FileFormatError` without a results folder, or with records that are not valid.
+    A model whose records have headlines has the rank interval and the kept share of each detector; any other has
+    points at one budget: selectivity, and the share of languages that their own neurons hit hardest. Raises
+    `FileFormatError` without a results folder, or with invalid records.
     """
     found = read_results(results, files=True)
     if found.problems:
@@ -58,7 +58,7 @@ def _sentence(own: Shown) -> str:
 
 
 def _judged_on(own: Shown) -> str:
-    """Return how many languages there are, and the fewest tokens and sources, or documents, that one is judged on."""
+    """Return the number of languages, and the fewest tokens and sources (or documents) that one is judged on."""
     text = [split for split in own.model.corpus.splits if split.split == "eval" and split.language in own.languages]
     sources = [split.sources for split in text if split.sources is not None]
     least = min(each.items for each in own.model.baseline if each.task == own.task)

@@ -1,9 +1,10 @@
 """Which records may be compared, and which of them are alike but for the detector.
 
-Two records are *comparable* on a task when model, component, corpus, languages and the task itself are the same: their
-difference means something. They are *alike* when kinds of neurons, budget, shares of a language's neurons, intervention
-and the items measured are the same as well: only then does nothing but the detector differ. Which of them is better is
-asked of the headline alone (`nharness_leaderboard.ranks`); at one budget, records are compared and not ranked.
+Two records are *comparable* on a task when model, component, corpus, languages and the task itself are the same:
+their difference means something. They are *alike* when kinds of neurons, budget, shares of a language's neurons,
+intervention and the items measured are the same as well: only then does nothing but the detector differ. Only
+headlines say which of them is better (`nharness_leaderboard.ranks`); at one budget, records are compared but not
+ranked.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ def comparable_key(record: Record, task_name: str) -> str:
 
 
 def alike_key(record: Record, task_name: str) -> str:
-    """Return the key of the set of records that are alike but for the detector; by what means it edited is alike."""
+    """Return the key of the set of records that differ in the detector alone, whatever the backend of the edit."""
     text = sorted((each.language, each.items, each.bytes or 0) for each in record.baseline if each.task == task_name)
     selection = record.selection.document()
     return digest_of(comparable_key(record, task_name), selection, edit_of(record), record.shares, text)
 
 
 def edit_of(record: Record) -> dict[str, Any]:
-    """Return what was done to the model, but not by what means."""
+    """Return what was done to the model, without the backend."""
     return _without(record.intervention.document(), ("backend", *_FROM))
 
 

@@ -1,11 +1,11 @@
-"""Do the papers' findings hold? Published records of each study, held against the claims that the study names.
+"""Do the papers' findings hold? Published records of each study, tested against the claims that the study names.
 
 1. Records that keep a study which names findings are grouped by the study's name and text; of several texts of one
    name the one with the newest record counts.
-2. They are put in the study's order (models, then kinds, then detectors and budgets) and held against each finding,
-   all together and each model's alone.
+2. They are put in the study's order (models, then kinds, then detectors and budgets) and tested against each finding,
+   all together and by model.
 
-Nothing is stored: verdicts follow from the records whenever they are asked for.
+Nothing is stored: verdicts are derived from the records whenever they are needed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WORDS: tuple[Word, ...] = ("holds", "undecided", "fails")
 
 @dataclass(frozen=True)
 class Told:
-    """A verdict with the number it rests on first; the number's name, value and interval, None where there are none."""
+    """A verdict and the main number behind it: name, value and interval, or None."""
 
     verdict: Word
     name: str
@@ -57,9 +57,9 @@ class Told:
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """One claim of a study: what is claimed and by whom, the verdict over all records, and on each model alone.
+    """One claim of a study: statement and paper, the verdict over all records, and that on each model.
 
-    over_all is None where the study's records are not about the claim; needs says what it takes.
+    over_all is None if the study's records are not about the claim; needs says what it takes.
     """
 
     claim: str
@@ -72,7 +72,7 @@ class ClaimVerdict:
 
     @classmethod
     def of(cls, held: Held) -> ClaimVerdict:
-        """Return a claim that was held against records."""
+        """Return a tested claim."""
         claim = held.claim
         return cls(
             claim=claim.name,
@@ -85,7 +85,7 @@ class ClaimVerdict:
         )
 
     def models(self, word: Word) -> list[str]:
-        """Return the models on which the claim has this verdict; those it takes together count as one."""
+        """Return the models on which the claim has this verdict; models judged together count as one."""
         if self.by_model or self.over_all is None:
             return [model for model, told in self.by_model.items() if told.verdict == word]
         return ["all together"] if self.over_all.verdict == word else []
@@ -111,12 +111,12 @@ class StudyVerdicts:
 
 
 def of_a_study(record: Record) -> bool:
-    """Tell whether a record belongs to a study that names findings, and so to that study's page, not to the board."""
+    """Tell whether a record belongs to a study with findings, and so to that study's page instead of the board."""
     return bool(_findings(_document(record)))
 
 
 def study_verdicts(entries: Sequence[Entry], plugins: Plugins | None = None) -> list[StudyVerdicts]:
-    """Return the studies with findings among published records, by name; a claim that is not installed is left out."""
+    """Return the studies with findings among published records, by name; claims that are not installed are left out."""
     known = plugins or Plugins()
     texts: dict[str, dict[str, list[Entry]]] = {}
     for entry in entries:
@@ -170,7 +170,7 @@ def _newest(entries: Sequence[Entry]) -> str:
 
 
 def _document(record: Record) -> Mapping[str, Any]:
-    """Return the table `study` of the file that a record keeps; empty where there is none that can be read."""
+    """Return the table `study` of the file that a record keeps; empty if there is none to read."""
     study = record.identity.study
     if study is None:
         return {}

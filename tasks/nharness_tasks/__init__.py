@@ -1,1 +1,1 @@
-"""What comes with nharness to measure on: task families, a sample corpus, an embedded model, studies."""
+"""What nharness ships to measure with: task families, a sample corpus, an embedded model, studies."""

@@ -1,7 +1,6 @@
 """The demonstration: find SmolLM2's language neurons, switch them off, and see which language suffers.
 
-`python -m nharness_tasks.demo` runs `nharness run` with the arguments below; an option named behind
-them takes the place of theirs.
+`python -m nharness_tasks.demo` runs `nharness run` with the arguments below; options given after it replace them.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ ARGUMENTS = (
 
 
 def arguments(added: Sequence[str]) -> list[str]:
-    """Return the demonstration's arguments with `added` behind them, less those that `added` names itself."""
+    """Return the demonstration's arguments without those that `added` names, followed by `added`."""
     named = {word.partition("=")[0] for word in added}
     pairs = zip(ARGUMENTS[1::2], ARGUMENTS[2::2], strict=True)
     return [ARGUMENTS[0], *(word for pair in pairs if pair[0] not in named for word in pair), *added]

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 @hookimpl
 def nharness_register_tasks() -> Sequence[Entry]:
-    """Register perplexity, output and answer language, our own tasks, and lm-eval's multilingual families."""
+    """Register perplexity, output and answer language, nharness' own tasks, and lm-eval's multilingual families."""
     written = (OutputLanguageFamily(), answer_language())
     every: tuple[TaskFamily, ...] = (PerplexityFamily(), *written, *own_families(), *families())
     return tuple(Entry(family.name, family.summary, family) for family in every)
@@ -49,7 +49,7 @@ def nharness_register_models() -> Sequence[Entry]:
 
 @hookimpl
 def nharness_register_claims() -> Sequence[Entry]:
-    """Register what the papers say of deactivated neurons."""
+    """Register the papers' claims about deactivated neurons."""
     here = "nharness_tasks.claims"
     return (
         Entry("own-language-most", "A language's neurons harm it most", f"{here}.selectivity:OwnLanguageMost"),

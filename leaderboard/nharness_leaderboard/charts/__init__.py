@@ -1,6 +1,6 @@
 """Charts of a record as Vega-Lite specifications: one source for the site, the report, and images for papers.
 
-A specification holds its data, names no colour of the page (the theme is added where it is drawn) and stands beside a
+A specification holds its data but no colours of the page (the theme is added where it is drawn), and stands beside a
 table of the same numbers.
 """
 
@@ -15,7 +15,7 @@ __all__ = ["Chart", "charts", "matrix_chart"]
 
 
 def charts(record: Record) -> list[Chart]:
-    """Return the record's charts in reading order; one that would be empty is left out."""
+    """Return the record's charts in reading order, empty ones left out."""
     found = [control_chart(record, task) for task in record.tasks]
     found += [curve_chart(record, task, axis) for task in record.tasks for axis in ("budget", "strength")]
     found += [kind_chart(record, over="all"), kind_chart(record, over="selected")]

@@ -1,4 +1,4 @@
-"""Charts of what switching neurons off does: against random neurons, by dose, language by language."""
+"""Charts of the harm by switching neurons off: against random neurons, by dose, language by language."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def control_chart(record: Record, task: Task) -> Chart | None:
 
 
 def _control_rows(record: Record, task: Task) -> list[Row]:
-    """Return one row per draw and one a language: harm to the own language."""
+    """Return a row per draw and one per language: harm to the language itself."""
     sign = 1 if task.direction == "lower" else -1
     draws = record.controls.draws if record.controls else ()
     whole = largest_targets(record.targets)
@@ -105,7 +105,7 @@ def curve_chart(record: Record, task: Task, axis: str) -> Chart | None:
 
 
 def _dose(points: Sequence[CurvePoint], axis: str) -> Mapping[str, Any]:
-    """Return the horizontal axis: the budgets themselves, in percent and evenly apart by their logarithm; strengths."""
+    """Return the horizontal axis: budgets in percent on a logarithmic scale, or strengths."""
     if axis == "strength" or points[0].value <= 0:
         ticks = {"format": "~g", "tickCount": 6}
         return {"field": axis, "type": "quantitative", "title": axis, "scale": {"zero": False}, "axis": ticks}
@@ -142,7 +142,7 @@ def _band(name: str, low: str, middle: str, high: str, task: Task) -> list[Mappi
 
 
 def matrix_chart(record: Record, task: Task) -> Chart:
-    """Return the language-by-language matrix of harm, numbers on it, significance marked: for papers."""
+    """Return the language-by-language matrix of harm for papers, with numbers and significance marks."""
     sign = 1 if task.direction == "lower" else -1
     rows: list[Row] = [
         {

@@ -19,7 +19,7 @@ _MARKS = re.compile(r"[^\w ./%+()-]")
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart: a name for files and anchors, what it shows in a sentence, its specification, its numbers."""
+    """One chart: name for files and anchors, title, what it shows in a sentence, specification with its numbers."""
 
     name: str
     title: str
@@ -39,5 +39,5 @@ def frame(description: str, rows: Sequence[Row]) -> Spec:
 
 
 def plain(text: str) -> str:
-    """Return free text as a chart may carry it: titles become part of expressions, where marks would mean something."""
+    """Return free text made safe for a chart, whose titles become part of expressions."""
     return _MARKS.sub(" ", text)[:80]

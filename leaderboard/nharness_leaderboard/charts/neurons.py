@@ -73,7 +73,7 @@ def language_layer_chart(record: Record) -> Chart | None:
 
 
 def overlap_chart(record: Record) -> Chart | None:
-    """Return the Jaccard overlap of every two languages' neurons [G, G], 0 to 1, numbers on it."""
+    """Return the Jaccard overlap of every two languages' neurons [G, G], 0 to 1, with numbers."""
     size = len(record.languages)
     rows: list[Row] = [
         {"language": a, "other": b, "jaccard": record.neurons.overlap[i][j]}

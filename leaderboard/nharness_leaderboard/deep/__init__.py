@@ -1,4 +1,4 @@
-"""Recomputing a record: whatever follows from the files beside it, or from what ships with nharness.
+"""Recomputing a record: all that follows from the files beside it or from what ships with nharness.
 
     ladder    the headline from the items of the ladders' rungs
     items     every aggregate from the items, with the record's own settings and seeds
@@ -9,7 +9,7 @@
     truth     scores against truths that ship, and what the parts of a stability say of each other
     text      evaluation text and its overlap with detection text, where the corpus ships
 
-What is left is asserted; the schema says which fields those are.
+The rest is asserted; the schema marks those fields.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CHECKS: tuple[tuple[str, str, Check], ...] = (
 
 
 def deep_problems(record: Record, folder: Path) -> list[Problem]:
-    """Return every difference between a valid record and what its files give; what has no file is not compared."""
+    """Return every difference between a valid record and its files; values without a file are not compared."""
     problems: list[Problem] = []
     for where, what, check in CHECKS:
         try:
@@ -52,7 +52,7 @@ def deep_problems(record: Record, folder: Path) -> list[Problem]:
 
 
 def _warnings(record: Record) -> Iterator[Problem]:
-    """Yield where a record's warnings are not those that follow from it; a migrated one may have none."""
+    """Yield a problem if a record's warnings are not those that follow from it; a migrated one may have none."""
     told, follow = list(record.warnings), list(cautions(record))
     if told != follow and (told or record.identity.source is not None):
         yield Problem("/warnings", f"they are {shown(told)}, the record gives {shown(follow)}")

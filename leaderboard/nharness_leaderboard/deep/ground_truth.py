@@ -1,7 +1,7 @@
-"""Scores against a truth that ships with nharness, recomputed; of a stability, what its parts say of each other.
+"""Scores against a truth that ships with nharness, recomputed; stability, checked for contradictions.
 
 A file of measured ablations is a truth for the model it was measured on. Scores against the planted model need that
-model, and a stability needs the text: both are taken on trust, within what their parts allow.
+model, and a stability needs the text: both are taken on trust as far as they do not contradict themselves.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ABLATION = "nharness-ablation/1"
 
 
 def truth_differences(record: Record, folder: Path) -> Iterator[Problem]:
-    """Yield scores that the truth does not give, and stabilities that contradict themselves or the neurons."""
+    """Yield scores that do not follow from the truth, and stabilities that contradict themselves or the neurons."""
     for index, stability in enumerate(record.stability or ()):
         yield from _stability(f"/stability/{index}", stability, record)
     entry = find(record.files, "neurons")
@@ -46,7 +46,7 @@ def truth_differences(record: Record, folder: Path) -> Iterator[Problem]:
 
 
 def shipped_truth(record: Record, name: str) -> Truth | None:
-    """Return the measured truth of that name if it ships and is of the record's model, else None."""
+    """Return the measured truth of that name if it ships with nharness and is of the record's model, else None."""
     registered = Plugins().entries("truths").get(name)
     path = registered.entry.value if registered else None
     if not isinstance(path, Path) or not path.is_file():
@@ -69,7 +69,7 @@ def _ablation(path: Path) -> tuple[dict[str, np.ndarray], dict[str, object]]:
 
 
 def _means(where: str, scores: GroundTruth) -> Iterator[Problem]:
-    """Yield means that are not those of the languages."""
+    """Yield means that differ from those over languages."""
     for name in ("auroc", "precision_at_k", "rank_correlation"):
         values = [value for each in scores.languages if (value := getattr(each, name)) is not None]
         if scores.languages and not _alike(getattr(scores, name), fmean(values) if values else None):
@@ -77,7 +77,7 @@ def _means(where: str, scores: GroundTruth) -> Iterator[Problem]:
 
 
 def _stability(where: str, stability: Stability, record: Record) -> Iterator[Problem]:
-    """Yield a mean that is not that of the languages, an observed number or a p that cannot be."""
+    """Yield a mean that differs from that over languages, and an impossible observed number or p."""
     known = [value for value in stability.languages.values() if value is not None]
     if known and stability.jaccard is not None and not _alike(stability.jaccard, fmean(known)):
         yield Problem(f"{where}/jaccard", f"it is {stability.jaccard}, the mean over languages is {fmean(known)}")

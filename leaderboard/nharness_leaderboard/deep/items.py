@@ -24,7 +24,7 @@ _NOT_IN_ITEMS = ("edited_activations", "items_available")
 
 
 def item_differences(record: Record, folder: Path) -> Iterator[Problem]:
-    """Yield every aggregate that is not what the items give, and whatever items cannot be.
+    """Yield every aggregate that does not follow from the items, and impossible items.
 
     Raises `FileFormatError` or `UsageError` for items that cannot be read or do not belong together.
     """
@@ -48,7 +48,7 @@ def item_differences(record: Record, folder: Path) -> Iterator[Problem]:
 
 
 def measured(record: Record, folder: Path) -> list[Measurement]:
-    """Return a record's items by cell; raises `FileFormatError` for a file that is not what the record can have."""
+    """Return a record's items by cell; raises `FileFormatError` for a file that cannot be the record's."""
     entry = find(record.files, "items")
     if entry is None:
         raise FileFormatError("the record has no items file")
@@ -57,14 +57,14 @@ def measured(record: Record, folder: Path) -> list[Measurement]:
 
 
 def _most(record: Record) -> int:
-    """Return how many items the cells, baselines and draws of a record can have at most."""
+    """Return the most items that a record's cells, baselines and draws can have."""
     cells = len(record.baseline) + len(record.cells)
     cells += sum(len(c) for d in (record.controls.draws if record.controls else ()) for c in d.changes.values())
     return cells * max([1, *(b.items for b in record.baseline), *(c.items_available for c in record.cells)])
 
 
 def bounded(items: Iterable[Item], most: int) -> Iterator[Item]:
-    """Yield items; raises `FileFormatError` at the first that is one more than there can be."""
+    """Yield items; raises `FileFormatError` at the first beyond `most`."""
     for number, item in enumerate(items, start=1):
         if number > most:
             raise FileFormatError(f"line {number}: the record's cells have {most} items at most")
@@ -72,7 +72,7 @@ def bounded(items: Iterable[Item], most: int) -> Iterator[Item]:
 
 
 def differences(place: list[str | int], got: Any, expected: Any) -> Iterator[Problem]:
-    """Yield every place where two JSON documents differ; numbers may differ by rounding."""
+    """Yield every place where two JSON documents differ by more than rounding."""
     if isinstance(got, dict) and isinstance(expected, dict):
         for name in dict.fromkeys([*got, *expected]):
             if name not in _NOT_IN_ITEMS:

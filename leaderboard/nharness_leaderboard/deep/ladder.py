@@ -17,7 +17,7 @@ MOST_RUNGS = 200
 
 
 def headline_differences(record: Record, folder: Path) -> Iterator[Problem]:
-    """Yield whatever of the headline is not what the rungs' items give.
+    """Yield all of the headline that does not follow from the rungs' items.
 
     Raises `FileFormatError` or `UsageError` for items that cannot be read or do not belong together.
     """
@@ -41,9 +41,9 @@ def headline_differences(record: Record, folder: Path) -> Iterator[Problem]:
 
 
 def rungs_measured(record: Record, folder: Path, documents: int) -> list[Measurement]:
-    """Return what the ladders' items say, nothing where there are none; documents: the most that a language has.
+    """Return the ladders' items by cell, none without ladders; documents: the most that a language has.
 
-    Raises `FileFormatError` for items that cannot be read, or more than ladders can have.
+    Raises `FileFormatError` for items that cannot be read, or for more than ladders can have.
     """
     entry = find(record.files, "ladder")
     if entry is None:

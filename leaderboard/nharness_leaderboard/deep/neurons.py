@@ -1,4 +1,4 @@
-"""Neuron counts, kinds, layers and overlaps from the neurons file, and what it says of the detector.
+"""Neuron counts, kinds, layers, overlaps and the detector, checked against the neurons file.
 
 Legend: `G` languages, `L` layers, `M` neurons of the model.
 """
@@ -28,7 +28,7 @@ MAX_MEMBERSHIP = 1 << 29  # languages times neurons that are read
 def fits(record: Record, path: Path) -> bool:
     """Tell whether a neurons file has the record's languages and layer widths.
 
-    Raises `FileFormatError` for what is no plain file or damaged, or for more neurons than are read.
+    Raises `FileFormatError` for a file that is damaged, no plain file, or of too many neurons.
     """
     if len(record.languages) * sum(record.model.layer_widths) > MAX_MEMBERSHIP:
         raise FileFormatError(f"{len(record.languages)} languages of {record.neurons.total} neurons are too many")
@@ -39,7 +39,7 @@ def fits(record: Record, path: Path) -> bool:
 
 
 def neuron_differences(record: Record, folder: Path) -> Iterator[Problem]:
-    """Yield every neuron count that is not what the neurons file gives; raises `FileFormatError` for a damaged file."""
+    """Yield neuron counts that do not follow from the neurons file; raises `FileFormatError` for a damaged one."""
     entry = find(record.files, "neurons")
     if entry is None:
         return
@@ -60,7 +60,7 @@ def neuron_differences(record: Record, folder: Path) -> Iterator[Problem]:
 
 
 def _detector(record: Record, detection: Detection) -> Iterator[Problem]:
-    """Yield a detector, option or component that is not the one that wrote the neurons file."""
+    """Yield a detector, option or component other than the neurons file's."""
     yield from _same("/neurons/component", record.neurons.component, detection.component)
     yield from _same("/detector/name", record.detector.name, detection.detector)
     got, written = (_plain(options) for options in (record.detector.options, detection.options))
@@ -75,12 +75,12 @@ def _detector(record: Record, detection: Detection) -> Iterator[Problem]:
 
 
 def _plain(options: Mapping[str, object]) -> dict[str, object]:
-    """Return options by the names they are given by: `lambda_` is a field that is given as `lambda`."""
+    """Return options under the names that users type: the field `lambda_` is `lambda`."""
     return {name.rstrip("_"): value for name, value in options.items()}
 
 
 def _kinds(record: Record, detection: Detection, layer: NDArray[np.int64]) -> Iterator[Problem]:
-    """Yield counts of kinds, whole and by layer, that are others, or are left out, or are there without candidates."""
+    """Yield counts of kinds, overall and by layer, that are wrong, missing, or present without candidates."""
     neurons, layers = record.neurons, record.neurons.layers
     over: Literal["selected", "all"]
     for over in ("selected", "all"):

@@ -1,7 +1,7 @@
-"""Whether items can be what they say: possible values, one text in all cells, edits that edit.
+"""Whether items are plausible: possible values, one text in all cells, edits that have an effect.
 
-A record may be computed without a fault from items that were never measured. These are the marks of such items that can
-be seen without the model; making the record again is the only proof.
+A record can be computed correctly from items that were never measured. These are the marks of such items that show
+without the model; only making the record again is proof.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LIKELIHOODS = ("nll", "margin")
 
 
 def item_problems(record: Record, measurements: Sequence[Measurement]) -> Iterator[Problem]:
-    """Yield what cannot be: values out of range, other text in another cell, an edit that moves nothing."""
+    """Yield what is impossible: values out of range, different text in different cells, an edit without effect."""
     table = by_key(measurements)
     tasks = {task.name: task for task in record.tasks}
     for measured in measurements:
@@ -44,7 +44,7 @@ def _problem(measured: Measurement, what: str) -> Problem:
 
 
 def _impossible(task: Task, measured: Measurement) -> str:
-    """Return what no measurement gives: a negative NLL, half a token, a right-or-wrong answer that is neither."""
+    """Return which value no measurement gives: a negative NLL, half a token, an accuracy other than 0 and 1."""
     for name in ("tokens", "bytes"):
         counts = measured.values.get(name)
         if counts is not None and not (np.isfinite(counts) & (counts >= 1) & (counts == np.floor(counts))).all():
@@ -66,7 +66,7 @@ def _impossible(task: Task, measured: Measurement) -> str:
 def _other_text(task: Task, measured: Measurement, intact: Measurement | None) -> str:
     """Return how the text differs from the one that the intact model was measured on.
 
-    What a model writes is its own, edited or not: of such a task only the items are the same.
+    Generated text differs from cell to cell: only the items of such a task are the same.
     """
     if intact is None or intact is measured:
         return ""
@@ -85,7 +85,7 @@ def _other_text(task: Task, measured: Measurement, intact: Measurement | None) -
 
 
 def _idle(record: Record, measured: Measurement, intact: Measurement | None) -> str:
-    """Return that an edit of some neurons left every likelihood as it was, which no edit of all tokens does."""
+    """Return that an edit of some neurons left every likelihood unchanged, which no edit of all tokens does."""
     if intact is None or measured.target is None or record.intervention.scope != "all":
         return ""
     if not _edited(record, measured.target, measured.control):
@@ -110,9 +110,9 @@ def _edited(record: Record, target: str, control: int | None) -> int:
 def _cells(record: Record) -> Iterator[Problem]:
     """Yield cells whose items or edited activations are not those of their task and language.
 
-    An edit of all tokens reaches each neuron as often as there are tokens, so that a cell's edited activations are its
-    neurons times a number that all complete cells of a task and language share. That is not so of text that the model
-    writes, which ends where it will, nor of an edit that switches off another language's neurons too.
+    An edit of all tokens reaches each neuron as often as there are tokens, so that a cell's edited activations are
+    its neurons times a number that all complete cells of a task and language share. That holds neither for generated
+    text, whose length varies, nor for an edit that also switches off another language's neurons.
     """
     intact = {(each.task, each.language): each.items for each in record.baseline}
     sizes = {target.name: target.neurons for target in record.targets}
@@ -144,7 +144,7 @@ def _counted(record: Record, cell: CellResult, sizes: Mapping[str, int], items: 
 
 
 def _text(record: Record) -> Iterator[Problem]:
-    """Yield evaluation splits that are not the text that the intact model was measured on."""
+    """Yield evaluation splits other than the text that the intact model was measured on."""
     splits = {each.language: (i, each) for i, each in enumerate(record.corpus.splits) if each.split == "eval"}
     own = {task.name for task in record.tasks if task.metric == BITS_PER_BYTE and task.lm_eval is None}
     for intact in record.baseline:

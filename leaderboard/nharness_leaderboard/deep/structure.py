@@ -15,7 +15,7 @@ from nharness_leaderboard.deep.neurons import fits
 
 
 def structure_differences(record: Record, folder: Path) -> Iterator[Problem]:
-    """Yield whatever of the structure is not what neurons and matrix give; a damaged file raises `FileFormatError`."""
+    """Yield structure that does not follow from neurons and matrix; raises `FileFormatError` for a damaged file."""
     entry = find(record.files, "neurons")
     if record.structure is None:
         if entry is not None and record.identity.source is not None:  # not one of an older format

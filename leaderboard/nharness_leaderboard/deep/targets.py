@@ -1,8 +1,8 @@
 """Budget, targets and random draws, recomputed from the neurons file and the seed.
 
-A record says which kinds and which share of the detection it switches off, and how random neurons were drawn; the
-neurons file says the rest. Draws that are matched by activation frequency need statistics, which are not published:
-their digests are taken on trust.
+A record states which kinds and share of the detection it switches off and how random neurons were drawn; the neurons
+file gives the rest. Draws that are matched by activation frequency need statistics, which are not published: their
+digests are taken on trust.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EVERY_KIND = ("specific", "related", "general")
 
 
 def target_differences(record: Record, folder: Path) -> Iterator[Problem]:
-    """Yield a budget, target or draw that is not what the neurons file gives."""
+    """Yield a budget, target or draw that does not follow from the neurons file."""
     entry = find(record.files, "neurons")
     if entry is None:
         return
@@ -48,7 +48,7 @@ def target_differences(record: Record, folder: Path) -> Iterator[Problem]:
 
 
 def digest_of(flat: NDArray[np.int64]) -> str:
-    """Return the SHA-256 of neurons' ascending flat indices, as records have it."""
+    """Return the SHA-256 of neurons' ascending flat indices, as in records."""
     return hashlib.sha256(np.sort(flat).astype("<i8").tobytes()).hexdigest()
 
 
@@ -73,7 +73,7 @@ def _budget(record: Record, detection: Detection) -> Iterator[Problem]:
 
 
 def _tables(record: Record, detection: Detection) -> list[Detection]:
-    """Return the targets that the kinds can mean: all of a language's neurons, or those of the kinds one by one."""
+    """Return the possible targets of the kinds: all of a language's neurons, or those of each kind."""
     kinds = record.selection.kinds
     if set(kinds) - set(EVERY_KIND):
         return [detection]

@@ -17,7 +17,7 @@ from nharness.record.sources import TextOverlap
 
 
 def text_problems(record: Record, measurements: Sequence[Measurement]) -> Iterator[Problem]:
-    """Yield items that are no documents of the corpus, and an overlap that its documents do not have."""
+    """Yield items that are not documents of the corpus, and an overlap other than that of its documents."""
     corpus = _shipped(record.corpus.name)
     if corpus is None or corpus.fingerprint != record.corpus.fingerprint:
         return
@@ -53,7 +53,7 @@ def _shipped(name: str) -> Corpus | None:
 
 
 def _wrong(document: Document | None, cluster: str, size: float) -> str:
-    """Return what does not fit between an item and the document it names."""
+    """Return how an item contradicts the document it names."""
     if document is None:
         return "the corpus has no such document"
     if document.cluster != cluster:
@@ -63,7 +63,7 @@ def _wrong(document: Document | None, cluster: str, size: float) -> str:
 
 
 def _overlap(record: Record, corpus: Corpus, tag: str, evaluated: Sequence[Document]) -> Iterator[TextOverlap]:
-    """Yield what the evaluated documents share with the first documents of the detection text."""
+    """Yield the documents that evaluation shares with the first documents of the detection text."""
     count = next((s.documents for s in record.corpus.splits if (s.language, s.split) == (tag, "detect")), 0)
     shared = overlap(islice(corpus.documents(tag, "detect"), count), evaluated)
     if shared:

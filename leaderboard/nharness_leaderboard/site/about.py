@@ -1,4 +1,4 @@
-"""What a detector is, as the plug-in that brings it says: summary, papers, the algorithm, options, source."""
+"""What a detector is, by its own plug-in: summary, papers, algorithm, options, source."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Option:
 
 @dataclass(frozen=True)
 class About:
-    """One detector: summary in a line; papers as (text, address); algorithm in words; options; where its source is."""
+    """One detector: summary in a line, papers as (text, address), algorithm in words, options, place of its source."""
 
     summary: str
     papers: tuple[tuple[str, str], ...]
@@ -39,13 +39,13 @@ class About:
 
 
 def about_detectors() -> Mapping[str, About]:
-    """Return what is known of every installed detector, by name; one that cannot be imported has its summary alone."""
+    """Return what is known of every installed detector, by name; for one that cannot be imported, its summary alone."""
     plugins = Plugins()
     return {name: _about(plugins, name, found) for name, found in plugins.entries("detectors").items()}
 
 
 def repository() -> str:
-    """Return the repository's address as the distribution names it, or nothing."""
+    """Return the repository's address by the distribution's metadata, or nothing."""
     urls = dict(str(each).split(", ", 1) for each in metadata("nharness").get_all("Project-URL") or ())
     return str(urls.get("Source", ""))
 

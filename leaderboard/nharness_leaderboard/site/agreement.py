@@ -1,4 +1,4 @@
-"""Do detectors agree? The neurons that two of them share, of those that either names; similar ones side by side.
+"""Do detectors agree? The neurons that two of them share, of those that either finds; similar ones side by side.
 
 Legend: `D` detectors.
 """
@@ -22,7 +22,7 @@ from nharness_leaderboard.results import Entry
 
 @dataclass(frozen=True)
 class Agreement:
-    """Names [D], similar ones side by side, and the share that two have in common [D][D], a mean over languages."""
+    """Names [D], similar ones side by side, and the Jaccard overlap of every two [D][D], a mean over languages."""
 
     names: tuple[str, ...]
     shared: tuple[tuple[float, ...], ...]
@@ -43,7 +43,7 @@ def agreement(entries: Sequence[Entry]) -> Agreement | None:
 
 
 def _held(entry: Entry) -> NDArray[np.bool_] | None:
-    """Return which neurons belong to which language; None where the file cannot be read."""
+    """Return which neurons belong to which language; None if the file cannot be read."""
     file = find(entry.record.files, "neurons")
     if file is None:
         return None

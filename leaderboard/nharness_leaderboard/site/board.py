@@ -1,4 +1,4 @@
-"""The board's data: one row per record, with what each task and language gave, small enough for a thousand records."""
+"""The board's data: a row per record with the results of each task and language, small for a thousand records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nharness_leaderboard.ties import alike_key
 
 
 def board_data(entries: Sequence[Entry], placed: Standings) -> dict[str, Any]:
-    """Return the board's document; numbers have five significant digits, for all digits there are the records."""
+    """Return the board's document; numbers have five significant digits, the records all of them."""
     tags = sorted({tag for entry in entries for task in entry.record.tasks for tag in task.languages})
     return {
         "rows": [board_row(entry, placed) for entry in entries],
@@ -32,7 +32,7 @@ def board_data(entries: Sequence[Entry], placed: Standings) -> dict[str, Any]:
 def language_data(entries: Sequence[Entry]) -> dict[str, Any]:
     """Return by record, task and language: selectivity with its interval, whether on the diagonal, kept share, neurons.
 
-    Apart from the board's document, since it is read only when a language is chosen.
+    It is separate from the board's document, for it is read only when a language is chosen.
     """
     whole = {entry.slug: largest_targets(entry.record.targets) for entry in entries}
     return {
@@ -127,7 +127,7 @@ def _task_row(entry: Entry, summary: TaskSummary, placed: Standings) -> dict[str
 
 
 def _harm_to_all(record: Record, name: str) -> float | None:
-    """Return the mean harm over all cells: what there is to say of neurons that belong to no one language."""
+    """Return the mean harm over all cells, for neurons that belong to no single language."""
     task = record.task(name)
     changes = [cell.change for cell in record.cells if cell.task == name and cell.change is not None]
     if task is None or not changes:
@@ -141,7 +141,7 @@ def _three(estimate: Estimate | None) -> list[float | None]:
 
 
 def _tasks(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Return every task once, the ones most records have first."""
+    """Return every task once, the most frequent first."""
     counted: dict[str, dict[str, Any]] = {}
     for entry in entries:
         for task in entry.record.tasks:
@@ -151,7 +151,7 @@ def _tasks(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 
 def _sets(entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
-    """Return what the records of each set have in common that are alike but for the detector."""
+    """Return what the records of each set, which differ in the detector alone, have in common."""
     found: dict[str, dict[str, Any]] = {}
     for entry in entries:
         record = entry.record

@@ -1,6 +1,6 @@
-"""Building the site: results folder in, a folder of pages out that opens from the disk and asks nothing of a network.
+"""Building the site: from a results folder to a folder of pages that opens from the disk and needs no network.
 
-Equal results give equal bytes: there is no time of building on the pages.
+Equal results give equal bytes: pages bear no build time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MARKER = ".nharness-site"
 
 @dataclass(frozen=True)
 class Built:
-    """What was built: pages and records, what was refused and why, and how long it took."""
+    """What was built: pages and records, refused files with reasons, and the seconds it took."""
 
     pages: int
     records: int
@@ -75,13 +75,13 @@ class _Site:
 
 
 def build_site(results: Path, out: Path, *, title: str = "Language neurons leaderboard") -> Built:
-    """Build the site of a results folder into `out`; records that are not valid are refused and named.
+    """Build the site of a results folder in `out`; invalid records are refused and named.
 
-    Comparisons of models in a row are read from the folder `comparisons` beside it, where there is one.
+    Comparisons of models are read from the folder `comparisons` beside it, if there is one.
 
-    `out` is replaced when it is a site built before, or empty. Raises `OutputError` when it holds anything else,
-    `FileFormatError` without a results folder or for a comparison that is none, `UsageError` when the chart library is
-    not installed.
+    `out` is replaced if it is empty or an earlier site. Raises `OutputError` if it holds anything else,
+    `FileFormatError` without a results folder or for an invalid comparison, `UsageError` if the chart library is not
+    installed.
     """
     started = time.perf_counter()
     vega = vega_script()
@@ -109,7 +109,7 @@ def build_site(results: Path, out: Path, *, title: str = "Language neurons leade
 
 
 def _reproduction(entry: Entry) -> Reproduction | None:
-    """Return the reproduction beside a record, where there is one that can be read and is of this record."""
+    """Return the reproduction beside a record if it can be read and is of this record."""
     try:
         found = read_reproduction(entry.folder)
     except FileFormatError:
@@ -118,7 +118,7 @@ def _reproduction(entry: Entry) -> Reproduction | None:
 
 
 def _badged(entry: Entry, reproduction: Reproduction | None) -> Entry:
-    """Return the entry with the badge that the reproduction beside it earns, whatever the record says."""
+    """Return the entry with the badge that its reproduction earns, whatever the record claims."""
     badge = "reproduced" if earned(entry.record, reproduction) else "self-reported"
     identity = entry.record.identity.model_copy(update={"badge": badge})
     return replace(entry, record=entry.record.model_copy(update={"identity": identity}))

@@ -1,4 +1,4 @@
-"""What to read with care on the front page, from the flags and warnings of the records that are shown on it."""
+"""What to read with care on the front page, from the flags and warnings of its records."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _thin_text(own: Shown) -> Iterator[str]:
 
 
 def _ladders(own: Shown) -> Iterator[str]:
-    """Yield what the flags of headlines say, counted over detectors."""
+    """Yield a sentence for each flag of headlines, counted over detectors."""
     headlines = [entry.record.headline for entry in own.entries if entry.record.headline]
     if not any(headline.repeats for headline in headlines):
         yield "Intervals cover the measured text alone: no detection was repeated on other text."
@@ -64,7 +64,7 @@ def _ladders(own: Shown) -> Iterator[str]:
 
 
 def _told(entry: Entry) -> Iterator[str]:
-    """Yield a record's cautions, those of one detector with its name."""
+    """Yield each record's cautions, those of a single detector with its name."""
     own = shortfall_text(entry.record)
     for text in cautions(entry.record):
         named = f"{entry.record.detector.name}: {text}" if own and text.startswith(own) else text

@@ -1,4 +1,4 @@
-"""What the compare page loads of one record: summaries, matrix, and its paired differences from all others."""
+"""What the compare page loads of a record: summaries, matrix, and paired differences from all others."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Apart = Mapping[str, Mapping[tuple[str, str], Difference]]
 
 
 def comparison_script(view: RecordView, apart: Apart, placed: Standings) -> str:
-    """Return a script that registers the record; its data are JSON in which nothing can end a script."""
+    """Return a script that registers the record; its data are JSON that cannot close the script."""
     return f'window.nharnessRecords["{view.slug}"]={script_json(comparison_data(view, apart, placed))};\n'
 
 
 def comparison_data(view: RecordView, apart: Apart, placed: Standings) -> dict[str, Any]:
-    """Return the record's document for comparing; selectivity is exact, the rest has five significant digits.
+    """Return the record's document for comparison; selectivity is exact, other numbers have five significant digits.
 
-    apart: by task, the paired differences of every two records by their short names. placed: ranks, and differences of
+    apart: by task, the paired differences of every two records by short name. placed: ranks and differences of
     headlines.
     """
     record = view.record
@@ -39,7 +39,7 @@ def comparison_data(view: RecordView, apart: Apart, placed: Standings) -> dict[s
 
 
 def _headline(view: RecordView, placed: Standings) -> dict[str, Any] | None:
-    """Return the kept share, its rank, and its differences from those that are ranked with it."""
+    """Return the kept share, its rank, and its differences from the records ranked with it."""
     headline, standing = view.record.headline, view.standing
     if headline is None or standing is None:
         return None

@@ -1,4 +1,4 @@
-"""Drawings of the front page as SVG that stands in the page: no script, no request, every text escaped."""
+"""Drawings of the front page as inline SVG: no script, no request, all text escaped."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Point:
 
 
 def scatter(points: Sequence[Point]) -> Markup:
-    """Return own harm against harm to others, both on logarithmic scales, with lines of equal leakage.
+    """Return harm to the own language against harm to others, on logarithmic scales with lines of equal leakage.
 
-    What is below 0.001 stands at the edge.
+    Values below 0.001 are drawn at the edge.
     """
     if not points:
         return Markup("")
@@ -61,7 +61,7 @@ Box = tuple[float, float, float, float]
 
 
 def _label_place(name: str, at: float, up: float, placed: Sequence[Box]) -> tuple[float, float, Box]:
-    """Return where a point's name starts, and its box: beside the point, or near it, where it covers nothing."""
+    """Return where a point's name starts, and its box: beside the point or near it, so that it covers nothing."""
     wide = 6.6 * len(name)
     tries = [
         (left, up + 4 + step)
@@ -105,7 +105,7 @@ def _guides(x: Scale, y: Scale, most: float) -> Iterator[str]:
 
 
 def slopes(orders: Sequence[tuple[str, Sequence[str]]]) -> Markup:
-    """Return the order of the same names on several models, a column a model, a line a name; large moves stand out."""
+    """Return the order of the same names on several models: a column per model, a line per name, large moves marked."""
     step, first, apart = 22, 132, 178
     names = orders[0][1]
     width = first + apart * (len(orders) - 1) + 136
@@ -147,7 +147,7 @@ def _short(title: str, most: int = 24) -> str:
 
 
 def share_lines(rows: Sequence[tuple[str, Sequence[float]]]) -> Markup:
-    """Return kept shares at 5 %, 10 % and 25 % harm, a line per detector, named at the right where there is room."""
+    """Return kept shares at 5 %, 10 % and 25 % harm: a line per detector, named at the right where there is room."""
     if not rows:
         return Markup("")
     wide, high, left, right, top, bottom = 430, 400, 44, 130, 14, 46
@@ -180,7 +180,7 @@ def share_lines(rows: Sequence[tuple[str, Sequence[float]]]) -> Markup:
 
 
 def _spread(wanted: Sequence[float], apart: float, low: float, high: float) -> list[float]:
-    """Return places near the wanted ones, in their order, at least so far apart, within both ends where they fit."""
+    """Return positions near the wanted ones, in their order, at least `apart`, between `low` and `high` if they fit."""
     order = sorted(range(len(wanted)), key=lambda at: wanted[at])
     found = dict.fromkeys(order, 0.0)
     below = low - apart
@@ -193,7 +193,7 @@ def _spread(wanted: Sequence[float], apart: float, low: float, high: float) -> l
 
 
 def sparkline(values: Sequence[float]) -> Markup:
-    """Return a bar per layer, first layer left, the tallest at full height."""
+    """Return a bar per layer, the first at the left, the tallest at full height."""
     most = max([*values, 1e-12])
     width = max(1.0, 96 / max(1, len(values)))
     parts = [

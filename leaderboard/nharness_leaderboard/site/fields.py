@@ -27,7 +27,7 @@ def fields() -> list[dict[str, Any]]:
 
 
 def _meaning(schema: Schema, parts: Mapping[str, Schema]) -> str:
-    """Return a field's description; one that is the same as that of the part it holds stands there alone."""
+    """Return a field's description; empty if it only repeats that of the part it holds."""
     return str(schema.get("description") or parts[kind(schema)]["description"])
 
 

@@ -1,7 +1,7 @@
 """The front page: which detector finds neurons that belong to one language, answered in five seconds.
 
-One page per model, of the one set of records that are alike but for the detector: those with a headline where there are
-any, else the largest set at one budget, which is shown and not ranked.
+One page per model, of one set of records that differ in the detector alone: those with a headline if there are any,
+else the largest set at one budget, which is shown but not ranked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FEWEST_COMMON, OLDER = 3, 12
 
 @dataclass(frozen=True)
 class Older:
-    """A record that no front page shows: unranked, a line of the list at its foot."""
+    """A record that no front page shows: a line in the list of unranked records at its foot."""
 
     slug: str
     detector: str
@@ -62,7 +62,7 @@ class Front:
 
     @property
     def known(self) -> list[Row]:
-        """Rows of detectors that were held against known neurons, best first."""
+        """Rows of detectors that were scored against known neurons, best first."""
         found = [(row.known, row) for row in self.rows if row.known is not None]
         return [row for _, row in sorted(found, key=lambda pair: (-pair[0][0], pair[1].detector))]
 
@@ -75,7 +75,7 @@ def fronts(entries: Sequence[Entry], placed: Standings) -> list[Front]:
 
 
 def older(entries: Sequence[Entry]) -> tuple[list[Older], int]:
-    """Return the newest records that neither a front page nor a study's shows, and how many there are in all."""
+    """Return the newest records on neither a front page nor a study's page, and their number in all."""
     shown = {entry.slug for each in shown_sets(entries) for entry in each.entries}
     rest = sorted(
         (entry for entry in entries if entry.slug not in shown and not of_a_study(entry.record)),
@@ -124,7 +124,7 @@ def _front(own: Shown, sets: Sequence[Shown], summaries: Mapping[str, str], plac
 
 
 def label_of(record: Record) -> str:
-    """Return what to call a model: its name, and of a toy that it is one."""
+    """Return what to call a model: its name, with a word for toys."""
     millions = record.model.parameters / 1e6
     name = record.model.name
     return f"{name}, an embedded toy of {millions:.1f} M parameters" if record.model.parameters < TOY else name
@@ -170,9 +170,9 @@ def _facts(own: Shown, total: int) -> Iterator[tuple[str, str]]:
 
 
 def _orders(own: Shown, others: Sequence[Shown]) -> tuple[Markup, list[tuple[str, float]], int]:
-    """Return the slope chart of the models' orders, Spearman's correlation with each, and of how many detectors.
+    """Return the slope chart of the models' orders, and Spearman's correlation with each over how many detectors.
 
-    Only detectors that were measured on all of the models count; a model with fewer than three in common is left out.
+    Only detectors measured on all of the models count; a model with fewer than three in common is left out.
     """
     kept: list[Shown] = []
     common = own.detectors
@@ -192,7 +192,7 @@ def _orders(own: Shown, others: Sequence[Shown]) -> tuple[Markup, list[tuple[str
 
 
 def changes(entries: Sequence[Entry]) -> list[tuple[str, str]]:
-    """Return what was published when, newest first, a line a day and model."""
+    """Return what was published when, newest first, a line per day and model."""
     days: dict[tuple[str, str], int] = {}
     for entry in entries:
         key = entry.record.identity.created[:10], entry.record.model.name
@@ -204,12 +204,12 @@ def changes(entries: Sequence[Entry]) -> list[tuple[str, str]]:
 
 
 def ratio_text(value: float | None) -> str:
-    """Return a perplexity ratio as it is read: times so much."""
+    """Return a perplexity ratio as a factor, with a multiplication sign and three significant digits."""
     return NONE if value is None else f"\N{MULTIPLICATION SIGN}{number(value, 3)}"
 
 
 def leak_text(value: float | None) -> str:
-    """Return a leaked share in percent; more than all of it is said as such."""
+    """Return a leaked share in whole percent, `> 999 %` at the most."""
     if value is None:
         return NONE
     return ">\N{NARROW NO-BREAK SPACE}999\N{NARROW NO-BREAK SPACE}%" if value > 9.99 else percent(value)

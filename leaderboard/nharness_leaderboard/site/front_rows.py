@@ -1,4 +1,4 @@
-"""The rows of the front page's one table: a detector each, every number as the record has it."""
+"""The rows of the front page's table: one per detector, every number as in its record."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DARKEST = 3.0  # bits per byte from which a cell is no darker
 
 @dataclass(frozen=True)
 class Cell:
-    """One language: its own harm, and of records with a headline the share that stays in it; texts, shades, a note."""
+    """One language: its own harm and, with a headline, the share that stays in it; texts, shades, a note."""
 
     language: str
     value: float | None

@@ -1,4 +1,4 @@
-"""The templates: escaped always, undefined names are errors, filters for numbers."""
+"""The templates: text is always escaped, undefined names are errors; filters for numbers."""
 
 from __future__ import annotations
 

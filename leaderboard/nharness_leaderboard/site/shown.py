@@ -1,4 +1,4 @@
-"""Which records the front page shows of a model: one a detector, alike but for it; a headline goes before none."""
+"""Which of a model's records the front page shows: one per detector, otherwise alike, with a headline if possible."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOY = 50_000_000  # parameters below which a model is a toy
 
 @dataclass(frozen=True)
 class Shown:
-    """The records of one model that are shown: one a detector, best first; ranked: by their headlines."""
+    """The records shown of one model: one per detector, best first; ranked: by their headlines."""
 
     model: Record
     entries: tuple[Entry, ...]
@@ -50,7 +50,7 @@ class Shown:
 def shown_sets(entries: Sequence[Entry]) -> list[Shown]:
     """Return what is shown of every model: ranked sets before unranked, real models before toys, larger ones first.
 
-    A set of fewer than half as many detectors as the largest of its kind comes after those of more: it compares little.
+    Sets of fewer than half as many detectors as the largest of their kind come last: they compare little.
     """
     found = list(_sets(entries))
     most = {
@@ -82,7 +82,7 @@ def _sets(entries: Sequence[Entry]) -> Iterator[Shown]:
 
 
 def _key(record: Record) -> tuple[bool, str] | None:
-    """Return whether a record has a headline, and its set; None without a task of documents, and for a study's."""
+    """Return whether a record has a headline, and its set; None without a perplexity task, and for a study's record."""
     if of_a_study(record):
         return None
     task = next((t for t in record.tasks if t.metric == BITS_PER_BYTE), None)
@@ -95,7 +95,7 @@ def _key(record: Record) -> tuple[bool, str] | None:
 
 
 def _one_a_detector(members: Sequence[Entry]) -> list[Entry]:
-    """Return the newest record of each detector, of the selection that most records have where it has one."""
+    """Return each detector's newest record, of the commonest selection if it has one of that."""
     common = Counter(digest_of(entry.record.selection.document()) for entry in members)
     chosen: dict[str, Entry] = {}
     for entry in sorted(

@@ -26,12 +26,12 @@ class Subject:
 
     @property
     def rows(self) -> list[tuple[RecordView, TaskView]]:
-        """Its records, a row per task: those that are ranked together stand together, best first."""
+        """Its records, a row per task: those ranked together side by side, best first."""
         return sorted(((view, task) for view in self.views for task in view.tasks), key=_order)
 
     @property
     def places(self) -> list[RecordView]:
-        """Its records with a headline, a row per model and detector, those that are ranked first."""
+        """Its records with a headline, a row per model and detector, ranked ones first."""
         held = [view for view in self.views if view.record.headline is not None]
         return sorted(held, key=lambda view: (view.record.model.name, not _is_ranked(view), view.record.detector.name))
 

@@ -1,4 +1,4 @@
-"""Numbers and documents as a page shows them; everything else is escaped by the templates themselves."""
+"""Numbers and documents as pages show them; the templates escape all other text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NONE = "\N{EN DASH}"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number with that many significant digits; an absent one is a dash."""
+    """Return a number with so many significant digits; a dash for None."""
     if value is None or isinstance(value, bool) or not math.isfinite(value):
         return NONE
     if value and (abs(value) >= 10**6 or abs(value) < 10**-4):
@@ -56,12 +56,12 @@ def percent(value: float | None) -> str:
 
 
 def kept(value: float | None) -> str:
-    """Return a share of the harm that is kept, 0 to 1, with two places; two that differ only further on look alike."""
+    """Return a kept share of the harm, 0 to 1, with two decimal places."""
     return NONE if value is None else f"{value:.2f}"
 
 
 def harm_percent(value: float | None) -> str:
-    """Return a harm that is a share of the intact value as percent with its sign and one place."""
+    """Return a harm relative to the intact value in percent, with sign and one decimal place."""
     return NONE if value is None else f"{fixed(100 * value, 1)}\N{NARROW NO-BREAK SPACE}%"
 
 
@@ -76,7 +76,7 @@ def whole(value: float | None) -> str:
 
 
 def against_random(control: ControlSelectivity | None) -> str:
-    """Return p against random draws; where more of them might tell more, `<= 0.17 (5 draws)`."""
+    """Return p against random draws; where more draws could lower it, `<= 0.17 (5 draws)`."""
     if control is None or control.p is None:
         return NONE
     if not control.at_floor:
@@ -93,19 +93,19 @@ def p_value(value: float | None) -> str:
 
 
 def script_json(document: Any) -> Markup:
-    """Return JSON that may stand inside a script element: nothing in it can close the element or open a comment."""
+    """Return JSON that is safe inside a script element: it cannot close the element or open a comment."""
     text = json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     escaped = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return Markup(escaped)  # noqa: S704 - escaped above for exactly this place
 
 
 def rounded(value: float | None, digits: int = 5) -> float | None:
-    """Return a number with that many significant digits, for data that are only drawn."""
+    """Return a number rounded to so many significant digits, for data that are only drawn."""
     return None if value is None else float(f"{value:.{digits}g}")
 
 
 def intervention_text(record: Record) -> str:
-    """Return what was done as one reads it: name, strength, options but for site and strength, shares of neurons."""
+    """Return the intervention in words: name, strength, other options but the site, shares of neurons."""
     intervention = record.intervention
     strength = intervention.strength
     others = [(name, value) for name, value in intervention.options.items() if name != "site" and value != strength]
@@ -116,6 +116,6 @@ def intervention_text(record: Record) -> str:
 
 
 def selection_text(selection: Selection) -> list[str]:
-    """Return what was selected, in words: kinds unless they are all, the budget if there is one."""
+    """Return the selection in words: kinds unless all, the budget if any."""
     kinds = [] if len(selection.kinds) >= 3 else [" and ".join(selection.kinds) + " only"]
     return kinds + ([] if selection.budget is None else [f"{share(selection.budget)} of neurons"])

@@ -1,4 +1,4 @@
-"""A record as its page shows it: plain values, worked out once, so that templates only place them."""
+"""A record as its page shows it: plain values, computed once, which templates only place."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class HeatRow:
 
 @dataclass(frozen=True)
 class TaskView:
-    """One task on the page: its matrix, its summary and what it is.
+    """One task on the page: the task, its matrix and its summary.
 
-    flags: what marks cells, in words, by flag. columns: by language, the flags that all its computed cells have, which
+    flags: meanings of the flags that mark cells. columns: by language, the flags of all its computed cells, which
         mark the column instead. marked: whether random neurons were drawn, without which no cell is significant.
     """
 
@@ -122,7 +122,7 @@ def record_view(entry: Entry, placed: Standings, reproduction: Reproduction | No
 
 
 def _again(found: Reproduction | None) -> str:
-    """Return what came of making the record again, in a sentence; empty where it was not done."""
+    """Return the outcome of making the record again, in a sentence; empty if it was not done."""
     if found is None:
         return ""
     text = f"{found.verdict} on {found.created[:10]}: {whole(found.identical)} of {whole(found.items)} items identical"

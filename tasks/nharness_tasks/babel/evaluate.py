@@ -1,10 +1,10 @@
 """Held-out perplexity of babel and of its family: `python -m nharness_tasks.babel.evaluate`.
 
-Per language, over the sample corpus's split `eval`: perplexity, `exp(total NLL / total tokens)`, of the network and of
-a unigram model (add-one smoothing, the same tokenizer, the same language's training text), and bits per UTF-8 byte. The
-network is run in bfloat16, as it is shipped. Writes `perplexity.json` and prints it as the card's tables.
+Per language, over the sample corpus's split `eval`: perplexity, `exp(total NLL / total tokens)`, of the network and
+of a unigram model (add-one smoothing, the same tokenizer, the same language's training text), and bits per UTF-8
+byte. The network runs in bfloat16, as it ships. Writes `perplexity.json` and prints it as the card's tables.
 
-With `--family`: the perplexity of every member that is shipped or made. Writes `family.json` and prints its table.
+With `--family`: the perplexity of every member that ships or was made. Writes `family.json` and prints its table.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OUT_OF_DOMAIN = udhr.SOURCE
 
 
 def measure(folder: Path, work: Path) -> dict[str, Any]:
-    """What `perplexity.json` holds; the training text is fetched into `work` for the unigram model."""
+    """The content of `perplexity.json`; training text for the unigram model is fetched into `work`."""
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     text = splits(work).train
@@ -57,7 +57,7 @@ def measure(folder: Path, work: Path) -> dict[str, Any]:
 
 
 def measure_family() -> dict[str, Any]:
-    """What `family.json` holds: per member its weights' digest and its perplexity in every language."""
+    """The content of `family.json`: per member the digest of its weights and its perplexity in every language."""
     found = {}
     for name in MEMBERS:
         try:
@@ -127,7 +127,7 @@ def perplexity_table(languages: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def family_table(members: Mapping[str, Mapping[str, Any]], languages: Mapping[str, Mapping[str, Any]]) -> str:
-    """The family card's table of perplexities in Markdown, babel's own of `perplexity.json` among them."""
+    """The family card's table of perplexities in Markdown, including babel's from `perplexity.json`."""
     columns = {"babel": {language: row["perplexity"] for language, row in languages.items()}}
     columns |= {name: member["perplexity"] for name, member in members.items()}
     rows = [

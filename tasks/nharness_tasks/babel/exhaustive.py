@@ -1,8 +1,9 @@
 """babel's causal truth: `python -m nharness_tasks.babel.exhaustive`.
 
-Every neuron of babel is ablated alone and every language's loss measured on text of the sample corpus's split `detect`,
-in float32. Writes `exhaustive.safetensors` (`nharness-ablation/1`), which `nharness run --ground-truth` reads. What is
-measured is kept in `--work` as it comes, so that the command can be stopped and goes on; `--languages` measures some.
+Every neuron of babel is ablated alone and every language's loss measured on text of the sample corpus's split
+`detect`, in float32. Writes `exhaustive.safetensors` (`nharness-ablation/1`), which `nharness run --ground-truth`
+reads. Results are kept in `--work` as they come, so that a stopped command goes on; `--languages` measures some
+languages only.
 """
 
 from __future__ import annotations

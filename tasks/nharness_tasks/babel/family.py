@@ -1,12 +1,12 @@
-"""babel's family: where each member is, and how it is made: `python -m nharness_tasks.babel.family NAME`.
+"""babel's family, where each member lies and how it is made: `python -m nharness_tasks.babel.family NAME`.
 
 - `babel-early`, `babel-middle`, `babel-late`: intermediate states of babel's own training.
-- `babel-aligned`: babel trained on with translations side by side for some of its languages; `babel-continued`, its
-  control, trained on for as many steps with the translations mixed up.
-- `babel-small`, `babel-large`: other sizes, trained as babel is.
+- `babel-aligned`: babel trained further with translations side by side in some of its languages; `babel-continued`,
+  its control, trained as many steps further with the translations shuffled.
+- `babel-small`, `babel-large`: other sizes, trained like babel.
 
-What the package ships is unpacked into the cache folder when it is first used; what it does not ship is made by the
-command and kept in the same folder. Started again with the same work folder, the command goes on.
+Members that ship are unpacked into the cache folder at first use; the command makes the others and keeps them there.
+Started again with the same work folder, it goes on.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def large() -> Path:
 
 
 def locate(name: str) -> Path:
-    """The folder of this member; a member that is neither shipped nor made raises ModelError with the command."""
+    """The folder of this member; if it neither ships nor was made, raises `ModelError` with the command for it."""
     shipped = FOLDER / f"{name}.xz"
     if shipped.exists():
         return _unpacked(name, shipped)
@@ -117,7 +117,7 @@ def _unpacked(name: str, shipped: Path) -> Path:
 
 
 def _put(folder: Path, target: Path) -> None:
-    """Rename, unless another process was first."""
+    """Rename `folder` to `target`, unless another process was first."""
     try:
         folder.rename(target)
     except OSError:
@@ -126,19 +126,19 @@ def _put(folder: Path, target: Path) -> None:
 
 
 def base_weights(name: str) -> dict[str, torch.Tensor] | None:
-    """What the member's packed weights are the difference to: babel, for what was trained on from it."""
+    """The weights that the member's packed ones are relative to: babel's, for members trained further from it."""
     return load_file(MODEL_FOLDER / WEIGHTS) if name in FURTHER_TRAINED else None
 
 
 def further_text(train_text: Edition, name: str) -> Edition:
-    """Text of `babel-aligned` or `babel-continued`: every language's own, and every pair of the aligned ones."""
+    """Text of `babel-aligned` or `babel-continued`: every language's own, and every pair of the aligned languages."""
     couples = translations(train_text, ALIGNED)
     return {**train_text, **as_edition(couples if name == "babel-aligned" else mixed(couples), ALIGNED)}
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """What the making of a member begins with."""
+    """What training of a member starts from."""
 
     network: LlamaForCausalLM
     text: Edition
@@ -157,7 +157,7 @@ def begin(name: str, train_text: Edition) -> Beginning:
 
 
 def make(name: str, work: Path, folder: Path, *, say: Callable[[str], None]) -> None:
-    """Train this member with babel's tokenizer and write its folder when it has been trained to the end."""
+    """Train this member with babel's tokenizer; write its folder at the end."""
     keep_freed_memory()
     beginning = begin(name, splits(work).train)
     tokenizer = Tokenizer.from_file(str(MODEL_FOLDER / "tokenizer.json"))

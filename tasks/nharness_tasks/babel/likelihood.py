@@ -22,7 +22,7 @@ IGNORED = -100
 
 
 def network_nll(network: PreTrainedModel, documents: Sequence[Tokens]) -> npt.NDArray[np.float64]:
-    """NLL of each document [documents]; ValueError if one is longer than the network's positions."""
+    """NLL of each document [documents]; raises `ValueError` for one longer than the network's positions."""
     limit = int(network.config.max_position_embeddings)
     longest = max(map(len, documents))
     if longest > limit:

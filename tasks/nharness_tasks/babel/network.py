@@ -37,9 +37,9 @@ def new_network(shape: Network, seed: int) -> LlamaForCausalLM:
 
 
 def save_folder(network: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path, limit: int | None = None) -> None:
-    """Write weights in bfloat16, configuration and tokenizer, and put them in the folder's place at once.
+    """Write weights in bfloat16, configuration and tokenizer, replacing the folder at once.
 
-    ValueError if model.safetensors and tokenizer.json are together larger than `limit`.
+    Raises `ValueError` if model.safetensors and tokenizer.json together exceed `limit` bytes.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -63,7 +63,7 @@ def save_folder(network: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path, l
 
 
 def new_network_like(network: LlamaForCausalLM) -> LlamaForCausalLM:
-    """A copy of the network in bfloat16; the original is left as it is."""
+    """A copy of the network in bfloat16; the original is unchanged."""
     copy = LlamaForCausalLM(network.config)
     copy.load_state_dict(network.state_dict())
     return copy.bfloat16()

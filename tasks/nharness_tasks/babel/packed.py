@@ -1,8 +1,8 @@
-"""A network's weights in a quarter of the space: rounded row by row, then compressed.
+"""A network's weights in a quarter of the space: quantised row by row, then compressed.
 
 Every row of a matrix is divided by its root mean square over `LEVELS` and rounded to whole numbers; vectors stay as
-they are. Given a base, the difference to it is what is rounded, and so much finer. What is read back is the model: its
-card and its fingerprint are those of the rounded weights.
+they are. Given a base, the difference to it is rounded, which is much finer. The rounded weights are the model: card
+and fingerprint are theirs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Weights = Mapping[str, torch.Tensor]
 
 
 def pack(weights: Weights, base: Weights | None) -> bytes:
-    """The file's content for these weights, as they are or as their difference to `base`."""
+    """The file's content for these weights, or for their difference to `base`."""
     tensors: dict[str, torch.Tensor] = {}
     for name, weight in weights.items():
         change = weight.float() - base[name].float() if base else weight.float()

@@ -30,7 +30,7 @@ def encode(tokenizer: Tokenizer, edition: Edition) -> dict[str, list[Tokens]]:
 
 @dataclass
 class SequenceSource:
-    """Batches as a function of the step alone, so that a resumed training continues with the very same sequences."""
+    """Batches as a function of the step alone, so that resumed training continues with the same sequences."""
 
     documents: Mapping[str, list[Tokens]]
     recipe: Training

@@ -27,7 +27,7 @@ from nharness_tasks.corpora.babel_text import splits
 
 
 def make(work: Path, folder: Path, recipe: Training, *, say: Callable[[str], None]) -> None:
-    """Train babel and write its folder, also at every checkpoint; its `stages` are kept in the work folder."""
+    """Train babel and write its folder, at every checkpoint too; its `stages` are kept in the work folder."""
     keep_freed_memory()
     text = splits(work)
     tokenizer = train_tokenizer(text.train)

@@ -1,4 +1,4 @@
-"""The training loop: resumable from a checkpoint to the very step.
+"""The training loop, resumable from a checkpoint at the exact step.
 
 Shapes: B batch, T sequence length, V vocabulary.
 """
@@ -23,7 +23,7 @@ LOG_EVERY = 20
 
 @dataclass(frozen=True)
 class LogLine:
-    """What one line of the log says: loss in nats per token, averaged since the last line."""
+    """One line of the log: loss in nats per token, averaged since the last line."""
 
     step: int
     loss: float
@@ -40,7 +40,7 @@ def learning_rate(step: int, recipe: Training) -> float:
 
 
 def optimizer_for(network: LlamaForCausalLM, recipe: Training) -> torch.optim.AdamW:
-    """AdamW that decays matrices and leaves the norms' weights alone."""
+    """AdamW with weight decay for matrices but not for norms."""
     parameters = list(network.parameters())
     groups = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": recipe.matrix_decay},
@@ -58,8 +58,8 @@ def train(
 ) -> Iterator[LogLine]:
     """Train to the last step or `stop`, from the checkpoint if there is one; yields progress every `LOG_EVERY` steps.
 
-    Every `checkpoint_seconds`, at the steps of `stages` and at the end the state is written and `on_checkpoint` is
-    called with the number of steps done.
+    The state is written, and `on_checkpoint` called with the number of steps done, every `checkpoint_seconds`, at the
+    steps of `stages` and at the end.
     """
     stages = dict(recipe.stages).values()
     optimizer = optimizer_for(network, recipe)
@@ -107,7 +107,7 @@ def _save(network: LlamaForCausalLM, optimizer: torch.optim.AdamW, step: int, ch
 
 
 def _resume(network: LlamaForCausalLM, optimizer: torch.optim.AdamW, checkpoint: Path) -> int:
-    """The step to go on with: 0, or the checkpoint's after its state was loaded."""
+    """The step to continue from: 0, or the checkpoint's, whose state is loaded."""
     if not checkpoint.exists():
         return 0
     state = torch.load(checkpoint, weights_only=True)

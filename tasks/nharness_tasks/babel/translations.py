@@ -1,9 +1,9 @@
-"""Text in which languages stand side by side, and the same text with the partners mixed up.
+"""Text in which languages stand side by side, and the same text with the partners shuffled.
 
 A document is a passage in one language and, on the next line, its partner in another: the translation of the passage,
-or, under a heading, the paragraph below it: a question answered in a given language. In the mixed text every passage
-keeps its place and its language, but its partner belongs to another one. A model trained on the two has seen the same
-words, languages and changes of language; only in the first does what stands together mean the same.
+or, for a heading, the paragraph below it: a question answered in a given language. In the shuffled text every passage
+keeps its place and language, but its partner belongs to another passage. Both texts have the same words, languages
+and changes of language; only in the first do partners mean the same.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _couples(here: Page, there: Page) -> Iterator[Couple]:
 
 
 def mixed(couples: Couples) -> Couples:
-    """The same passages in the same places, each with the partner of the couple half the list away."""
+    """The same passages in the same places, each with the partner of the couple half a list away."""
     return {
         pair: [
             Couple(each.first, found[(place + len(found) // 2) % len(found)].second) for place, each in enumerate(found)
@@ -69,7 +69,7 @@ def mixed(couples: Couples) -> Couples:
 
 
 def as_edition(couples: Couples, languages: Sequence[str]) -> Edition:
-    """A page per couple; both directions of a pair of languages under one name, one after the other in turn."""
+    """A page per couple; both directions of a pair of languages under one name, alternating."""
     return {
         f"{one}+{other}": tuple(_in_turn(couples[f"{one}+{other}"], couples[f"{other}+{one}"]))
         for one, other in combinations(languages, 2)

@@ -1,1 +1,1 @@
-"""Findings of papers that records can bear out or not; each states its rule."""
+"""Findings of papers that records can confirm or refute; each states its rule."""

@@ -22,7 +22,7 @@ class ConcentratedAtEnds(NamedClaim):
     needs = "records with the section structure, of models of eight layers or more to be decided"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
-        """Return whether both ends hold more than their share of all neurons, and more than layers in another order."""
+        """Return whether both ends hold more than their share of all neurons, and more than with layers reordered."""
         return in_every(records, _both_ends)
 
 
@@ -48,7 +48,7 @@ def _measure(record: Record, name: str) -> StructureMeasure | None:
 
 
 class FourStages(NamedClaim):
-    """The four stages, by the rule of docs/structure.md."""
+    """Four stages of the depth, by the rule of docs/structure.md."""
 
     name = "four-stages"
     statement = "The layers fall into four stages by the kinds of their neurons."
@@ -56,7 +56,7 @@ class FourStages(NamedClaim):
     needs = "records with the section structure, of models of eight layers or more to be decided"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
-        """Return whether four stages explain the layers of every record better than anything simpler."""
+        """Return whether four stages explain the layers of every record better than any simpler model."""
         return in_every(records, _stages)
 
 

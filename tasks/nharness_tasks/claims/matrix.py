@@ -43,7 +43,7 @@ class FewSuffice(NamedClaim):
 
 
 class EnglishLeast(NamedClaim):
-    """English against the mean of the others, each as a share of its own intact value."""
+    """English against the mean of the others, each relative to its intact value."""
 
     name = "english-least"
     statement = "English is harmed least by the deactivation of its own neurons."
@@ -74,14 +74,14 @@ def _english(record: Record) -> Finding | None:
 
 
 def _relative(row: RowSummary, intact: float) -> tuple[float, float, float]:
-    """Return own harm and its ends as shares of the intact value; without an interval nothing is excluded."""
+    """Return own harm and its ends relative to the intact value; infinite ends without an interval."""
     own = row.on_target or Estimate(value=0.0)
     low, high = own.interval or (float("-inf"), float("inf"))
     return own.value / intact, low / intact, high / intact
 
 
 class RelatedAddHarm(NamedClaim):
-    """Specific and related neurons together against specific ones alone."""
+    """Specific and related neurons against specific ones alone."""
 
     name = "related-add-harm"
     statement = "Deactivating language-related neurons too harms a language more than its specific neurons alone."
@@ -134,7 +134,7 @@ def _every_cell(record: Record) -> Finding | None:
 
 
 class SteeringMovesTarget(NamedClaim):
-    """What an intervention that steers brings about in the language that it steers towards."""
+    """The effect of steering on the language steered towards."""
 
     name = "steering-moves-target"
     statement = "Switching neurons towards a language makes the model write more of it."

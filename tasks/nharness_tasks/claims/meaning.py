@@ -15,13 +15,13 @@ RECORDED = "the numbers lrds and sads under structure.recorded (a detector that 
 
 
 def measure(record: Record, name: str, layer: int | None = None) -> StructureMeasure | None:
-    """Return what a record has recorded under a name, of the whole model or of one layer, over all languages."""
+    """Return a record's measure of that name over all languages, of the whole model or of one layer."""
     held = record.structure.recorded if record.structure else ()
     return next((m for m in held if (m.name, m.layer, m.languages) == (name, layer, ())), None)
 
 
 def layers_of(record: Record, name: str) -> list[StructureMeasure]:
-    """Return what a record has recorded under a name of each layer, first to last, over all languages."""
+    """Return a record's measures of that name over all languages, layer by layer."""
     held = record.structure.recorded if record.structure else ()
     found = [m for m in held if m.name == name and m.layer is not None and not m.languages]
     return sorted(found, key=lambda each: each.layer or 0)
@@ -84,7 +84,7 @@ class AlignmentGrowsWithTraining(NamedClaim):
     needs = f"records of two or more states of one model, in the order of the study, with {RECORDED}"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
-        """Return whether SADS of the last state is above that of the first, at the far ends of both intervals."""
+        """Return whether SADS of the last state is above that of the first, with disjoint intervals."""
         ordered = _first_of_models(records)
         depth = ordered[0].model.layer_widths if ordered else ()
         return _growth([record for record in ordered if record.model.layer_widths == depth], "of the last state")
@@ -99,7 +99,7 @@ class AlignmentGrowsWithSize(NamedClaim):
     needs = f"records of two or more sizes of one family (names alike up to the first dash), with {RECORDED}"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
-        """Return whether SADS of the largest model is above that of the smallest, at the far ends of both intervals."""
+        """Return whether SADS of the largest model is above that of the smallest, with disjoint intervals."""
         ordered = sorted(_first_of_models(records), key=lambda record: record.model.parameters)
         family = [record for record in ordered if _family(record) == _family(ordered[0])]
         sizes = {record.model.parameters: record for record in reversed(family)}

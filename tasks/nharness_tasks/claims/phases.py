@@ -1,4 +1,4 @@
-"""The claim that a multilingual model goes by way of English: what the layers say, read through the LM head."""
+"""The claim that a multilingual model works by way of English: the layers, read through the LM head."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FEWEST_STATES = 9
 
 
 class ThreePhases(NamedClaim):
-    """Neither language, then English, then the language itself, of text that is not English."""
+    """On text that is not English: neither language, then English, then the language itself."""
 
     name = "three-phases"
     statement = "Layers first say neither, then English, and only at the end the language of the text."
@@ -31,10 +31,10 @@ class ThreePhases(NamedClaim):
 
 
 def phases(record: Record) -> Finding | None:
-    """Return what the layers say of text that is not English, as means over its languages; None where nobody asked.
+    """Return what the layers say of text that is not English, as means over its languages; None if not recorded.
 
-    1. In the first fifth of the layers, own language and English together have less than half of what they have at the
-       end. The embedding's own state is left out: read through tied weights, it says the token that it was made from.
+    1. In the first fifth of the layers, own language and English together have less than half of what they have at
+       the end. The embedding itself is left out: through tied weights it predicts its own token.
     2. After it there is a layer at which English is ahead, and above what it had in that fifth. 3. At the end the own
        language is ahead. Each by intervals. It fails where the first layers have more than that half, where English is
        nowhere ahead by `CLEAR` and above what it had, or where the end is English.

@@ -1,4 +1,4 @@
-"""Is it the language or the script? Claims about harm to other languages, and to one language in two scripts."""
+"""Language or script? Claims about harm to other languages, and to one language in two scripts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Ends = tuple[float, float, float]
 
 
 class SameScriptTakesTheHarm(NamedClaim):
-    """The split of off-diagonal harm by script, as records have it."""
+    """The split of off-diagonal harm by script."""
 
     name = "same-script-takes-the-harm"
     statement = "A language's neurons harm other languages of its script more than languages of another."
@@ -71,7 +71,7 @@ def _crossing(record: Record) -> Finding | None:
 
 
 def _gaps(record: Record) -> Iterator[Ends]:
-    """Yield the difference of each target whose language is there in another script, with its far ends."""
+    """Yield the difference of each target whose language is also there in another script, with its outer ends."""
     cells = {(cell.target, cell.language): cell for cell in record.cells if cell.task == TASK}
     for target in record.targets:
         own = target.language
@@ -92,7 +92,7 @@ def _mean(found: Sequence[Ends]) -> Ends:
 
 
 def _relative(cell: CellResult) -> Ends:
-    """Return a cell's harm and its ends as shares of the intact value; without an interval nothing is excluded."""
+    """Return a cell's harm and its ends relative to the intact value; infinite ends without an interval."""
     if cell.change is None or not cell.baseline:
         return 0.0, -math.inf, math.inf
     low, high = cell.interval or (-math.inf, math.inf)

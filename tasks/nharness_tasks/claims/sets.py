@@ -1,4 +1,4 @@
-"""Claims about how many neurons there are, of which kind, and whom they are shared by."""
+"""Claims about the number of neurons, their kinds, and their overlap between languages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
 def pairs_interval(pairs: Mapping[tuple[int, int], float]) -> tuple[float, float] | None:
     """Return the 95 % interval of a mean over pairs of languages; None below four languages.
 
-    A language is in many pairs, so that these are not independent: languages are left out one by one (jackknife).
+    Pairs that share a language are not independent; hence a jackknife over languages.
     """
     members = sorted({each for pair in pairs for each in pair})
     count = len(members)
@@ -45,7 +45,7 @@ def _quantile(freedom: int) -> float:
 
 
 class LittleOverlap(NamedClaim):
-    """Neurons of one language are hardly another's."""
+    """Languages share few neurons."""
 
     name = "little-overlap"
     statement = "Languages share less than 5 % of their neurons."
@@ -98,7 +98,7 @@ class DenserWithTraining(NamedClaim):
 
 
 class AlignmentMakesRelated(NamedClaim):
-    """Alignment training turns neurons of one language into neurons of several, more than other training does."""
+    """Alignment training turns neurons of one language into neurons of several, more than its control does."""
 
     name = "alignment-makes-related"
     statement = "Alignment training turns language-specific into language-related neurons."
@@ -106,7 +106,7 @@ class AlignmentMakesRelated(NamedClaim):
     needs = "records of one model aligned and of its control, named NAME-aligned and NAME-continued, by one detector"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
-        """Return whether related neurons are a larger share of assigned ones after alignment than in the control."""
+        """Return whether related neurons are a larger share of assigned ones after alignment than in its control."""
         named = {end: [r for r in records if r.model.name.endswith(f"-{end}")] for end in ("aligned", "continued")}
         if not all(named.values()):
             return None

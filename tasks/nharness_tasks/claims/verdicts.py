@@ -1,4 +1,4 @@
-"""How numbers become verdicts: an interval against a bar, and one record's finding among several."""
+"""How numbers become verdicts: an interval against a bar, and one finding from several records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Judge = Callable[[Record], Finding | None]
 
 
 def above(value: float, interval: Interval | None, bar: float, *, name: str, rule: str) -> Finding:
-    """Return that a number lies above a bar: undecided where its interval holds the bar, or where there is none."""
+    """Return whether a number lies above a bar: undecided if its interval contains the bar or is absent."""
     if interval is None:
         return Finding("undecided", {name: value}, f"{rule}; no interval")
     low, high = interval
@@ -37,7 +37,7 @@ def both_above(summary: TaskSummary, *, name: str, rule: str) -> Finding | None:
 def in_every(records: Iterable[Record], judge: Judge) -> Finding | None:
     """Return the finding of the record that stands worst: one that fails, else one that is undecided, else the first.
 
-    The numbers of the others follow, by their models; None where the judge has nothing to say of any record.
+    The other records' numbers follow, by model; None if `judge` gives nothing for any record.
     """
     found = [(record, finding) for record in records if (finding := judge(record)) is not None]
     if not found:

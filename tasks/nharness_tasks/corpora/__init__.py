@@ -1,1 +1,1 @@
-"""The text nharness ships and the recipe that cuts it from openly licensed sources."""
+"""The text that nharness ships and the recipe that cuts it from openly licensed sources."""

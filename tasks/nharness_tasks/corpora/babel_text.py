@@ -13,7 +13,7 @@ SHARES = SplitShares(detect=0.15, eval=0.11)
 
 
 def splits(cache: Path) -> Splits:
-    """LibreOffice help in all three splits, Mozilla's messages in train alone, the UN declaration never in train."""
+    """LibreOffice help in all three splits, Mozilla's messages in train only, the UN declaration never in train."""
     return cut(
         {language: tuple(libreoffice.pages(language, cache)) for language in LANGUAGES},
         SHARES,

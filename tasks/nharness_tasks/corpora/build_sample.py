@@ -1,6 +1,6 @@
 """Build the sample corpus again: `python -m nharness_tasks.corpora.build_sample`.
 
-Writes `<split>/<language>.jsonl.gz` (one document per line: id, text, source), `corpus.json` (what is in it, with the
+Writes `<split>/<language>.jsonl.gz` (a document per line: id, text, source), `corpus.json` (the content, with the
 SHA-256 of every file) and `NOTICE`. The same sources give the same documents in the same order.
 """
 

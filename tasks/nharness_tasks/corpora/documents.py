@@ -29,7 +29,7 @@ class Document:
 def parallel_documents(pages: Edition) -> dict[str, list[Document]]:
     """Per language the documents cut from parallel pages, all languages in the same order.
 
-    The order is by the SHA-256 of the id, so that the first documents are a fair sample of all.
+    They are ordered by the SHA-256 of the id, so that the first are a fair sample of all.
     """
     parallel = (dict(zip(pages, versions, strict=True)) for versions in zip(*pages.values(), strict=True))
     cuts = [cut for versions in parallel for cut in _cuts(versions)]
@@ -52,7 +52,7 @@ def _cuts(versions: dict[str, Page]) -> Iterator[dict[str, Document]]:
 
 
 def _groups(keys: Iterable[str], texts: dict[str, dict[str, str]]) -> Iterator[list[str]]:
-    """Runs of keys, each a document; what is too short or too long to be one is left out."""
+    """Runs of keys, a document each; runs too short or too long for one are left out."""
     group: list[str] = []
     for key in keys:
         if group and _longest([*group, key], texts) > LONGEST:

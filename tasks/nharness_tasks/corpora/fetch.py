@@ -1,6 +1,6 @@
 """Fetching the sources' packages with the ordinary package clients, into a cache folder.
 
-Nothing is fetched twice: a package whose unpacked folder exists is taken as it is.
+Nothing is fetched twice: an unpacked package is used as it is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class FetchError(RuntimeError):
-    """A package client is missing or failed; the message is one sentence that says which and what to do."""
+    """A package client is missing or failed; the message says which and what to do."""
 
 
 def debian_package(package: str, cache: Path) -> Path:

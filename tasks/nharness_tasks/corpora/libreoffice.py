@@ -1,8 +1,8 @@
 """Pages of the LibreOffice help, parallel over languages by file name and element id (MPL-2.0).
 
-Kept: headings and paragraphs with an element id. Left out: menus, the page frame and the debug footer (they have no
-such id), source code, paragraphs that are nothing but a link (lists of related topics), references the help's own build
-could not resolve, and, of text that differs by operating system or program, all variants but the default one.
+Kept: headings and paragraphs with an element id. Left out: menus, the page frame and the debug footer (which have no
+such id), source code, paragraphs that are a mere link (lists of related topics), references that the help's own build
+could not resolve and, of text that differs by operating system or program, all variants but the default.
 """
 
 from __future__ import annotations
@@ -55,6 +55,6 @@ def _page(file: Path, name: str) -> Page:
 
 
 def _without_variants(markup: str) -> str:
-    """The fragment with the default of each switched text; without a default, with all but the macOS variant."""
+    """The fragment with the default variant of each switched text; without a default, all but the macOS variant."""
     has_default = 'id="default' in markup
     return _VARIANT.sub(lambda found: "" if has_default or found[1] == "MAC" else found[0], markup)

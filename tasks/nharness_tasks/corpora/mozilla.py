@@ -1,8 +1,8 @@
 """Messages of Firefox and Thunderbird, parallel over languages by file name and message id (MPL-2.0).
 
-Read from the language packages' Fluent files. Kept: what ends as a sentence does, hence explanations, questions and
-warnings rather than the labels of buttons. Left out: messages with variables or variants, as they are no running text.
-A message's attributes stand behind it with their names (".label = ..."), which is so in about one paragraph of nine.
+Read from the language packages' Fluent files. Kept: messages that end like a sentence, hence explanations, questions
+and warnings rather than labels of buttons. Left out: messages with variables or variants, which are no running text.
+A message's attributes follow it with their names (".label = ..."), in about one paragraph of nine.
 """
 
 from __future__ import annotations

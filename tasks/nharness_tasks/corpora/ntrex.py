@@ -1,15 +1,15 @@
 """NTREX-128: news in English and 128 translations (Federmann, Kocmi and Xin, SUMEVAL 2022; CC BY-SA 4.0), as a corpus.
 
 `--corpus ntrex:FOLDER` reads a copy of the public repository (MicrosoftTranslator/NTREX) or the folder of its text
-files; `--corpus ntrex` the folder that the environment variable `NHARNESS_NTREX` names, else the copy on the hub, one
+files; `--corpus ntrex` reads the folder in the environment variable `NHARNESS_NTREX`, else the copy on the hub, one
 language at a time.
 
-1. A file has 1 997 sentences, one a line, the same in every language; they belong to 123 news documents in order.
+1. A file has 1 997 sentences, one per line, the same in every language; they belong to 123 news documents in order.
 2. A document of the corpus is `SENTENCES` consecutive sentences of one news document, a line each: parallel, with the
    same id in every language. The news document is its cluster. The first of every news document come first, so that
-   few tokens are of many sources.
-3. News documents fall into `detect` and `eval` by turns in the order of a hash of their number, so that each half has
-   61 or 62 of them.
+   few tokens cover many sources.
+3. News documents, ordered by a hash of their number, alternate between `detect` and `eval`, so that each half has 61
+   or 62 of them.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def tag_of(code: str) -> str:
 
 
 def corpus(folder: Path | None = None, languages: Sequence[str] = ()) -> Corpus:
-    """Return the corpus of some languages, all that there are where none is named.
+    """Return the corpus of some languages, by default all.
 
-    folder: a copy; None takes the one that `NHARNESS_NTREX` names, else the hub's. Raises `CorpusError` for a folder
-    that is no copy, `UnknownNameError` for a language that NTREX, or the copy, does not have.
+    folder: a copy; None takes the one in `NHARNESS_NTREX`, else the hub's. Raises `CorpusError` for a folder that is
+    no copy, `UnknownNameError` for a language that NTREX or the copy does not have.
     """
     place = folder or (Path(os.environ[FOLDER_VARIABLE]) if os.environ.get(FOLDER_VARIABLE) else None)
     files = _files(place) if place is not None else {}
@@ -80,7 +80,7 @@ def corpus(folder: Path | None = None, languages: Sequence[str] = ()) -> Corpus:
 
 
 def _chosen(tag: str, codes: dict[str, str]) -> str:
-    """Return the language that is meant; of one in Latin script that is not there, what it can be made of."""
+    """Return the language meant; for a romanised one that is absent, the language it can be made from."""
     found = match(tag, codes) or match(own_script(tag), codes)
     if found is None:
         raise UnknownNameError("language of corpus 'ntrex'", tag, codes)
@@ -125,7 +125,7 @@ def _of_file(path: Path) -> Sequence[str]:
 
 
 def _lengths(place: Path) -> Sequence[int]:
-    """Return the sentences of each document by `DOCUMENT_IDS.tsv`, which stands beside the files or above them."""
+    """Return the number of sentences of each document from `DOCUMENT_IDS.tsv`, beside the files or one folder up."""
     for folder in (place, place.parent, place / "NTREX-128"):
         listed = folder / "DOCUMENT_IDS.tsv"
         if listed.is_file():

@@ -45,7 +45,7 @@ def plain_text(markup: str) -> str:
 
 
 def has_letter(text: str) -> bool:
-    """Whether the text holds a letter of any script, that is, more than digits and punctuation."""
+    """Whether the text holds a letter of any script."""
     return _LETTER.search(text) is not None
 
 
@@ -55,5 +55,5 @@ def composed(text: str) -> str:
 
 
 def content_hash(text: str) -> str:
-    """SHA-256 of the composed text in UTF-8 as 64 hexadecimal digits: what looks the same has the same hash."""
+    """SHA-256 of the composed text in UTF-8 as 64 hexadecimal digits: equal for text that looks the same."""
     return hashlib.sha256(composed(text).encode("utf-8")).hexdigest()

@@ -1,11 +1,11 @@
-"""Cutting pages into the splits `train`, `detect` and `eval` so that no two of them share a page or a paragraph.
+"""Cutting pages into the splits `train`, `detect` and `eval`, which share no page and no paragraph.
 
-1. Every page falls into one split by a hash of its source and name, hence the same in every language.
-2. A paragraph that still stands in English in another language is dropped there: one whose words are, to a share of
-   `UNTRANSLATED` and more, words of the English paragraph of the same key, or whose whole text is an English paragraph.
-3. Train: of equal paragraphs of a language only the first is kept.
-4. Detect and eval: a paragraph is kept if it is there in all languages and, in none of them, its text occurs in train,
-   in the other of the two, or earlier in its own. What is kept is parallel, key by key.
+1. A hash of its source and name puts every page into one split, the same in every language.
+2. Untranslated paragraphs are dropped: those whose words are, to a share of `UNTRANSLATED` or more, words of the
+   English paragraph of the same key, and those whose whole text is an English paragraph.
+3. Train: of equal paragraphs in a language only the first is kept.
+4. Detect and eval: a paragraph is kept if all languages have it and in none of them its text occurs in train, in the
+   other of the two, or earlier in its own split. They are parallel, key by key.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _first_occurrences(pages: Iterable[Page]) -> tuple[Page, ...]:
 
 
 def _parallel_and_new(editions: Mapping[str, list[Page]], seen: Mapping[str, set[str]]) -> Edition:
-    """The paragraphs there in all languages and in none of them in `seen`, to which they are added."""
+    """The paragraphs that all languages have and none has in `seen`, to which they are added."""
     by_name = {language: {(p.source, p.name): p for p in pages} for language, pages in editions.items()}
     result: dict[str, list[Page]] = {language: [] for language in editions}
     for name in by_name["en"]:

@@ -1,7 +1,7 @@
-"""The Universal Declaration of Human Rights, parallel over languages: every three articles are a page.
+"""The Universal Declaration of Human Rights, parallel over languages: three articles a page.
 
-A single article is too short for a document; the keys of paragraphs hold the article, so that they stay parallel. The
-preamble is left out: translations divide it into paragraphs differently.
+A single article is too short for a document; paragraphs' keys name the article, so that they stay parallel. The
+preamble is left out: translations divide it differently.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Families of lm-eval tasks: which of lm-eval's names belongs to which language."""
+"""Families of lm-eval tasks: the task of each language."""

@@ -1,4 +1,4 @@
-"""Read `families.toml`: one table a family, its language codes as `tag=code` pairs."""
+"""Read `families.toml`: a table per family, language codes as `tag=code` pairs."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def documents(corpus: Corpus, split: str) -> dict[str, Lines]:
 
 
 def eligible(parallel: Mapping[str, Lines]) -> list[Line]:
-    """Return the lines that may be a choice, each text once."""
+    """Return the lines that can be a choice, each text once."""
     seen: set[str] = set()
     chosen = []
     for name, lines in parallel.items():
@@ -131,7 +131,7 @@ def _is_prose(text: str) -> bool:
 
 
 def examples(items: Sequence[dict[str, dict[str, object]]]) -> list[dict[str, dict[str, object]]]:
-    """Return `EXAMPLES` items for the split `fewshot`, spread over pages; all when there are fewer."""
+    """Return `EXAMPLES` items for the split `fewshot`, spread over pages, or all if there are fewer."""
     pages: dict[object, dict[str, dict[str, object]]] = {}
     for item in items:
         pages.setdefault(item["en"]["cluster"], item)

@@ -1,4 +1,4 @@
-"""What the YAML of this folder calls for its items."""
+"""The items of the YAML tasks in this folder."""
 
 from __future__ import annotations
 

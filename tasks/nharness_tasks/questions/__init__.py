@@ -1,4 +1,4 @@
-"""Questions that a model answers, and the family that asks whether it answers in the language it was told to."""
+"""Questions for a model, and the task family that asks whether it answers in the language requested."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TABLE = Path(__file__).with_name("answer_language.toml")
 
 
 def answer_language() -> OutputLanguageFamily:
-    """Return the family: open questions in seven languages, each with the wish to be answered in that language."""
+    """Return the family: open questions in seven languages, each asking for an answer in that language."""
     with TABLE.open("rb") as file:
         table = tomllib.load(file)
     questions = {
