@@ -59,7 +59,7 @@ def noise_floor(once: Iterable[Item], again: Iterable[Item]) -> float:
     for one, other in zip(once, again, strict=True):
         if (one.id, one.values["bytes"]) != (other.id, other.values["bytes"]):
             raise ValueError(f"item {one.id} is held against {other.id}; expected the same items in the same order")
-        moves.append((one.values["nll"] - other.values["nll"]) / math.log(2))
+        moves.append(bits(float(one.values["nll"] - other.values["nll"])))
         size += one.values["bytes"]
     return max(abs(math.fsum(moves)), math.hypot(*moves)) / size if size else math.nan
 
