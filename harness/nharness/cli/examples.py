@@ -39,6 +39,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "report": (
         "nharness report nharness-runs/lape-babel-1a2b3c4d --html report.html",
         "nharness report nharness-runs/lape-babel-1a2b3c4d --format latex --table cells",
+        "nharness report nharness-runs/lape-babel-1a2b3c4d nharness-runs/dln-babel-5e6f7a8b --paper paper",
         "nharness report nharness-runs/lape-babel-1a2b3c4d --dataset my-records --push ORG/NAME",
     ),
     "claims": (

@@ -11,7 +11,7 @@ from nharness.atomic import write_bytes
 from nharness.errors import NharnessError
 from nharness.plugins import Plugins
 from nharness.record.model import Record
-from nharness.report.paper import Reference, cited_in, paper_files
+from nharness.report.paper import Reference, cited_in, names_of, paper_files
 
 
 def write_paper(records: Sequence[Record], folder: Path) -> list[Path]:
@@ -24,8 +24,8 @@ def write_paper(records: Sequence[Record], folder: Path) -> list[Path]:
         written.append(folder / name)
         write_bytes(folder / name, text.encode())
     images = import_module("nharness_leaderboard.report")
-    for record in records:
-        place = folder / "figures" / f"{record.detector.name}-{record.intervention.name}"
+    for name, record in zip(names_of(records), records, strict=True):
+        place = folder / "figures" / name
         written += [file for kind in ("svg", "pdf") for file in images.write_images(record, place, kind)]
     return written
 

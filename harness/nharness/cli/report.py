@@ -1,4 +1,4 @@
-"""Show the records of a run: matrices and summaries here, tables, HTML, images, a paper's parts, a dataset."""
+"""Show the records of runs: matrices and summaries here, tables, HTML, images, a paper's parts, a dataset."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from nharness.cli.found import record_files
+from nharness.cli.found import all_records
 from nharness.cli.output import say
 from nharness.cli.records_exported import STYLES, TABLES, Found, export
 from nharness.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the run and the forms."""
-    parser.add_argument("run", type=Path, help="run folder, record folder, or record file")
+    """Add the runs and the forms."""
+    parser.add_argument("run", type=Path, nargs="+", help="run folder, record folder, or record file")
     parser.add_argument("--html", type=Path, metavar="FILE", help="one self-contained HTML file per record")
     parser.add_argument("--png", type=Path, metavar="DIR", help="charts as PNG images")
     parser.add_argument("--svg", type=Path, metavar="DIR", help="charts as SVG images")
@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Print or write every record of the run; raises `UsageError` for --push without --dataset."""
+    """Print or write every record of the runs; raises `UsageError` for --push without --dataset."""
     from nharness.record.validate import load_record
 
     if arguments.push and not arguments.dataset:
         raise UsageError("--push uploads what --dataset DIR writes; give both")
-    found = {path: load_record(path, files=True) for path in record_files(arguments.run)}
+    found = {path: load_record(path, files=True) for path in all_records(arguments.run)}
     if arguments.format:
         say(export(found, arguments.format, arguments.table), end="")
     elif arguments.parquet or arguments.dataset:
@@ -66,11 +66,11 @@ def _tables(arguments: argparse.Namespace, found: Found) -> None:
 
 
 def _pictures(arguments: argparse.Namespace, found: Found) -> None:
+    from nharness.report.paper import names_of
     from nharness_leaderboard.report import Kind, write_html, write_images
 
     kinds: tuple[Kind, ...] = ("png", "svg")
-    for path, record in found.items():
-        name = path.parent.name
+    for name, record in zip(names_of(list(found.values())), found.values(), strict=True):
         if arguments.html:
             file = arguments.html if len(found) == 1 else arguments.html.with_name(f"{name}-{arguments.html.name}")
             _written([write_html(record, file)])

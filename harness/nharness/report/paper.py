@@ -39,8 +39,9 @@ class Reference:
 
     @property
     def key(self) -> str:
-        """The name by which it is cited, such as `tang2024`."""
-        return re.split(r"\W", self.authors.lower())[0] + self.year
+        """The name by which it is cited, such as `tang2024-2402.16438`: two papers never have the same."""
+        first = re.split(r"\W", self.authors.lower())[0]
+        return f"{first}{self.year}-{self.arxiv}"
 
     @property
     def bibtex(self) -> str:
@@ -66,18 +67,28 @@ def paper_files(records: Sequence[Record], references: Mapping[str, Sequence[Ref
     references: by the name of a detector or an intervention.
     """
     files = {}
-    for record in records:
-        of = f"{record.detector.name}-{record.intervention.name}"
+    for of, record in zip(names_of(records), records, strict=True):
         for task in record.tasks:
-            files[f"matrix-{of}-{task.name}.tex"] = _matrix(record, task)
+            files[f"matrix-{of}-{task.name}.tex"] = _matrix(record, task, of)
         if record.curve:
-            files[f"dose-{of}.tex"] = _doses(record)
-        files[f"layers-{of}.tex"] = _layers(record)
+            files[f"dose-{of}.tex"] = _doses(record, of)
+        files[f"layers-{of}.tex"] = _layers(record, of)
         files[f"method-{of}.tex"] = method(record, references)
     files["detectors.tex"] = _detectors(records)
     cited = {r.key: r.bibtex for record in records for r in _references(record, references)}
     files["references.bib"] = "\n".join(cited[key] for key in sorted(cited))
     return files
+
+
+def names_of(records: Sequence[Record]) -> list[str]:
+    """Return a name for each record, no two alike: its detector and intervention, then model and number if need be."""
+    parts = [_parts(record) for record in records]
+    length = next(n for n in range(2, 5) if n == 4 or len({each[:n] for each in parts}) == len(parts))
+    return ["-".join(re.sub(r"[^\w.-]+", "-", part) for part in each[:length]) for each in parts]
+
+
+def _parts(record: Record) -> tuple[str, ...]:
+    return (record.detector.name, record.intervention.name, record.model.name, record.identity.id[:12])
 
 
 def method(record: Record, references: Mapping[str, Sequence[Reference]]) -> str:
@@ -106,7 +117,7 @@ def method(record: Record, references: Mapping[str, Sequence[Reference]]) -> str
     return " ".join(sentences) + "\n"
 
 
-def _matrix(record: Record, task: Task) -> str:
+def _matrix(record: Record, task: Task, of: str) -> str:
     matrix = matrix_of(record, task.name)
     rows = [
         [latex(target), *(_cell(matrix, (row, column)) for column in range(len(matrix.languages)))]
@@ -123,7 +134,7 @@ def _matrix(record: Record, task: Task) -> str:
     if matrix.marked.any():
         caption += " $^*$: significant against no change and against random neurons ($q<0.05$)."
     head = ["", *map(latex, matrix.languages)]
-    return _table(head, rows, caption, f"matrix-{record.detector.name}-{task.name}")
+    return _table(head, rows, caption, f"matrix-{of}-{task.name}")
 
 
 def _cell(matrix: Matrix, place: tuple[int, int]) -> str:
@@ -139,12 +150,15 @@ def _cell(matrix: Matrix, place: tuple[int, int]) -> str:
 
 
 def _detectors(records: Sequence[Record]) -> str:
+    several, judged = len({_model(record) for record in records}) > 1, any(record.headline for record in records)
     rows = [
         [
             latex(record.detector.name),
             latex(record.intervention.name),
+            *([latex(record.model.name)] if several else []),
             latex(summary.task),
             *(_estimate(each) for each in (summary.on_target, summary.off_target, summary.selectivity)),
+            *([_kept(record, summary.task)] if judged else []),
             _count(record.neurons.selected),
         ]
         for record in records
@@ -156,12 +170,25 @@ def _detectors(records: Sequence[Record]) -> str:
         f"Harm to the own language, mean harm to the others, and their difference, on {models} ({units}). "
         f"Intervals: {', '.join(dict.fromkeys(map(_confidence, records)))}, paired, by bootstrap over sources."
     )
-    return _table(
-        ["detector", "intervention", "task", "own", "others", "selectivity", "neurons"], rows, caption, "detectors"
-    )
+    if judged:
+        caption += " Kept: the share of the harm that stays in the language when it is just so harmed ("
+        caption += ", ".join(dict.fromkeys(rf"{100 * r.headline.harm:g}\,\%" for r in records if r.headline)) + ")."
+    head = [
+        *("detector", "intervention", *(["model"] if several else []), "task", "own", "others", "selectivity"),
+        *(["kept"] if judged else []),
+        "neurons",
+    ]
+    return _table(head, rows, caption, "detectors")
 
 
-def _doses(record: Record) -> str:
+def _kept(record: Record, task: str) -> str:
+    estimate = record.headline.estimate if record.headline and record.headline.task == task else None
+    if estimate is None:
+        return "--"
+    return f"${estimate.value:.2f}$" + (" [${:.2f}$, ${:.2f}$]".format(*estimate.interval) if estimate.interval else "")
+
+
+def _doses(record: Record, of: str) -> str:
     rows = [
         [
             latex(point.task),
@@ -178,10 +205,10 @@ def _doses(record: Record) -> str:
         f"Intervals: {_confidence(record)}."
     )
     head = ["task", "varied", "value", "neurons", "own", "others", "selectivity"]
-    return _table(head, rows, caption, f"dose-{record.detector.name}")
+    return _table(head, rows, caption, f"dose-{of}")
 
 
-def _layers(record: Record) -> str:
+def _layers(record: Record, of: str) -> str:
     counts = record.neurons.layers.languages
     rows = [
         [latex(tag), _count(record.neurons.per_language.get(tag, 0)), *(_count(count) for count in counts.get(tag, ()))]
@@ -192,7 +219,7 @@ def _layers(record: Record) -> str:
         f"Neurons of each language by layer (columns, from 0), as {latex(record.detector.name)} finds them in "
         f"{latex(_model(record))}; a neuron may belong to several languages."
     )
-    return _table(head, rows, caption, f"layers-{record.detector.name}")
+    return _table(head, rows, caption, f"layers-{of}")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, label: str) -> str:

@@ -25,4 +25,5 @@ TITLES: Mapping[str, str] = {
     "2601.04664": (
         "CRANE: Causal Relevance Analysis of Language-Specific Neurons in Multilingual Large Language Models"
     ),
+    "2609.10993": "Distribution-aware Language Neuron Identification in Multilingual Large Language Models",
 }
