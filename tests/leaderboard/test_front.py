@@ -135,7 +135,7 @@ def test_the_compare_page_has_the_boards_ranks_and_differences(watched, ranked):
     shown = float(page.get_attribute("#ranking [data-kept-difference]", "data-kept-difference"))
     assert shown == pytest.approx(present(placed.difference(one, two))[0], rel=1e-4)
     text = page.text_content("#ranking")
-    for part in (present(placed.of(one)).text, "told apart", "a point at one budget", "not ranked together"):
+    for part in (present(placed.of(one)).text, "told apart", "measured at one budget", "not ranked together"):
         assert part in text, part
 
 

@@ -67,9 +67,9 @@ def test_one_budget_thin_text_and_altered_ladders_have_no_rank(entries, tmp_path
     path.write_text("\n".join(map(json.dumps, lines)))
     found = standings([point, thin, altered, *entries], drawn_headlines([point, thin, altered, *entries]))
     reasons = [present(found.of(entry.slug)).reason for entry in (point, thin, altered)]
-    assert present(reasons[0]).startswith("a point at one budget")
+    assert present(reasons[0]).startswith("measured at one budget")
     assert reasons[1] == "a language was judged on 12 sources; a rank needs 20 in every one"
-    assert present(reasons[2]).startswith("the items of its ladders are not beside it, or do not give its headline")
+    assert present(reasons[2]).startswith("the items of its ladders are missing or do not give its headline")
     assert present(found.of(entries[0].slug)).of == 3
 
 

@@ -112,17 +112,17 @@ def unranked(record: Record, drawn: Drawn | None) -> str | None:
     """Return why a record has no rank; None where it can have one."""
     headline = record.headline
     if headline is None:
-        return "a point at one budget: no ladder was climbed, so there is no headline to rank by"
+        return "measured at one budget: without ladders there is no headline to rank by"
     if unranked_languages(record.corpus) >= set(record.languages):
         return "the tokenizer hardly knows the text of any of its languages"
     if drawn is None:
-        return "the items of its ladders are not beside it, or do not give its headline"
+        return "the items of its ladders are missing or do not give its headline"
     if drawn.clusters < FEW_CLUSTERS:
         return f"a language was judged on {drawn.clusters} sources; a rank needs {FEW_CLUSTERS} in every one"
     if 2 * headline.reached < headline.of:
         reached = f"{headline.reached} of {headline.of} languages reach {headline.harm:.0%} harm"
         return f"{reached}; a rank needs half of them"
-    return None if headline.rank_eligible else "its headline says that it may not be ranked"
+    return None if headline.rank_eligible else "its headline is marked as not eligible for a rank"
 
 
 def drawn_from(record: Record, folder: Path, *, max_bytes: int = MAX_BYTES) -> Drawn | None:

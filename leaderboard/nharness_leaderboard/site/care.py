@@ -25,9 +25,9 @@ def _sentences(own: Shown, agreed: Sequence[tuple[str, float]]) -> Iterator[str]
     if own.ranked:
         yield from _ladders(own)
     else:
-        yield "These records are points at one budget: they stand in order of selectivity and are not ranked."
+        yield "These records were measured at one budget: they are listed by selectivity and not ranked."
     if any("overlap" in cell.flags for entry in own.entries for cell in entry.record.cells):
-        yield "Some of the text that is measured was also seen by the detection."
+        yield "Some of the evaluation text was also used for detection."
     for model, found in agreed:
         yield f"The order agrees with that on {model} at Spearman {found:.2f}."
     yield from list(dict.fromkeys(text for entry in own.entries for text in _told(entry)))[:3]
@@ -50,7 +50,7 @@ def _ladders(own: Shown) -> Iterator[str]:
     """Yield a sentence for each flag of headlines, counted over detectors."""
     headlines = [entry.record.headline for entry in own.entries if entry.record.headline]
     if not any(headline.repeats for headline in headlines):
-        yield "Intervals cover the measured text alone: no detection was repeated on other text."
+        yield "Intervals cover the choice of evaluation text only: no detection was repeated on other text."
     flags = [flag for headline in headlines for each in headline.languages.values() for flag in each.flags]
     tried = sum(headline.of for headline in headlines)
     level = f"{headlines[0].harm:.0%}" if headlines else ""

@@ -44,7 +44,7 @@ from nharness.run.work.worker import Worker
 from nharness.sources import engine_digest, is_modified, source_digest
 from nharness.spec import RunSpec, public_name
 
-NOISE_FLOOR_ON = "the sample that controls are judged on, batched otherwise: the longest documents beside the shortest"
+NOISE_FLOOR_ON = "the control sample in other batches: the longest documents beside the shortest"
 
 
 def describe_environment(device: torch.device, *, used: str, lm_eval: bool) -> Environment:

@@ -189,7 +189,7 @@ class Evaluation:
         except (NharnessError, *FAILURES) as error:
             return self._without(cells, CellOutcome("failed", reason=failure(error)))
         if edition is not None and not any(len(change.flat) for change in changes):
-            reason = f"{edition.detector} has no neuron for {edition.target}"
+            reason = f"{edition.detector} has no neurons for {edition.target}"
             return self._without(cells, CellOutcome("skipped", reason=reason))
         digest = changes_digest(changes, corpus=context.corpus.fingerprint)
         missing = []

@@ -125,7 +125,7 @@
   function ranking(records) {
     var rows = records.map(function (r) {
       var h = r.headline;
-      if (!h) return [label(r), n.NONE, n.NONE, "a point at one budget: no ladder was climbed"];
+      if (!h) return [label(r), n.NONE, n.NONE, "measured at one budget, without ladders"];
       var ends = h.kept[1] === null ? "" : " (" + h.kept[1].toFixed(2) + " to " + h.kept[2].toFixed(2) + ")";
       return [label(r), h.rank || "none", h.kept[0] === null ? n.NONE : h.kept[0].toFixed(2) + ends, h.unranked || h.reached[0] + " of " + h.reached[1] + " languages reach " + n.percent(h.harm) + " harm"];
     });
