@@ -35,15 +35,13 @@ LACKING = {
     "hellaswag": "data of the hub",
     "ntrex": "a copy of NTREX",
     "--push": "a network; test_dataset.py goes as far as it",
-    "-p to_wandb": "Weights & Biases without an account; test_trackers.py has it offline",
-    "-p to_mlflow": "MLflow; test_trackers.py runs it where it is installed",
     "--variant full": "models and text of the hub",
     "compare --models": "records of several models; tests of the comparison make them",
     "OUT/records/*": "a run that climbed ladders; tests/leaderboard/test_commands.py compares such",
     "--base origin/main": "a clone with its origin; tests/leaderboard/test_workflow.py makes one",
 }
-ELSEWHERE = "--executor ray"
-"""What has tests of its own, since it starts processes that outlive a command: tests/harness/run/ray."""
+ELSEWHERE = ("--executor ray", "-p to_wandb", "-p to_mlflow")
+"""What has tests of its own, since it starts what outlives a command: tests/harness/run/ray, test_trackers.py."""
 SHIPPED = re.compile(r"--study ([a-z]+-[a-z]+\d{4})\b(?!.*--collect-only)")
 """A study that ships runs for many minutes, on models of its own: it is run on a tiny one, with tiny limits."""
 SHRUNK = (
@@ -64,7 +62,7 @@ def lines(page):
     for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in block.splitlines() if language in {"", "sh"} else ():
             match = re.match(r"\s*(?:\w+=\S* )*(?:srun )?nharness (.*?)(\s+#.*)?$", line)
-            if match and ELSEWHERE not in match[1]:
+            if match and not any(each in match[1] for each in ELSEWHERE):
                 found += _alternatives(match[1].replace("[--json]", "--json"))
     return found
 

@@ -51,19 +51,22 @@ def test_wandb_has_the_record(tiny_run, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow is not installed")
 def test_mlflow_has_the_record(tiny_run, tmp_path):
-    record = run_with("to_mlflow", tiny_run, tmp_path, MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/mlflow.db")
+    place = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    record = run_with("to_mlflow", tiny_run, tmp_path, **place)
     probe = (
         "import json, mlflow; run = mlflow.search_runs(experiment_ids=['0'], output_format='list')[0];"
-        "print(json.dumps([run.data.metrics, run.data.params]))"
+        "print(json.dumps([run.data.metrics, run.data.params, run.info.artifact_uri]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", probe],
-        env={**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"},
+        env={**os.environ, **place},
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     )
-    metrics, params = json.loads(done.stdout.splitlines()[-1])
+    metrics, params, artifacts = json.loads(done.stdout.splitlines()[-1])
+    kept = json.loads((Path(artifacts.removeprefix("file://")) / "record.json").read_text())
+    assert kept["identity"]["id"] == record["identity"]["id"]
     assert metrics["ppl/selectivity"] == pytest.approx(record["summary"][0]["selectivity"]["value"])
     assert params["detector"] == "lape"
