@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from nharness_tasks.babel.sequences import SequenceSource
 from nharness_tasks.babel.training import train
 from nharness_tasks.babel.translations import LONGEST, Couple, as_edition, mixed, translations
 from nharness_tasks.corpora.pages import LANGUAGES, Page, Paragraph
+from nharness_tasks.corpora.splits import Splits
 
 TINY = Network(vocabulary=300, hidden=16, layers=1, heads=2, key_value_heads=1, feed_forward=32, positions=32)
 SHIPPED = sorted(family.FOLDER.glob("*.xz"))
@@ -143,6 +145,30 @@ def test_every_member_is_registered_and_found_or_says_how_to_make_it(
     made.mkdir(parents=True)
     (made / family.WEIGHTS).touch()
     assert family.small() == made
+
+
+@pytest.mark.parametrize("name", sorted({*family.STAGES, *SIZES} - {file.stem for file in SHIPPED}))
+def test_the_command_makes_what_is_not_shipped(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On text of a few pages, and in two steps instead of 3000; of `babel-early` in one of them."""
+    short = {"steps": 2, "sequence": 8, "sequences_per_language": 1, "warm_up_steps": 1, "stages": ()}
+    monkeypatch.setenv("NHARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(family, "splits", lambda _: Splits(edition(LANGUAGES, pages=20), {}, {}))
+    monkeypatch.setattr(family, "TRAINING", dataclasses.replace(TRAINING, **short))
+    monkeypatch.setattr(family, "STAGES", dict.fromkeys(family.STAGES, 1))
+    monkeypatch.setattr(sys, "argv", ["family", name, "--work", str(tmp_path / "work"), "--threads", "1"])
+    family.main()
+    folder = Plugins().resolve("models", name)()
+    assert folder == family.made_folder(name)
+    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+    shape = SIZES.get(name, NETWORK)
+    config = model.config
+    assert (config.num_hidden_layers, config.hidden_size) == (shape.layers, shape.hidden)
+    assert config.intermediate_size == shape.feed_forward
+    untrained = new_network(shape, TRAINING.seed).state_dict()
+    key = "model.layers.0.mlp.up_proj.weight"
+    assert not torch.equal(model.state_dict()[key].float(), untrained[key].bfloat16().float())
+    assert AutoTokenizer.from_pretrained(folder, local_files_only=True)("a")["input_ids"][0] == 0
+    assert not list((tmp_path / "work").iterdir())  # the checkpoint goes once it is not needed
 
 
 def test_the_shipped_family_is_small_enough() -> None:

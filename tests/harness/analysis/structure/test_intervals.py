@@ -34,22 +34,26 @@ def layout(rng):
     return p
 
 
-def parts_of(p, rng, number=16, spread=30):
-    """Counts on parts whose sources differ in how active neurons are."""
-    return [counted(rng.binomial(TOKENS, rng.beta(p * spread, (1 - p) * spread)), TOKENS) for _ in range(number)]
+def parts_of(p, rng, number=16, spread: float | None = 30):
+    """Counts on parts whose sources differ in how active neurons are, the less the larger `spread`; none: not at all."""
+    own = [p if spread is None else rng.beta(p * spread, (1 - p) * spread) for _ in range(number)]
+    return [counted(rng.binomial(TOKENS, each), TOKENS) for each in own]
 
 
 @pytest.mark.slow
-def test_intervals_cover_what_unlimited_text_gives():
+@pytest.mark.parametrize(("spread", "least", "most"), [(30, 0.93, 0.97), (None, 0.96, 1.0)])
+def test_intervals_cover_what_unlimited_text_gives(spread, least, most):
+    """In 93 to 97 of a hundred; in more where sources do not differ: less than a neuron changes sides, and none is half."""
     covered, simulations = np.zeros(len(PLACES)), 50
     for seed in range(simulations):
         rng = np.random.default_rng(seed)
         p = layout(rng)
         truth = concentrations(DETECTOR(Evidence({"gate": counted(np.round(p * UNLIMITED), UNLIMITED)})))
-        found = concentration_intervals(parts_of(p, rng), DETECTOR, seed=seed)
+        found = concentration_intervals(parts_of(p, rng, spread=spread), DETECTOR, seed=seed)
         covered += [found[place][0] <= truth[place] <= found[place][1] for place in PLACES]
-    # 150 intervals, three of a simulation alike; 200 simulations of this layout gave 96.5, 96.0 and 96.5 of a hundred
-    assert 0.93 <= covered.sum() / (simulations * len(PLACES)) <= 0.97, covered
+    # 150 intervals, three of a simulation alike; 200 simulations gave 96.5, 96.0 and 96.5 of a hundred with 30, and of a
+    # second implementation 94.0, 95.5 and 95.5 with 30, 99.5, 98.0 and 99.0 with none
+    assert least <= covered.sum() / (simulations * len(PLACES)) <= most, covered
 
 
 def test_more_text_gives_a_narrower_interval_and_the_same_seed_the_same():
