@@ -140,7 +140,7 @@ def nharness_run_started(configuration: Mapping[str, Any]) -> None:
 
 
 @hookspec
-def nharness_collection_modify(cells: list[Cell]) -> None:
+def nharness_modify_cells(cells: list[Cell]) -> None:
     """Called once, after selection, with the cells in running order.
 
     Reorder or drop cells in place; adding cells is an error. Baselines that the cells left need are put back, and run

@@ -1,98 +1,120 @@
-"""`nharness run --collect-only` and `nharness plan`: the tree of cells, their number and their cost."""
+"""Join the run folders of a run's parts, name the cells that none of them has, and write the records.
+
+Parts that were run with --store keep their products there; name that folder too if it was moved. Nothing is evaluated,
+so that another device will do. With cells missing the exit code is 1; every one is named with the part that should have
+it, and the records say which cells they lack.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from nharness.cli.output import say, say_json, tell
-from nharness.cli.pace import duration
-from nharness.cli.preflight import require_executor, require_model
-from nharness.cli.where import default_out
-from nharness.errors import UnreachableError
-from nharness.plugins import Plugins
-from nharness.run.plan.collect import check_text, collected
-from nharness.run.plan.parts import part_of, read_part
-from nharness.run.plan.plan import Plan
-from nharness.run.plan.price import climbers, estimated_tokens
-from nharness.run.plan.rates import rate_of
-from nharness.run.plan.resolve import Resolved
-from nharness.run.results.folder import RunFolder
+from nharness.cli import options, settings
+from nharness.cli.plugin_options import add_plugin_options, load_plugins
+from nharness.errors import UsageError
+from nharness.record.sources import Study
+from nharness.run.plan.parts import Part, read_part
+from nharness.run.results.folder import RunFolder, read_json, read_run
 from nharness.spec import RunSpec
 
-
-def collect(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespace) -> int:
-    """Print what a run would do; run nothing."""
-    collect_runs({"": (spec, getattr(arguments, "out", None))}, plugins, arguments)
-    return 0
-
-
-def collect_runs(
-    runs: Mapping[str, tuple[RunSpec, Path | None]], plugins: Plugins, arguments: argparse.Namespace
-) -> None:
-    """Print what several runs would do, by heading, each with the folder it has or would have; run nothing."""
-    found = []
-    for heading, (spec, folder) in runs.items():
-        resolved, whole = _checked(spec, folder, plugins, arguments)
-        plan = part_of(whole, read_part(arguments.shard)) if arguments.shard else whole
-        writes = not (arguments.shard or getattr(arguments, "last_failed", False))
-        tokens = estimated_tokens(resolved, plan, whole=writes)
-        ladders = sum(1 for _ in climbers(resolved, plan)) if writes else 0
-        rate = rate_of(resolved.spec.model)
-        priced = {"forward_tokens": tokens, "tokens_per_second": rate}
-        found.append({"cells": [cell.id for cell in plan.cells], "ladders": ladders, **priced})
-        if not arguments.json:
-            if heading:
-                say(f"\n{heading}")
-            _print_tree(plan, arguments)
-            part = f"part {arguments.shard} of {len(whole.cells)} cells: " if arguments.shard else ""
-            climbed = f", {ladders} ladders" if ladders else ""
-            say(f"{part}{_size(plan)}{climbed}, at most {tokens:,} forward tokens{_time(tokens, rate, arguments)}")
-    if arguments.json:
-        several = [{"run": heading, **each} for heading, each in zip(runs, found, strict=True)]
-        say_json(several if all(runs) else found[0])
+RUN_DEFAULTS = {
+    "last_failed": False,
+    "maxfail": 0,
+    "workers": 1,
+    "ray_address": None,
+    "shard": None,
+    "log_json": None,
+    "durations": None,
+    "store": None,
+    "executor": "nharness.run.work.executor:StoredExecutor",
+}
 
 
-def _checked(
-    spec: RunSpec, folder: Path | None, plugins: Plugins, arguments: argparse.Namespace
-) -> tuple[Resolved, Plan]:
-    """Return what a run would collect; raises what the run would raise before it loads its model.
+@dataclass(frozen=True)
+class Joined:
+    """What run folders have in common: specification, study, -k, by what they were made; and which parts they are."""
 
-    A corpus on the hub that cannot be reached from here is left unread, and that is told.
-    """
-    require_executor(plugins, arguments)
-    try:
-        resolved, plan = collected(spec, plugins, arguments.expression)
-        check_text(resolved)
-    except UnreachableError as error:
-        resolved, plan = collected(spec, plugins, arguments.expression, unread=True)
-        tell(f"priced without its text, whose languages and amount are not known here: {error}")
-    if getattr(arguments, "last_failed", False):
-        plan = RunFolder(folder or default_out(resolved.spec)).last_failed(plan)
-    require_model(resolved.spec, plugins)
-    return resolved, plan
+    spec: RunSpec
+    study: Study | None
+    expression: str
+    identity: Mapping[str, Any] | None
+    parts: tuple[Part, ...]
 
 
-def _print_tree(plan: Plan, arguments: argparse.Namespace) -> None:
-    for edition, cells in plan.by_edition().items():
-        if arguments.quiet == 0 and (edition is None or edition.control is None or arguments.verbose):
-            say(f"{edition.id if edition else 'baseline'}")
-            by_task: dict[str, list[str]] = {}
-            for cell in cells:
-                by_task.setdefault(cell.task, []).append(cell.language)
-            for task, languages in by_task.items():
-                say(f"  {task}[{','.join(languages)}]")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the folders to join and where the whole goes."""
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="run folders, or stores, of the parts")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="run folder of the whole")
+    parser.add_argument("-q", dest="quiet", action="count", default=0, help="less")
+    parser.add_argument("-v", dest="verbose", action="count", default=0, help="one line per cell")
+    parser.add_argument("--json", action="store_true", help="the records' paths and summaries as JSON")
+    add_plugin_options(parser)
 
 
-def _time(tokens: int, rate: float | None, arguments: argparse.Namespace) -> str:
-    """Return how long the tokens take at the rate of the model's last run here; "" where none is known."""
-    if rate is None:
-        return ""
-    seconds = tokens / rate / (getattr(arguments, "workers", None) or 1)
-    return f", {duration(seconds)} at the {rate:,.0f} tokens/s of this model's last run here"
+def execute(arguments: argparse.Namespace) -> int:
+    """Copy every part's products into one store and make the records from it."""
+    from nharness.cli.cache import stores_of
+    from nharness.cli.session import run_and_report
+    from nharness.run.store import Store
+
+    found = common_parts(arguments.folders)
+    if arguments.out.resolve() in {folder.resolve() for folder in arguments.folders}:
+        raise UsageError(f"--out {arguments.out} is one of the folders to join; choose another")
+    whole = Store(arguments.out / "store")
+    holding = [folder for folder in arguments.folders if not _is_without(folder)]
+    for store in stores_of(holding) if holding else []:
+        store.copy_into(whole)
+    how = {"identity": found.identity, "parts": found.parts, "expression": found.expression}
+    joining = options.changed(arguments, **RUN_DEFAULTS, expression=found.expression, executor_args=how)
+    return run_and_report(found.spec, load_plugins(arguments), joining, out=arguments.out, study=found.study)
 
 
-def _size(plan: Plan) -> str:
-    controls = sum(cell.edition is not None and cell.edition.control is not None for cell in plan.cells)
-    return f"{len(plan.cells)} cells ({controls} controls, drawn as far as needed)"
+def _is_without(folder: Path) -> bool:
+    """Tell whether the store of a run folder is not where its run kept it."""
+    return (folder / "run.json").is_file() and not RunFolder(folder).store.is_dir()
+
+
+def common_parts(folders: list[Path]) -> Joined:
+    """Return what all run folders are parts of; raises `UsageError` naming the first that does not belong with it."""
+    found = {folder: _read(folder / "run.json") for folder in folders if (folder / "run.json").is_file()}
+    if not found:
+        raise UsageError(f"none of {', '.join(map(str, folders))} holds a run (no run.json)")
+    first, begun = next(iter(found.items()))
+    parts = {folder: read_part(each["part"]["shard"]) for folder, each in found.items() if each.get("part")}
+    identities = {f: _read(f / "identity.json") for f in found if (f / "identity.json").is_file()}
+    for folder, each in found.items():
+        if each["spec"] != begun["spec"]:
+            raise UsageError(f"{folder} holds a run with a different specification from {first}; join parts of one run")
+        if _cut(each) != _cut(begun):
+            raise UsageError(f"{folder} is divided differently from {first} (--shard, -k); join parts of one run")
+    for folder, identity in identities.items():
+        for name, value in next(iter(identities.values())).items():
+            if identity.get(name) != value:
+                raise UsageError(
+                    f"{folder} was run with {name} {identity.get(name)}, {next(iter(identities))} with {value}; join "
+                    "parts that were run alike"
+                )
+    return Joined(
+        settings.checked(begun["spec"]),
+        Study(**begun["study"]) if begun.get("study") else None,
+        (begun.get("part") or {}).get("expression", ""),
+        next(iter(identities.values()), None),
+        tuple(parts.values()),
+    )
+
+
+def _cut(begun: Mapping[str, Any]) -> tuple[int, str]:
+    """Return into how many parts a run was cut, and the cells that these are of."""
+    part = begun.get("part")
+    return (read_part(part["shard"]).of, part["expression"]) if part else (1, "")
+
+
+def _read(path: Path) -> Any:
+    found = read_run(path) if path.name == "run.json" else read_json(path)
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: damaged (it does not describe a run)")
+    return found

@@ -44,7 +44,7 @@ COMMANDS = {
     "check": ("nharness.cli.check", "whether a detector keeps its contract"),
     "import": ("nharness.cli.import_", "foreign masks and activation counts"),
     "plan": ("nharness.cli.plan", "the cells of a run, or of one part of it"),
-    "collect": ("nharness.cli.collect_runs", "the parts of a run joined, what is missing named, records written"),
+    "collect": ("nharness.cli.collect", "the parts of a run joined, what is missing named, records written"),
     "prefetch": ("nharness.cli.prefetch", "a model, tasks' data and a corpus in one folder, to use without a network"),
     "cache": ("nharness.cli.cache", "what stores hold, and removing what is old"),
     "new": ("nharness.cli.new", "a project of your own: a detector, an intervention, a study, a claim"),

@@ -36,6 +36,6 @@ def execute(arguments: argparse.Namespace) -> int:
 
         return run_study(arguments.study, load_plugins(arguments), options.changed(arguments, collect_only=True))
     spec = settings.build_spec({**settings.configured(Path.cwd())[0], **given})
-    from nharness.cli.collect import collect
+    from nharness.cli.cells_shown import show_cells
 
-    return collect(spec, load_plugins(arguments), arguments)
+    return show_cells(spec, load_plugins(arguments), arguments)

@@ -86,9 +86,9 @@ def execute(arguments: argparse.Namespace, *, aside: Sequence[str] = ()) -> int:
         return run_study(arguments.study, plugins, arguments)
     spec = _resumed(arguments) if arguments.resume else settings.build_spec({**from_file, **from_line})
     if arguments.collect_only:
-        from nharness.cli.collect import collect
+        from nharness.cli.cells_shown import show_cells
 
-        return collect(spec, plugins, arguments)
+        return show_cells(spec, plugins, arguments)
     from nharness.run.plan.parts import read_part
     from nharness.run.plan.resolve import resolve
 

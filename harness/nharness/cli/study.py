@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nharness.claims import Held, finite, hold
-from nharness.cli.collect import collect_runs
+from nharness.cli.cells_shown import show_runs
 from nharness.cli.found import record_files
 from nharness.cli.options import USUAL_VARIANT, changed
 from nharness.cli.output import print_table, say, say_json, tell
@@ -34,7 +34,7 @@ def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> in
     base = getattr(arguments, "out", None) or DEFAULT_OUT / file_stem(study.name)
     if arguments.collect_only:
         runs = {_heading(study, n): (spec, base / run_name(n, spec)) for n, spec in enumerate(study.runs)}
-        collect_runs(runs, plugins, arguments)
+        show_runs(runs, plugins, arguments)
         return 0
     from nharness.cli.session import run_and_report
 

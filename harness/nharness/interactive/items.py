@@ -30,7 +30,7 @@ from nharness.plugins import Plugins
 from nharness.record.sources import Study
 from nharness.run.line import RunResult
 from nharness.run.line import run as run_line
-from nharness.run.plan.collect import collected
+from nharness.run.plan.planned import planned
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.study import load_study
 from nharness.spec import Claim, RunSpec
@@ -74,7 +74,7 @@ class StudyRun(pytest.Collector):
     @override
     def collect(self) -> Iterable[pytest.Item]:
         """Yield an item per cell and a claim; raises what planning raises."""
-        _, plan = collected(self.request.spec, Plugins())
+        _, plan = planned(self.request.spec, Plugins())
         for cell in plan.cells:
             if cell.role != "control":
                 yield CellItem.from_parent(self, name=cell.id, cell=cell)
@@ -192,7 +192,7 @@ class _Chosen:
     cells: frozenset[Cell]
 
     @hookimpl
-    def nharness_collection_modify(self, cells: list[Cell]) -> None:
+    def nharness_modify_cells(self, cells: list[Cell]) -> None:
         """Drop what was not selected."""
         cells[:] = [cell for cell in cells if _of_target(cell) in self.cells]
 

@@ -24,9 +24,9 @@ from nharness.events import (
 from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.run.context import RunContext, never
-from nharness.run.plan.collect import check_tasks, check_text, collected, described_plan
 from nharness.run.plan.parts import part_of
 from nharness.run.plan.plan import Plan
+from nharness.run.plan.planned import check_tasks, check_text, described_plan, planned
 from nharness.run.plan.rates import remember_rate
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.resolve import Resolved
@@ -89,7 +89,7 @@ def run(
     """
     started = time.perf_counter()
     make = executor_of(request, plugins)
-    resolved, plan = collected(request.spec, plugins, request.expression)
+    resolved, plan = planned(request.spec, plugins, request.expression)
     folder = RunFolder(request.out)
     request = folder.begin(request, resolved.spec)
     if request.last_failed:

@@ -20,8 +20,8 @@ WATCHER = """
         note("run_started", configuration["seed"], configuration["languages"])
 
     @hookimpl
-    def nharness_collection_modify(cells):
-        note("collection_modify", len(cells))
+    def nharness_modify_cells(cells):
+        note("modify_cells", len(cells))
         exec(os.environ.get("MODIFY", ""))
 
     @hookimpl
@@ -68,7 +68,7 @@ def test_a_watcher_sees_everything_in_order(watched, capsys):
     code, events = watched()
     assert code == 0
     hooks = [event[0] for event in events]
-    assert hooks[:2] == ["collection_modify", "run_started"]
+    assert hooks[:2] == ["modify_cells", "run_started"]
     assert events[0][1] == 14
     assert events[1][1:] == [0, ["en", "de"]]
     assert hooks[-2:] == ["record_written", "summary"]
@@ -104,10 +104,10 @@ def test_cells_are_run_in_the_order_a_plugin_gives_them_without_those_it_drops(w
         (
             "import dataclasses; cells.append(dataclasses.replace(cells[0], language='fr'))",
             4,
-            "nharness_collection_modify added baseline::ppl[fr]; it may reorder and drop cells only",
+            "nharness_modify_cells added baseline::ppl[fr]; it may reorder and drop cells only",
         ),
-        ("cells.append(cells[0])", 4, "nharness_collection_modify added a cell twice"),
-        ("cells.append('lape')", 4, "nharness_collection_modify added lape"),
+        ("cells.append(cells[0])", 4, "nharness_modify_cells added a cell twice"),
+        ("cells.append('lape')", 4, "nharness_modify_cells added lape"),
         ("cells.clear()", 5, "plug-ins dropped all 14 cells"),
     ],
 )
@@ -123,4 +123,4 @@ def test_a_hook_that_fails_half_way_changes_nothing_and_is_told(watched, capsys)
     assert code == 1
     assert len(named(events, "cell_finished")) == 6
     told = capsys.readouterr().err
-    assert told == "warning: plug-in 'watcher' failed in nharness_collection_modify: SystemExit: a b\n"
+    assert told == "warning: plug-in 'watcher' failed in nharness_modify_cells: SystemExit: a b\n"

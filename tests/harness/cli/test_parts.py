@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nharness.cli.collect_runs import common_parts
+from nharness.cli.collect import common_parts
 from nharness.cli.main import main
 from nharness.errors import UsageError
 from nharness.run.work.executor import StoredExecutor

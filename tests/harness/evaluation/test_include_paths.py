@@ -7,7 +7,7 @@ from nharness.evaluation import include_paths
 from nharness.evaluation.include_paths import check_include_paths, is_own
 from nharness.evaluation.task_loading import TaskLoader
 from nharness.plugins import Plugins
-from nharness.run.plan.collect import check_tasks, collected
+from nharness.run.plan.planned import check_tasks, planned
 from nharness.spec import RunSpec, TaskOptions
 from nharness.task import expand_tasks
 
@@ -46,7 +46,7 @@ def test_a_folder_that_is_none_is_said(folder, tmp_path):
     for text, match in ((tmp_path / "no", "no is not a folder"), (tmp_path / "empty", r"has no task \(no")):
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(UsageError, match=match):
-            collected(RunSpec(languages=("de", "fr"), task_options=TaskOptions(include_path=(str(text),))), Plugins())
+            planned(RunSpec(languages=("de", "fr"), task_options=TaskOptions(include_path=(str(text),))), Plugins())
 
 
 @pytest.mark.parametrize("code", ["doc_to_text: !function utils.text", "class: !function task.Mine", "class: os.X"])
@@ -77,7 +77,7 @@ def test_a_template_cannot_reach_python(folder, tmp_path):
 def test_tasks_of_a_folder_are_found_by_name_and_as_one_family(folder):
     options = TaskOptions(include_path=(str(folder),))
     spec = RunSpec(languages=("de", "fr"), tasks=("mytask_de", "lm-eval:mytask_{code}"), task_options=options)
-    resolved, _ = collected(spec, Plugins())
+    resolved, _ = planned(spec, Plugins())
     assert [(task.id, task.lm_eval_task, task.metric) for task in resolved.tasks] == [
         ("mytask_de[de]", "mytask_de", "acc"),
         ("mytask[de]", "mytask_de", "acc"),
@@ -85,7 +85,7 @@ def test_tasks_of_a_folder_are_found_by_name_and_as_one_family(folder):
     ]
     for name in ("mytask_fi", "lm-eval:nothing_{code}"):
         with pytest.raises(UnknownNameError):
-            collected(spec.model_copy(update={"tasks": (name,)}), Plugins())
+            planned(spec.model_copy(update={"tasks": (name,)}), Plugins())
 
 
 def test_a_task_of_any_name_is_called_in_records_as_records_can(folder, tmp_path):
@@ -95,19 +95,19 @@ def test_a_task_of_any_name_is_called_in_records_as_records_can(folder, tmp_path
     options = TaskOptions(include_path=(str(folder),))
     asked = ("my t\u00e2sk (general)[de]", "lm-eval:darijammlu_arabic_language_(general)[fr]")
     spec = RunSpec(languages=("de", "fr"), tasks=asked, task_options=options)
-    resolved, _ = collected(spec, Plugins())
+    resolved, _ = planned(spec, Plugins())
     assert [(task.id, task.lm_eval_task) for task in resolved.tasks] == [
         ("my-t-sk-general-[de]", "my t\u00e2sk (general)"),
         ("darijammlu_arabic_language_-general-[fr]", "darijammlu_arabic_language_(general)"),
     ]
     with pytest.raises(UsageError, match=r"two tasks are both my-t-sk-general-\[de\] in a record"):
-        collected(spec.model_copy(update={"tasks": (asked[0], "my t\u00fcsk (general)[de]")}), Plugins())
+        planned(spec.model_copy(update={"tasks": (asked[0], "my t\u00fcsk (general)[de]")}), Plugins())
 
 
 def test_data_that_is_not_there_is_missed_before_a_model_is_loaded(folder, tmp_path):
     options = TaskOptions(include_path=(str(folder),))
     spec = RunSpec(languages=("de", "fr"), tasks=("mytask_de",), task_options=options)
-    check_tasks(*collected(spec, Plugins()))
+    check_tasks(*planned(spec, Plugins()))
     (tmp_path / "rows.jsonl").unlink()
     with pytest.raises(CellError, match=r"task mytask_de\[de\]: lm-eval cannot load 'mytask_de'"):
-        check_tasks(*collected(spec, Plugins()))
+        check_tasks(*planned(spec, Plugins()))

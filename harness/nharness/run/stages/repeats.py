@@ -29,7 +29,7 @@ from nharness.recording import Text, encoded_documents
 from nharness.recording.passes import SCOUTED_DOCUMENTS
 from nharness.recording.recorder import Windows
 from nharness.run.context import RunContext
-from nharness.run.plan.collect import blocks_of_text, too_few
+from nharness.run.plan.planned import blocks_of_text, too_few
 from nharness.run.plan.resolve import why_not_repeated
 from nharness.run.stages.detect import Detected
 from nharness.run.store import content_key

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from nharness.cells import Edition
 from nharness.errors import NharnessError, OptionError, UsageError, nearest
-from nharness.run.plan.collect import collected
 from nharness.run.plan.parts import Part, part_of
+from nharness.run.plan.planned import planned
 from nharness.run.work.jobs import Job
 from nharness.run.work.worker import Worker
 
@@ -168,6 +168,6 @@ class StoredExecutor(Executor):
     def _owners(self) -> dict[Edition | None, Part]:
         """The part that each edition belongs to."""
         resolved, of = self.worker.resolved, self.options["parts"][0].of
-        _, plan = collected(resolved.spec, resolved.plugins, self.options.get("expression", ""))
+        _, plan = planned(resolved.spec, resolved.plugins, self.options.get("expression", ""))
         parts = [Part(number + 1, of) for number in range(of)]
         return {edition: part for part in parts for edition in part_of(plan, part).by_edition()}

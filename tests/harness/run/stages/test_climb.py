@@ -19,8 +19,8 @@ from nharness.plugins import Plugins
 from nharness.record.model import Record
 from nharness.record.validate import validate_document
 from nharness.run.line import run
-from nharness.run.plan.collect import collected
 from nharness.run.plan.parts import Part, part_of
+from nharness.run.plan.planned import planned
 from nharness.run.plan.price import climbers, estimated_tokens
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.resolve import resolve
@@ -103,7 +103,7 @@ def test_every_ladder_was_climbed_to_its_end(first):
 
 def test_ladders_cost_no_more_than_they_were_priced_at(spec, first):
     _, result = first
-    resolved, plan = collected(spec, Plugins())
+    resolved, plan = planned(spec, Plugins())
     priced = estimated_tokens(resolved, plan) - estimated_tokens(resolved, plan, whole=False)
     assert len({climber for climber in result.ladders.rungs if climber.repeat is None}) == len(
         list(climbers(resolved, plan))
@@ -117,7 +117,7 @@ def test_what_writes_no_record_climbs_nothing_and_is_not_priced_for_it(spec, tmp
     heard = []
     part = replace(RunRequest(spec, tmp_path / "run"), shard=Part(1, 2))
     assert run(part, Plugins(), listen=heard.append).ladders.outcomes == {}
-    resolved, plan = collected(spec, Plugins())
+    resolved, plan = planned(spec, Plugins())
     (told,) = [event for event in heard if isinstance(event, Collected)]
     assert told.forward_tokens == estimated_tokens(resolved, part_of(plan, Part(1, 2)), whole=False)
 

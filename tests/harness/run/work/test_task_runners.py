@@ -16,7 +16,7 @@ from nharness.errors import CellError, PluginError, UnknownNameError
 from nharness.evaluation.items import Item
 from nharness.intervention import Change
 from nharness.plugins import Plugins
-from nharness.run.plan.collect import collected
+from nharness.run.plan.planned import planned
 from nharness.run.plan.price import estimated_tokens
 from nharness.run.plan.resolve import resolve
 from nharness.run.plan.runners import PerplexityRunner
@@ -103,7 +103,7 @@ SPEC = RunSpec(
 
 
 def test_a_kind_of_ones_own_is_planned_measured_and_described(plugins):
-    resolved, plan = collected(SPEC, plugins)
+    resolved, plan = planned(SPEC, plugins)
     assert estimated_tokens(resolved, plan) == 2 * 30_000 + 7 * len(plan.cells)
     assert {(task.dataset, task.chat_template, task.limit) for task in describe_tasks(plan, resolved)} == {
         ("three to nine", True, 3)
@@ -172,7 +172,7 @@ def test_the_record_says_what_prompts_and_decoding_really_are(tmp_path, asked, c
     (tmp_path / "asking.yaml").write_text(ASKING, encoding="utf-8")
     options = TaskOptions(include_path=(str(tmp_path),), num_fewshot=asked, chat_template=chat)
     spec = RunSpec(languages=("de", "fr"), tasks=("lm-eval:asking[de]", "ppl", "output_language"), task_options=options)
-    resolved, plan = collected(spec, Plugins())
+    resolved, plan = planned(spec, Plugins())
     found = {task.name: task for task in describe_tasks(plan, resolved)}
     task = found["asking"]
     assert (task.few_shot, task.few_shot_seed, task.multiturn) == (

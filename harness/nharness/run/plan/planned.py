@@ -1,4 +1,4 @@
-"""Collection: a specification's things and cells, and what they would cost; loads no model and no tensor library."""
+"""A specification's things and cells, and what they would cost; loads no model and no tensor library."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEAST_BLOCKS = 8
 """Blocks of the text that labels are shuffled among, at least."""
 
 
-def collected(spec: RunSpec, plugins: Plugins, expression: str = "", *, unread: bool = False) -> tuple[Resolved, Plan]:
+def planned(spec: RunSpec, plugins: Plugins, expression: str = "", *, unread: bool = False) -> tuple[Resolved, Plan]:
     """Return the things a specification names and the cells it expands to; loads no model. unread: as for `resolve`."""
     named = plugins.entries("claims")
     for claim in spec.claims:
@@ -35,16 +35,16 @@ def collected(spec: RunSpec, plugins: Plugins, expression: str = "", *, unread: 
 def _modified(plan: Plan, plugins: Plugins) -> Plan:
     """Return the plan as plug-ins leave it; raises `PluginError` for a cell that was not in it, or is there twice."""
     cells = list(plan.cells)
-    plugins.hook.nharness_collection_modify(cells=cells)
+    plugins.hook.nharness_modify_cells(cells=cells)
     if cells == list(plan.cells):
         return plan
     known = set(plan.cells)
     stranger = next((cell for cell in cells if not isinstance(cell, Cell) or cell not in known), None)
     if stranger is not None or len(set(cells)) < len(cells):
         what = getattr(stranger, "id", stranger) if stranger is not None else "a cell twice"
-        raise PluginError(f"a plug-in's nharness_collection_modify added {what}; it may reorder and drop cells only")
+        raise PluginError(f"a plug-in's nharness_modify_cells added {what}; it may reorder and drop cells only")
     if not cells:
-        raise NothingCollectedError(f"plug-ins dropped all {len(known)} cells (nharness_collection_modify)")
+        raise NothingCollectedError(f"plug-ins dropped all {len(known)} cells (nharness_modify_cells)")
     return plan.narrowed(cells)
 
 
