@@ -17,6 +17,7 @@ from history import keep
 from interleaved import Clock, measure, named, table
 from llamas import add_options, batch_of, chosen_model, conditions, documents
 from transformers import AutoTokenizer
+from workloads import ALL, LIGHT, recording
 
 from nharness.corpora import CPU_TOKENS, Room, by_document, encode, load_corpus, padding_share
 from nharness.models import locate
@@ -24,23 +25,6 @@ from nharness.recording import Recorder, RecordingOptions, shards_of
 from nharness.recording.trunk import find_trunk
 
 SAMPLE = Path(__file__).resolve().parents[2] / "tasks" / "nharness_tasks" / "corpora" / "sample"
-LIGHT = [("activation_count", "gate"), ("moments", "gate")]
-ALL = [
-    *LIGHT,
-    ("histogram", "gate"),
-    ("moments", "hidden"),
-    ("document_mean", "hidden"),
-    ("up_magnitude", "hidden"),
-    ("output_change", "hidden"),
-]
-
-
-def recording(model, neuron_map, found, needs):
-    """Return what records `needs` over `found`, which is one batch."""
-    tokens = sum(len(part.tokens) for parts in found for part in parts)
-    recorder = Recorder(model, neuron_map, needs, RecordingOptions(batch_tokens=tokens))
-    recorder.prepare({"en": found})
-    return lambda: recorder.record_shard("en", found)
 
 
 def compare(model, rows, length, rounds):

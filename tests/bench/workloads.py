@@ -9,14 +9,31 @@ import time
 
 import torch
 from bench_editing import edits_of
-from bench_recording import ALL, recording
 from llamas import documents, random_llama
 
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import WindowPolicy
 from nharness.models import apply_edits, locate
+from nharness.recording import Recorder, RecordingOptions
 
 SHARE = 0.01  # of every layer's neurons
+LIGHT = [("activation_count", "gate"), ("moments", "gate")]
+ALL = [
+    *LIGHT,
+    ("histogram", "gate"),
+    ("moments", "hidden"),
+    ("document_mean", "hidden"),
+    ("up_magnitude", "hidden"),
+    ("output_change", "hidden"),
+]
+
+
+def recording(model, neuron_map, found, needs):
+    """Return what records `needs` over `found`, which is one batch."""
+    tokens = sum(len(part.tokens) for parts in found for part in parts)
+    recorder = Recorder(model, neuron_map, needs, RecordingOptions(batch_tokens=tokens))
+    recorder.prepare({"en": found})
+    return lambda: recorder.record_shard("en", found)
 
 
 def workloads(model, rows, length):

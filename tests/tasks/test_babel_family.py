@@ -150,10 +150,10 @@ def test_every_member_is_registered_and_found_or_says_how_to_make_it(
 @pytest.mark.parametrize("name", sorted({*family.STAGES, *SIZES} - {file.stem for file in SHIPPED}))
 def test_the_command_makes_what_is_not_shipped(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On text of a few pages, and in two steps instead of 3000; of `babel-early` in one of them."""
-    short = {"steps": 2, "sequence": 8, "sequences_per_language": 1, "warm_up_steps": 1, "stages": ()}
+    short = dataclasses.replace(TRAINING, steps=2, sequence=8, sequences_per_language=1, warm_up_steps=1, stages=())
     monkeypatch.setenv("NHARNESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(family, "splits", lambda _: Splits(edition(LANGUAGES, pages=20), {}, {}))
-    monkeypatch.setattr(family, "TRAINING", dataclasses.replace(TRAINING, **short))
+    monkeypatch.setattr(family, "TRAINING", short)
     monkeypatch.setattr(family, "STAGES", dict.fromkeys(family.STAGES, 1))
     monkeypatch.setattr(sys, "argv", ["family", name, "--work", str(tmp_path / "work"), "--threads", "1"])
     family.main()

@@ -14,6 +14,7 @@ import pytest
 from nharness.cli.collect import common_parts
 from nharness.cli.main import main
 from nharness.errors import UsageError
+from nharness.run.stages import assess
 from nharness.run.work.executor import StoredExecutor
 
 
@@ -53,6 +54,24 @@ def test_parts_joined_are_the_whole(tiny_run, parts, tmp_path, capsys):
     assert main(["collect", *parts, "--out", str(tmp_path / "joined"), "-q"]) == 0
     assert "14 passed (14 reused)" in capsys.readouterr().out
     assert record(tmp_path / "joined") == record(tmp_path / "whole")
+
+
+def test_a_part_repeats_no_detection_and_scores_none(tiny_run, tmp_path, monkeypatch):
+    """A part writes no record, so that what only records have is left to `collect` and the whole run."""
+    done = []
+    for name in ("score_detectors", "repeat_detection"):
+        genuine = getattr(assess, name)
+
+        def seen(*given, name=name, genuine=genuine):
+            done.append(name)
+            return genuine(*given)
+
+        monkeypatch.setattr(assess, name, seen)
+    argv = [*tiny_run, "--detect-tokens", "2000", "--ground-truth", "--folds", "2", "--store", str(tmp_path / "store")]
+    assert main([*argv, "--shard", "1/2", "--out", str(tmp_path / "part")]) == 0
+    assert done == []
+    assert main([*argv, "--out", str(tmp_path / "whole")]) == 0
+    assert done == ["score_detectors", "repeat_detection"]
 
 
 def test_what_is_missing_is_named(parts, tmp_path, capsys):
