@@ -58,7 +58,7 @@ def nharness_register_claims() -> Sequence[Entry]:
         Entry("english-least", "English is harmed least by its own neurons", f"{here}.matrix:EnglishLeast"),
         Entry("related-add-harm", "Related neurons add to the harm of specific ones", f"{here}.matrix:RelatedAddHarm"),
         Entry("general-harm-all", "General neurons harm every language", f"{here}.matrix:GeneralHarmAll"),
-        Entry("steering-moves-target", "Steering makes more of the target", f"{here}.matrix:SteeringMovesTarget"),
+        Entry("steering-moves-target", "Steering makes more of the target", f"{here}.steering:SteeringMovesTarget"),
         Entry("more-selective-than-lape", "A method is more selective than LAPE", f"{here}.matrix:StrongerThanLape"),
         Entry("concentrated-at-both-ends", "Neurons lie at both ends of the depth", f"{here}.depth:ConcentratedAtEnds"),
         Entry("four-stages", "The layers fall into four stages", f"{here}.depth:FourStages"),

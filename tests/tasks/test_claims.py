@@ -55,6 +55,20 @@ def harmed(own, selectivity, **more):
     return told(on_target=estimate(own), selectivity=estimate(selectivity), **more)
 
 
+def gaining(own, others, half=0.02):
+    """The record of a steering from English that gives such shares to the target, and to the others; none of English."""
+    steered = BASE.intervention.model_copy(update={"purpose": "steer", "source": "en"})
+    ends = {tag: -0.9 if tag == "en" else others for tag in BASE.languages}
+    cells = tuple(
+        cell.model_copy(update={"task": "output_language", "change": gain, "interval": (gain - half, gain + half)})
+        for cell in BASE.cells
+        if cell.task == "ppl"
+        for gain in (own if cell.language == cell.target else ends[cell.language],)
+    )
+    record = told(task="output_language", on_target=estimate(own, half))
+    return record.model_copy(update={"cells": cells, "intervention": steered})
+
+
 def against_random(p, draws=20):
     return told(control_selectivity=ControlSelectivity(draws=draws, mean=0.0, sd=0.1, effect=3.0 - 6 * p, p=p))
 
@@ -214,9 +228,9 @@ CASES = {
     ),
     "general-harm-all": ([cells_changed(0.1, 0.2)], [cells_changed(-0.2, -0.1)], [cells_changed(-0.1, 0.2)]),
     "steering-moves-target": (
-        [harmed(0.2, 0.1, purpose="steer", task="output_language")],
-        [harmed(-0.2, -0.1, purpose="steer", task="output_language")],
-        [harmed(0.2, 0.005, purpose="steer", task="output_language")],
+        [gaining(0.3, 0.0)],
+        [gaining(-0.3, 0.0)],
+        [gaining(0.3, 0.29)],  # the others gain as much
     ),
     "more-selective-than-lape": (
         [LAPE, told(selectivity=estimate(0.2))],
@@ -287,8 +301,7 @@ OF_NO_MATRIX = {
 
 def failing(record, task):
     """The record with one more cell of a task, which was not measured."""
-    some = next(cell for cell in record.cells if cell.task == "ppl")
-    cell = some.model_copy(update={"task": task, "status": "failed", "change": None, "interval": None})
+    cell = record.cells[0].model_copy(update={"task": task, "status": "failed", "change": None, "interval": None})
     return record.model_copy(update={"cells": (*record.cells, cell)})
 
 

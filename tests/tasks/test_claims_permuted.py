@@ -157,7 +157,8 @@ def steered(record):
     """Return the record as one of steering: what is planted is now gained."""
     summary = record.summary[0].model_copy(update={"task": "output_language"})
     purpose = record.intervention.model_copy(update={"purpose": "steer"})
-    return record.model_copy(update={"summary": (summary,), "intervention": purpose})
+    cells = tuple(cell.model_copy(update={"task": "output_language"}) for cell in record.cells)
+    return record.model_copy(update={"summary": (summary,), "intervention": purpose, "cells": cells})
 
 
 PAIRS = [("en", "de"), ("zh", "ru"), ("en", "zh"), ("de", "ru")]

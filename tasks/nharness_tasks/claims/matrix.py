@@ -9,10 +9,9 @@ from nharness.claims import Finding, NamedClaim, Verdict
 from nharness.record.model import Record
 from nharness.record.results import RowSummary, TaskSummary
 from nharness.record.types import Estimate
-from nharness_tasks.claims.verdicts import TASK, above, both_above, harming, in_every, measured, whole
+from nharness_tasks.claims.verdicts import TASK, above, all_above, harming, in_every, measured, whole
 
 FEW = 0.01
-WRITTEN = "output_language"
 
 
 class FewSuffice(NamedClaim):
@@ -37,7 +36,11 @@ class FewSuffice(NamedClaim):
 
         def judge(record: Record) -> Finding | None:
             rule = f"own harm and selectivity at a budget of {record.selection.budget:g} above 0, by their intervals"
-            return both_above(summaries[id(record)], name="own harm", rule=rule)
+            own, more = summaries[id(record)].on_target, summaries[id(record)].selectivity
+            if own is None or more is None:
+                return None
+            numbers = {"own harm": (own.value, own.interval), "selectivity": (more.value, more.interval)}
+            return all_above(numbers, 0.0, rule=rule)
 
         return in_every([record for record, _ in least.values()], whole(judge))
 
@@ -131,27 +134,6 @@ def _every_cell(record: Record) -> Finding | None:
     ends = min(low for low, _ in intervals), min(high for _, high in intervals)
     verdict: Verdict = "holds" if ends[0] > 0 else "fails" if ends[1] < 0 else "undecided"
     return Finding(verdict, numbers, rule, ends)
-
-
-class SteeringMovesTarget(NamedClaim):
-    """The effect of steering on the language steered towards."""
-
-    name = "steering-moves-target"
-    statement = "Switching neurons towards a language makes the model write more of it."
-    paper = "Tang et al., ACL 2024, arXiv 2402.16438; Gurgurov et al. 2025"
-    needs = "records of output_language whose intervention steers"
-
-    def test(self, records: Sequence[Record]) -> Finding | None:
-        """Return whether the target's share of what is written grows, and more than others', in every record."""
-        return in_every([record for record in records if record.intervention.purpose == "steer"], _steered)
-
-
-def _steered(record: Record) -> Finding | None:
-    summary = record.summary_of(WRITTEN)
-    if summary is None:
-        return None
-    rule = "gain in the target's share of outputs above 0, and above that of other languages, by their intervals"
-    return measured(both_above(summary, name="gain in share", rule=rule), record, task=WRITTEN)
 
 
 class StrongerThanLape(NamedClaim):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from nharness.claims import Finding, Verdict
 from nharness.record.model import Record
@@ -24,14 +24,12 @@ def above(value: float, interval: Interval | None, bar: float, *, name: str, rul
     return Finding(verdict, {name: value}, rule, interval)
 
 
-def both_above(summary: TaskSummary, *, name: str, rule: str) -> Finding | None:
-    """Return that what a target's own language takes, and by how much that is more than others take, are above 0."""
-    own, more = summary.on_target, summary.selectivity
-    if own is None or more is None:
-        return None
-    found = [above(each.value, each.interval, 0.0, name=name, rule=rule) for each in (own, more)]
-    worst = min((each.verdict for each in found), key=ORDER.index)
-    return Finding(worst, {name: own.value, "selectivity": more.value}, found[0].rule, own.interval)
+def all_above(numbers: Mapping[str, tuple[float, Interval | None]], bar: float, *, rule: str) -> Finding:
+    """Return that every number lies above a bar; the worst of them decides, and the first one's interval is told."""
+    found = [above(value, interval, bar, name=name, rule=rule) for name, (value, interval) in numbers.items()]
+    worst = min(found, key=lambda each: ORDER.index(each.verdict))
+    values = {name: value for name, (value, _) in numbers.items()}
+    return Finding(worst.verdict, values, worst.rule, next(iter(numbers.values()))[1])
 
 
 def in_every(records: Iterable[Record], judge: Judge) -> Finding | None:
