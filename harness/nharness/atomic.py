@@ -113,6 +113,21 @@ def recover_folder(path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def require_place(option: str, path: Path, *, folder: bool) -> None:
+    """Raise `OutputError` unless `path` can be a folder, or a file, that is written; nothing is made.
+
+    option: that names the place, for the message.
+    """
+    if not folder and path.is_dir():
+        raise OutputError(f"{option} {path} is a folder; expected a file")
+    place = path if folder else path.parent
+    there = next(each for each in (place, *place.parents) if os.path.lexists(each))
+    if not there.is_dir():
+        raise OutputError(f"{option} {path}: {there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"{option} {path}: folder {there} cannot be written")
+
+
 def check_writable(path: Path) -> None:
     """Raise `OutputError` unless a file can be created in the folder `path`, which is made when absent."""
     make_folder(path)

@@ -107,14 +107,16 @@ def nearest(got: str, known: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"`, or the list of what exists when nothing is near, as the end of a sentence.
 
     What begins with the whole of `got` is nearer than what is merely spelt like it: `mgsm` is one of `mgsm_direct`, ...
+    Capitals do not count; among names of two letters, such as languages' codes, nothing is near.
     """
     names = sorted(known)
     longer = [name for name in names if len(got) > 2 and name.startswith((f"{got}_", f"{got}-"))]
     if longer:
         return f"; did you mean {' or '.join(map(repr, longer[:3]))}?"
-    close = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    folded = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(got.casefold(), folded, n=1, cutoff=0.5 if len(got) > 2 else 1.0)
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {folded[close[0]]!r}?"
     return f"; known: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}" if names else "; none are registered"
 
 

@@ -121,10 +121,10 @@ class ModelSpec(Value):
         None, description="spread over devices, as in transformers"
     )
     trust_remote_code: Annotated[bool, Flag()] = Field(False, description="run code that a checkpoint contains")
-    batch_tokens: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], Flag(metavar="N")] = Field(
+    batch_tokens: Annotated[Annotated[int, Field(ge=1, le=2**31)] | Literal["auto"], Flag(metavar="N")] = Field(
         "auto", description="tokens per forward pass, padding included"
     )
-    max_length: Annotated[int, Flag()] = Field(512, ge=8, description="longest window, in tokens")
+    max_length: Annotated[int, Flag()] = Field(512, ge=8, le=2**31, description="longest window, in tokens")
 
 
 class CorpusSpec(Value):
@@ -171,10 +171,10 @@ class TaskOptions(Value):
         None, description="folder of local files that serve tasks' data"
     )
     num_fewshot: Annotated[int | None, Flag()] = Field(
-        None, ge=0, description="few-shot examples; none: as the task says"
+        None, ge=0, le=10_000, description="few-shot examples; none: as the task says"
     )
     limit: Annotated[int | None, Flag()] = Field(
-        None, ge=1, description="items per task and language, except perplexity"
+        None, ge=1, le=2**53, description="items per task and language, except perplexity"
     )
     chat_template: Annotated[bool, Flag("apply-chat-template")] = Field(
         False, description="wrap prompts in the chat template"
@@ -200,10 +200,10 @@ class ControlSpec(Value):
         20, ge=0, le=1000, description="at most this many random draws per target, fewer where the decision is clear"
     )
     least: Annotated[int, Flag("least-controls")] = Field(
-        5, ge=0, description="fewest random draws before a clear decision may stop them"
+        5, ge=0, le=1000, description="fewest random draws before a clear decision may stop them"
     )
     eval_tokens: Annotated[int, Flag("control-tokens")] = Field(
-        1_000, ge=1, description="tokens per language of the sample that controls are judged on"
+        1_000, ge=1, le=2**53, description="tokens per language of the sample that controls are judged on"
     )
 
     def measures(self, family: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from nharness.cli.options import pairs
 from nharness.cli.output import print_table, say, say_json, told_warnings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
+from nharness.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,9 @@ def execute(arguments: argparse.Namespace) -> int:
     options = {key: value for text in arguments.option for key, value in pairs(text).items()}
     detector = load_detector(Named(name=arguments.detector, options=options), load_plugins(arguments))
     reference = read_neurons(arguments.reference) if arguments.reference else None
+    twice = next((path for path in arguments.statistics if arguments.statistics.count(path) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is given twice; expected one file for each site")
     with told_warnings():
         tables = {str(path): read_statistics(path) for path in arguments.statistics}
         detection = detector(Evidence.together(tables, reference=reference))

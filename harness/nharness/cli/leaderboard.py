@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nharness.atomic import require_place
 from nharness.cli.found import all_records
 from nharness.cli.output import say
 from nharness.errors import UsageError
@@ -76,6 +77,7 @@ def _add(arguments: argparse.Namespace) -> int:
 
     if not arguments.records:
         raise UsageError("leaderboard add needs records: their files, or folders of records or runs")
+    require_place("--results", arguments.results, folder=True)
     for path in all_records(arguments.records):
         say(f"added {add(path, arguments.results)}")
     return 0

@@ -23,8 +23,8 @@ from typing import NoReturn
 
 from nharness.cli import examples
 from nharness.cli.output import only_the_result, say, tell
-from nharness.cli.spelling import stray, understood
-from nharness.errors import InterruptedRun, NharnessError, PluginError, UnknownNameError, UsageError
+from nharness.cli.spelling import nearest_choice, stray, understood
+from nharness.errors import InterruptedRun, NharnessError, PluginError, UnknownNameError, UsageError, nearest
 
 COMMANDS = {
     "run": ("nharness.cli.run", "the main job: detect, deactivate, evaluate, compare, record"),
@@ -73,7 +73,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one sentence and where to look, and exit."""
-        self.exit(4, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(4, f"{self.prog}: {nearest_choice(message)}; see {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -171,6 +171,8 @@ def _told(error: BaseException) -> str:
 
 def command_parser(name: str) -> argparse.ArgumentParser:
     """Return the parser of a command, its help complete; raises `UnknownNameError` for a command that is none."""
+    if name.startswith("-"):
+        raise UsageError(f"unknown option {name}{nearest(name, ('--help', '--version'))}")
     if name not in COMMANDS:
         raise UnknownNameError("command", name, COMMANDS)
     module_name, summary = COMMANDS[name]
@@ -190,7 +192,7 @@ def command_parser(name: str) -> argparse.ArgumentParser:
 def _dispatch(name: str, rest: Sequence[str]) -> int:
     parser = command_parser(name)
     known = {flag for action in parser._actions for flag in action.option_strings}  # noqa: SLF001 - nothing public lists them
-    words = understood(rest, known)
+    words = understood(rest, known, [action.dest for action in parser._actions if not action.option_strings])  # noqa: SLF001 - as above
     arguments, left = parser.parse_known_intermixed_args(words)  # options may stand between the files
     if left:
         raise UsageError(f"{name}: {stray(words, left, parser)}")

@@ -1,4 +1,4 @@
-"""What a run refuses before it starts, for `--collect-only`: executor, device, model folder, chat template.
+"""What a run refuses before it starts, for `--collect-only`: places, executor, device, model folder, chat template.
 
 Tensor libraries are loaded only for what is not the default.
 """
@@ -9,11 +9,23 @@ import argparse
 import json
 from pathlib import Path
 
+from nharness.atomic import require_place
 from nharness.errors import UnknownNameError, UsageError
 from nharness.plugins import Plugins
 from nharness.spec import RunSpec
 
 TEMPLATES = ("chat_template.jinja", "chat_template.json")
+
+
+def require_places(arguments: argparse.Namespace) -> None:
+    """Raise `OutputError` where a run could not write: folder, store, log of events."""
+    for option, path, folder in (
+        ("--out", arguments.out, True),
+        ("--store", arguments.store, True),
+        ("--log-json", arguments.log_json, False),
+    ):
+        if path is not None:
+            require_place(option, path, folder=folder)
 
 
 def require_executor(plugins: Plugins, arguments: argparse.Namespace) -> None:

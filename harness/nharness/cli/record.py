@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nharness.atomic import require_place
 from nharness.cli import options, settings
 from nharness.cli.output import say, say_json
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
@@ -62,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Record and write one statistics file per site."""
+    require_place("--out", arguments.out, folder=False)
+    if arguments.store is not None:
+        require_place("--store", arguments.store, folder=True)
     given = {**settings.configured(Path.cwd())[0], **options.given(arguments)}
     spec = settings.build_spec(given)
     plugins = load_plugins(arguments)

@@ -12,7 +12,7 @@ from typing import Any
 
 from nharness.cli import options, settings
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
-from nharness.cli.preflight import require_executor
+from nharness.cli.preflight import require_executor, require_places
 from nharness.errors import UsageError
 from nharness.spec import RunSpec
 
@@ -79,6 +79,7 @@ def execute(arguments: argparse.Namespace, *, aside: Sequence[str] = ()) -> int:
     if arguments.show_config:
         _show_config(from_file, source, from_line)
         return 0
+    require_places(arguments)
     plugins = load_plugins(arguments)
     if arguments.study is not None:
         from nharness.cli.study import run_study

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -44,9 +45,17 @@ KINDS = {
 }
 
 
-def understood(words: Sequence[str], known: Collection[str]) -> list[str]:
+def nearest_choice(message: str) -> str:
+    """Return argparse's message, for a word that is none of the known ones with the one that was probably meant."""
+    found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+    close = difflib.get_close_matches(found[1], re.findall(r"'([^']*)'", found[2]), n=1, cutoff=0.5) if found else []
+    return f"{message}; did you mean {close[0]!r}?" if close else message
+
+
+def understood(words: Sequence[str], known: Collection[str], alone: Collection[str] = ()) -> list[str]:
     """Return the words of a command line, lm-eval's spellings of options as ours.
 
+    alone: what the command takes without an option, such as the detector of `nharness detect lape`.
     Raises `UsageError` for an option that is not known, with what is near it or done instead.
     """
     found: list[str] = []
@@ -60,6 +69,8 @@ def understood(words: Sequence[str], known: Collection[str]) -> list[str]:
         ours = name.replace("_", "-")
         ours = SAME.get(ours, ours)
         if ours not in known:
+            if name.removeprefix("--") in alone:
+                raise UsageError(f"unknown option {name}; the {name.removeprefix('--')} stands alone, without it")
             raise UsageError(f"unknown option {name}; {_instead(ours, known)}")
         found.append(f"{ours}{equals}{value}")
     return found

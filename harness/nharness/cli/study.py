@@ -58,6 +58,8 @@ def study_file(given: Path, variant: str | None, plugins: Plugins) -> Path:
     if given.is_file() or name not in plugins.entries("studies"):
         if variant is not None:
             raise UsageError(f"--variant chooses a variant of a named study; {name} is a file")
+        if given.is_dir():
+            raise UsageError(f"{name} is a folder; expected a study's TOML file, or a name of nharness list studies")
         if not given.suffix:
             raise UnknownNameError("study", name, plugins.entries("studies"))
         return given

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -199,7 +200,7 @@ def _document(where: str, row: Mapping[str, Any], columns: Columns, number: int)
     )
     text = row.get(columns.text) if prompt else row[_required(where, row, columns.text)]
     if text is not None and not isinstance(text, str):
-        raise CorpusError(f"{where}: column {columns.text!r} holds a {type(text).__name__}, expected text")
+        raise CorpusError(f"{where}: column {columns.text!r} holds {reprlib.repr(text)}, expected text")
     if not (text or "").strip() and not prompt.strip():
         return None
     name = _optional(where, row, columns.id, "id") or f"row-{number:08d}"

@@ -38,6 +38,7 @@ KNOWN_ARGS = (
     "offload_folder",
 )
 _NUMBER = re.compile(r"\.\d+\.")
+GGUF = b"GGUF"
 QUANTISED = ("bitsandbytes", *AUTO_QUANTIZATION_CONFIG_MAPPING)
 
 
@@ -74,7 +75,8 @@ def find_source(name: str, args: Mapping[str, Scalar], named: Named) -> Found:
         source = _registered(named[name])
         return find_source(source.name, {**source.args, **args}, {})
     path = Path(name).expanduser()
-    if path.is_file() and path.suffix == ".gguf":
+    if path.is_file():
+        _require_gguf(path)
         return Found(name, path.parent, {**args, "gguf_file": path.name})
     if path.is_dir():
         check_folder(path, args)
@@ -86,6 +88,16 @@ def find_source(name: str, args: Mapping[str, Scalar], named: Named) -> Found:
         # A slip in a registered name is not worth the wait for the hub's answer.
         raise ModelError(f"no model {name!r}; did you mean {close[0]!r}?")
     return Found(name, None, args)
+
+
+def _require_gguf(path: Path) -> None:
+    """Raise `ModelError` for a file that is no GGUF file, by its name and its first bytes."""
+    expected = "expected a folder with config.json and weights, a GGUF file (*.gguf), or a name on the hub"
+    if path.suffix != ".gguf":
+        raise ModelError(f"{str(path)!r} is a file; {expected}")
+    with path.open("rb") as handle:
+        if handle.read(len(GGUF)) != GGUF:
+            raise ModelError(f"{str(path)!r} is damaged or no GGUF file: it does not begin with {GGUF.decode()}")
 
 
 def _registered(target: str | Path | Callable[[], ModelSource | str | Path]) -> ModelSource:

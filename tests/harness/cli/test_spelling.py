@@ -1,5 +1,7 @@
 """What was meant is said: options nearly right, options of lm-eval, words that stand alone, folders of runs."""
 
+from pathlib import Path
+
 import pytest
 
 from nharness.cli.main import main
@@ -18,6 +20,10 @@ TWO = ["--languages", "en,de"]
         ("run --detectr lape", "unknown option --detectr; did you mean --detector?"),
         ("run --det lape", "unknown option --det; did you mean --detect-tokens?"),
         ("run --qqqqq", "unknown option --qqqqq; see --help for the known options"),
+        ("run --languages en,de --detector LAPE", "unknown detector 'LAPE'; did you mean 'lape'?"),
+        ("run --study .", "is a folder; expected a study's TOML file, or a name of nharness list studies"),
+        ("detect --detector lape", "unknown option --detector; the detector stands alone, without it"),
+        ("--versoin", "unknown option --versoin; did you mean '--version'?"),
         ("list detectors --jsn", "unknown option --jsn; did you mean --json?"),
         ("list detectors lape more", "list: unexpected 'more'; nharness list --help shows what is expected"),
         ("run --batch_size 8", "unknown option --batch_size; batches are measured in tokens: use --batch-tokens N"),
@@ -39,6 +45,12 @@ def test_what_to_type_is_said(line, message, capsys):
     told = capsys.readouterr().err
     assert message in told
     assert told.count("\n") == 1
+
+
+def test_a_choice_that_is_none_is_told_the_nearest(capsys):
+    with pytest.raises(SystemExit):
+        main(["leaderboard", "biuld"])
+    assert "did you mean 'build'?; see nharness leaderboard --help" in capsys.readouterr().err
 
 
 def test_lm_evals_spellings_mean_what_ours_mean(tmp_path, monkeypatch, capsys):
@@ -64,10 +76,20 @@ def test_lm_evals_spellings_mean_what_ours_mean(tmp_path, monkeypatch, capsys):
         (["--workers", "3"], "the local executor uses one process; --workers 3 needs --executor ray"),
         (["--executor-args", "cpus=2"], "the local executor takes no options"),
         (["--executor", "rey"], "unknown executor 'rey'; did you mean 'ray'?"),
+        (["--model", "MODEL.gguf"], "'MODEL.gguf' is damaged or no GGUF file: it does not begin with GGUF"),
+        (["--model", "FILE"], "'FILE' is a file; expected a folder with config.json and weights, a GGUF file"),
+        (["--out", "FILE"], "--out FILE: FILE is not a folder"),
+        (["--out", "FILE/x"], "--out FILE/x: FILE is not a folder"),
+        (["--store", "FILE"], "--store FILE: FILE is not a folder"),
+        (["--log-json", "."], "--log-json . is a folder; expected a file"),
+        (["--dataset-dir", "nowhere"], "--dataset-dir nowhere is not a folder"),
         (["--apply-chat-template"], "the tokenizer of 'babel' has no chat template"),
     ],
 )
-def test_collect_only_refuses_what_the_run_would_refuse(argv, message, capsys):
+def test_collect_only_refuses_what_the_run_would_refuse(argv, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("FILE", "MODEL.gguf"):
+        (tmp_path / name).write_text("text")
     assert main(["run", "--collect-only", *TWO, *argv]) == 4
     assert message in capsys.readouterr().err
 
@@ -100,3 +122,21 @@ def test_last_failed_is_collected_as_it_is_run(tmp_path, monkeypatch, capsys):
     (tmp_path / "out" / "failed.json").write_text('["lape[fr]/zero::ppl[en]"]')
     assert main(argv) == 5
     assert "none of the 1 cells that failed last time is in this plan" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_done(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nharness.cli.record.load_plugins", lambda _: pytest.fail("the place was not looked at first"))
+    (tmp_path / "FILE").write_text("text")
+    for line, message in (
+        ("record --out .", "--out . is a folder; expected a file"),
+        ("record --out FILE/s.safetensors", "--out FILE/s.safetensors: FILE is not a folder"),
+        ("record --out s.safetensors --store FILE", "--store FILE: FILE is not a folder"),
+        ("leaderboard add x --results FILE", "--results FILE: FILE is not a folder"),
+    ):
+        assert main(line.split()) == 4
+        assert message in capsys.readouterr().err
+    (tmp_path / "shut").mkdir(mode=0o500)
+    monkeypatch.setattr("os.access", lambda place, _: Path(place).name != "shut")  # who is root may write everywhere
+    assert main(["run", "--collect-only", "--languages", "en,de", "--out", "shut/x"]) == 4
+    assert "--out shut/x: folder shut cannot be written" in capsys.readouterr().err

@@ -203,7 +203,7 @@ def test_columns_languages_and_splits_that_are_not_there(tmp_path):
     with pytest.raises(UnknownNameError, match=r"unknown split .* 'evaluate'; did you mean 'eval'"):
         corpus.documents("en", "evaluate")
     write(tmp_path / "de.jsonl", [{"txt": 3}])
-    with pytest.raises(CorpusError, match="column 'txt' holds a int, expected text"):
+    with pytest.raises(CorpusError, match="column 'txt' holds 3, expected text"):
         both(load_corpus(tmp_path, columns=Columns(text="txt")), "de")
 
 
@@ -266,7 +266,7 @@ GOOD = "\n".join(json.dumps({"id": f"d{number}", "text": f"hello {number}"}) for
         ("en.jsonl", b'{"text": "a", "prompt": "\\udfff"}', "en.jsonl line 1: the prompt holds '\\udfff', half"),
         ("en.jsonl", f"{GOOD}\n{GOOD}".encode(), "en.jsonl line 7: id 'd0' is repeated in language 'en'"),
         ("en.jsonl", b'{"txt": "a"}', "en.jsonl line 1: no column 'text'; did you mean 'txt'?"),
-        ("en.jsonl", b'{"text": 5}', "en.jsonl line 1: column 'text' holds a int, expected text"),
+        ("en.jsonl", b'{"text": 5}', "en.jsonl line 1: column 'text' holds 5, expected text"),
         ("en.jsonl", b'{"text": ' + b"[" * 100_000, "en.jsonl line 1: JSON that cannot be read"),
         ("en.jsonl", b'\n{"id": 1' + b"0" * 5000 + b', "text": "x"}', "en.jsonl line 2: JSON that cannot be read"),
         ("en.json", b"[" * 100_000, "en.json line 1: JSON that cannot be read"),

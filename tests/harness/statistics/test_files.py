@@ -68,3 +68,9 @@ def test_files_that_detect_does_not_take_together(saved, tmp_path, capsys, other
     assert main(["detect", "lape", "--statistics", *files, "--out", str(tmp_path / "n")]) == 4
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "n").exists()
+
+
+def test_a_file_that_is_given_to_detect_twice_is_named(saved, tmp_path, capsys):
+    file = str(saved("a", table()))
+    assert main(["detect", "lape", "--statistics", file, file, "--out", str(tmp_path / "n")]) == 4
+    assert "a is given twice; expected one file for each site" in capsys.readouterr().err

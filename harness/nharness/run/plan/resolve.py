@@ -157,10 +157,12 @@ def task_families(plugins: Plugins) -> Mapping[str, TaskFamily]:
 def expanded(spec: RunSpec, languages: Sequence[str], plugins: Plugins) -> tuple[tuple[TaskSpec, ...], tuple[str, ...]]:
     """Return the tasks that a specification names, and warnings, as `expand_tasks`.
 
-    Raises `UsageError` as `check_include_paths` does.
+    Raises `UsageError` as `check_include_paths` does, and for a folder of data that is none.
     """
     options = spec.task_options
     check_include_paths(options.include_path, trusted=options.trust_tasks)
+    if options.dataset_dir is not None and not Path(options.dataset_dir).is_dir():
+        raise UsageError(f"--dataset-dir {options.dataset_dir} is not a folder")
 
     def included(name: str) -> bool:
         kinds = [plugins.resolve("task_runners", kind) for kind in plugins.entries("task_runners")]
