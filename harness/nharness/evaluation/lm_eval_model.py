@@ -61,7 +61,7 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
         return ChatTemplate(self.tokenizer)
 
     def start(self) -> None:
-        """Reset the count."""
+        """Forget the tokens counted and the prompts cut so far."""
         self.tokens, self.cut = 0, set()
 
     def halve(self) -> bool:

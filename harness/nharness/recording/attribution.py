@@ -42,7 +42,7 @@ class Attribution(Accumulator):
         self.sums["abssum"][activations.columns] += scratch.column_sums(product.abs())
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """`sum`, `sumsq`, `abssum`."""
+        """`sum`, `sumsq` and `abssum`: float64 [M]."""
         return {part: total.cpu().numpy() for part, total in self.sums.items()}
 
 
@@ -62,7 +62,7 @@ class Relevance(Accumulator):
         self.sum[activations.columns] += self.shard.scratch.column_sums(_product(activations))
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """`sum`."""
+        """`sum`: float64 [M]."""
         return {"sum": self.sum.cpu().numpy()}
 
 

@@ -75,7 +75,7 @@ class UpMagnitude(_PerDocument):
         return UP
 
     def measure(self, values: Tensor) -> Tensor:
-        """Return |u|."""
+        """Return the magnitude |u| of every value, in the shape of `values`."""
         return torch.abs(values, out=self.shard.scratch.like(values))
 
     def tensors(self) -> dict[str, NDArray[Any]]:

@@ -80,5 +80,5 @@ class Histogram(Accumulator):
         self.count.scatter_add_(0, index.view(-1), self.ones[: index.numel()])
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """`count` and `edges`."""
+        """`count`: int32 [M, S + 2], the outer bins first and last; `edges`: float32 [S + 1]."""
         return {"count": self.count.view(self.shard.size, self.bins + 2).cpu().numpy(), "edges": self.edges}

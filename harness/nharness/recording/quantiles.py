@@ -54,6 +54,6 @@ class QuantileSketch(Accumulator):
         self.count.scatter_add_(0, index.view(-1), self.ones[: index.numel()])
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """`count`, `least` and `most`."""
+        """`count`: int32 [M, S]; `least` and `most`: float32 [M], infinite without tokens."""
         count = self.count.view(self.shard.size, SIZE).cpu().numpy()
         return {"count": count, "least": self.least.cpu().numpy(), "most": self.most.cpu().numpy()}

@@ -41,7 +41,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One detector."""
+    """One detector: rank, kept share, harms in bits per byte (ratio: of perplexities), a cell per language.
+
+    Numbers are None, and texts empty, where the record has none.
+    """
 
     slug: str
     detector: str
