@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -230,3 +231,17 @@ def test_nats_become_bits_by_one_rule():
     rule = re.compile(r"\blog\(2(\.0)?\)|\bLN_?2\b|0\.693")
     found = [relative(path) for path in SOURCES if rule.search(path.read_text(encoding="utf-8"))]
     assert found == ["harness/nharness/information.py"]
+
+
+def test_one_name_one_class(trees):
+    """A name means one thing in the harness; sections of a record are called after what they record."""
+    named = Counter(
+        node.name
+        for path, tree in trees.items()
+        if relative(path).startswith("harness/")
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        and not node.name.startswith("_")
+        and not any(ast.unparse(base) == "Section" for base in node.bases)
+    )
+    assert [name for name, times in named.items() if times > 1] == []

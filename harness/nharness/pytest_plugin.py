@@ -25,7 +25,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     asked = parent.config.getoption("--nharness") or parent.session.isinitpath(file_path)
     if not asked or file_path.suffix != ".toml" or "[study]" not in file_path.read_text("utf-8", "replace"):
         return None
-    collector: pytest.Collector = import_module("nharness.interactive.items").StudyFile.from_parent(
+    collector: pytest.Collector = import_module("nharness.interactive.items").StudyModule.from_parent(
         parent, path=file_path
     )
     return collector

@@ -28,7 +28,7 @@ _AGREES = 1e-3
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedSide:
     """One record's side on one task; `key` is a digest of its items: records with equal keys can be paired."""
 
     key: str
@@ -49,7 +49,7 @@ class Difference:
         return self.interval[0] > 0 or self.interval[1] < 0
 
 
-def sides(record: Record, folder: Path, *, max_bytes: int = 500_000_000) -> dict[str, Paired]:
+def sides(record: Record, folder: Path, *, max_bytes: int = 500_000_000) -> dict[str, PairedSide]:
     """Return a record's side of each task whose selectivity follows from its items; empty without an items file.
 
     A task is left out if a cell has no items, or if they do not give the record's selectivity.
@@ -70,10 +70,10 @@ def sides(record: Record, folder: Path, *, max_bytes: int = 500_000_000) -> dict
             found[task.name] = Side(effects, weights)
     except (FileFormatError, UsageError):
         return {}
-    return {name: Paired(side.text(), side) for name, side in found.items() if _reproduced(record, name, side)}
+    return {name: PairedSide(side.text(), side) for name, side in found.items() if _reproduced(record, name, side)}
 
 
-def differences(found: Mapping[str, Paired]) -> dict[tuple[str, str], Difference]:
+def differences(found: Mapping[str, PairedSide]) -> dict[tuple[str, str], Difference]:
     """Return the paired differences of every two records of one text, by their names in the order given.
 
     A pair is absent if the items differ or are too few for an interval.
@@ -87,7 +87,7 @@ def differences(found: Mapping[str, Paired]) -> dict[tuple[str, str], Difference
     return known
 
 
-def difference(a: Paired, b: Paired) -> Difference | None:
+def difference(a: PairedSide, b: PairedSide) -> Difference | None:
     """Return the paired difference of two records on one task; None when their items differ or are too few."""
     return differences({"a": a, "b": b}).get(("a", "b"))
 

@@ -13,7 +13,7 @@ from typing import Any
 from nharness.detector import make_options
 from nharness.errors import NharnessError
 from nharness.plugins import Plugins
-from nharness.record.items import Item, read_items
+from nharness.record.items import RecordedItem, read_items
 from nharness.record.model import Record
 from nharness.record.problems import Problem, shown
 from nharness.record.store import find, inside
@@ -22,7 +22,7 @@ from nharness_leaderboard.results import Entry
 
 OWN, MODULE = "nharness ", "nharness_detectors.plugin"
 SAME_TEXT = 0.02  # by how much an item's NLL may differ between number formats' kernels and machines, relative
-Intact = dict[tuple[Any, ...], Item]
+Intact = dict[tuple[Any, ...], RecordedItem]
 
 
 def detector_problems(record: Record) -> Iterator[Problem]:
@@ -80,7 +80,7 @@ def _key(record: Record) -> str:
 
 
 def _apart(members: Sequence[Entry]) -> Iterator[tuple[Entry, Problem]]:
-    seen: dict[tuple[Any, ...], tuple[Entry, Item]] = {}
+    seen: dict[tuple[Any, ...], tuple[Entry, RecordedItem]] = {}
     for entry in members:
         for place, item in _intact(entry).items():
             first, other = seen.setdefault(place, (entry, item))

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nharness.record.model import Record
-from nharness_leaderboard.paired import Difference, Paired, difference, unpaired
+from nharness_leaderboard.paired import Difference, PairedSide, difference, unpaired
 from nharness_leaderboard.results import Entry
 
 _FROM = ("plugin", "distribution")
@@ -55,7 +55,7 @@ def digest_of(*parts: Any, length: int = 8) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:length]
 
 
-def compare(a: Entry, b: Entry, task: str, known: Mapping[str, Mapping[str, Paired]]) -> Difference | None:
+def compare(a: Entry, b: Entry, task: str, known: Mapping[str, Mapping[str, PairedSide]]) -> Difference | None:
     """Return A minus B on a task: paired when both have the same items, else from their intervals."""
     one, two = known.get(a.slug, {}).get(task), known.get(b.slug, {}).get(task)
     paired = difference(one, two) if one is not None and two is not None else None

@@ -14,7 +14,7 @@ from nharness.record.consistency.results import result_problems
 from nharness.record.items import read_items, write_items
 from nharness.record.model import configuration_key
 from nharness.record.store import describe, find
-from nharness_leaderboard.paired import Paired, difference, differences, sides, unpaired
+from nharness_leaderboard.paired import PairedSide, difference, differences, sides, unpaired
 from nharness_leaderboard.ranks import Standings, set_key
 from nharness_leaderboard.results import Entry
 from nharness_leaderboard.site.board import language_data
@@ -81,7 +81,7 @@ def test_pairing_narrows_and_needs_the_same_items(entries):
     assert same.value == pytest.approx(0, abs=1e-12)
     assert same.interval == pytest.approx((0, 0), abs=1e-12)
     assert present(unpaired(entries[0].record, entries[0].record, "ppl")).interval[1] > 0
-    assert difference(one, Paired("another key", one.side)) is None
+    assert difference(one, PairedSide("another key", one.side)) is None
 
 
 def test_items_that_do_not_give_the_published_selectivity_pair_nothing(entries, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from narrowing import present
 from nharness.analysis.measurements import from_items
-from nharness.record.items import Item, read_items, write_items
+from nharness.record.items import RecordedItem, read_items, write_items
 from nharness.record.store import find
 from nharness.record.validate import load_record
 from nharness_leaderboard.deep.sense import item_problems
@@ -62,7 +62,7 @@ def with_items(entry, folder, alter):
     for document in documents:
         alter(document)
     folder.mkdir()
-    assert unpacked(write_items(folder, [Item(**document) for document in documents])).name == name
+    assert unpacked(write_items(folder, [RecordedItem(**document) for document in documents])).name == name
     return Entry(folder, entry.record)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from narrowing import present
-from nharness.analysis.structure.section import Matrix, structure_of
+from nharness.analysis.structure.section import HarmMatrix, structure_of
 from nharness.cli.main import main
 from nharness.neurons import load
 from nharness.record.validate import load_record
@@ -51,7 +51,7 @@ def test_script_split_is_that_of_the_cells(tmp_path):
 
 def test_what_steers_has_no_harm_to_split(tmp_path):
     record = synthetic_run(tmp_path)
-    matrix = Matrix(record.tasks, record.targets, record.cells, harmful=False)
+    matrix = HarmMatrix(record.tasks, record.targets, record.cells, harmful=False)
     found = structure_of(load(tmp_path / "neurons.safetensors"), matrix, record.analysis)
     assert not any(":" in measure.name for measure in found.measures)
 

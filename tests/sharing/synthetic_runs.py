@@ -18,7 +18,7 @@ from nharness.detector import Evidence
 from nharness.neurons import KINDS, Detection
 from nharness.plugins import Plugins
 from nharness.record import cells, detection, results
-from nharness.record.items import Item, write_items
+from nharness.record.items import RecordedItem, write_items
 from nharness.record.store import describe
 from nharness.run.stages.controls import ControlSampler
 from nharness.run.stages.targets import choose_targets
@@ -217,7 +217,7 @@ def _items(seed, languages, strength, draws, documents, *, harms=None):
                     "tokens": 20,
                     "bytes": int(size[i]),
                 }
-                yield Item("ppl", target, control, tag, f"{tag}-{i}", f"{tag}-{i // 2}", values)
+                yield RecordedItem("ppl", target, control, tag, f"{tag}-{i}", f"{tag}-{i // 2}", values)
 
     yield from lines(None, None, lambda tag: 0.0)
     for target in languages:

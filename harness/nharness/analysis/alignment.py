@@ -206,7 +206,7 @@ def _weighted(unit: Floats, one_meaning: Floats, weights: Floats) -> AlignmentSc
 
 
 @dataclass(frozen=True)
-class Change:
+class AlignmentChange:
     """A number before and after, and the interval of the difference, paired over the same sentences."""
 
     before: float
@@ -216,7 +216,7 @@ class Change:
 
 def alignment_change(
     before: Mapping[str, NDArray[np.floating]], after: Mapping[str, NDArray[np.floating]], resampling: Resampling
-) -> dict[str, Change]:
+) -> dict[str, AlignmentChange]:
     """Return how LRDS, SADS and retrieval of the whole model changed, over sentences [S, D] that both have.
 
     Both are resampled alike, sentence by sentence. Raises `UsageError` as `alignment`, and for unequal sentences.
@@ -238,6 +238,6 @@ def alignment_change(
         found["sads"].append((first.sads, last.sads))
         found["retrieval"].append((float(weight @ hits[0] / weight.sum()), float(weight @ hits[1] / weight.sum())))
     return {
-        name: Change(*pairs[0], resampling.ends(np.array([after - before for before, after in pairs[1:]])))
+        name: AlignmentChange(*pairs[0], resampling.ends(np.array([after - before for before, after in pairs[1:]])))
         for name, pairs in found.items()
     }

@@ -23,7 +23,7 @@ from nharness.analysis.control_effects import ControlEffects
 from nharness.analysis.effects import Effects, Place
 from nharness.analysis.measurements import Key, Measurement, Paired, columns
 from nharness.analysis.rounding import interval, known, rounded
-from nharness.analysis.significance import Room, benjamini_hochberg, detectable_effect, mcnemar, room_flags
+from nharness.analysis.significance import Headroom, benjamini_hochberg, detectable_effect, mcnemar, room_flags
 from nharness.information import BITS_PER_BYTE, nats
 from nharness.record.cells import NOT_MEASURED, Baseline, CellFlag, CellResult, Target, Task
 from nharness.record.types import one_line
@@ -172,7 +172,7 @@ def _flags(
 ) -> tuple[CellFlag, ...]:
     cell, task, settings = effects.cells[place], effects.task, effects.settings
     bounded = task.metric not in UNBOUNDED and task.unit.startswith("share")
-    room = Room(0.0, 1.0 if bounded else None, task.chance, higher_is_better=task.direction == "higher")
+    room = Headroom(0.0, 1.0 if bounded else None, task.chance, higher_is_better=task.direction == "higher")
     flags = list(room_flags(cell.baseline, detectable, room))
     if len(set(cell.clusters)) < FEW_CLUSTERS:
         flags.append("few_clusters")

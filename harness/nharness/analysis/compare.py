@@ -25,7 +25,7 @@ from nharness.record.types import Estimate
 
 
 @dataclass(frozen=True)
-class Difference:
+class CellDifference:
     """One cell in both: the changes on their common items, first minus second with interval, p and q (two-sided).
 
     In the task's unit. interval, p and q are None, and `withheld` says why, with fewer than five clusters of items.
@@ -53,7 +53,7 @@ class TaskComparison:
     """
 
     task: str
-    cells: tuple[Difference, ...]
+    cells: tuple[CellDifference, ...]
     only_first: tuple[Place, ...]
     only_second: tuple[Place, ...]
     on_target: Estimate | None
@@ -130,13 +130,13 @@ def _differences(
     gaps: Effects,
     pairs: Mapping[Place, tuple[Paired, Paired]],
     flags: Mapping[tuple[str, str, str], tuple[str, ...]],
-) -> tuple[Difference, ...]:
+) -> tuple[CellDifference, ...]:
     found, digits = gaps.intervals, SETTINGS.precision
     if found is None:
         return ()
     q = benjamini_hochberg(found.p)
     return tuple(
-        Difference(
+        CellDifference(
             place[0],
             place[1],
             pairs[place][0].change,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from nharness.analysis.bootstrap import FEW_CLUSTERS, ClusterBootstrap, Totals, resample, too_few
-from nharness.analysis.kept_share import NO_EFFECT, NOT_REACHED, Climb, Reading, read_ladder
+from nharness.analysis.kept_share import NO_EFFECT, NOT_REACHED, Climb, LadderReading, read_ladder
 from nharness.analysis.ladder import LEVEL, LEVELS
 from nharness.analysis.rounding import known, rounded
 from nharness.analysis.two_level import Design, Scatter, scatter
@@ -163,7 +163,7 @@ def _shares(
     return np.concatenate([shares, mean], axis=1)
 
 
-def _limit(climb: Climb, reading: Reading, chance: Mapping[int, Sequence[float]]) -> float:
+def _limit(climb: Climb, reading: LadderReading, chance: Mapping[int, Sequence[float]]) -> float:
     """Return the own harm above which an effect is shown: more than noise, and more than random draws do."""
     rung = int(reading.upper)
     totals = Totals(climb.change[rung, 0][:, None], climb.base[0][:, None])
@@ -177,16 +177,16 @@ def _limit(climb: Climb, reading: Reading, chance: Mapping[int, Sequence[float]]
     return max(noise if math.isfinite(noise) else -math.inf, random, 0.0)
 
 
-def _shown(reading: Reading, limit: float) -> float:
+def _shown(reading: LadderReading, limit: float) -> float:
     return float(reading.kept) if _own_at(reading) > limit else 0.0
 
 
-def _own_at(reading: Reading) -> float:
+def _own_at(reading: LadderReading) -> float:
     return float(reading.read)
 
 
 def _language(
-    climb: Climb, reading: Reading, limit: float, ends: tuple[float, float] | None, digits: int
+    climb: Climb, reading: LadderReading, limit: float, ends: tuple[float, float] | None, digits: int
 ) -> LanguageHeadline:
     harms = climb.harms()
     worst = int(reading.languages.argmax())
@@ -216,7 +216,7 @@ def _beside(language: LanguageHeadline, found: Climbed, tag: str, digits: int) -
     return language.model_copy(update={"at_5": less, "at_25": more})
 
 
-def _hinge(found: Climbed, tag: str, reading: Reading, held: int | None, digits: int) -> Hinge | None:
+def _hinge(found: Climbed, tag: str, reading: LadderReading, held: int | None, digits: int) -> Hinge | None:
     """Return what the strongest unit of the rung that is read carries of its harm; None where that is no harm."""
     less, own = found.without[tag], _own_at(reading)
     if tag not in found.climbs or less.units != found.climbs[tag].units[int(reading.upper)] or own <= 0:
@@ -233,7 +233,7 @@ def _hung(language: LanguageHeadline, hinge: Hinge, repeats: int) -> LanguageHea
     return language.model_copy(update={"hinge": hinge, "flags": flags})
 
 
-def _units(climb: Climb, reading: Reading) -> float:
+def _units(climb: Climb, reading: LadderReading) -> float:
     """Return the number of units at the crossing, interpolated between the rungs beside it."""
     upper = int(reading.upper)
     below = climb.units[upper - 1] if upper else 0

@@ -95,7 +95,7 @@ class Climb:
 
 
 @dataclass(frozen=True)
-class Reading:
+class LadderReading:
     """Where a ladder is read at one level of harm, for one matrix of harms or for B of them.
 
     kept: K. own, others: harm there, the others' as their signed mean. reached: whether the level is. upper: the rung
@@ -113,7 +113,7 @@ class Reading:
     languages: Floats
 
 
-def read_ladder(harms: Floats, level: float = LEVEL) -> Reading:
+def read_ladder(harms: Floats, level: float = LEVEL) -> LadderReading:
     """Return the reading of harms [.., P, G] at a level; the own language is the first of G."""
     own = harms[..., 0]
     at = own >= level
@@ -127,7 +127,7 @@ def read_ladder(harms: Floats, level: float = LEVEL) -> Reading:
     others = found[..., 1:].mean(axis=-1)
     leaked = np.maximum(0.0, others)
     kept = np.clip((np.where(reached, level, found[..., 0]) - leaked) / level, 0.0, 1.0)
-    return Reading(kept, found[..., 0], others, reached, upper, there[..., 0], share, found[..., 1:])
+    return LadderReading(kept, found[..., 0], others, reached, upper, there[..., 0], share, found[..., 1:])
 
 
 def _rung(harms: Floats, at: NDArray[np.int64]) -> Floats:

@@ -40,7 +40,7 @@ class ItemLike(Protocol):
         """Numbers by name."""
 
 
-class CellItem(ItemLike, Protocol):
+class ItemOfCell(ItemLike, Protocol):
     """An item that says which cell it belongs to, as the lines of an items file do."""
 
     @property
@@ -215,9 +215,9 @@ def by_key(measurements: Iterable[Measurement]) -> dict[Key, Measurement]:
     return table
 
 
-def from_items(items: Iterable[CellItem]) -> list[Measurement]:
+def from_items(items: Iterable[ItemOfCell]) -> list[Measurement]:
     """Return the measurements of an items file's lines, cells in order of first appearance."""
-    cells: dict[Key, list[CellItem]] = {}
+    cells: dict[Key, list[ItemOfCell]] = {}
     for item in items:
         cells.setdefault(item.cell, []).append(item)
     return [Measurement.of(key, rows) for key, rows in cells.items()]

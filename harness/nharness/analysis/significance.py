@@ -77,7 +77,7 @@ def detectable_effect(standard_error: float, clusters: int, *, level: float = 0.
 
 
 @dataclass(frozen=True)
-class Room:
+class Headroom:
     """Where a metric ends: `floor` and `ceiling` of its values, `chance` for guessing; None where there is none."""
 
     floor: float | None = 0.0
@@ -86,7 +86,7 @@ class Room:
     higher_is_better: bool = True
 
 
-def room_flags(baseline: float, detectable: float | None, room: Room) -> tuple[str, ...]:
+def room_flags(baseline: float, detectable: float | None, room: Headroom) -> tuple[str, ...]:
     """Return which ends are nearer to the baseline than a change that could be detected.
 
     A cell that starts within `detectable` of chance cannot be seen to get worse, whatever was deactivated; one within

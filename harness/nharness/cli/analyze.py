@@ -128,12 +128,12 @@ def _layers(detection: Detection, arguments: argparse.Namespace) -> Tables:
 
 
 def _detected(detection: Detection, arguments: argparse.Namespace, intervals: Any = None) -> Tables:
-    from nharness.analysis.structure.section import Matrix, structure_of
+    from nharness.analysis.structure.section import HarmMatrix, structure_of
     from nharness.record.results import AnalysisSettings
     from nharness.report.structure import structure_tables
 
     settings = AnalysisSettings(bootstrap_draws=0, seed=arguments.seed, confidence=0.95)
-    structure = structure_of(detection, Matrix((), (), (), harmful=False), settings)
+    structure = structure_of(detection, HarmMatrix((), (), (), harmful=False), settings)
     return {**_layers(detection, arguments), **structure_tables(structure, intervals)}
 
 

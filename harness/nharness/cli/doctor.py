@@ -33,7 +33,7 @@ HUB_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at: what was found, whether it would break anything, and what to do about it."""
 
     what: str
@@ -60,9 +60,9 @@ def execute(arguments: argparse.Namespace) -> int:
     return int(bool(broken))
 
 
-def _software() -> Iterator[Finding]:
-    yield Finding("python", f"{platform.python_version()} at {sys.executable}")
-    yield Finding("nharness", version("nharness"))
+def _software() -> Iterator[Diagnosis]:
+    yield Diagnosis("python", f"{platform.python_version()} at {sys.executable}")
+    yield Diagnosis("nharness", version("nharness"))
     from packaging.requirements import Requirement
 
     for requirement in map(Requirement, requires("nharness") or ()):
@@ -71,50 +71,50 @@ def _software() -> Iterator[Finding]:
             yield _distribution(requirement.name, requirement.specifier, extra)
 
 
-def _distribution(name: str, wanted: SpecifierSet, extra: str) -> Finding:
+def _distribution(name: str, wanted: SpecifierSet, extra: str) -> Diagnosis:
     """Return whether a distribution is there in a version that will do; extra: by which extra it is asked for."""
     try:
         have = version(name)
     except PackageNotFoundError:
         if extra:
-            return Finding(name, "absent", "note", f"only if you need it: pip install 'nharness[{extra}]'")
-        return Finding(name, "absent", "BREAKS", f"pip install '{name}{wanted}'")
+            return Diagnosis(name, "absent", "note", f"only if you need it: pip install 'nharness[{extra}]'")
+        return Diagnosis(name, "absent", "BREAKS", f"pip install '{name}{wanted}'")
     if wanted.contains(have, prereleases=True):
-        return Finding(name, have)
-    return Finding(name, have, "note" if extra else "BREAKS", f"pip install '{name}{wanted}'")
+        return Diagnosis(name, have)
+    return Diagnosis(name, have, "note" if extra else "BREAKS", f"pip install '{name}{wanted}'")
 
 
-def _machine() -> Iterator[Finding]:
+def _machine() -> Iterator[Diagnosis]:
     yield from _devices()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = os.environ.get("OMP_NUM_THREADS")
     crowded = threads is not None and threads.isdigit() and int(threads) > cores
     advice = f"more threads than cores are slow: OMP_NUM_THREADS={cores}" if crowded else ""
-    yield Finding("cores", f"{cores}, OMP_NUM_THREADS {threads or 'not set'}", "note" if crowded else "fine", advice)
+    yield Diagnosis("cores", f"{cores}, OMP_NUM_THREADS {threads or 'not set'}", "note" if crowded else "fine", advice)
     memory = _memory()
     if memory is not None:
         few = memory < LEAST_MEMORY
         advice = "take a smaller model, or --model-args dtype=bfloat16" if few else ""
-        yield Finding("memory", f"{memory / GIGABYTE:.1f} GB available", "note" if few else "fine", advice)
+        yield Diagnosis("memory", f"{memory / GIGABYTE:.1f} GB available", "note" if few else "fine", advice)
     from huggingface_hub import constants
 
     for what, folder in {"working directory": Path.cwd(), "cache of the hub": Path(constants.HF_HUB_CACHE)}.items():
         yield _folder(what, folder)
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[Diagnosis]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Finding("device", f"torch cannot be imported ({error})", "BREAKS", "reinstall torch")
+        yield Diagnosis("device", f"torch cannot be imported ({error})", "BREAKS", "reinstall torch")
         return
     names = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
     if names:
-        yield Finding("device", ", ".join(names))
+        yield Diagnosis("device", ", ".join(names))
     elif shutil.which("nvidia-smi"):
-        yield Finding("device", "a GPU that torch does not see", "note", "install torch for your version of CUDA")
+        yield Diagnosis("device", "a GPU that torch does not see", "note", "install torch for your version of CUDA")
     else:
-        yield Finding("device", "cpu" if not torch.backends.mps.is_available() else "mps")
+        yield Diagnosis("device", "cpu" if not torch.backends.mps.is_available() else "mps")
 
 
 def _memory() -> float | None:
@@ -126,50 +126,50 @@ def _memory() -> float | None:
     return 1024.0 * int(next(found, "0 0").split()[1])
 
 
-def _folder(what: str, folder: Path) -> Finding:
+def _folder(what: str, folder: Path) -> Diagnosis:
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(there, os.W_OK):
-        return Finding(what, f"{folder} cannot be written", "BREAKS", "choose another folder (--out, HF_HOME)")
+        return Diagnosis(what, f"{folder} cannot be written", "BREAKS", "choose another folder (--out, HF_HOME)")
     free = shutil.disk_usage(there).free
     advice = "models and stores need more: free some, or choose another disk" if free < LEAST_DISK else ""
-    return Finding(what, f"{folder}, {free / GIGABYTE:.1f} GB free", "note" if advice else "fine", advice)
+    return Diagnosis(what, f"{folder}, {free / GIGABYTE:.1f} GB free", "note" if advice else "fine", advice)
 
 
-def _plugins(arguments: argparse.Namespace) -> Iterator[Finding]:
+def _plugins(arguments: argparse.Namespace) -> Iterator[Diagnosis]:
     try:
         statuses = load_plugins(arguments).statuses
     except NharnessError as error:
-        yield Finding("plug-ins", str(error), "BREAKS", "leave it out, or fix it")
+        yield Diagnosis("plug-ins", str(error), "BREAKS", "leave it out, or fix it")
         return
     for status in statuses:
         name = f"plug-in {status.name}"
         if status.error:
             advice = f"fix it, or leave it out: -p no:{status.name}"
-            yield Finding(name, f"{status.status}: {status.error}", "note", advice)
+            yield Diagnosis(name, f"{status.status}: {status.error}", "note", advice)
         else:
-            yield Finding(name, f"{status.status}, {status.distribution or status.module} {status.version}".strip())
+            yield Diagnosis(name, f"{status.status}, {status.distribution or status.module} {status.version}".strip())
 
 
-def _settings() -> Iterator[Finding]:
+def _settings() -> Iterator[Diagnosis]:
     try:
         found, file = settings.configured(Path.cwd())
         settings.build_spec(found)
     except NharnessError as error:
-        yield Finding("settings", str(error), "BREAKS", "fix the file; nharness run --show-config shows what counts")
+        yield Diagnosis("settings", str(error), "BREAKS", "fix the file; nharness run --show-config shows what counts")
     else:
-        yield Finding("settings", f"{len(found)} in {file}" if file else "no configuration file, so defaults")
+        yield Diagnosis("settings", f"{len(found)} in {file}" if file else "no configuration file, so defaults")
 
 
-def _hub() -> Iterator[Finding]:
+def _hub() -> Iterator[Diagnosis]:
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
-        yield Finding("hub", "HF_HUB_OFFLINE is set, so only what is in the cache counts", "note", "nharness prefetch")
+        yield Diagnosis("hub", "HF_HUB_OFFLINE is set: only what is in the cache counts", "note", "nharness prefetch")
         return
     place = urlsplit(constants.ENDPOINT)
     try:
         with socket.create_connection((place.hostname or "", place.port or 443), timeout=HUB_SECONDS):
-            yield Finding("hub", f"{place.hostname} answers")
+            yield Diagnosis("hub", f"{place.hostname} answers")
     except OSError as error:
         advice = "babel and the sample text need no network; for others: nharness prefetch, HF_HUB_OFFLINE=1"
-        yield Finding("hub", f"{place.hostname} does not answer ({error.strerror or error})", "note", advice)
+        yield Diagnosis("hub", f"{place.hostname} does not answer ({error.strerror or error})", "note", advice)

@@ -49,7 +49,7 @@ Shape = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Reading:
+class HeadReading:
     """One way from the head's output x to the logits: its name, and x * scale, capped as cap * tanh(x / cap)."""
 
     name: str
@@ -133,7 +133,7 @@ class Head:
         return bool(((tiled - fused).abs() <= bound).all())
 
     def _by(self, kernel: Kernel, rows: Tensor, targets: Tensor) -> Tensor:
-        reading = self.reading or Reading("as they are")
+        reading = self.reading or HeadReading("as they are")
         return fused_nll(kernel, rows, self.output.weight, targets, scale=reading.scale, cap=reading.cap)
 
     def _tiled(self, rows: Tensor, targets: Tensor) -> Tensor:
@@ -179,7 +179,7 @@ def _parts(model: Any) -> tuple[Any, Any]:
     return (None, None) if trunk is None or trunk is model or output is None else (trunk, output)
 
 
-def _agreeing(model: Any, trunk: Any, output: Any) -> Reading | None:
+def _agreeing(model: Any, trunk: Any, output: Any) -> HeadReading | None:
     """Return the first reading that is as near to the model's own logits, on a probe, as its number type is precise."""
     ids = (torch.arange(PROBE_TOKENS) * 7919 + 11) % _vocabulary(model)
     ids = ids[None].to(model.device)
@@ -194,7 +194,7 @@ def _agreeing(model: Any, trunk: Any, output: Any) -> Reading | None:
     if not called:
         return None  # the head is not run as a module, so that nothing can be told of what comes after it
 
-    def agrees(reading: Reading) -> bool:
+    def agrees(reading: HeadReading) -> bool:
         shape = reading.shape or torch.Tensor.float
         return all(_near(model, theirs, shape(given)) for theirs, given in ((own, plain), (large, plain * factor)))
 
@@ -222,7 +222,7 @@ def _enlarged(output: Any, factor: float) -> Iterator[list[bool]]:
         handle.remove()
 
 
-def _readings(config: Any) -> Iterator[Reading]:
+def _readings(config: Any) -> Iterator[HeadReading]:
     """Yield the readings of a configuration, the fullest first: scaled and capped, scaled, capped, as they are."""
     text = text_config(config)
     factors = ((name, _number(text, name)) for name in ("logit_scale", "lm_head_multiplier"))
@@ -232,8 +232,8 @@ def _readings(config: Any) -> Iterator[Reading]:
     cap = next((_number(text, name) for name in sorted(vars(text)) if _CAP.fullmatch(name)), None)
     for name, scale in [*scales, ("as they are", 1.0)]:
         if cap:
-            yield Reading(f"{name}, capped at {cap:g}", scale, cap)
-        yield Reading(name, scale)
+            yield HeadReading(f"{name}, capped at {cap:g}", scale, cap)
+        yield HeadReading(name, scale)
 
 
 def _number(config: Any, name: str) -> float | None:

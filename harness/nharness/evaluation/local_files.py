@@ -67,7 +67,7 @@ def served_from(folder: Path, columns: Mapping[str, str]) -> Iterator[None]:
 
 
 @dataclass
-class Kept:
+class KeptFiles:
     """What was brought into a folder.
 
     files: as they were written. renamed: what a task's YAML calls its data, and what finds it in the folder instead.
@@ -78,13 +78,13 @@ class Kept:
 
 
 @contextmanager
-def kept_in(folder: Path) -> Iterator[Kept]:
+def kept_in(folder: Path) -> Iterator[KeptFiles]:
     """Let `datasets.load_dataset` keep below the folder what it loads while tasks are built; undone afterwards.
 
     A dataset is written as `<dataset>/<configuration>/<split>.parquet`. Files that a task names itself (`dataset_path:
     json` with `data_files`) are copied to `FILES/`, and `served_from` finds them under that name.
     """
-    kept = Kept()
+    kept = KeptFiles()
 
     def load(original: Load, path: str, name: str | None, kwargs: dict[str, Any]) -> Any:
         loaded = original(path, name, **kwargs)
@@ -119,7 +119,7 @@ def _named_files(value: Any) -> Iterator[str]:
             yield from _named_files(each)
 
 
-def _keep_file(text: str, folder: Path, kept: Kept) -> None:
+def _keep_file(text: str, folder: Path, kept: KeptFiles) -> None:
     """Copy the file, or the files of a pattern, that a task names; those of other hosts stay where they are."""
     source = Path(text)
     pattern = not source.is_file() and "://" not in text and source.parent.is_dir()

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from nharness.corpora import EncodedDocument
 from nharness.evaluation.chat import ChatTemplate
 from nharness.evaluation.generation import Prompt, Written, prompt_tokens
-from nharness.evaluation.identification import UNDETERMINED, Identifier, Verdict
+from nharness.evaluation.identification import UNDETERMINED, Identified, Identifier
 from nharness.evaluation.items import Item
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.scripts import script_of, serves
@@ -93,12 +93,12 @@ class Outputs:
         return sum(len(output.prompt) + len(output.tokens) for output in self.written)
 
     @cached_property
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def verdicts(self) -> tuple[Identified, ...]:
         """The first opinion on every output's whole text."""
         return tuple(self.identifier.identify(output.text) for output in self.written)
 
     @cached_property
-    def _second_verdicts(self) -> tuple[Verdict, ...]:
+    def _second_verdicts(self) -> tuple[Identified, ...]:
         return tuple(self.second.identify(output.text) for output in self.written) if self.second else ()
 
     @cached_property

@@ -36,7 +36,7 @@ from nharness.run.plan.study import load_study
 from nharness.spec import Claim, RunSpec
 
 
-class StudyFile(pytest.File):
+class StudyModule(pytest.File):
     """A study's file; every run of it is a collector of its own."""
 
     @override

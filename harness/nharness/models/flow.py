@@ -35,7 +35,7 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class GatedProduct:
     """`gate * up`: the roots of both factors and of the result, and the projections behind each factor."""
 
     gate: int
@@ -45,7 +45,7 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class Dataflow:
     """What a tensor is inside a feed-forward block; see the module's steps.
 
     `active`: 2 when an activation function lies on the way, 1 when only a soft cap (tanh) does, else 0. `reduced`: one
@@ -56,7 +56,7 @@ class Flow:
     leaves: frozenset[Leaf]
     active: int = 0
     reduced: bool = False
-    product: Product | None = None
+    product: GatedProduct | None = None
     settled: int | None = None
     direct: bool = False
 
@@ -85,7 +85,7 @@ class Mark:
     """
 
     root: int
-    flow: Flow | None = None
+    flow: Dataflow | None = None
     weight: Weight | None = None
     rows: Tensor | None = None
     experts: Tensor | None = None
@@ -97,7 +97,7 @@ class Mark:
         return self.root if self.stem < 0 else self.stem
 
 
-def gated_factors(left: Mark, right: Mark) -> Product | None:
+def gated_factors(left: Mark, right: Mark) -> GatedProduct | None:
     """Return the product that `left * right` is, or None when it is not `gate * up`."""
     a, b = left.flow, right.flow
     if a is None or b is None or a.reduced or b.reduced or a.active == b.active or a.leaves & b.leaves:
@@ -105,11 +105,13 @@ def gated_factors(left: Mark, right: Mark) -> Product | None:
     if len({leaf.source for leaf in a.leaves | b.leaves}) != 1:
         return None
     if a.active > b.active:
-        return Product(left.root, right.root, a.leaves, b.leaves)
-    return Product(right.root, left.root, b.leaves, a.leaves)
+        return GatedProduct(left.root, right.root, a.leaves, b.leaves)
+    return GatedProduct(right.root, left.root, b.leaves, a.leaves)
 
 
-def combine(name: str, tensors: Sequence[Tensor], marks: Sequence[Mark], product: Product | None) -> Flow | None:
+def combine(
+    name: str, tensors: Sequence[Tensor], marks: Sequence[Mark], product: GatedProduct | None
+) -> Dataflow | None:
     """Return the flow of an elementwise function, a reduction or a norm of `tensors`; None where the flow ends."""
     flows = [mark.flow for mark in marks if mark.flow is not None]
     if not flows or any(_foreign(tensor, mark) for tensor, mark in zip(tensors, marks, strict=True)):
@@ -121,7 +123,9 @@ def combine(name: str, tensors: Sequence[Tensor], marks: Sequence[Mark], product
         return replace(flows[0], reduced=True, direct=False)
     mixing = name in ops.NORMS or (bool(whole) and any(flow.reduced for flow in flows))
     active = max(ops.strength(name), *(flow.active for flow in flows))
-    return Flow(leaves, active, not whole, products[0] if products else None, _settled(whole, product, mixing=mixing))
+    return Dataflow(
+        leaves, active, not whole, products[0] if products else None, _settled(whole, product, mixing=mixing)
+    )
 
 
 def _foreign(tensor: Tensor, mark: Mark) -> bool:
@@ -129,7 +133,7 @@ def _foreign(tensor: Tensor, mark: Mark) -> bool:
     return mark.flow is None and mark.weight is None and tensor.numel() > 1 and tensor.shape[-1] != 1
 
 
-def _settled(whole: Sequence[Mark], product: Product | None, *, mixing: bool) -> int | None:
+def _settled(whole: Sequence[Mark], product: GatedProduct | None, *, mixing: bool) -> int | None:
     """Return the root of the last tensor behind the activation function before units were mixed."""
     if product is not None:
         return None
@@ -140,13 +144,13 @@ def _settled(whole: Sequence[Mark], product: Product | None, *, mixing: bool) ->
     return behind[0] if mixing and behind else None
 
 
-def part_of(flow: Flow, part: str) -> Flow:
+def part_of(flow: Dataflow, part: str) -> Dataflow:
     """Return the flow of a slice of the values."""
     leaves = frozenset(replace(leaf, part=f"{leaf.part}{part}") for leaf in flow.leaves)
     return replace(flow, direct=False, leaves=leaves)
 
 
-def joined(marks: Sequence[Mark]) -> Flow | None:
+def joined(marks: Sequence[Mark]) -> Dataflow | None:
     """Return the flow of rows put one below the other, when all of them are the same thing."""
     flows = {mark.flow for mark in marks}
     return marks[0].flow if len(flows) == 1 else None

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 import nharness.models.operations as ops
-from nharness.models.flow import Flow, Leaf, Mark, Product, Weight, combine, gated_factors, joined, part_of
+from nharness.models.flow import Dataflow, GatedProduct, Leaf, Mark, Weight, combine, gated_factors, joined, part_of
 from nharness.models.parameter_names import ParameterNames
 from nharness.models.routing import cut_rows, expert_of_rows, repeated_rows, splits_rows
 
@@ -47,7 +47,7 @@ class Follower(TorchFunctionMode):
         self.marks: Any = WeakIdKeyDictionary()
         self.roots: Iterator[int] = count()
 
-    def on_product(self, gate: Tensor, up: Tensor, _product: Product, _mark: Mark) -> tuple[Tensor, Tensor]:
+    def on_product(self, gate: Tensor, up: Tensor, _product: GatedProduct, _mark: Mark) -> tuple[Tensor, Tensor]:
         """See the factors of `gate * up`; return those to multiply. The mark is the gate's."""
         return gate, up
 
@@ -58,7 +58,7 @@ class Follower(TorchFunctionMode):
     def on_projection(self, leaf: Leaf) -> None:
         """See that a flow starts here."""
 
-    def on_activation(self, flow: Flow) -> None:
+    def on_activation(self, flow: Dataflow) -> None:
         """See that a flow passes an activation function."""
 
     def on_departure(self, arrival: Arrival, output: Tensor) -> None:
@@ -113,13 +113,13 @@ class Follower(TorchFunctionMode):
         result = func(*args, **kwargs)
         leaf = _leaf(weight, mark, values.shape[unit_dim])
         self.on_projection(leaf)
-        flow = Flow(frozenset({leaf}), direct=True)
+        flow = Dataflow(frozenset({leaf}), direct=True)
         self.marks[result] = Mark(next(self.roots), flow, None, mark.rows, mark.experts)
         if arrival is not None:
             self.on_departure(arrival, result)
         return result
 
-    def _gated(self, name: str, args: tuple[Any, ...]) -> tuple[Product | None, tuple[Any, ...]]:
+    def _gated(self, name: str, args: tuple[Any, ...]) -> tuple[GatedProduct | None, tuple[Any, ...]]:
         """Let a subclass see both sites when this call multiplies gate and up projection."""
         if name not in ops.MULTIPLICATIONS or len(args) != 2 or not all(isinstance(arg, Tensor) for arg in args):
             return None, args
@@ -131,7 +131,7 @@ class Follower(TorchFunctionMode):
         gate, up = self.on_product(args[first], args[1 - first], product, marks[first])
         return product, (gate, up) if first == 0 else (up, gate)
 
-    def _mark(self, call: ops.Call, product: Product | None, result: Any) -> None:
+    def _mark(self, call: ops.Call, product: GatedProduct | None, result: Any) -> None:
         """Mark the result of a function that is no matrix product."""
         first = self.mark_of(call.tensors[0])
         if call.name in ops.PARTS:
@@ -150,7 +150,7 @@ class Follower(TorchFunctionMode):
         elif result is not call.tensors[0] or first.weight is None:
             self.marks[result] = self._elementwise(call, product)
 
-    def _elementwise(self, call: ops.Call, product: Product | None) -> Mark:
+    def _elementwise(self, call: ops.Call, product: GatedProduct | None) -> Mark:
         """Mark the result of a function of several tensors."""
         root = next(self.roots)
         if call.name not in ops.CONTINUING:

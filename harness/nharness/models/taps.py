@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nharness.errors import ModelError
-from nharness.models.flow import Leaf, Mark, Product
+from nharness.models.flow import GatedProduct, Leaf, Mark
 from nharness.models.follow import Arrival, Follower
 from nharness.models.neuron_map import UP, LayerNeurons, ModuleTap, NeuronMap, Segment
 from nharness.models.parameter_names import ParameterNames
@@ -188,7 +188,7 @@ class SiteFollower(Follower):
         super().__init__(names)
         self.visits = [(target, visitor) for targets, visitor in visitors for target in targets]
 
-    def on_product(self, gate: Tensor, up: Tensor, product: Product, mark: Mark) -> tuple[Tensor, Tensor]:
+    def on_product(self, gate: Tensor, up: Tensor, product: GatedProduct, mark: Mark) -> tuple[Tensor, Tensor]:
         """Visit the gate and the up projection of a gated segment."""
         keys = {"gate": _keys(product.gate_leaves), UP: _keys(product.up_leaves)}
         factors = {"gate": gate, UP: up}

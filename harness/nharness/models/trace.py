@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nharness.errors import ModelError
-from nharness.models.flow import Flow, Leaf, Mark, Weight, settled_root
+from nharness.models.flow import Dataflow, Leaf, Mark, Weight, settled_root
 from nharness.models.follow import Arrival, Follower
 from nharness.models.operations import INTEGERS, tensors_in
 from nharness.models.parameter_names import ParameterNames
@@ -30,7 +30,7 @@ class FoundBlock:
     module that contains all of the block; with routed experts, the smallest such module that is given every token.
     """
 
-    flow: Flow
+    flow: Dataflow
     hidden_root: int
     parameter: str
     weight_unit_dim: int
@@ -90,14 +90,14 @@ class _Tracer(Follower):
         weight = Weight(f"{name}.weight", 2, exact=False)
         leaf = Leaf(weight.parameter, "", mark.source, values.shape[-1])
         self.on_projection(leaf)
-        self.marks[output] = Mark(next(self.roots), Flow(frozenset({leaf}), direct=True))
+        self.marks[output] = Mark(next(self.roots), Dataflow(frozenset({leaf}), direct=True))
         if mark.flow is not None and mark.flow.active and not mark.flow.reduced:
             self.on_departure(Arrival(values, mark, weight, -1, 1), output)
 
     def on_projection(self, leaf: Leaf) -> None:
         self.leaf_stacks[leaf] = tuple(self.stack)
 
-    def on_activation(self, flow: Flow) -> None:
+    def on_activation(self, flow: Dataflow) -> None:
         self.trace.activated.update(leaf.parameter for leaf in flow.leaves)
 
     def on_departure(self, arrival: Arrival, output: Tensor) -> None:
@@ -121,7 +121,7 @@ class _Tracer(Follower):
             )
         )
 
-    def _path(self, stacks: Sequence[Sequence[str]], flow: Flow) -> str:
+    def _path(self, stacks: Sequence[Sequence[str]], flow: Dataflow) -> str:
         """Return the innermost of the modules around all of `stacks` that took what the block projects."""
         around = common_prefix(stacks)
         took = {name for leaf in flow.leaves for name in self.trace.took.get(leaf.source, ())}

@@ -28,7 +28,7 @@ _FIELDS = ("task", "target", "control", "language", "id", "cluster", "values")
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class RecordedItem:
     """One evaluated document or question inside one cell; `values` are finite numbers by name.
 
     text: what the model wrote, where the values judge a text; else None.
@@ -57,7 +57,7 @@ class Item:
         return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def write_items(folder: Path, items: Iterable[Item], *, stem: str = "items") -> Path:
+def write_items(folder: Path, items: Iterable[RecordedItem], *, stem: str = "items") -> Path:
     """Write `items.jsonl`, or `items.jsonl.gz` above 100,000 bytes, in the order given; return the path.
 
     Raises `OutputError` when the folder cannot be written.
@@ -72,7 +72,7 @@ def write_items(folder: Path, items: Iterable[Item], *, stem: str = "items") -> 
     return path
 
 
-def read_items(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[Item]:
+def read_items(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[RecordedItem]:
     """Yield the items of a file, in its order.
 
     Raises `FileFormatError` naming file and line for damage, a missing or wrong field, a value that is not a finite
@@ -99,7 +99,7 @@ def read_items(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[Item]:
         raise FileFormatError(f"{path}: cannot be read as an items file ({error})") from error
 
 
-def parse_item(line: bytes, *, where: str) -> Item:
+def parse_item(line: bytes, *, where: str) -> RecordedItem:
     """Return the item on one line; raises `FileFormatError` saying what is wrong with it."""
     try:
         document = json.loads(line)
@@ -117,7 +117,7 @@ def parse_item(line: bytes, *, where: str) -> Item:
     values = document["values"]
     if not isinstance(values, dict) or not all(_is_finite(value) for value in values.values()):
         raise FileFormatError(f"{where}: 'values' should hold finite numbers by name")
-    return Item(**document)
+    return RecordedItem(**document)
 
 
 def _is_draw(value: Any) -> bool:

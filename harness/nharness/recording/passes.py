@@ -20,7 +20,7 @@ from nharness.statistics import Merger, Statistics
 SCOUTED_DOCUMENTS = 8
 
 
-class Need(Protocol):
+class AskedFor(Protocol):
     """A statistic and a site, as detectors ask for them (`nharness.detector.Need`)."""
 
     @property
@@ -67,7 +67,7 @@ def record(
     model: nn.Module,
     neuron_map: NeuronMap,
     text: Text,
-    needs: Iterable[Need],
+    needs: Iterable[AskedFor],
     *,
     options: RecordingOptions | None = None,
     accumulators: Mapping[str, type[Accumulator]] | None = None,

@@ -26,7 +26,7 @@ from nharness.atomic import make_folder
 from nharness.corpora import Corpus, Document
 from nharness.errors import ModelError, OutputError, UsageError
 from nharness.evaluation.include_paths import yaml_files
-from nharness.evaluation.local_files import Kept, kept_in
+from nharness.evaluation.local_files import KeptFiles, kept_in
 from nharness.models.source import Named, find_source, weight_files
 from nharness.plugins import Plugins
 from nharness.run.plan.resolve import task_runner
@@ -130,7 +130,7 @@ def _download(name: str, revision: object, folder: Path) -> None:
     raise ModelError(f"model {name!r} has no weights on the hub; expected {' or '.join(WEIGHTS)}")
 
 
-def fetch_tasks(tasks: Sequence[TaskSpec], options: TaskOptions, plugins: Plugins, out: Path) -> Kept:
+def fetch_tasks(tasks: Sequence[TaskSpec], options: TaskOptions, plugins: Plugins, out: Path) -> KeptFiles:
     """Return the files that now hold the data of tasks that bring some, and what they are called now.
 
     Raises `CellError` for the first task that cannot be loaded.

@@ -22,7 +22,7 @@ import pytest
 
 
 @dataclass(frozen=True)
-class Done:
+class Ended:
     """What a command left: its exit code, and what it printed."""
 
     code: int
@@ -42,7 +42,7 @@ class Sandbox:
         file.write_text(source, encoding="utf-8")
         return file
 
-    def run(self, *argv: object, timeout: float = 300) -> Done:
+    def run(self, *argv: object, timeout: float = 300) -> Ended:
         """Run a command of nharness in a process of its own, in the folder."""
         path = os.pathsep.join(filter(None, [str(self.path), os.environ.get("PYTHONPATH", "")]))
         done = subprocess.run(  # noqa: S603 - this interpreter, and what a test wrote
@@ -54,7 +54,7 @@ class Sandbox:
             timeout=timeout,
             check=False,
         )
-        return Done(done.returncode, done.stdout, done.stderr)
+        return Ended(done.returncode, done.stdout, done.stderr)
 
     def records(self, run: str | Path) -> dict[str, Any]:
         """Return the records that a run left in its folder, by the name of each one's own."""

@@ -10,7 +10,7 @@ from typing import Any
 from nharness.analysis.analyse import reanalyse
 from nharness.analysis.measurements import Measurement, from_items
 from nharness.errors import FileFormatError
-from nharness.record.items import Item, read_items
+from nharness.record.items import RecordedItem, read_items
 from nharness.record.model import Record
 from nharness.record.problems import Problem, pointer, shown
 from nharness.record.store import find, inside
@@ -63,7 +63,7 @@ def _most(record: Record) -> int:
     return cells * max([1, *(b.items for b in record.baseline), *(c.items_available for c in record.cells)])
 
 
-def bounded(items: Iterable[Item], most: int) -> Iterator[Item]:
+def bounded(items: Iterable[RecordedItem], most: int) -> Iterator[RecordedItem]:
     """Yield items; raises `FileFormatError` at the first beyond `most`."""
     for number, item in enumerate(items, start=1):
         if number > most:

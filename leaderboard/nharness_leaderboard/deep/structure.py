@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from nharness.analysis.structure.section import Matrix, structure_of
+from nharness.analysis.structure.section import HarmMatrix, structure_of
 from nharness.neurons import load as load_neurons
 from nharness.record.model import Record
 from nharness.record.problems import Problem
@@ -26,6 +26,6 @@ def structure_differences(record: Record, folder: Path) -> Iterator[Problem]:
         return
     path = inside(folder, entry.name)
     if fits(record, path):
-        found = structure_of(load_neurons(path), Matrix.of(record), record.analysis)
+        found = structure_of(load_neurons(path), HarmMatrix.of(record), record.analysis)
         told = record.structure.model_copy(update={"recorded": ()})
         yield from differences(["structure"], told.document(), found.document())

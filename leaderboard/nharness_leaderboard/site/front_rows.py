@@ -25,7 +25,7 @@ DARKEST = 3.0  # bits per byte from which a cell is no darker
 
 
 @dataclass(frozen=True)
-class Cell:
+class FrontCell:
     """One language: its own harm and, with a headline, the share that stays in it; texts, shades, a note."""
 
     language: str
@@ -66,7 +66,7 @@ class Row:
     interval: str
     p: str
     known: tuple[float, float | None] | None
-    cells: tuple[Cell, ...]
+    cells: tuple[FrontCell, ...]
     layers: Markup
 
 
@@ -122,7 +122,7 @@ def _ends(interval: tuple[float, float] | None, *, places: int = 3) -> str:
     return "" if interval is None else f"{fixed(interval[0], places)} to {fixed(interval[1], places)}"
 
 
-def _cells(own: Shown, record: Record) -> Iterator[Cell]:
+def _cells(own: Shown, record: Record) -> Iterator[FrontCell]:
     summary, whole_targets = record.summary_of(own.task), largest_targets(record.targets)
     rows = {row.language: row for row in (summary.rows if summary else ()) if row.target in whole_targets}
     headline = record.headline.languages if record.headline else {}
@@ -132,7 +132,7 @@ def _cells(own: Shown, record: Record) -> Iterator[Cell]:
         others = row.off_target.value if row and row.off_target else None
         share = part.kept if part else None
         shade = 0 if value is None else min(100, round(100 * math.sqrt(min(abs(value), DARKEST) / DARKEST)))
-        yield Cell(
+        yield FrontCell(
             language=tag,
             value=value,
             text=NONE if value is None else fixed(value, 2),

@@ -15,7 +15,7 @@ from nharness.analysis.measurements import Failure, Measurement, from_items
 from nharness.analysis.selectivity import langspec_f1
 from nharness.errors import UsageError
 from nharness.record.cells import Controls, Task
-from nharness.record.items import Item, parse_item
+from nharness.record.items import RecordedItem, parse_item
 from nharness.record.validate import validate_bytes
 from synthetic_records import synthetic_record
 
@@ -332,7 +332,7 @@ def test_a_record_is_recomputed_equal_from_its_items():
     measurements = [m for m in matrix() if m.target != "general"]
     record = as_record(run(measurements, rows=rows))
     lines = [
-        Item(
+        RecordedItem(
             m.task, m.target, m.control, m.language, name, m.clusters[i], {k: float(v[i]) for k, v in m.values.items()}
         ).line()
         for m in measurements

@@ -8,7 +8,7 @@ from scipy import stats
 
 from narrowing import present
 from nharness.analysis.significance import (
-    Room,
+    Headroom,
     benjamini_hochberg,
     control_deviations,
     detectable_effect,
@@ -67,10 +67,10 @@ def test_detectable_effect_is_found_with_the_power_promised():
 
 
 def test_room_flags():
-    accuracy = Room(0.0, 1.0, 0.25)
+    accuracy = Headroom(0.0, 1.0, 0.25)
     assert room_flags(0.28, 0.05, accuracy) == ("near_chance",)
     assert room_flags(0.97, 0.05, accuracy) == ("near_ceiling",)
     assert room_flags(0.6, 0.05, accuracy) == ()
-    assert room_flags(0.02, 0.05, Room(0.0, 1.0, None)) == ("near_floor",)
-    assert room_flags(1.2, 0.05, Room(0.0, None, None, higher_is_better=False)) == ()
+    assert room_flags(0.02, 0.05, Headroom(0.0, 1.0, None)) == ("near_floor",)
+    assert room_flags(1.2, 0.05, Headroom(0.0, None, None, higher_is_better=False)) == ()
     assert room_flags(0.28, None, accuracy) == ()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nharness.evaluation.identification import Verdict
+from nharness.evaluation.identification import Identified
 from nharness.evaluation.output_language import Outputs
 from nharness.evaluation.scripts import script_of, serves
 
@@ -38,7 +38,7 @@ class Says:
     name = "always the same"
 
     def __init__(self, language, confidence=0.9):
-        self.verdict = Verdict(language, confidence)
+        self.verdict = Identified(language, confidence)
 
     def identify(self, text):
         return self.verdict

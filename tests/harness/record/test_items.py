@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nharness.errors import FileFormatError
-from nharness.record.items import COMPRESS_ABOVE, Item, parse_item, read_items, write_items
+from nharness.record.items import COMPRESS_ABOVE, RecordedItem, parse_item, read_items, write_items
 
 names = st.text(max_size=20)
 items = st.builds(
-    Item,
+    RecordedItem,
     task=names,
     target=st.none() | names,
     control=st.none() | st.integers(0, 99),
@@ -32,7 +32,7 @@ def test_round_trip(item):
 
 
 def make(number, **changes):
-    return Item(
+    return RecordedItem(
         "ppl",
         None,
         None,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from nharness.record.items import Item
+from nharness.record.items import RecordedItem
 from nharness.report.outputs import fallback, output_rows, taken_for
 
 
@@ -24,7 +24,7 @@ RECORD: Any = Named(
 
 def items(target, language, tags, control=None):
     return [
-        Item("out", target, control, language, f"d{place}", "c", {f"language_{tag}": 1.0, f"second_{tag}": 1.0})
+        RecordedItem("out", target, control, language, f"d{place}", "c", {f"language_{tag}": 1.0, f"second_{tag}": 1.0})
         for place, tag in enumerate(tags)
     ]
 
@@ -51,4 +51,4 @@ def test_shares_are_of_what_is_elsewhere():
     assert fallback(["fr", "zh", "und", "zh"], "fr") == pytest.approx({"zh": 2 / 3, "und": 1 / 3})
     assert fallback(["fr"], "fr") == {}
     assert taken_for(items(None, "fr", ["ja"])[0]) == "ja"
-    assert taken_for(Item("out", None, None, "fr", "d", "c", {"in_language": 0.0})) == "und"
+    assert taken_for(RecordedItem("out", None, None, "fr", "d", "c", {"in_language": 0.0})) == "und"

@@ -35,7 +35,7 @@ RULE = (
 
 
 @dataclass(frozen=True)
-class Matrix:
+class HarmMatrix:
     """What of a record the script control reads."""
 
     tasks: Sequence[Task]
@@ -44,7 +44,7 @@ class Matrix:
     harmful: bool
 
     @classmethod
-    def of(cls, record: Record) -> Matrix:
+    def of(cls, record: Record) -> HarmMatrix:
         """Return the matrix of a record."""
         return cls(record.tasks, record.targets, record.cells, record.intervention.purpose == "harm")
 
@@ -55,11 +55,11 @@ def with_structure(record: Record, detection: Detection) -> Record:
     What was recorded beside them stays as it is.
     """
     recorded = record.structure.recorded if record.structure else ()
-    found = structure_of(detection, Matrix.of(record), record.analysis).model_copy(update={"recorded": recorded})
+    found = structure_of(detection, HarmMatrix.of(record), record.analysis).model_copy(update={"recorded": recorded})
     return record.model_copy(update={"structure": found}).with_id()
 
 
-def structure_of(detection: Detection, matrix: Matrix, settings: AnalysisSettings) -> Structure:
+def structure_of(detection: Detection, matrix: HarmMatrix, settings: AnalysisSettings) -> Structure:
     """Return the section of a detection and of the matrix that was measured with it."""
     measures = [
         *_concentrations(detection, settings),
@@ -123,7 +123,7 @@ def _relations(detection: Detection, settings: AnalysisSettings) -> Iterator[Str
         )
 
 
-def _scripts(task: Task, matrix: Matrix, settings: AnalysisSettings) -> Iterator[StructureMeasure]:
+def _scripts(task: Task, matrix: HarmMatrix, settings: AnalysisSettings) -> Iterator[StructureMeasure]:
     found = script_split(_harms(task, matrix), [script(tag) for tag in task.languages], seed=settings.seed)
     if found is None:
         return
@@ -138,7 +138,7 @@ def _scripts(task: Task, matrix: Matrix, settings: AnalysisSettings) -> Iterator
         )
 
 
-def _harms(task: Task, matrix: Matrix) -> NDArray[np.float64]:
+def _harms(task: Task, matrix: HarmMatrix) -> NDArray[np.float64]:
     """Return the harm of every language's largest target [G, G] as a share of the intact value, NaN for no cell."""
     row = {tag: place for place, tag in enumerate(task.languages)}
     chosen = largest_targets(matrix.targets)

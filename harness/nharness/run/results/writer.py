@@ -20,7 +20,7 @@ from nharness.analysis.headline import headline_of
 from nharness.analysis.ladder_items import climbed_of
 from nharness.analysis.measurements import Failure, Key, Measurement, by_key
 from nharness.analysis.structure.recorded import lens_measures, meanings
-from nharness.analysis.structure.section import Matrix, structure_of
+from nharness.analysis.structure.section import HarmMatrix, structure_of
 from nharness.atomic import replaced_folder, write_json
 from nharness.cells import Cell, CellOutcome, Edition
 from nharness.errors import NharnessError
@@ -28,7 +28,7 @@ from nharness.neurons import Detection
 from nharness.record.cautions import unranked_languages, with_cautions
 from nharness.record.cells import Controls, Shortfall, Target, Task
 from nharness.record.headline import Headline
-from nharness.record.items import Item, write_items
+from nharness.record.items import RecordedItem, write_items
 from nharness.record.model import Record
 from nharness.record.results import AnalysisSettings, Cost, CurvePoint
 from nharness.record.sources import Corpus, FileEntry, Identity, Selection
@@ -327,7 +327,7 @@ class RecordWriter:
 
     def _structure(self, combination: Combination, chosen: Detection, analysis: Analysis) -> Structure:
         harmful = self.aim(combination).purpose == "harm"
-        matrix = Matrix(self.tasks, self.targets(combination), analysis.cells, harmful=harmful)
+        matrix = HarmMatrix(self.tasks, self.targets(combination), analysis.cells, harmful=harmful)
         return structure_of(chosen, matrix, self.settings).model_copy(update={"recorded": self._recorded})
 
     @cached_property
@@ -400,10 +400,10 @@ class RecordWriter:
         return written
 
 
-def _lines(outcomes: Mapping[Cell, CellOutcome], order: Iterable[Cell]) -> list[Item]:
+def _lines(outcomes: Mapping[Cell, CellOutcome], order: Iterable[Cell]) -> list[RecordedItem]:
     """Return every item, cell by cell in an order that equal runs have in common, so that they write equal files."""
     return [
-        Item(*_key(cell), item.id, item.cluster, item.values, item.text)
+        RecordedItem(*_key(cell), item.id, item.cluster, item.values, item.text)
         for cell in order
         if cell in outcomes
         for item in outcomes[cell].items

@@ -15,7 +15,7 @@ from nharness.statistics import load as load_statistics
 
 
 @dataclass(frozen=True)
-class Kept:
+class NotedStatistics:
     """Statistics by site, and what was noted with them."""
 
     sites: Mapping[str, Statistics]
@@ -30,7 +30,7 @@ class KeptStatistics:
     entries: str
     files: str
 
-    def get(self, key: str) -> Kept | None:
+    def get(self, key: str) -> NotedStatistics | None:
         """Return what was kept under a key, None when any of it is absent, damaged or another's."""
         entry = self.store.get(self.entries, key, _read)
         if entry is None:
@@ -40,7 +40,7 @@ class KeptStatistics:
         try:  # another run, or nharness cache prune, may take a file away at any moment
             if any(sha256_of(path) != digests[site] for site, path in files.items()):
                 return None
-            return Kept({site: load_statistics(path) for site, path in files.items()}, notes)
+            return NotedStatistics({site: load_statistics(path) for site, path in files.items()}, notes)
         except FileFormatError:
             return None
 
