@@ -1,6 +1,7 @@
 """Build the wheel, install it in an environment of its own, and use it from outside the repository.
 
-Run by `make check`: what is missing from the wheel, or found only because the repository is there, fails here.
+Run by `make check`: what is missing from the wheel, or found only because the repository is there, fails here. With
+names of parts, `tests/wheel.py claim study`, only those: `run`, `tutorial`, or a kind that `nharness new` begins.
 """
 
 import json
@@ -14,6 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 UV = Path(sys.executable).parent / "uv"
+KINDS = ("detector", "intervention", "statistic", "task", "claim", "study")
+PARTS = ("run", "tutorial", *KINDS)
 
 
 def call(*command, cwd=None):
@@ -27,7 +30,10 @@ def call(*command, cwd=None):
     return done.stdout
 
 
-def main():
+def main(parts):
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown:
+        sys.exit(f"no part is called {unknown[0]!r}; expected {', '.join(PARTS)}")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         call(UV, "build", "--wheel", "--out-dir", place, ROOT)
@@ -37,33 +43,28 @@ def main():
         python = place / "venv" / "bin" / "python"
         call(UV, "pip", "install", "--python", python, "-c", ROOT / "constraints.txt", wheel)
         nharness = python.with_name("nharness")
-        listed = json.loads(call(nharness, "list", "detectors", "--json", cwd=place))
-        assert "lape" in {row["name"] for row in listed}
-        small = [
-            "--languages",
-            "en,de,zh",
-            "--detect-tokens",
-            "2000",
-            "--eval-tokens",
-            "600",
-            "--control-tokens",
-            "300",
-            "--controls",
-            "2",
-            "--tasks",
-            "ppl",
-        ]
-        printed = json.loads(
-            call(nharness, "run", "--detector", "lape", *small, "--out", place / "run", "--json", cwd=place)
-        )
-        call(nharness, "validate", "--deep", printed["records"][0]["path"], cwd=place)
-        print(f"the wheel works outside the repository: {len(printed['cells'])} cells")
-        call(UV, "pip", "install", "--python", python, "-c", ROOT / "constraints.txt", "pytest", "mypy")
-        charts = f"nharness[charts] @ {wheel.as_uri()}"
-        call(UV, "pip", "install", "--python", python, "-c", ROOT / "constraints.txt", charts)
-        follow(ROOT / "docs" / "tutorial.md", place / "tutorial", nharness)
-        for kind in ("detector", "intervention", "statistic", "task", "claim", "study"):
+        if "run" in parts:
+            run(place, nharness)
+        if "tutorial" in parts:
+            charts = f"nharness[charts] @ {wheel.as_uri()}"
+            call(UV, "pip", "install", "--python", python, "-c", ROOT / "constraints.txt", charts)
+            follow(ROOT / "docs" / "tutorial.md", place / "tutorial", nharness)
+        kinds = [kind for kind in KINDS if kind in parts]
+        if kinds:
+            call(UV, "pip", "install", "--python", python, "-c", ROOT / "constraints.txt", "pytest", "mypy")
+        for kind in kinds:
             begin(kind, place, python)
+
+
+def run(place, nharness):
+    """List what there is, run a detector, and validate what it left."""
+    listed = json.loads(call(nharness, "list", "detectors", "--json", cwd=place))
+    assert "lape" in {row["name"] for row in listed}
+    small = "--languages en,de,zh --detect-tokens 2000 --eval-tokens 600 --control-tokens 300 --controls 2 --tasks ppl"
+    done = call(nharness, "run", "--detector", "lape", *small.split(), "--out", place / "run", "--json", cwd=place)
+    printed = json.loads(done)
+    call(nharness, "validate", "--deep", printed["records"][0]["path"], cwd=place)
+    print(f"the wheel works outside the repository: {len(printed['cells'])} cells", flush=True)
 
 
 def follow(page, folder, nharness):
@@ -83,7 +84,7 @@ def follow(page, folder, nharness):
         assert program == "nharness", line
         call(nharness, *words, cwd=folder)
     assert (folder / "site" / "index.html").is_file()
-    print(f"{page.name}: {len(lines) - 1} commands, as they stand there")
+    print(f"{page.name}: {len(lines) - 1} commands, as they stand there", flush=True)
 
 
 def begin(kind, place, python):
@@ -99,8 +100,8 @@ def begin(kind, place, python):
     )
     _, _, trying = said.strip().splitlines()[-1].rpartition("&& nharness ")
     call(nharness, *shlex.split(trying), cwd=folder)
-    print(f"nharness new {kind}: installs, passes, type-checks and runs")
+    print(f"nharness new {kind}: installs, passes, type-checks and runs", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or PARTS)

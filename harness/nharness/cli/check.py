@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nharness.cli.output import print_table, say_json
@@ -45,8 +45,18 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json(rows)
     else:
-        print_table(rows)
+        print_table(_told_once(rows))
     return int(any(point.problem for point in sheet))
+
+
+def _told_once(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return the rows, a reason that was told before by the name of the check that told it."""
+    first: dict[str, str] = {}
+    told = []
+    for row in rows:
+        by = first.setdefault(row["why"], row["check"])
+        told.append({**row, "why": row["why"] if by == row["check"] or not row["why"] else f"as {by!r}"})
+    return told
 
 
 def _found(name: str, kind: str | None, plugins: Plugins) -> Any:

@@ -17,7 +17,8 @@ from nharness.atomic import require_place
 from nharness.cli import options, settings
 from nharness.cli.output import say, say_json
 from nharness.cli.plugin_options import add_plugin_options, load_plugins
-from nharness.errors import UsageError
+from nharness.errors import UnknownNameError, UsageError
+from nharness.statistics import CATALOGUE
 
 if TYPE_CHECKING:
     from nharness.detector import Evidence, Need
@@ -144,5 +145,19 @@ def _needs(detectors: Sequence[Named], statistics: Sequence[str], plugins: Plugi
         name, _, site = text.partition("@")
         if site not in {"", "gate", "hidden"}:
             raise UsageError(f"site {site!r} in --statistics {text!r}; expected gate or hidden")
+        _require_registered(name, plugins)
         needs.append(Need(name, site or "gate"))
     return list(dict.fromkeys(needs)) or [Need("activation_count", "gate"), Need("moments", "gate")]
+
+
+def _require_registered(statistic: str, plugins: Plugins) -> None:
+    """Raise `UsageError` for a statistic that nobody registered, before a model is loaded for it."""
+    module, colon, _ = statistic.partition(":")
+    if colon:
+        raise UsageError(
+            f"{statistic!r} is no name of a statistic; load the plug-in that registers it with -p {module}, "
+            "and give its name"
+        )
+    known = (*CATALOGUE, *plugins.entries("statistics"))
+    if statistic not in known:
+        raise UnknownNameError("statistic", statistic, known)

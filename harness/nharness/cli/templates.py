@@ -47,11 +47,16 @@ jobs:
 """
 README = """# nharness-$name
 
+$title, for [nharness](https://github.com/nharness/nharness). Where it is installed, `$name` is known by its name.
+
 ```sh
-pip install --editable .
-$try
+pip install --editable . mypy pytest
 pytest
+mypy $module
+$try
 ```
+
+What it may be and do: [plug-ins](https://nharness.github.io/nharness/).
 """
 UNTYPED = """
 [[tool.mypy.overrides]]
@@ -355,7 +360,7 @@ interventions = ["zero"]
 languages = ["en", "de", "zh"]
 tasks = ["ppl"]
 budget = 0.002
-corpora = [{ name = "sample", detect_tokens = 8000, eval_tokens = 1500 }]
+corpora = [{ name = "sample", detect_tokens = 4000, eval_tokens = 600 }]
 controls = { draws = 5 }
 claims = ["ppl.selectivity > 0"]
 """

@@ -27,6 +27,7 @@ USUAL = Made()
 
 def _needs(detector: Detector) -> None:
     needs = detector.needs()
+    detector(make_evidence(USUAL))  # what fails with everything does not fail for want of needs
     try:
         detector(make_evidence(USUAL, needs))
     except Exception as error:  # the plug-in boundary: what is checked is third-party code

@@ -67,6 +67,7 @@ def _by_token(found: Intervention) -> None:
 
 def _needs(found: Intervention) -> None:
     needs = found.needs()
+    _changes(found)  # what fails with everything does not fail for want of needs
     try:
         _changes(found, make_evidence(USUAL, needs))
     except Exception as error:  # the plug-in boundary: what is checked is third-party code
@@ -100,9 +101,9 @@ def _general(found: Intervention) -> None:
     except UsageError:
         return
     except NharnessError as error:
-        require(
-            holds=False, problem=f"raised {type(error).__name__} for general neurons, expected UsageError or changes"
-        )
+        raise CheckFailedError(
+            f"raised {type(error).__name__} for general neurons, expected UsageError or changes: {error}"
+        ) from error
 
 
 def _experts(found: Intervention) -> None:

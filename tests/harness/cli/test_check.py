@@ -48,3 +48,26 @@ def test_what_no_record_can_name_is_refused_before_anything_runs(in_folder, caps
         told = capsys.readouterr().err
         assert f"'lying_here:Other' has the {field} " in told
         assert told.endswith(f"; expected {expected}\n")
+
+
+LAMBDA = """
+from nharness import Intervention, ValueChange
+
+
+class Clip(Intervention):
+    name = "mine"
+
+    def changes(self, target, evidence):
+        return (ValueChange("hidden", target.flat, lambda values: values.clamp(-1, 1)),)
+"""
+
+
+def test_one_fault_that_fails_many_checks_is_told_once(tmp_path, monkeypatch, capsys):
+    (tmp_path / "clipping.py").write_text(LAMBDA)
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "clipping:Clip"]) == 1
+    told = capsys.readouterr().out
+    sys.modules.pop("clipping", None)
+    assert told.count("expected one defined at the top of a module") == 2  # by the first, and for general neurons
+    assert "needs() declares" not in told
+    assert told.count("as 'declared needs suffice'") == 10

@@ -20,6 +20,13 @@ def test_a_project_passes_its_own_tests_and_its_command_runs(kind, tmp_path, mon
     told = capsys.readouterr().out.splitlines()[-1]
     (trying,) = re.findall(r"&& nharness (.*)$", told)
     folder = tmp_path / f"nharness-my-{kind}"
+    (steps,) = re.findall(r"```sh\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    assert steps.splitlines() == [
+        "pip install --editable . mypy pytest",
+        "pytest",
+        f"mypy nharness_my_{kind}",
+        f"nharness {trying}",
+    ]
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     (module,) = project["entry-points"]["nharness"].values()
     done = subprocess.run(

@@ -140,3 +140,16 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_done(tmp_path
     monkeypatch.setattr("os.access", lambda place, _: Path(place).name != "shut")  # who is root may write everywhere
     assert main(["run", "--collect-only", "--languages", "en,de", "--out", "shut/x"]) == 4
     assert "--out shut/x: folder shut cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("statistic", "told"),
+    [
+        ("momentz@hidden", "unknown statistic 'momentz'; did you mean 'moments'?"),
+        ("mine:Largest", "'mine:Largest' is no name of a statistic; load the plug-in that registers it with -p mine"),
+    ],
+)
+def test_a_statistic_that_nobody_registered_is_told_before_a_model_is_loaded(statistic, told, tmp_path, capsys):
+    out = str(tmp_path / "s.safetensors")
+    assert main(["record", "--statistics", statistic, "--model", "/no/such/model", "--out", out]) == 4
+    assert told in capsys.readouterr().err
