@@ -64,7 +64,11 @@ def test_every_comparison_has_a_page_that_says_what_it_says(folder):
     page = (folder / "site" / "comparisons" / "aligned.html").read_text()
     assert "Spontaneous alignment" in page
     assert "sads grew: <b>holds</b>" in page
-    assert "sads grew" not in (folder / "site" / "comparisons" / "kinds.html").read_text()
+    assert "Parallel sentences, model by model" in page
+    assert "they do not say how another training run of the same recipe would differ" in page
+    kinds = (folder / "site" / "comparisons" / "kinds.html").read_text()
+    assert "sads grew" not in kinds
+    assert "Intervals are over neurons" in kinds
     published = Comparison.model_validate_json((folder / "site" / "data" / "comparisons" / "aligned.json").read_text())
     assert published == next(
         each.comparison for each in read_comparisons(folder / "comparisons") if each.name == "aligned"

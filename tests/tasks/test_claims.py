@@ -104,6 +104,14 @@ def staged(found, best, record=BASE):
     )
 
 
+def stepping(*specific):
+    """The record with so many specific neurons of all candidates in each layer."""
+    zeros = (0,) * len(specific)
+    kinds = {"specific": specific, "related": zeros, "general": zeros, "unassigned": zeros}
+    layers = BASE.neurons.layers.model_copy(update={"kinds_all": kinds})
+    return BASE.model_copy(update={"neurons": BASE.neurons.model_copy(update={"layers": layers})})
+
+
 def overlapping(share, spread):
     size = len(BASE.languages)
     values = share + spread * np.linspace(-1, 1, size * size).reshape(size, size)
@@ -245,7 +253,7 @@ CASES = {
     "four-stages": (
         [staged(found=True, best="4 stages")],
         [staged(found=True, best="4 stages"), staged(found=False, best="1 stage")],
-        [BASE.model_copy(update={"structure": Structure()})],
+        [staged(found=False, best="3 stages", record=stepping(30, 30, 4, 4, 4, 14, 14, 14, 20, 20, 20, 20))],
     ),
     "little-overlap": ([overlapping(0.01, 0.001)], [overlapping(0.4, 0.001)], [overlapping(0.05, 0.04)]),
     "denser-with-training": (
@@ -333,6 +341,7 @@ def test_a_claim_says_what_it_is(name):
 
 
 def test_a_shallow_model_decides_nothing_about_depth():
+    assert verdict("four-stages", BASE.model_copy(update={"structure": Structure()})) == "undecided"
     shallow = lying(0.4, 0.4, 0.001, record=synthetic_record(accuracy=False, seed=1, layers=4))
     assert verdict("concentrated-at-both-ends", shallow) == "undecided"
 

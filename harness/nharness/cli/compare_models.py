@@ -77,6 +77,8 @@ def _tables(found: Comparison) -> Mapping[str, Sequence[Mapping[str, Any]]]:
             for each in found.kinds
             for kind, counts in each.layers.items()
         ]
+    if found.meanings:
+        tables["parallel sentences, model by model"] = [each.document() for each in found.meanings]
     for flow in found.flows:
         tables[f"from {flow.before} (rows) to {flow.after} (columns): {flow.moved} neurons changed kind"] = [
             {"before": kind, **{str(other): count for other, count in after.items()}}

@@ -16,6 +16,9 @@ from nharness.cli.preflight import require_executor, require_places
 from nharness.errors import UsageError
 from nharness.spec import RunSpec
 
+STRICT = "strict-claims"
+"""The one option of a specification that goes with a study, since it changes nothing but the exit code."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a specification, of selection, and of the run itself."""
@@ -73,9 +76,9 @@ def execute(arguments: argparse.Namespace, *, aside: Sequence[str] = ()) -> int:
     from_file = {name: value for name, value in from_file.items() if f"--{name}" not in aside}
     from_line = options.given(arguments)
     for given_by in ("--study" if arguments.study else "", "--resume" if arguments.resume else ""):
-        if given_by and (from_line or arguments.show_config):
-            stray = next(iter(from_line), "show-config")
-            raise UsageError(f"{given_by} specifies the whole run; leave out --{stray}")
+        stray = [name for name in from_line if name != STRICT or not arguments.study]
+        if given_by and (stray or arguments.show_config):
+            raise UsageError(f"{given_by} specifies the whole run; leave out --{next(iter(stray), 'show-config')}")
     if arguments.show_config:
         _show_config(from_file, source, from_line)
         return 0
@@ -84,7 +87,7 @@ def execute(arguments: argparse.Namespace, *, aside: Sequence[str] = ()) -> int:
     if arguments.study is not None:
         from nharness.cli.study import run_study
 
-        return run_study(arguments.study, plugins, arguments)
+        return run_study(arguments.study, plugins, arguments, strict=STRICT in from_line)
     spec = _resumed(arguments) if arguments.resume else settings.build_spec({**from_file, **from_line})
     if arguments.collect_only:
         from nharness.cli.cells_shown import show_cells

@@ -25,8 +25,11 @@ from nharness.run.results.folder import file_stem
 from nharness.spec import RunSpec
 
 
-def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> int:
-    """Run or, with `--collect-only`, price every run; return the worst exit code, that of a finding that fails too."""
+def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace, *, strict: bool = False) -> int:
+    """Run or, with `--collect-only`, price every run; return the worst exit code, that of a finding that fails too.
+
+    strict: a finding that is undecided counts as one that fails.
+    """
     study = load_study(study_file(path, arguments.variant, plugins))
     for name in study.findings:
         if name not in plugins.entries("claims"):
@@ -45,7 +48,9 @@ def run_study(path: Path, plugins: Plugins, arguments: argparse.Namespace) -> in
         say(f"\n{_heading(study, place)}")
         codes.append(run_and_report(spec, plugins, arguments, out=base / run_name(place, spec), study=described))
     if study.findings and not arguments.shard:
-        codes.append(_found(study, [base / run_name(*each) for each in enumerate(study.runs)], plugins, arguments))
+        strict = strict or any(spec.strict_claims for spec in study.runs)
+        folders = [base / run_name(*each) for each in enumerate(study.runs)]
+        codes.append(_found(study, folders, plugins, json=arguments.json, strict=strict))
     return max(codes)
 
 
@@ -77,20 +82,19 @@ def study_file(given: Path, variant: str | None, plugins: Plugins) -> Path:
     return found / f"{chosen}.toml"
 
 
-def _found(study: StudyFile, folders: Sequence[Path], plugins: Plugins, arguments: argparse.Namespace) -> int:
+def _found(study: StudyFile, folders: Sequence[Path], plugins: Plugins, *, json: bool, strict: bool) -> int:
     """Print the verdict on every finding; 1 where one fails, or, asked strictly, is undecided or about nothing."""
     records = [record for folder in folders for record in _records(folder)]
     held = hold(study.findings, records, plugins.makers("claims"))
     printed = [_row(each) for each in held if each.finding is not None]
     missing = [f"{each.claim.name}: not measured; it needs {each.claim.needs}" for each in held if each.finding is None]
-    if arguments.json:
+    if json:
         say_json({"study": study.name, "findings": printed, "not measured": missing})
     else:
         say(f"\nstudy {study.name!r}: what the paper claims, and what {len(records)} records say")
         print_table(printed)
     for line in missing:
         tell(line)
-    strict = any(spec.strict_claims for spec in study.runs)
     bad = {"fails", "undecided"} if strict else {"fails"}
     return int(bool(missing) or any(row["verdict"] in bad for row in printed))
 

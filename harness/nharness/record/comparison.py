@@ -35,6 +35,18 @@ class ModelKinds(Section):
     )
 
 
+class Meanings(Section):
+    """How one model arranges the parallel sentences that all models have: values with 95 % intervals over sentences."""
+
+    model: Name = Field(description="What the model is called here.")
+    lrds: Number = Field(description="LRDS of the whole model, over all languages.")
+    lrds_interval: Interval = Field(description="Its interval.")
+    sads: Number = Field(description="SADS of the whole model, over all languages.")
+    sads_interval: Interval = Field(description="Its interval.")
+    retrieval: Share = Field(description="Share of sentences whose nearest neighbour is their translation.")
+    retrieval_interval: Interval = Field(description="Its interval.")
+
+
 class Flow(Section):
     """Where neurons went from one model to the next."""
 
@@ -61,7 +73,7 @@ class Difference(Section):
     over: Literal["all", "trained", "untrained"] = Field(description="Over which of the languages.")
     first: Number = Field(description="In the first model.")
     last: Number = Field(description="In the last model.")
-    interval: Interval = Field(description="95 % interval of last less first.")
+    interval: Interval = Field(description="95 % interval of last less first, over what both have in common.")
     paired_over: Literal["neurons", "sentences"] = Field(description="What both models have in common.")
 
 
@@ -77,6 +89,9 @@ class Comparison(Section):
         (), max_length=MAX_LANGUAGES, description="Languages that were trained; empty where not said."
     )
     kinds: tuple[ModelKinds, ...] = Field((), max_length=MAX_MODELS, description="Neurons, model by model.")
+    meanings: tuple[Meanings, ...] = Field(
+        (), max_length=MAX_MODELS, description="Sentences, model by model; empty for neurons."
+    )
     flows: tuple[Flow, ...] = Field((), max_length=MAX_MODELS, description="From each model to the next.")
     overlap: tuple[Kept, ...] = Field((), max_length=MAX_LANGUAGES, description="First and last, by language.")
     differences: tuple[Difference, ...] = Field((), max_length=100, description="Last less first, with intervals.")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
+
+from nharness.analysis.structure.section import ASSIGNED
+from nharness.analysis.structure.stages import MARGIN, STAGES, explained, named, profile_of
 from nharness.claims import Finding, NamedClaim
 from nharness.record.model import Record
 from nharness.record.structure import StructureMeasure
@@ -61,12 +66,26 @@ class FourStages(NamedClaim):
 
 
 def _stages(record: Record) -> Finding | None:
+    """Return the finding of one record: four stages hold, fail clearly, or are as good as something simpler."""
     if record.structure is None:
         return None
-    layers = {"layers": float(len(record.model.layer_widths))}
+    numbers = {"layers": float(len(record.model.layer_widths))}
     found = record.structure.stages
     if found is None:
-        return Finding("undecided", layers, "a model of fewer than eight layers has no room for four stages")
+        return Finding("undecided", numbers, "a model of fewer than eight layers has no room for four stages")
     rule = f"{found.best} explains the layers (BIC, docs/structure.md)"
-    certain = {f"certainty of border {n + 1}": b.certainty or 0.0 for n, b in enumerate(found.borders)}
-    return Finding("holds" if found.found else "fails", {**layers, **certain}, rule)
+    if found.found:
+        certain = {f"certainty of border {n + 1}": b.certainty or 0.0 for n, b in enumerate(found.borders)}
+        return Finding("holds", {**numbers, **certain}, rule)
+    behind = four_behind(record)
+    numbers["BIC of four stages above the lowest"] = behind
+    rule = f"{rule}; fails where four stages are more than {MARGIN:g} above the lowest"
+    return Finding("fails" if behind > MARGIN else "undecided", numbers, rule)
+
+
+def four_behind(record: Record) -> float:
+    """Return how far the BIC of four stages lies above the lowest; infinite where all layers are alike."""
+    layers, widths = record.neurons.layers, record.model.layer_widths
+    kinds = layers.kinds_all or layers.kinds_selected
+    scores = explained(profile_of(np.array([kinds[kind] for kind in ASSIGNED]), widths), widths)
+    return scores.get(named(len(STAGES)), math.inf) - min(scores.values())

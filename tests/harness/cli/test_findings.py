@@ -38,6 +38,19 @@ def test_findings_are_held_against_all_runs_at_the_end(tiny_model_folder, tmp_pa
     assert code == 1
 
 
+def test_an_undecided_finding_is_a_failure_where_that_is_asked_for(tiny_model_folder, tmp_path, capsys):
+    """One pair of languages decides nothing about overlap."""
+    text = TINY.format(model=json.dumps(str(tiny_model_folder)))
+    kept = [line for line in text.splitlines() if not line.startswith(("kinds", "findings"))]
+    (tmp_path / "s.toml").write_text("\n".join([*kept, 'findings = ["little-overlap"]']))
+    command = ["run", "--study", str(tmp_path / "s.toml"), "--out", str(tmp_path / "out"), "-q"]
+    assert main(command) == 0
+    assert main([*command, "--strict-claims"]) == 1
+    assert "undecided" in capsys.readouterr().out
+    assert main([*command, "--strict-claims", "--seed", "1"]) == 4
+    assert "leave out --seed" in capsys.readouterr().err
+
+
 SENTENCES = {
     "eng": "The river was higher than in any other spring",
     "deu": "Der Fluss stand h\u00f6her als in jedem anderen Fr\u00fchjahr",

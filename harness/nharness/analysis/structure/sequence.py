@@ -3,8 +3,9 @@
 Legend: `M` neurons, `L` layers, `S` sentences.
 
 Kinds are paired neuron by neuron: with d_j the change in whether neuron j is of a kind, 0 or +-1, the interval of the
-mean change is mean -+ 1.96 sd / sqrt(M). LRDS, SADS and retrieval are paired sentence by sentence, over all languages,
-and over those that were trained and those that were not, where that is said and there are two of each.
+mean change is mean -+ 1.96 sd / sqrt(M). LRDS, SADS and retrieval are told of every model over the sentences that all
+models have; last and first are paired sentence by sentence, over all languages, and over those that were trained and
+those that were not, where that is said and there are two of each.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nharness.analysis.alignment import Resampling, alignment_change, parallel
+from nharness.analysis.alignment import Resampling, alignment, alignment_change, parallel, retrieval
 from nharness.analysis.overlap import overlap
 from nharness.analysis.structure.layers import per_layer
 from nharness.errors import UsageError
 from nharness.neurons import KINDS, Detection, same_model
-from nharness.record.comparison import Comparison, Difference, Flow, Kept, ModelKinds
+from nharness.record.comparison import Comparison, Difference, Flow, Kept, Meanings, ModelKinds
 from nharness.record.detection import KindCounts
 from nharness.statistics import Statistics
 
@@ -74,15 +75,17 @@ def compared_sentences(
                 f"the statistics of {name} do not hold document_mean of documents that are named; record them with: "
                 "nharness record --statistics document_mean@hidden --document-ids"
             )
-    ends = {"first": tables[0], "last": tables[-1]}
-    places = {f"{end} {tag}": (table, tag) for end, table in ends.items() for tag in table.languages}
+    places = {f"{place} {tag}": (table, tag) for place, table in enumerate(tables) for tag in table.languages}
     rows = parallel(
         {place: table.provenance["documents"][tag] for place, (table, tag) in places.items()},
         {place: table.get("document_mean", "mean", tag) for place, (table, tag) in places.items()},
     )
+    vectors = [
+        {tag: rows[f"{place} {tag}"][:sentences] for tag in table.languages} for place, table in enumerate(tables)
+    ]
     differences: list[Difference] = []
     for group, tags in _groups(tables[0].languages, trained).items():
-        before, after = ({tag: rows[f"{end} {tag}"][:sentences] for tag in tags} for end in ends)
+        before, after = ({tag: each[tag] for tag in tags} for each in (vectors[0], vectors[-1]))
         differences += [
             Difference(
                 name=name,
@@ -94,8 +97,27 @@ def compared_sentences(
             )
             for name, change in alignment_change(before, after, resampling).items()
         ]
+    meanings = [_meanings(name, each, resampling) for name, each in zip(names, vectors, strict=True)]
     return Comparison(
-        models=tuple(names), languages=tables[0].languages, trained=tuple(trained), differences=tuple(differences)
+        models=tuple(names),
+        languages=tables[0].languages,
+        trained=tuple(trained),
+        meanings=tuple(meanings),
+        differences=tuple(differences),
+    )
+
+
+def _meanings(name: str, vectors: Mapping[str, NDArray[np.floating]], resampling: Resampling) -> Meanings:
+    whole = (next(iter(vectors.values())).shape[1],)
+    found, nearest = alignment(vectors, whole, resampling).whole, retrieval(vectors, whole, resampling)
+    return Meanings(
+        model=name,
+        lrds=found.lrds,
+        lrds_interval=found.lrds_interval or (found.lrds, found.lrds),
+        sads=found.sads,
+        sads_interval=found.sads_interval or (found.sads, found.sads),
+        retrieval=nearest.whole,
+        retrieval_interval=nearest.interval,
     )
 
 

@@ -88,6 +88,20 @@ def test_what_was_aligned_is_told_from_what_was_not():
     assert retrieval["trained"].interval[0] > 0
 
 
+def test_every_model_of_a_row_is_told_over_the_sentences_that_all_have():
+    rng = np.random.default_rng(9)
+    meaning = rng.normal(size=(60, 40))
+    rows = [sentences(meaning, dict.fromkeys(TAGS, share), np.random.default_rng(10)) for share in (0.2, 0.4, 0.6)]
+    found = compared_sentences(dict(zip("abc", rows, strict=True)), sentences=60, resampling=Resampling())
+    assert [each.model for each in found.meanings] == ["a", "b", "c"]
+    values = [each.sads for each in found.meanings]
+    assert values == sorted(values)
+    assert all(each.sads_interval[0] < each.sads < each.sads_interval[1] for each in found.meanings)
+    ends = {each.name: (each.first, each.last) for each in found.differences}
+    for name in ("lrds", "sads", "retrieval"):
+        assert (getattr(found.meanings[0], name), getattr(found.meanings[-1], name)) == pytest.approx(ends[name])
+
+
 def test_sentences_are_put_in_step_across_models():
     rng = np.random.default_rng(7)
     meaning = rng.normal(size=(40, 40))
