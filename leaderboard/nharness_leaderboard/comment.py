@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from nharness.record.tables import Row, to_markdown
 from nharness.record.types import Estimate
 from nharness_leaderboard.gate import Verdict
-from nharness_leaderboard.ranks import Standings, drawn_headlines, set_key, standings
+from nharness_leaderboard.ranks import Standings, resampled_headlines, set_key, standings
 from nharness_leaderboard.results import Entry
 from nharness_leaderboard.site.text import against_random, fixed, intervention_text, percent, selection_text, signed
 
@@ -21,7 +21,7 @@ def comment(verdict: Verdict) -> str:
     if verdict.new:
         touched = {set_key(entry.record) for entry in verdict.new}
         near = [entry for entry in verdict.results.entries if set_key(entry.record) in touched]
-        placed = standings(near, drawn_headlines(near, verdict.results.folder))
+        placed = standings(near, resampled_headlines(near, verdict.results.folder))
         rows = [_row(e, s.task, placed, near) for e in verdict.new for s in e.record.summary]
         lines += [f"### {len(verdict.new)} new record(s)", "", to_markdown(rows[:_SHOWN])]
         lines += list(_notes(verdict.new))

@@ -2,7 +2,7 @@
 
 Records are ranked together when nothing but the detector differs: model, component, corpus, languages, task, kinds of
 neurons, intervention, and the text measured. Of several records of one detector with the same options the newest is
-ranked. The formula is that of `nharness.analysis.ranking`; each record's draws are made once and kept beside the
+ranked. The formula is that of `nharness.analysis.ranking`; each record's resamples are made once and kept beside the
 results.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from nharness import atomic
-from nharness.analysis.ranking import Drawn, drawn_from, ranked, unranked
+from nharness.analysis.ranking import Resampled, ranked, resampled_from, unranked
 from nharness.analysis.two_level import Scatter
 from nharness.errors import OutputError
 from nharness.record.model import Record
@@ -28,7 +28,7 @@ from nharness_leaderboard.results import Entry
 from nharness_leaderboard.ties import comparable_key, digest_of, edit_of
 
 MAX_ITEMS = 500_000_000
-CACHE = Path(".cache") / "draws"
+CACHE = Path(".cache") / "resamples"
 Pair = tuple[str, str]
 
 
@@ -83,37 +83,37 @@ def set_key(record: Record) -> str:
     return digest_of(comparable_key(record, task), record.selection.kinds, edit_of(record), harm)
 
 
-def standings(entries: Sequence[Entry], draws: Mapping[str, Drawn | None]) -> Standings:
-    """Return the standings of records; draws: each one's headline, drawn, by short name."""
+def standings(entries: Sequence[Entry], headlines: Mapping[str, Resampled | None]) -> Standings:
+    """Return the standings of records; headlines: each one's, resampled, by short name."""
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(set_key(entry.record), []).append(entry)
     placed: dict[str, Standing] = {}
     differences: dict[Pair, tuple[float, float, float]] = {}
     for key, members in groups.items():
-        found = _ranked(key, members, draws)
+        found = _ranked(key, members, headlines)
         placed |= found.placed
         differences |= found.differences
     return Standings(placed, differences)
 
 
-def drawn_headlines(entries: Sequence[Entry], results: Path | None = None) -> dict[str, Drawn | None]:
-    """Return every record's headline under the draws of its text, by short name; None for one that cannot be drawn.
+def resampled_headlines(entries: Sequence[Entry], results: Path | None = None) -> dict[str, Resampled | None]:
+    """Return every record's headline under the resamples of its text, by short name; None if there are no items.
 
-    results: the results folder, beside which draws are cached so that only new records are read; None: no cache.
+    results: the results folder, beside which resamples are cached so that only new records are read; None: no cache.
     """
     cache = None if results is None else results.resolve().parent / CACHE
-    return {entry.slug: _drawn(entry, cache) if entry.record.headline else None for entry in entries}
+    return {entry.slug: _resampled(entry, cache) if entry.record.headline else None for entry in entries}
 
 
-def _ranked(key: str, members: Sequence[Entry], draws: Mapping[str, Drawn | None]) -> Standings:
+def _ranked(key: str, members: Sequence[Entry], headlines: Mapping[str, Resampled | None]) -> Standings:
     """Return the standings of one set: rank intervals among those of one text, the largest such group."""
-    why = {entry.slug: unranked(entry.record, draws.get(entry.slug)) for entry in members}
+    why = {entry.slug: unranked(entry.record, headlines.get(entry.slug)) for entry in members}
     newest: dict[str, str] = {}
     for entry in sorted(members, key=lambda each: (each.record.identity.created, each.slug)):
         if why[entry.slug] is None:
             newest[digest_of(entry.record.detector.name, entry.record.detector.options)] = entry.slug
-    able = {slug: held for slug in newest.values() if (held := draws[slug]) is not None}
+    able = {slug: held for slug in newest.values() if (held := headlines[slug]) is not None}
     texts = Counter(held.text for held in able.values())
     text = max(texts, key=lambda digest: (texts[digest], digest), default="")
     ranking_of = ranked({slug: held for slug, held in able.items() if held.text == text})
@@ -129,41 +129,41 @@ def _ranked(key: str, members: Sequence[Entry], draws: Mapping[str, Drawn | None
     return Standings({slug: standing(slug) for slug in why}, ranking_of.differences)
 
 
-def _drawn(entry: Entry, cache: Path | None) -> Drawn | None:
+def _resampled(entry: Entry, cache: Path | None) -> Resampled | None:
     path = None if cache is None else cache / f"{_covering(entry.record)}.npz"
     found = None if path is None else _kept(path)
     if found is None:
-        found = drawn_from(entry.record, entry.folder, max_bytes=MAX_ITEMS)
+        found = resampled_from(entry.record, entry.folder, max_bytes=MAX_ITEMS)
         if found is not None and path is not None:
             _keep(path, found)
     return found
 
 
 def _covering(record: Record) -> str:
-    """Return a cache name that covers a record, its items, and the code that makes draws from them."""
+    """Return a cache name that covers a record, its items, and the code that resamples them."""
     digests = [file.sha256 for role in ("items", "ladder") if (file := find(record.files, role)) is not None]
     return digest_of(record.identity.id, digests, package_digest("nharness"), length=32)
 
 
-def _kept(path: Path) -> Drawn | None:
+def _kept(path: Path) -> Resampled | None:
     try:
         with np.load(path, allow_pickle=False) as held:
-            telling, repeats, clusters = map(int, held["drawn_from"])
+            telling, repeats, clusters = map(int, held["resampled_from"])
             scatter = Scatter(held["text"], held["detection"], telling, repeats)
-            return Drawn(float(held["value"]), scatter, clusters, str(held["digest"]))
+            return Resampled(float(held["value"]), scatter, clusters, str(held["digest"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def _keep(path: Path, found: Drawn) -> None:
-    """Write draws to the cache; if it cannot be written, they are made again."""
+def _keep(path: Path, found: Resampled) -> None:
+    """Write resamples to the cache; if it cannot be written, they are made again."""
     held = io.BytesIO()
     np.savez_compressed(
         held,
         value=found.value,
         text=found.scatter.text,
         detection=found.scatter.detection,
-        drawn_from=np.array([found.scatter.clusters, found.scatter.repeats, found.clusters]),
+        resampled_from=np.array([found.scatter.clusters, found.scatter.repeats, found.clusters]),
         digest=np.array(found.text),
     )
     try:

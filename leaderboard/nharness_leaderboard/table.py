@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nharness.errors import FileFormatError
 from nharness_leaderboard.marks import put_between
-from nharness_leaderboard.ranks import Standings, drawn_headlines, standings
+from nharness_leaderboard.ranks import Standings, resampled_headlines, standings
 from nharness_leaderboard.results import Entry, read_results
 from nharness_leaderboard.site.shown import Shown, shown_sets
 from nharness_leaderboard.site.text import MINUS, NONE, kept, selection_text
@@ -26,7 +26,7 @@ def board_table(results: Path) -> str:
     if found.problems:
         path, problems = next(iter(found.problems.items()))
         raise FileFormatError(f"{path} is not valid: {problems[0]}")
-    placed = standings(found.entries, drawn_headlines(found.entries, results))
+    placed = standings(found.entries, resampled_headlines(found.entries, results))
     shown = shown_sets(found.entries)
     names = list(dict.fromkeys(name for each in shown for name in each.detectors))
     rows = [

@@ -8,7 +8,7 @@ import pytest
 
 from browser import slug
 from narrowing import present
-from nharness_leaderboard.ranks import drawn_headlines, standings
+from nharness_leaderboard.ranks import resampled_headlines, standings
 from nharness_leaderboard.results import place, read_results
 from nharness_leaderboard.site.build import build_site
 from nharness_leaderboard.site.shown import shown_sets
@@ -97,7 +97,7 @@ def numbers(page, selector, name):
 def test_the_ranking_and_all_its_numbers_are_the_records_without_javascript(ranked_page, ranked):
     by_slug = {slug(record): record for record in ranked.records}
     found = read_results(ranked.results)
-    placed = standings(found.entries, drawn_headlines(found.entries))
+    placed = standings(found.entries, resampled_headlines(found.entries))
     rows = ranked_page.query_selector_all(".fronttable tbody tr")
     shown = [by_slug[row.get_attribute("data-id")] for row in rows]
     assert {record.model.name for record in shown} == {"synthetic/large"}
@@ -129,7 +129,7 @@ def test_the_ranking_and_all_its_numbers_are_the_records_without_javascript(rank
 def test_the_compare_page_has_the_boards_ranks_and_differences(watched, ranked):
     held = [record for record in ranked.records if record.model.name == "synthetic/large"]
     found = read_results(ranked.results)
-    placed = standings(found.entries, drawn_headlines(found.entries))
+    placed = standings(found.entries, resampled_headlines(found.entries))
     one, two = slug(held[0]), slug(held[3])
     page = watched.open(ranked.site / "compare.html", f"#r={one},{two},{slug(ranked.point)}")
     shown = float(page.get_attribute("#ranking [data-kept-difference]", "data-kept-difference"))

@@ -10,14 +10,14 @@ from narrowing import present
 from nharness.analysis.headline import headline_of
 from nharness.analysis.ladder_items import climbed_of, headline_again
 from nharness.analysis.measurements import from_items
-from nharness.analysis.ranking import drawn_from
+from nharness.analysis.ranking import resampled_from
 from nharness.cli.main import main
 from nharness.record.cautions import with_cautions
 from nharness.record.items import read_items
 from nharness.record.store import find
 from nharness.record.validate import load_record
 from nharness_leaderboard.deep import deep_problems
-from nharness_leaderboard.ranks import CACHE, drawn_headlines, set_key, standings
+from nharness_leaderboard.ranks import CACHE, resampled_headlines, set_key, standings
 from nharness_leaderboard.results import Entry
 from nharness_leaderboard.table import BEGIN, END, board_table
 from synthetic_records import synthetic_record
@@ -36,7 +36,7 @@ def entries(tmp_path_factory):
 
 
 def test_records_of_one_text_are_ranked_by_what_they_keep(entries):
-    found = standings(entries, drawn_headlines(entries))
+    found = standings(entries, resampled_headlines(entries))
     assert [present(found.of(entry.slug)).text for entry in entries] == [
         "1\N{EN DASH}2 of 3",
         "1\N{EN DASH}2 of 3",
@@ -65,7 +65,7 @@ def test_one_budget_thin_text_and_altered_ladders_have_no_rank(entries, tmp_path
     for line in lines:
         line["values"]["nll"] *= 1.02
     path.write_text("\n".join(map(json.dumps, lines)))
-    found = standings([point, thin, altered, *entries], drawn_headlines([point, thin, altered, *entries]))
+    found = standings([point, thin, altered, *entries], resampled_headlines([point, thin, altered, *entries]))
     reasons = [present(found.of(entry.slug)).reason for entry in (point, thin, altered)]
     assert present(reasons[0]).startswith("measured at one budget")
     assert reasons[1] == "a language was judged on 12 sources; a rank needs 20 in every one"
@@ -79,7 +79,7 @@ def test_of_several_records_of_one_detector_the_newest_is_ranked(entries, tmp_pa
         update={"identity": again.identity.model_copy(update={"created": "2026-12-01T00:00:00Z"})}
     ).with_id()
     everyone = [*entries, Entry(tmp_path / "again", newer)]
-    found = standings(everyone, drawn_headlines(everyone))
+    found = standings(everyone, resampled_headlines(everyone))
     assert present(found.of(entries[2].slug)).reason == "a newer record of the same detector is ranked"
     assert present(found.of(newer.identity.id[:12])).text == "3 of 3"
 
@@ -107,9 +107,9 @@ def test_a_language_that_the_tokenizer_hardly_knows_is_out_of_the_headline_and_t
     )
     assert {p.pointer.rpartition("/")[2] for p in deep_problems(record, folder)} == {"flags"}  # of the cells, above
     entry = Entry(folder, record)
-    assert present(standings([entry], drawn_headlines([entry])).of(entry.slug)).text == "1 of 1"
+    assert present(standings([entry], resampled_headlines([entry])).of(entry.slug)).text == "1 of 1"
     same = Entry(folder, known)  # who says that the tokenizer knows it was judged on other text
-    one, other = (present(drawn_headlines([each])[each.slug]) for each in (entry, same))
+    one, other = (present(resampled_headlines([each])[each.slug]) for each in (entry, same))
     assert one.text != other.text
 
 
@@ -128,14 +128,14 @@ def test_other_models_are_another_set(entries):
 
 def test_draws_are_kept_beside_the_results_and_made_again_where_damaged(entries):
     results = entries[0].folder.parent
-    first = drawn_headlines(entries, results)
+    first = resampled_headlines(entries, results)
     kept = sorted((results.parent / CACHE).glob("*.npz"))
     assert len(kept) == len(entries)
-    again = drawn_headlines(entries, results)
+    again = resampled_headlines(entries, results)
     kept[0].write_bytes(b"torn")
-    repaired = drawn_headlines(entries, results)
+    repaired = resampled_headlines(entries, results)
     for entry in entries:
-        own = present(drawn_from(entry.record, entry.folder))
+        own = present(resampled_from(entry.record, entry.folder))
         for found in (present(each[entry.slug]) for each in (first, again, repaired)):
             assert (found.value, found.text, found.clusters) == (own.value, own.text, own.clusters)
             assert (found.scatter.text == own.scatter.text).all()
@@ -143,7 +143,7 @@ def test_draws_are_kept_beside_the_results_and_made_again_where_damaged(entries)
 
 def test_board_command_and_report_rank_alike(entries, capsys):
     folders = [str(entry.folder) for entry in entries]
-    board = standings(entries, drawn_headlines(entries))
+    board = standings(entries, resampled_headlines(entries))
     assert main(["compare", *folders, "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["ranks"] == {

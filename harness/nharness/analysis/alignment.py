@@ -67,7 +67,7 @@ class Alignment:
 class Resampling:
     """How intervals are drawn: resamples of the sentences, their seed, and the share of them inside."""
 
-    draws: int = 200
+    resamples: int = 200
     seed: int = 0
     confidence: float = 0.95
 
@@ -116,7 +116,7 @@ def retrieval(
     """Return how often a sentence's nearest neighbour in another language is its translation; raises as `alignment`."""
     stacked = _stacked(vectors, sum(layer_widths))
     rng = np.random.default_rng(settings.seed)
-    order = rng.integers(0, stacked.shape[1], (settings.draws, stacked.shape[1]))
+    order = rng.integers(0, stacked.shape[1], (settings.resamples, stacked.shape[1]))
     parts = [_hits(_unit(part)) for part in (stacked, *_layers(stacked, layer_widths))]
     ends = [settings.ends(hits[order].mean(axis=1)) for hits in parts]
     means = [float(hits.mean()) for hits in parts]
@@ -181,7 +181,7 @@ def _scores(vectors: Floats, resampling: Resampling | None) -> AlignmentScores:
     if resampling is None:
         return found
     rng = np.random.default_rng(resampling.seed)
-    drawn = rng.multinomial(sentences, np.full(sentences, 1 / sentences), resampling.draws).astype(float)
+    drawn = rng.multinomial(sentences, np.full(sentences, 1 / sentences), resampling.resamples).astype(float)
     scores = [_weighted(unit, one_meaning, weights) for weights in drawn if (weights > 0).sum() > 1]
     return replace(
         found,
@@ -229,7 +229,7 @@ def alignment_change(
     products = [np.einsum("ksd,lsd->skl", unit, unit, optimize=True) for unit in units]
     hits = [_hits(unit) for unit in units]
     rng = np.random.default_rng(resampling.seed)
-    drawn = rng.multinomial(sentences, np.full(sentences, 1 / sentences), resampling.draws).astype(float)
+    drawn = rng.multinomial(sentences, np.full(sentences, 1 / sentences), resampling.resamples).astype(float)
     weights = [np.ones(sentences), *(each for each in drawn if (each > 0).sum() > 1)]
     found: dict[str, list[tuple[float, float]]] = {"lrds": [], "sads": [], "retrieval": []}
     for weight in weights:

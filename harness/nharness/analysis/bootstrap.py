@@ -5,7 +5,7 @@ Legend: `C` clusters, `c` one cluster, `m` cells, `s` contrasts (linear combinat
 Every cell is a ratio of sums over clusters, `theta = sum_c change[c] / sum_c weight[c]`: bits per byte are
 `sum(nll change) / ln 2 / sum(bytes)`, accuracy points are `sum(100 * change) / items`.
 
-1. Clusters (documents, or sources that several items share) are drawn with replacement, the *same* draw for all
+1. Clusters (documents, or sources that several items share) are drawn with replacement, the *same* resample for all
    cells, so that differences between cells and means over cells are paired. Cells that share no cluster, directly or
    through others, are drawn independently (`resampling_strata`): no language loses its size to another.
 2. Each resample gives replicates `theta_b`; a contrast `A` of cells has `estimate = theta A`, replicates `theta_b A`.

@@ -3,9 +3,9 @@
 Legend: `T` languages that have a ladder, `B` resamples, `R` repeats, `P` rungs, `C` clusters.
 
 The interval resamples documents, the same in all languages of parallel text, through every step from the items to the
-mean (kept_share.py), and the repeats of the detection where there are any (two_level.py). A language's own harm must be
-above what its paired interval leaves to chance and above what matched random draws do, or its share is 0, in every draw
-as in the estimate.
+mean (kept_share.py), and the repeats of the detection where there are any (two_level.py). A language's own harm must
+be above what its paired interval leaves to chance and above what matched random draws do, or its share is 0, in every
+resample as in the estimate.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def kept_mean(found: Climbed) -> float:
 def kept_scatter(found: Climbed, settings: AnalysisSettings) -> Scatter:
     """Return the scatter of every climbed language's kept share, and last of the headline, [T + 1].
 
-    The draws are a function of the clusters' names, of the seed and of the number of repeats alone, so that records of
-    one text are drawn alike and can be compared draw by draw.
+    The resamples are a function of the clusters' names, of the seed and of the number of repeats alone, so that
+    records of one text are resampled alike and can be compared one by one.
     """
     everything = [*found.climbs.values(), *(climb for repeat in found.repeats for climb in repeat.values())]
     names = sorted({name for climb in everything for name in climb.clusters})

@@ -1,11 +1,11 @@
 """Which of several detections keeps more of its harm: differences of headlines under one resampling, and their ranks.
 
-Legend: `B` draws, `s` records.
+Legend: `B` resamples, `s` records.
 
 1. Every record's ladders are drawn `B` times: clusters of text, and repeats of the detection where it has any
-   (headline.py). The draws are a function of the clusters' names, those of repeats of their number, so that all records
-   of one text see the same: what is easy or hard for all of them falls out of their differences. A detection that was
-   not repeated is taken to scatter as the others do on average.
+   (headline.py). The resamples are a function of the clusters' names, those of repeats of their number, so that all
+   records of one text see the same: what is easy or hard for all of them falls out of their differences. A detection
+   that was not repeated is taken to scatter as the others do on average.
 2. All pairs' differences get intervals that hold at once (two_level.py). A record ranks behind those that are surely
    higher and before those that are surely lower; two whose pair's interval holds 0 cannot be told apart.
 
@@ -41,12 +41,12 @@ _AGREES = 1e-6
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A record's headline under the draws that all records of one text share.
+class Resampled:
+    """A record's headline under the resamples that all records of one text share.
 
     value: the headline, 0 to 1. scatter: of it alone, [B, 1]; its clusters are as many as equal ones would have to be.
     clusters: of the language that has fewest. text: a digest of what was drawn from; records of one digest can be
-    compared draw by draw.
+    compared one by one.
     """
 
     value: float
@@ -55,7 +55,7 @@ class Drawn:
     text: str
 
     @classmethod
-    def of(cls, found: Climbed) -> Drawn | None:
+    def of(cls, found: Climbed) -> Resampled | None:
         """Return the headline of ladders, drawn; None without a ladder, or with too few clusters for an interval."""
         if not found.climbs or found.clusters < FEWEST_CLUSTERS:
             return None
@@ -87,10 +87,10 @@ class Ranking:
         }
 
 
-def ranked(held: Mapping[str, Drawn]) -> Ranking:
+def ranked(held: Mapping[str, Resampled]) -> Ranking:
     """Return the ranking of records by name; raises `UsageError` where they were not drawn alike.
 
-    Best first, and among equals by their draws, so that one set of records has one answer, whatever they are called.
+    Best first, equals by their resamples, so that one set of records has one answer, whatever they are called.
     """
     texts = {each.text for each in held.values()}
     if len(texts) > 1:
@@ -108,7 +108,7 @@ def ranked(held: Mapping[str, Drawn]) -> Ranking:
     return Ranking(names, differences_from_draws([each.value for each in drawn], together))
 
 
-def unranked(record: Record, drawn: Drawn | None) -> str | None:
+def unranked(record: Record, drawn: Resampled | None) -> str | None:
     """Return why a record has no rank; None where it can have one."""
     headline = record.headline
     if headline is None:
@@ -125,7 +125,7 @@ def unranked(record: Record, drawn: Drawn | None) -> str | None:
     return None if headline.rank_eligible else "its headline is marked as not eligible for a rank"
 
 
-def drawn_from(record: Record, folder: Path, *, max_bytes: int = MAX_BYTES) -> Drawn | None:
+def resampled_from(record: Record, folder: Path, *, max_bytes: int = MAX_BYTES) -> Resampled | None:
     """Return a record's headline, drawn again from the items beside it; None where they are absent or do not give it.
 
     max_bytes: of text that a file of items may have.
@@ -139,7 +139,7 @@ def drawn_from(record: Record, folder: Path, *, max_bytes: int = MAX_BYTES) -> D
         intact = [item for item in read_items(inside(folder, items.name), max_bytes=max_bytes) if item.target is None]
         rungs = read_items(inside(folder, ladder.name), max_bytes=max_bytes)
         apart = unranked_languages(record.corpus)
-        found = Drawn.of(climbed_of(from_items([*intact, *rungs]), task, record.languages, apart))
+        found = Resampled.of(climbed_of(from_items([*intact, *rungs]), task, record.languages, apart))
     except (FileFormatError, UsageError):
         return None
     return found if found is not None and math.isclose(found.value, told.value, abs_tol=_AGREES) else None

@@ -5,11 +5,11 @@ Legend: `B` resamples, `R` repeats of the detection, `s` statistics.
 A statistic `value` of a detection is measured on clusters of text; the detection itself was repeated R times on other
 text, on disjoint folds of it or on resampled documents, and every repeat's statistic measured on the same clusters.
 
-1. Crossed draws (Owen 2007, The pigeonhole bootstrap): clusters and repeats are drawn with replacement, each by itself.
-   Draw b deviates by `d_b = (value(w_b) - value) + g (mean of the drawn repeats(w_b) - mean of all repeats(w_b))`.
-   g = sqrt(R / (R - 1)), since R draws from R values vary by (R - 1) / R of what the values do. A fold holds an R-th of
-   the text, so that the mean over folds varies as the whole detection does; a resampled detection varies as much as it
-   does alone, and g is sqrt(R) times larger.
+1. Crossed resamples (Owen 2007, The pigeonhole bootstrap): clusters and repeats are drawn with replacement, each by
+   itself. Resample b deviates by `d_b = (value(w_b) - value) + g (mean of the drawn repeats(w_b) - mean of all
+   repeats(w_b))`. g = sqrt(R / (R - 1)), since R draws from R values vary by (R - 1) / R of what the values do. A
+   fold holds an R-th of the text, so that the mean over folds varies as the whole detection does; a resampled
+   detection varies as much as it does alone, and g is sqrt(R) times larger.
 2. `se^2` is the variance of d. Few repeats tell little of their scatter: the quantile is Student's with Satterthwaite's
    degrees of freedom, `(V_c + V_r)^2 / (V_c^2 / (C - 1) + V_r^2 / (R - 1))`, V_c and V_r the variances of both parts.
 
@@ -36,7 +36,7 @@ Design = Literal["folds", "resampled"]
 
 @dataclass(frozen=True)
 class Scatter:
-    """How statistics vary: what every draw of clusters and what every draw of repeats adds to them, [B, s] each.
+    """How statistics vary: what every resample of clusters and of repeats adds to them, [B, s] each.
 
     clusters, repeats: how many were drawn from; without repeats `detection` is 0.
     """
@@ -80,8 +80,9 @@ def scatter(
 ) -> Scatter:
     """Return the scatter of statistics [s] from their values under resampled clusters.
 
-    value: [s]. drawn: [B, s] of the detection. repeats: [R, B, s] of its repeats under the same draws of clusters, None
-    without any; then the text of the detection is not in the interval. Raises `UsageError` for a single repeat.
+    value: [s]. drawn: [B, s] of the detection. repeats: [R, B, s] of its repeats under the same resamples of
+    clusters, None without any; then the text of the detection is not in the interval. Raises `UsageError` for a
+    single repeat.
     """
     text = (drawn - value) * np.sqrt(clusters / max(clusters - 1, 1))
     if repeats is None:
@@ -90,15 +91,15 @@ def scatter(
     if count < 2:
         raise UsageError(f"a detection's scatter needs at least 2 repeats; got {count}")
     grow = np.sqrt(count / (count - 1)) * (np.sqrt(count) if design == "resampled" else 1.0)
-    chosen = repeat_draws(count, drawn.shape[0], seed)
+    chosen = repeat_resamples(count, drawn.shape[0], seed)
     detection = grow * (np.einsum("br,rbs->bs", chosen, repeats) - repeats.mean(axis=0))
     return Scatter(text, detection, clusters, count)
 
 
-def repeat_draws(repeats: int, draws: int, seed: int) -> Floats:
-    """Return the share of every repeat in every draw [B, R], a pure function of its arguments."""
+def repeat_resamples(repeats: int, resamples: int, seed: int) -> Floats:
+    """Return the share of every repeat in every resample [B, R], a pure function of its arguments."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 1 << 20]))
-    return rng.multinomial(repeats, np.full(repeats, 1 / repeats), size=draws) / repeats
+    return rng.multinomial(repeats, np.full(repeats, 1 / repeats), size=resamples) / repeats
 
 
 @dataclass(frozen=True)
@@ -129,11 +130,11 @@ class Differences:
 def differences_from_draws(values: Sequence[float], found: Scatter, level: float = 0.95) -> Differences:
     """Return the differences of several values [s] that were drawn together.
 
-    The draws tell how differences vary and hang together. The quantile is that of the largest `|z_i - z_j| / sd_ij` of
-    normal values with that covariance: the draws themselves are too few different ones where there are few repeats.
-    Every pair takes Student's quantile of the same tail, with the degrees of freedom of its own difference; what the
-    detection adds to its variance is at least what it adds on average, since among so many pairs some seem not to vary
-    by chance.
+    The resamples tell how differences vary and hang together. The quantile is that of the largest `|z_i - z_j| /
+    sd_ij` of normal values with that covariance: the resamples themselves are too few different ones where there are
+    few repeats. Every pair takes Student's quantile of the same tail, with the degrees of freedom of its own
+    difference; what the detection adds to its variance is at least what it adds on average, since among so many pairs
+    some seem not to vary by chance.
     """
     count = len(values)
     pairs = list(combinations(range(count), 2))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nharness.analysis.ranking import Drawn, Ranking, drawn_from, ranked, unranked
+from nharness.analysis.ranking import Ranking, Resampled, ranked, resampled_from, unranked
 from nharness.record.cells import largest_targets
 from nharness.record.model import Record
 
@@ -71,11 +71,11 @@ def rank_records(records: Mapping[Path, Record]) -> Sequence[Ranked]:
     Of several records of one detector and intervention the first counts: ladders climb whole lists, whatever the
     budget. Records without a headline are left out.
     """
-    known: dict[str, tuple[Record, Drawn | None]] = {}
+    known: dict[str, tuple[Record, Resampled | None]] = {}
     named = list(_named(records.values()))
     for (path, record), name in zip(records.items(), named, strict=True):
         if record.headline is not None and name not in known:
-            known[name] = record, drawn_from(record, path.parent)
+            known[name] = record, resampled_from(record, path.parent)
     texts: dict[str, list[str]] = {}
     for name, (record, drawn) in known.items():
         texts.setdefault(_alike(record, drawn), []).append(name)
@@ -101,14 +101,14 @@ def ratio_of(record: Record, task: str) -> float | None:
     return math.exp(sum(found) / len(found)) if found else None
 
 
-def _ranked(known: Mapping[str, tuple[Record, Drawn | None]]) -> Ranked:
+def _ranked(known: Mapping[str, tuple[Record, Resampled | None]]) -> Ranked:
     why = {name: reason for name, (record, drawn) in known.items() if (reason := unranked(record, drawn)) is not None}
     able = {name: drawn for name, (_, drawn) in known.items() if drawn is not None and name not in why}
     records = {name: record for name, (record, _) in sorted(known.items(), key=lambda item: -_headline(item[1][0]))}
     return Ranked(records, ranked(able), why)
 
 
-def _alike(record: Record, drawn: Drawn | None) -> str:
+def _alike(record: Record, drawn: Resampled | None) -> str:
     text = record.corpus.fingerprint if drawn is None else drawn.text
     return f"{record.model.fingerprint} {record.intervention.name} {'+'.join(record.selection.kinds)} {text}"
 

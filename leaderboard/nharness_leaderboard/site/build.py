@@ -25,7 +25,7 @@ from nharness.record.tables import cell_rows, summary_rows, to_csv, to_latex
 from nharness_leaderboard.comparisons import Published, read_comparisons
 from nharness_leaderboard.limits import MAX_FILE, MAX_RECORD
 from nharness_leaderboard.paired import Difference, differences, sides
-from nharness_leaderboard.ranks import Standings, drawn_headlines, standings
+from nharness_leaderboard.ranks import Standings, resampled_headlines, standings
 from nharness_leaderboard.reproduction import earned, read_reproduction
 from nharness_leaderboard.results import Entry, read_results
 from nharness_leaderboard.site.about import repository
@@ -90,7 +90,7 @@ def build_site(results: Path, out: Path, *, title: str = "Language neurons leade
     again = {entry.slug: _reproduction(entry) for entry in found.entries}
     entries = [_badged(entry, again[entry.slug]) for entry in found.entries]
     known = {entry.slug: sides(entry.record, entry.folder) for entry in entries}
-    placed = standings(entries, drawn_headlines(entries, results))
+    placed = standings(entries, resampled_headlines(entries, results))
     views = [record_view(entry, placed, again[entry.slug]) for entry in entries]
     apart = {
         task: differences({slug: held[task] for slug, held in known.items() if task in held})

@@ -12,7 +12,7 @@ from nharness.analysis.headline import Climbed, headline_of, kept_mean
 from nharness.analysis.joint import SETTINGS
 from nharness.analysis.kept_share import Climb
 from nharness.analysis.measurements import Paired
-from nharness.analysis.ranking import Drawn, ranked, unranked
+from nharness.analysis.ranking import Resampled, ranked, unranked
 from nharness.errors import UsageError
 
 LANGUAGES = ("en", "zh", "fr")
@@ -55,7 +55,7 @@ def _ladders(rng, ids, size, page, leak):
 
 
 def drawn_of(climbed):
-    return present(Drawn.of(climbed))
+    return present(Resampled.of(climbed))
 
 
 def ranks(found):
@@ -128,13 +128,13 @@ def test_what_has_no_rank_says_why():
     corpus: Any = SimpleNamespace(hardly_known=lambda _: frozenset())
     tags = ("en", "de", "fr")
     record: Any = SimpleNamespace(headline=headline_of(one, SETTINGS), corpus=corpus, languages=tags)
-    assert unranked(record, Drawn.of(one)) is None
+    assert unranked(record, Resampled.of(one)) is None
     nothing: Any = SimpleNamespace(headline=None)
     assert "one budget" in present(unranked(nothing, None))
     assert "items of its ladders" in present(unranked(record, None))
     thin = board(rng, 1, clusters=19)[0]
     few: Any = SimpleNamespace(headline=headline_of(thin, SETTINGS), corpus=corpus, languages=tags)
-    assert "19 sources; a rank needs 20" in present(unranked(few, Drawn.of(thin)))
+    assert "19 sources; a rank needs 20" in present(unranked(few, Resampled.of(thin)))
     low: Any = SimpleNamespace(
         headline=record.headline.model_copy(update={"reached": 1}), corpus=corpus, languages=tags
     )
@@ -144,6 +144,6 @@ def test_what_has_no_rank_says_why():
     ):
         hardly = SimpleNamespace(hardly_known=lambda _, unknown=unknown: frozenset(unknown))
         odd: Any = SimpleNamespace(headline=record.headline, corpus=hardly, languages=("en", "ja"))
-        assert unranked(odd, Drawn.of(one)) == reason
-    assert unranked(low, Drawn.of(one)) == "1 of 3 languages reach 10% harm; a rank needs half of them"
-    assert Drawn.of(board(rng, 1, clusters=4)[0]) is None
+        assert unranked(odd, Resampled.of(one)) == reason
+    assert unranked(low, Resampled.of(one)) == "1 of 3 languages reach 10% harm; a rank needs half of them"
+    assert Resampled.of(board(rng, 1, clusters=4)[0]) is None
