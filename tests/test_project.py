@@ -31,3 +31,12 @@ def test_every_file_has_the_same_version():
     cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
     assert cited is not None
     assert cited[1].strip("\"'") == PROJECT["project"]["version"]
+
+
+def test_the_map_shows_every_room():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## The map")[2].split("```")[1]
+    shown = {word.partition("/")[0] for line in text.splitlines() for word in line.partition("   ")[0].split()}
+    contract = next(each for each in PROJECT["tool"]["importlinter"]["contracts"] if each["containers"] == ["nharness"])
+    rooms = {room for layer in contract["layers"] for room in layer.split(" | ")}
+    assert rooms - shown == {"__main__"}
+    assert shown - rooms == set()
