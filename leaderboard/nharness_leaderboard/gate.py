@@ -123,10 +123,11 @@ def _duplicates(entries: Sequence[Entry]) -> Iterator[tuple[Path, Problem]]:
 
 
 def _strays(folder: Path) -> Iterator[tuple[Path, Problem]]:
-    """Yield files that belong to no record."""
+    """Yield files that belong to no record, but for plain ones at the top that a repository has of its own."""
     homes = {path.parent for path in folder.rglob(RECORD_NAME)}
     for path in sorted(folder.rglob("*")):
-        if not _is_file(path) or path.name in {"README.md", ".gitignore", ".gitattributes"}:
+        own = path.parent == folder and path.name in {"README.md", ".gitignore", ".gitattributes"}
+        if not _is_file(path) or (own and path.is_file() and not path.is_symlink()):
             continue
         if not any(home == path.parent or home in path.parents for home in homes):
             yield path, Problem("", "this file belongs to no record")

@@ -223,6 +223,25 @@ def test_the_same_record_twice_is_one(results):
     assert "the same record as" in str(list(read.problems.values()))
 
 
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo], ids=["link", "pipe"])
+def test_a_results_folder_has_plain_files_of_its_own_and_at_the_top(results, make):
+    (results / "README.md").write_text("what lies here")
+    assert check(results).passed
+    below = min(results.glob("*/*")) / "README.md"
+    below.write_text("what lies here")
+    (results / "README.md").unlink()
+    make(results / "README.md")
+    assert {path for path, found in check(results).problems.items() if found} == {below, results / "README.md"}
+
+
+def test_one_record_with_a_large_file_does_not_stop_the_site(results, tmp_path, monkeypatch, capsys):
+    largest = max(path.stat().st_size for path in results.glob("*/*/*/*"))
+    monkeypatch.setattr("nharness_leaderboard.results.MAX_FILE", largest - 1)
+    assert main(["leaderboard", "build", "--results", str(results), "--out", str(tmp_path / "site")]) == 1
+    assert f"has {largest} bytes; at most {largest - 1} are published" in capsys.readouterr().out
+    assert (tmp_path / "site" / "index.html").is_file()
+
+
 def test_large_files_are_refused(results, monkeypatch):
     monkeypatch.setattr("nharness_leaderboard.gate.MAX_FILE", 1000)
     assert "at most 1000 are published" in messages(check(results))
@@ -304,4 +323,5 @@ def test_slugs_are_safe_and_differ():
     names = ["a/b", "a-b", "A-B", "../..", "", "con", "a" * 300, "名前", "a\x00b"]
     slugs = [slug(name) for name in names]
     assert len(set(slugs)) == len(names)
+    assert "con" not in slugs  # which Windows takes for a device
     assert all(part and set(part) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for part in slugs)

@@ -42,13 +42,18 @@ CHECKS: tuple[tuple[str, str, Check], ...] = (
 
 def deep_problems(record: Record, folder: Path) -> list[Problem]:
     """Return every difference between a valid record and its files; values without a file are not compared."""
-    problems: list[Problem] = []
+    return unique(each_problem(record, folder))
+
+
+def each_problem(record: Record, folder: Path) -> Iterator[Problem]:
+    """Yield the same one by one, as they are found: the first of them comes before what takes longer is computed."""
     for where, what, check in CHECKS:
         try:
-            problems += check(record, folder)
+            yield from check(record, folder)
         except (NharnessError, ValueError, ArithmeticError, MemoryError) as error:
-            problems.append(Problem(where, f"{what}: {shown(str(error), limit=300)[1:-1]}"))
-    return unique([*problems, *curve_problems(record, [record], whole=False), *_warnings(record)])
+            yield Problem(where, f"{what}: {shown(str(error), limit=300)[1:-1]}")
+    yield from curve_problems(record, [record], whole=False)
+    yield from _warnings(record)
 
 
 def _warnings(record: Record) -> Iterator[Problem]:
