@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -215,6 +216,51 @@ def test_the_page_runs(place, monkeypatch, study):
     for text in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
         exec(compile(text, "docs", "exec"), names)
     assert names["detection"].detector == "lape"
+
+
+README_NAMES = (
+    ("controls=5", "controls=0, detect_tokens=2000, eval_tokens=400, tasks='ppl', out='readme'"),
+    ("FOLDER_OR_HUB_NAME", "FOLDER"),
+    ("model.generate(...)", "model.generate(**prompt, max_new_tokens=2)"),
+    ("layers[11]", "layers[1]"),
+    ("(11, 42), (11, 107)", "(1, 42), (1, 107)"),
+)
+"""What stands for a reader's own in the README, or for a longer run, and what is tried here."""
+
+
+def test_the_readme_runs(place, monkeypatch):
+    """Its Python as it stands there, on babel; its detector in twenty lines finds neurons."""
+    import torch
+
+    import nharness_tasks
+
+    monkeypatch.chdir(place)
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    calls, detector = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for shown, meant in README_NAMES:
+        assert shown in calls
+        calls = calls.replace(shown, meant)
+    calls = calls.replace(
+        "\nmodel = ", "\nshutil.copy(next(iter(result.paths)).parent / 'neurons.safetensors', '.')\nmodel = "
+    )
+    argv = [
+        "--languages",
+        "en,de,zh",
+        "--detect-tokens",
+        "2000",
+        "--statistics",
+        "moments@hidden,activation_count@hidden",
+    ]
+    assert main(["record", *argv, "--out", "hidden.safetensors"]) == 0
+    folder = Path(nharness_tasks.__file__).parent / "babel" / "model"
+    names = {"FOLDER": folder, "shutil": shutil, "prompt": {"input_ids": torch.tensor([[5, 6, 7]])}}
+    exec(compile(calls, "README", "exec"), names)
+    result: Any = names["result"]
+    assert result.matrix("ppl").values.shape == (3, 3)
+    (place / "my_module.py").write_text(detector)
+    monkeypatch.syspath_prepend(str(place))
+    record("moments", "moments.safetensors")
+    assert nharness.detect("moments.safetensors", "my_module:TopMean").membership.any()
 
 
 def test_a_run_shows_itself_in_a_notebook(place):

@@ -22,6 +22,9 @@ from nharness.record.model import Record
 from nharness.record.schema import asserted_table
 from nharness.run.plan.study import KEYS, load_study
 from nharness.spec import AnalysisSpec, Claim, ControlSpec, CorpusSpec, ModelSpec, Named, RunSpec, TaskOptions
+from nharness_leaderboard.results import read_results
+from nharness_leaderboard.verdicts import document as verdicts_document
+from nharness_leaderboard.verdicts import study_verdicts
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -205,19 +208,36 @@ def test_every_format_is_read_by_the_page_s_own_reader(tiny_run, tmp_path, monke
     recorded = ["record", "--languages", "en,de,zh", "--detect-tokens", "2000", "--statistics", "activation_count@gate"]
     assert main([*recorded, "--out", "statistics.safetensors"]) == 0
     shutil.copy(ROOT / "tasks" / "nharness_tasks" / "babel" / "exhaustive.safetensors", tmp_path)
+    shutil.copytree(ROOT / "leaderboard" / "results" / "babel" / "crane", "results/babel/crane")
+    (tmp_path / "site" / "data").mkdir(parents=True)
+    judged = verdicts_document(study_verdicts(read_results(Path("results")).entries))
+    (tmp_path / "site" / "data" / "verdicts.json").write_text(json.dumps(judged))
     capsys.readouterr()
     text = "".join(blocks(page("formats"), "python"))
     assert set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE)) == {"json", "pathlib", "numpy"}
     names = {}
     for part in blocks(page("formats"), "python"):
         exec(compile(part, "formats", "exec"), names)
-        if "probability" in names:
+        if "probability = " in part:
             ours = nharness.load_statistics("statistics.safetensors")
             assert np.array_equal([names["probability"][tag] for tag in ours.languages], ours.activation_probability())
+            assert set(re.findall(r'`about\["(\w+)"\]`', page("formats"))) <= set(names["about"])
     record = nharness.load_record("record.json")
     assert np.array_equal(names["change"], matrix_of(record, "ppl").values)
     cell = next(c for c in record.cells if (c.task, c.target, c.language) == ("ppl", "de", "de"))
     assert names["harm"] == pytest.approx(cell.change, rel=1e-9)
+    assert names["told"]["crane-2026 small", "own-language-most"]["verdict"] == "holds"
+
+
+def test_every_format_stands_on_the_page():
+    """What any file says of itself, the format of older records aside."""
+    sources = "".join(
+        path.read_text(encoding="utf-8")
+        for part in ("harness", "detectors", "tasks", "leaderboard/nharness_leaderboard")
+        for path in (ROOT / part).rglob("*.py")
+    )
+    formats = set(re.findall(r'"(nharness-[a-z-]+/\d+)"', sources)) - {"nharness-record/1"}
+    assert formats == set(re.findall(r"`(nharness-[a-z-]+/\d+)`", page("formats")))
 
 
 def test_the_notebook_page_runs(tmp_path, monkeypatch):
