@@ -18,7 +18,7 @@ languages = ["en", "de"]
 detectors = [{name = "lape", options = {top_rate = 0.02}}]
 controls = {draws = 1, least = 1, eval_tokens = 200}
 corpora = [{name = "sample", detect_tokens = 2000, eval_tokens = 400}]
-claims = ["ppl.selectivity > -9", "ppl.selectivity > 9"]
+claims = ["ppl.selectivity > 9", "ppl.selectivity > -9"]
 """
 RUN = "study.toml::01-babel-sample::"
 
@@ -64,8 +64,8 @@ def test_items_are_cells_and_claims(place):
         "baseline::ppl[en]",
         "baseline::ppl[de]",
         *cells,
-        "claim: ppl.selectivity > -9",
         "claim: ppl.selectivity > 9",
+        "claim: ppl.selectivity > -9",
     ]
     assert [line for line in done.stdout.splitlines() if "::" in line] == [RUN + name for name in names]
 
@@ -94,6 +94,8 @@ def test_what_is_selected_is_run_and_what_failed_runs_again(place):
     again = run(place, "study.toml", "--lf", "--nharness-out", "kept")
     assert "1 failed" in again.stdout
     assert "passed" not in again.stdout.splitlines()[-1]
+    stopped = run(place, "study.toml", "-x", "--nharness-out", "kept")
+    assert "1 failed, 6 passed" in stopped.stdout  # the claim behind the one that fails is not held
 
 
 def test_one_cell_by_name_and_by_expression(place):

@@ -157,7 +157,8 @@ def test_the_pages_name_no_file_that_is_not_there():
             )
             made = target.startswith(("reference/", "methods/"))  # of the code, when the site is built
             assert made or (path.parent / target).exists(), f"{path.name}: {target}"
-        for target in re.findall(r"https://github\.com/nharness/nharness/blob/main/([^)#\s]+)", text):
+        ours = r"https://(?:github\.com/nharness/nharness/blob|raw\.githubusercontent\.com/nharness/nharness)/main/([^)#\s]+)"
+        for target in re.findall(ours, text):
             assert (ROOT / target).exists(), f"{path.name}: {target}"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert all(
