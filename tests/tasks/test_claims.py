@@ -340,6 +340,18 @@ def test_a_claim_says_what_it_is(name):
     assert claim.needs
 
 
+def test_the_number_that_decides_is_told_first_with_its_interval():
+    found = PLUGINS.resolve("claims", "few-neurons-suffice")().test([harmed(0.1, 0.001, budget=0.002)])
+    assert list(found.numbers.items()) == [("selectivity", 0.001), ("own harm", 0.1)]
+    assert found.interval == pytest.approx((-0.009, 0.011))
+    layers = [(0.1, 0.01), (0.1, 0.01), (0.05, 0.06), (0.04, 0.01), (0.06, 0.01), (0.1, 0.01)]
+    found = PLUGINS.resolve("claims", "meaning-draws-together-in-the-middle")().test(
+        [recorded("a", sads=[(0.1, 0.01), *layers])]
+    )
+    assert found.verdict == "undecided"
+    assert (found.numbers["least SADS"], found.interval) == (0.04, pytest.approx((-0.01, 0.05)))
+
+
 def test_a_shallow_model_decides_nothing_about_depth():
     assert verdict("four-stages", BASE.model_copy(update={"structure": Structure()})) == "undecided"
     shallow = lying(0.4, 0.4, 0.001, record=synthetic_record(accuracy=False, seed=1, layers=4))

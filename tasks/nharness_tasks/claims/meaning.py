@@ -68,11 +68,10 @@ def _middle(record: Record) -> Finding | None:
         return None
     values = [each.value or 0.0 for each in middle]
     ends = [each.interval or (-math.inf, math.inf) for each in middle]
-    worst = values.index(min(values))
     low, high = min(low for low, _ in ends), min(high for _, high in ends)
     verdict: Verdict = "holds" if low > 0 else "fails" if high < 0 else "undecided"
     rule = "SADS above 0 in every layer of the middle third, by its interval"
-    return Finding(verdict, {"least SADS": values[worst]}, rule, ends[worst])
+    return Finding(verdict, {"least SADS": min(values)}, rule, (low, high))
 
 
 class AlignmentGrowsWithTraining(NamedClaim):

@@ -25,11 +25,11 @@ def above(value: float, interval: Interval | None, bar: float, *, name: str, rul
 
 
 def all_above(numbers: Mapping[str, tuple[float, Interval | None]], bar: float, *, rule: str) -> Finding:
-    """Return that every number lies above a bar; the worst of them decides, and the first one's interval is told."""
-    found = [above(value, interval, bar, name=name, rule=rule) for name, (value, interval) in numbers.items()]
-    worst = min(found, key=lambda each: ORDER.index(each.verdict))
-    values = {name: value for name, (value, _) in numbers.items()}
-    return Finding(worst.verdict, values, worst.rule, next(iter(numbers.values()))[1])
+    """Return that every number lies above a bar: the worst of them decides, and is told first, with its interval."""
+    found = {name: above(value, interval, bar, name=name, rule=rule) for name, (value, interval) in numbers.items()}
+    worst = min(found, key=lambda name: ORDER.index(found[name].verdict))
+    values = {name: numbers[name][0] for name in (worst, *numbers)}
+    return Finding(found[worst].verdict, values, found[worst].rule, found[worst].interval)
 
 
 def in_every(records: Iterable[Record], judge: Judge) -> Finding | None:
