@@ -23,10 +23,8 @@ def git(*words, cwd):
     return subprocess.run(["git", *words], cwd=cwd, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.fixture(scope="module")
-def remote(tmp_path_factory):
-    """A repository to which a checkout of the working tree pushed the documentation of a branch, then of a release."""
-    place = tmp_path_factory.mktemp("docs")
+def published(place):
+    """Return a repository to which a checkout of the working tree pushed the documentation of a branch, then of a release."""
     checkout, remote = place / "checkout", place / "remote.git"
     for name in ("docs", "harness", "detectors", "tasks", "leaderboard/nharness_leaderboard", "leaderboard/schema"):
         shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -52,7 +50,15 @@ def publish(ref, checkout):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_the_branch_holds_every_version(remote):
+def test_versions_stand_side_by_side_and_a_reader_chooses(tmp_path):
+    """One test, since each version takes many seconds to build."""
+    remote = published(tmp_path)
+    the_branch_holds_every_version(remote)
+    (tmp_path / "site").mkdir()
+    a_reader_chooses_a_version(remote, tmp_path / "site")
+
+
+def the_branch_holds_every_version(remote):
     files = git("ls-tree", "--name-only", "gh-pages", cwd=remote).split()
     assert files == [".nojekyll", "9.8.7", "dev", "index.html", "latest", "versions.json"]
     known = json.loads(git("show", "gh-pages:versions.json", cwd=remote))
@@ -62,11 +68,11 @@ def test_the_branch_holds_every_version(remote):
     assert 'url=latest/"' in git("show", "gh-pages:index.html", cwd=remote)
 
 
-def test_a_reader_chooses_a_version(remote, tmp_path):
+def a_reader_chooses_a_version(remote, place):
     archive = subprocess.run(["git", "archive", "gh-pages"], cwd=remote, check=True, capture_output=True).stdout
-    subprocess.run(["tar", "-x", "-C", str(tmp_path)], input=archive, check=True)
+    subprocess.run(["tar", "-x", "-C", str(place)], input=archive, check=True)
     handler = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(tmp_path)))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(place)))
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         with launched() as browser:
