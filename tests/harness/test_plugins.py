@@ -8,6 +8,8 @@ import pytest
 
 from nharness.errors import PluginError, UnknownNameError
 from nharness.plugins import Plugins
+from nharness.run.plan.resolve import load_detector
+from nharness.spec import Named
 
 
 @pytest.fixture
@@ -196,3 +198,28 @@ def test_names_and_paths_resolve():
         plugins.resolve("detectors", "lapse")
     with pytest.raises(PluginError, match=r"cannot import 'nharness_detectors\.lape:Nothing'"):
         plugins.resolve("detectors", "nharness_detectors.lape:Nothing")
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "message"),
+    [
+        ("needs", "return 'moments'", "needs 'moments', expected a tuple of nharness.Need"),
+        ("needs", "return ('moments',)", r"needs \('moments',\), expected a tuple of nharness.Need"),
+        ("needs", "raise SystemExit(0)", "does not say what it needs: SystemExit: 0"),
+        ("__init__", "raise ValueError('no luck')", "cannot be made: ValueError: no luck"),
+    ],
+)
+def test_a_detector_that_cannot_be_asked_what_it_needs_is_named(module, method, body, message):
+    name = module(
+        "odd_one",
+        f"""
+        from nharness import Detector, DetectorOptions, Need
+        class Odd(Detector[DetectorOptions]):
+            name = "odd"
+            def needs(self): return (Need("moments", "gate"),)
+            def detect(self, evidence): return None
+            def {method}(self, **options): {body}
+        """,
+    )
+    with pytest.raises(PluginError, match=f"'{name}:Odd' {message}"):
+        load_detector(Named(name=f"{name}:Odd"), Plugins())

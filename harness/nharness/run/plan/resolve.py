@@ -10,13 +10,20 @@ from typing import Any
 from nharness.corpora import SPLITS, Columns, Corpus, load_corpus
 from nharness.corpora.separated import first_repeated
 from nharness.detector import Detector, Evidence, Need
-from nharness.errors import FileFormatError, NothingCollectedError, PluginError, UnknownNameError, UsageError
+from nharness.errors import (
+    FileFormatError,
+    NharnessError,
+    NothingCollectedError,
+    PluginError,
+    UnknownNameError,
+    UsageError,
+)
 from nharness.evaluation.include_paths import check_include_paths
 from nharness.intervention import Intervention
 from nharness.languages import choose_languages, parse_languages
 from nharness.neurons import Detection, same_model
 from nharness.neurons import load as load_neurons
-from nharness.plugins import Plugins
+from nharness.plugins import Plugins, told
 from nharness.record.types import require_nameable
 from nharness.spec import REPEATS, CorpusSpec, Named, RunSpec, as_identifier
 from nharness.task import TaskFamily, TaskRunner, TaskSpec, expand_tasks
@@ -229,8 +236,25 @@ def _instance(kind: str, base: type[Any], named: Named, plugins: Plugins) -> Any
         made = found(**named.options)
     except TypeError as error:  # an abstract method that was left out
         raise PluginError(f"{named.name!r} is an incomplete {base.__name__}: {error}") from error
+    except (NharnessError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # the plug-in boundary: third-party code, exit() included
+        raise PluginError(f"{named.name!r} cannot be made: {told(error)}") from error
     require_nameable(made, named.name)
+    _require_needs(made, named.name)
     return made
+
+
+def _require_needs(made: Any, name: str) -> None:
+    """Raise `PluginError` unless a detector or intervention says what it needs, as `Need` values."""
+    try:
+        needs = made.needs()
+    except (NharnessError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # the plug-in boundary: third-party code, exit() included
+        raise PluginError(f"{name!r} does not say what it needs: {told(error)}") from error
+    if not isinstance(needs, tuple | list) or not all(isinstance(need, Need) for need in needs):
+        raise PluginError(f"{name!r} needs {needs!r}, expected a tuple of nharness.Need")
 
 
 def _with_options(tasks: Sequence[TaskSpec], spec: RunSpec, plugins: Plugins) -> tuple[TaskSpec, ...]:
