@@ -104,6 +104,14 @@ def test_records_of_several_runs_and_models_are_one_paper(tmp_path):
         assert row[7] == (kept(estimate) if estimate else "--")
 
 
+def test_pages_of_records_called_alike_do_not_replace_each_other(tmp_path):
+    alike = [str(path) for path in two_models()[:2]]
+    assert main(["report", *alike, "--html", str(tmp_path / "page.html")]) == 0
+    pages = sorted(path.name for path in tmp_path.iterdir())
+    assert len(pages) == 2
+    assert all(re.fullmatch(r"lingua-franca-zero-babel-[0-9a-f]{12}-page\.html", name) for name in pages)
+
+
 def kept(estimate):
     value, (low, high) = estimate["value"], estimate["interval"]
     return f"${value:.2f}$ [${low:.2f}$, ${high:.2f}$]"
