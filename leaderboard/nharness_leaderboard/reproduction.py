@@ -29,7 +29,7 @@ from nharness.analysis.ladder_items import is_of_a_ladder
 from nharness.analysis.measurements import Key, Measurement, by_key, columns
 from nharness.errors import FileFormatError
 from nharness.information import BITS_PER_BYTE
-from nharness.neurons import load
+from nharness.neurons import Detection, load
 from nharness.record.headline import Headline
 from nharness.record.loading import parse
 from nharness.record.model import Record
@@ -61,7 +61,11 @@ def reproduction_of(record: Record, folder: Path, again: Record, made: Path) -> 
     keys = {key for key in first.keys() | second.keys() if not is_of_a_ladder(key) or (key in first and key in second)}
     absent = sum(len(_ids(first.get(key)) ^ _ids(second.get(key))) for key in keys)
     items, beyond = sum(cell.items for cell in cells), sum(cell.beyond for cell in held)
-    reasons = [*_reasons(record, again), *_headline_reasons(record.headline, again.headline)]
+    reasons = [
+        *_reasons(record, again),
+        *_other_neurons(record, folder, again, made),
+        *_headline_reasons(record.headline, again.headline),
+    ]
     if beyond:
         reasons.append(f"{beyond} of {items} items differ by more than the noise floor allows")
     far = [cell for cell in held if cell.mean > cell.mean_allowed]
@@ -118,7 +122,7 @@ def earned(record: Record, reproduction: Reproduction | None) -> bool:
 
 
 def _reasons(record: Record, again: Record) -> Iterator[str]:
-    """Yield how model, text and neurons differ, before any item is looked at."""
+    """Yield how model and text differ, before any item is looked at."""
     if record.model.fingerprint != again.model.fingerprint:
         yield "the model has another fingerprint"
     if record.model.tokenizer_fingerprint != again.model.tokenizer_fingerprint:
@@ -127,10 +131,6 @@ def _reasons(record: Record, again: Record) -> Iterator[str]:
         yield "only one of the two climbed ladders"
     if record.corpus.fingerprint != again.corpus.fingerprint:
         yield "the corpus has another fingerprint"
-    found = {target.name: target.digest for target in again.targets}
-    other = [target.name for target in record.targets if found.get(target.name) != target.digest]
-    if other:
-        yield f"other neurons were found for {', '.join(other[:10])}"
 
 
 def _measured(record: Record, folder: Path) -> Mapping[Key, Measurement]:
@@ -176,6 +176,23 @@ def _shown(value: float | None) -> str:
     return "absent" if value is None else f"{value:.4g}"
 
 
+def _other_neurons(record: Record, folder: Path, again: Record, made: Path) -> Iterator[str]:
+    """Yield for which targets other neurons were found, and of languages how many of their neurons are not there."""
+    digests = {target.name: target.digest for target in again.targets}
+    names = [target.name for target in record.targets if digests.get(target.name) != target.digest]
+    if not names:
+        return
+    first, second = (_found(each, where) for each, where in ((record, folder), (again, made)))
+    told = []
+    for name in names[:MOST_REASONS]:
+        one, other = (
+            None if held is None or name not in held.languages else held.flat(name) for held in (first, second)
+        )
+        count = "" if one is None or other is None else f" ({np.setdiff1d(one, other).size} of {one.size})"
+        told.append(f"{name}{count}")
+    yield f"other neurons were found for {', '.join(told)}"
+
+
 def _rungs_of_others(record: Record, folder: Path, again: Record, made: Path) -> Callable[[str], bool]:
     """Return what tells whether a target is a rung whose neurons may differ: they do, or no file tells them."""
     first, second = (_lists(each, where) for each, where in ((record, folder), (again, made)))
@@ -194,11 +211,14 @@ def _rungs_of_others(record: Record, folder: Path, again: Record, made: Path) ->
 
 def _lists(record: Record, folder: Path) -> Mapping[str, NDArray[np.int64]]:
     """Return every language's neurons, the best first."""
+    found = _found(record, folder)
+    return {} if found is None else dict(zip(found.languages, found.ranked(), strict=True))
+
+
+def _found(record: Record, folder: Path) -> Detection | None:
+    """Return what is in a record's neurons file; None where it has none."""
     entry = find(record.files, "neurons")
-    if entry is None:
-        return {}
-    found = load(inside(folder, entry.name))
-    return dict(zip(found.languages, found.ranked(), strict=True))
+    return None if entry is None else load(inside(folder, entry.name))
 
 
 def _ids(measurement: Measurement | None) -> frozenset[str]:

@@ -156,3 +156,21 @@ def test_a_headline_stands_with_its_interval_and_every_language(made, part):
     words = {"value": "the headline moves by", "interval": "interval", "language": "the kept share of"}
     assert found.verdict == "differs"
     assert any(words[part] in reason for reason in found.reasons), found.reasons
+
+
+def test_how_many_neurons_are_others_is_told(made, tmp_path):
+    record = load_record(made[0] / "record.json")
+    copy = shutil.copytree(made[0], tmp_path / "made")
+    path = next(copy.glob("neurons*.safetensors"))
+    found = load(path)
+    membership = found.membership.copy()
+    row = found.languages.index("de")
+    gone, instead = membership[row].nonzero()[0][0], (~membership[row]).nonzero()[0][0]
+    membership[row, [gone, instead]] = [False, True]
+    replace(found, membership=membership).save(path)
+    targets = tuple(
+        each.model_copy(update={"digest": "0" * 64}) if each.name == "de" else each for each in record.targets
+    )
+    again = record.model_copy(update={"targets": targets})
+    reasons = reproduction_of(record, made[0], again, copy).reasons
+    assert f"other neurons were found for de (1 of {membership[row].sum()})" in reasons
