@@ -102,6 +102,15 @@ def test_only_plain_files_are_read_and_nothing_waits(run, tmp_path, make, name, 
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.parametrize("name", ["record.json", "items.jsonl", "neurons.safetensors"])
+def test_a_link_is_not_followed_to_what_would_be_true(submitted, tmp_path, name):
+    (submitted / name).rename(tmp_path / "elsewhere")
+    (submitted / name).symlink_to(tmp_path / "elsewhere")
+    assert "link" in str(validate_file(submitted / "record.json")[1])
+    with pytest.raises(FileFormatError, match="it is a link; only plain files are read"):
+        read_plain(submitted / name, max_bytes=1 << 30)
+
+
 def test_a_file_that_grows_is_not_read_to_its_end(tmp_path):
     (tmp_path / "large").write_bytes(b"x" * 1000)
     for read in (read_plain, lambda path, max_bytes: copy_plain(path, tmp_path / "copy", max_bytes=max_bytes)):
