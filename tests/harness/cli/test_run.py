@@ -234,7 +234,7 @@ def test_damaged_weights_say_so(tmp_path, capsys):
 def test_a_place_that_cannot_be_written_says_so(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     assert main(["run", "--detector", "lape", "--languages", "en,de", "--out", str(tmp_path / "file")]) == 4
-    assert "cannot create folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
 
 
 def test_overlap_of_detection_and_evaluation_text_is_in_the_record(corpus, tmp_path):
