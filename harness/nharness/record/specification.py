@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from nharness.errors import UsageError
 from nharness.record.model import Record
-from nharness.spec import ControlSpec, Flag, RunSpec
+from nharness.spec import ControlSpec, CorpusSpec, Flag, RunSpec
 
 ALWAYS = ("detectors", "tasks")  # whose defaults on the command line depend on what else is given
 EVERY_KIND = ("specific", "related", "general")
@@ -72,6 +72,14 @@ def command(record: Record) -> str:
 def arguments(spec: RunSpec) -> list[str]:
     """Return the options that make a specification, but for those at their defaults."""
     found = list(_arguments(spec, RunSpec()))
+    corpus = {name: getattr(spec.corpus, name) for name in CorpusSpec.model_fields if _flag(CorpusSpec, name) is None}
+    plain = CorpusSpec()
+    found += [
+        word
+        for name, value in corpus.items()
+        if value != getattr(plain, name)
+        for word in ("--corpus-args", f"{name}={_text(value)}")
+    ]
     for flag, named in (("--option", spec.detectors), ("--intervention-option", spec.interventions)):
         pairs = [f"{key}={_text(value)}" for each in named for key, value in each.options.items()]
         found += [word for pair in pairs for word in (flag, pair)]
@@ -79,8 +87,8 @@ def arguments(spec: RunSpec) -> list[str]:
 
 
 def _arguments(spec: BaseModel, plain: BaseModel) -> Iterator[str]:
-    for name, field in type(spec).model_fields.items():
-        flag = next((each for each in field.metadata if isinstance(each, Flag)), None)
+    for name in type(spec).model_fields:
+        flag = _flag(type(spec), name)
         value = getattr(spec, name)
         if flag is None or (value == getattr(plain, name) and name not in ALWAYS):
             continue
@@ -98,16 +106,28 @@ def _arguments(spec: BaseModel, plain: BaseModel) -> Iterator[str]:
             yield from (word, _text(value))
 
 
+def _flag(model: type[BaseModel], name: str) -> Flag | None:
+    return next((each for each in model.model_fields[name].metadata if isinstance(each, Flag)), None)
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else "none" if value is None else json.dumps(value)
 
 
 def _kept(record: Record) -> RunSpec:
-    """Return the run's specification as the record keeps it, the default where it keeps none that can be read."""
+    """Return the run's specification as the record keeps it, the default where it keeps none.
+
+    Raises `UsageError` for one that this version does not know: parts of it would be left out unseen.
+    """
     try:
         return RunSpec.model_validate(record.identity.specification or {})
-    except ValidationError:
-        return RunSpec()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(
+            f"the record's specification is none of this version's: {place}: {first['msg']}; it was made by nharness "
+            f"{record.identity.nharness}"
+        ) from error
 
 
 def _model(record: Record) -> dict[str, Any]:

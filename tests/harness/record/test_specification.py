@@ -5,12 +5,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from nharness.cli import options, settings
 from nharness.cli import run as run_command
 from nharness.errors import UsageError
-from nharness.record.specification import command, specification
+from nharness.record.specification import arguments, command, specification
 from nharness.record.validate import load_record
+from nharness.spec import RunSpec
 from synthetic_records import synthetic_record
 
 RESULTS = Path(__file__).resolve().parents[3] / "leaderboard" / "results"
@@ -71,3 +73,51 @@ def test_what_no_run_does_has_no_command():
     with pytest.raises(UsageError, match="what no run can do"):
         specification(record)
     assert command(record) == ""
+
+
+def test_the_rest_of_a_corpus_is_asked_for_too():
+    kept = {"corpus": {"romanised": True, "text_column": "story", "detect_split": "dev", "id_column": "none"}}
+    record = with_identity(synthetic_record(), specification=kept)
+    spec = specification(record)
+    assert spec.corpus.romanised
+    found = read_back(command(record)).corpus
+    assert (found.romanised, found.text_column, found.detect_split) == (True, "story", "dev")
+
+
+def test_a_specification_of_another_version_is_not_filled_in_unseen():
+    record = with_identity(synthetic_record(), specification={"corpus": {"detect_tokens": 77}, "microscope": 3})
+    with pytest.raises(UsageError, match=r"none of this version's: microscope: .*made by nharness 0\.1\.0"):
+        specification(record)
+    assert command(record) == ""
+
+
+def fields(model, *before):
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from fields(kind, *before, name)
+        else:
+            yield (*before, name), kind
+
+
+OTHER = {
+    bool: lambda value: not value,
+    int: lambda value: value + 1,
+    float: lambda value: value / 2,
+    str: lambda _: "x",
+}
+
+
+@pytest.mark.parametrize(("place", "kind"), [p for p in fields(RunSpec) if p[1] in OTHER], ids=str)
+def test_every_plain_field_comes_back_from_the_command_line(place, kind):
+    """Whatever field is added to a specification: a value that is not its default is in the command."""
+    document = RunSpec.model_validate({"detectors": [{"name": "lape"}], "tasks": ["ppl"]}).model_dump(mode="json")
+    table = document
+    for name in place[:-1]:
+        table = table[name]
+    table[place[-1]] = OTHER[kind](table[place[-1]])
+    try:
+        spec = RunSpec.model_validate(document)
+    except ValidationError:
+        pytest.skip("not a value of this field by itself")
+    assert read_back(shlex.join(["nharness", "run", *arguments(spec)])) == spec
