@@ -20,6 +20,7 @@ from nharness.spec import ControlSpec, CorpusSpec, Flag, RunSpec
 
 ALWAYS = ("detectors", "tasks")  # whose defaults on the command line depend on what else is given
 EVERY_KIND = ("specific", "related", "general")
+ROMANISED = " (romanised"  # what `nharness.corpora.romanised` puts behind the name of a corpus
 
 
 def specification(record: Record) -> RunSpec:
@@ -144,7 +145,8 @@ def _model(record: Record) -> dict[str, Any]:
 def _corpus(record: Record) -> dict[str, Any]:
     """Return the corpus by name, and its limits: documents are taken whole up to the tokens of the longest language."""
     if record.identity.specification is not None:
-        return {"name": record.corpus.name}
+        romanised = _kept(record).corpus.romanised
+        return {"name": record.corpus.name.rpartition(ROMANISED)[0] if romanised else record.corpus.name}
     limits = {
         f"{split}_tokens": max([1, *(each.tokens for each in record.corpus.splits if each.split == split)])
         for split in ("detect", "eval")

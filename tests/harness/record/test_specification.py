@@ -9,6 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from nharness.cli import options, settings
 from nharness.cli import run as run_command
+from nharness.corpora import Corpus, Document
+from nharness.corpora.romanised import with_romanised
 from nharness.errors import UsageError
 from nharness.record.specification import arguments, command, specification
 from nharness.record.validate import load_record
@@ -121,3 +123,15 @@ def test_every_plain_field_comes_back_from_the_command_line(place, kind):
     except ValidationError:
         pytest.skip("not a value of this field by itself")
     assert read_back(shlex.join(["nharness", "run", *arguments(spec)])) == spec
+
+
+def test_a_romanised_corpus_is_asked_for_by_its_own_name():
+    read = {"detect": {"ru": lambda: [Document("1", "мир")]}, "eval": {"ru": lambda: [Document("2", "мир")]}}
+    corpus = with_romanised(Corpus("news (2024)", read), ["ru", "ru-Latn"])
+    record = synthetic_record()
+    described = record.model_copy(update={"corpus": record.corpus.model_copy(update={"name": corpus.name})})
+    kept = with_identity(described, specification={"corpus": {"name": "news (2024)", "romanised": True}})
+    assert corpus.name != "news (2024)"
+    assert specification(kept).corpus.name == "news (2024)"
+    plain = with_identity(described, specification={"corpus": {"name": "news (2024)"}})
+    assert specification(plain).corpus.name == corpus.name
