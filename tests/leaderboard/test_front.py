@@ -156,6 +156,7 @@ def test_the_slope_chart_is_of_both_orders_and_the_rest_is_below_unranked(ranked
     assert "unranked" in older
     caution = ranked_page.text_content(".caution")
     assert "no detection was repeated" in caution
+    assert f"All {len(first)} detectors are measured on synthetic/toy too; their orders agree at Spearman" in caution
     assert "count as 0" in caution or "one neuron" in caution or "Spearman" in caution
 
 

@@ -15,12 +15,15 @@ FEW = 20
 MOST = 6
 
 
-def care(own: Shown, agreed: Sequence[tuple[str, float]]) -> tuple[str, ...]:
-    """Return the sentences, the gravest first. agreed: other models with Spearman's correlation of the orders."""
-    return tuple(_sentences(own, agreed))[:MOST]
+def care(own: Shown, agreed: Sequence[tuple[str, float]], common: int) -> tuple[str, ...]:
+    """Return the sentences, the gravest first.
+
+    agreed: other models with Spearman's correlation of the orders of as many detectors as they have in common.
+    """
+    return tuple(_sentences(own, agreed, common))[:MOST]
 
 
-def _sentences(own: Shown, agreed: Sequence[tuple[str, float]]) -> Iterator[str]:
+def _sentences(own: Shown, agreed: Sequence[tuple[str, float]], common: int) -> Iterator[str]:
     yield from _thin_text(own)
     if own.ranked:
         yield from _ladders(own)
@@ -29,7 +32,8 @@ def _sentences(own: Shown, agreed: Sequence[tuple[str, float]]) -> Iterator[str]
     if any("overlap" in cell.flags for entry in own.entries for cell in entry.record.cells):
         yield "Some of the evaluation text was also used for detection."
     for model, found in agreed:
-        yield f"The order agrees with that on {model} at Spearman {found:.2f}."
+        which = f"All {common}" if common == len(own.detectors) else f"Only {common} of the {len(own.detectors)}"
+        yield f"{which} detectors are measured on {model} too; their orders agree at Spearman {found:.2f}."
     yield from list(dict.fromkeys(text for entry in own.entries for text in _told(entry)))[:3]
 
 

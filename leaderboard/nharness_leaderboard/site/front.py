@@ -111,7 +111,7 @@ def _front(own: Shown, sets: Sequence[Shown], summaries: Mapping[str, str], plac
         harm=percent(record.headline.harm) if record.headline else "",
         lead=_lead(own),
         facts=tuple(_facts(own, total)),
-        cautions=care(own, agreed),
+        cautions=care(own, agreed, common),
         languages=tuple((tag, display_name(tag)) for tag in own.languages),
         rows=rows,
         scatter=scatter([Point(row.detector, row.own or 0.0, row.others or 0.0, row.random) for row in rows]),
