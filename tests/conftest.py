@@ -26,3 +26,12 @@ def shared_text():
     if not SHARED_TEXT.is_dir():
         pytest.skip("the folder of benchmark texts is not beside this checkout")
     return SHARED_TEXT
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all tests of a process: two of its drivers cannot run in one."""
+    from browser import launched
+
+    with launched() as found:
+        yield found

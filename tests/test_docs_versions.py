@@ -13,8 +13,6 @@ from threading import Thread
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "leaderboard"))
-from browser import launched  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -50,12 +48,12 @@ def publish(ref, checkout):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_versions_stand_side_by_side_and_a_reader_chooses(tmp_path):
+def test_versions_stand_side_by_side_and_a_reader_chooses(browser, tmp_path):
     """One test, since each version takes many seconds to build."""
     remote = published(tmp_path)
     the_branch_holds_every_version(remote)
     (tmp_path / "site").mkdir()
-    a_reader_chooses_a_version(remote, tmp_path / "site")
+    a_reader_chooses_a_version(browser, remote, tmp_path / "site")
 
 
 def the_branch_holds_every_version(remote):
@@ -68,24 +66,24 @@ def the_branch_holds_every_version(remote):
     assert 'url=latest/"' in git("show", "gh-pages:index.html", cwd=remote)
 
 
-def a_reader_chooses_a_version(remote, place):
+def a_reader_chooses_a_version(browser, remote, place):
     archive = subprocess.run(["git", "archive", "gh-pages"], cwd=remote, check=True, capture_output=True).stdout
     subprocess.run(["tar", "-x", "-C", str(place)], input=archive, check=True)
     handler = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(place)))
     Thread(target=server.serve_forever, daemon=True).start()
     try:
-        with launched() as browser:
-            page = browser.new_page()
-            page.goto(f"http://127.0.0.1:{server.server_port}/")
-            page.wait_for_selector(".md-version__current")
-            assert page.url.endswith("/latest/")
-            assert page.inner_text(".md-version__current") == "9.8.7"
-            links = page.locator(".md-version__link")
-            assert links.all_text_contents() == ["dev", "9.8.7"]
-            page.goto(links.first.evaluate("link => link.href"))
-            page.wait_for_selector(".md-version__current")
-            assert page.inner_text(".md-version__current") == "dev"
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        page.wait_for_selector(".md-version__current")
+        assert page.url.endswith("/latest/")
+        assert page.inner_text(".md-version__current") == "9.8.7"
+        links = page.locator(".md-version__link")
+        assert links.all_text_contents() == ["dev", "9.8.7"]
+        page.goto(links.first.evaluate("link => link.href"))
+        page.wait_for_selector(".md-version__current")
+        assert page.inner_text(".md-version__current") == "dev"
+        page.close()
     finally:
         server.shutdown()
         server.server_close()

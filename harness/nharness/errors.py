@@ -107,7 +107,7 @@ def nearest(got: str, known: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"`, or the list of what exists when nothing is near, as the end of a sentence.
 
     What begins with the whole of `got` is nearer than what is merely spelt like it: `mgsm` is one of `mgsm_direct`, ...
-    Capitals do not count; among names of two letters, such as languages' codes, nothing is near.
+    Capitals do not count. To two letters only what begins with them is near, and no other two, such as a language's.
     """
     names = sorted(known)
     longer = [name for name in names if len(got) > 2 and name.startswith((f"{got}_", f"{got}-"))]
@@ -115,6 +115,8 @@ def nearest(got: str, known: Iterable[str]) -> str:
         return f"; did you mean {' or '.join(map(repr, longer[:3]))}?"
     folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(got.casefold(), folded, n=1, cutoff=0.5 if len(got) > 2 else 1.0)
+    if not close and len(got) == 2:
+        close = [name for name in folded if len(name) > 2 and name.startswith(got.casefold())]
     if close:
         return f"; did you mean {folded[close[0]]!r}?"
     return f"; known: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}" if names else "; none are registered"

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from browser import Watched, launched
+from browser import Watched
 from nharness.record.reproduction import Reproduction
 from nharness_leaderboard.results import place
 from nharness_leaderboard.site.build import build_site
@@ -64,12 +64,6 @@ def site(records, tmp_path_factory):
     built = build_site(records[0], out)
     assert built.refused == {}
     return out
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with launched() as found:
-        yield found
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ class Settings(TypedDict, total=False):
     model_args: Mapping[str, Any]
     device: str
     dtype: str
+    record_dtype: str | None
     device_map: str | None
     trust_remote_code: bool
     batch_tokens: int | Literal["auto"]

@@ -118,9 +118,9 @@ def test_a_log_makes_its_folder_and_says_where_it_cannot(tiny_run, tmp_path, cap
     (tmp_path / "file").write_text("in the way")
     argv = [*tiny_run, "--out", str(tmp_path / "out"), "--log-json"]
     assert main([*argv, str(tmp_path / "file" / "log.jsonl")]) == 4
-    assert "cannot create folder" in capsys.readouterr().err
+    assert f"{tmp_path / 'file'} is not a folder" in capsys.readouterr().err
     assert main([*argv, str(tmp_path)]) == 4
-    assert f"cannot write {tmp_path}: Is a directory" in capsys.readouterr().err
+    assert f"{tmp_path} is a folder; expected a file" in capsys.readouterr().err
 
 
 LOUD = """
