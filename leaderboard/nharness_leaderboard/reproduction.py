@@ -1,7 +1,8 @@
 """Holding a record against the same measurement made again: every item, within the record's own noise floor.
 
 The noise floor of a language is one drawing of a scatter, so that a task's floor f is the root mean square over its
-languages. A cell's value is a mean over n items, of which one may move by sqrt(n) times as much. Rounding moves models
+languages: that of the record or that of the measurement made again, the smaller, since nothing but the second proves
+the first. A cell's value is a mean over n items, of which one may move by sqrt(n) times as much. Rounding moves models
 with an edit by up to four times as much as the intact one, and items of a cell are as unequal as documents are: of
 records of babel made again by an engine that cuts other batches (610 cells each, of 25 or 50 items), one cell's mean
 moved by 7 f, 99 % by less than 5 f, and one item by 26 sqrt(n) f, 99 % of the cells' farthest by less than 14. So 10 f
@@ -54,7 +55,9 @@ def reproduction_of(record: Record, folder: Path, again: Record, made: Path) -> 
     """
     first, second = (_measured(each, where) for each, where in ((record, folder), (again, made)))
     shared = sorted(first.keys() & second.keys(), key=str)
-    cells = [each for key in shared if (each := _cell(record, first[key], second[key])) is not None]
+    floors = {task.name: min(_floor(each, task.name) for each in (record, again)) for task in record.tasks}
+    compared = (_cell(record, first[key], second[key], floors.get(key[0], 0.0)) for key in shared)
+    cells = [cell for cell in compared if cell is not None]
     other = _rungs_of_others(record, folder, again, made)
     apart = {cell.target for cell in cells if cell.moved and cell.target is not None and other(cell.target)}
     held = [cell for cell in cells if cell.target not in apart]
@@ -144,7 +147,7 @@ def _moved(first: Headline | None, second: Headline | None) -> tuple[float | Non
     one, other = (None if each is None else each.estimate for each in (first, second))
     if one is None or other is None:
         return None, None
-    return abs(one.value - other.value), _of_width(one.interval)
+    return abs(one.value - other.value), _of_widths(one.interval, other.interval)
 
 
 def _headline_reasons(first: Headline | None, second: Headline | None) -> Iterator[str]:
@@ -161,15 +164,22 @@ def _headline_reasons(first: Headline | None, second: Headline | None) -> Iterat
         if abs(before - after) > allowed:
             yield f"the {end} end of its interval moves by {abs(before - after):.3g} where {allowed:.3g} is allowed"
     for tag, language in first.languages.items():
-        kept, again = language.kept, second.languages[tag].kept if tag in second.languages else None
-        may = max(allowed, _of_width(language.interval))
+        made = second.languages.get(tag)
+        kept, again = language.kept, None if made is None else made.kept
+        may = max(allowed, _of_widths(language.interval, None if made is None else made.interval))
         if (kept is None) != (again is None) or (kept is not None and again is not None and abs(kept - again) > may):
             yield f"the kept share of {tag} is {_shown(again)} instead of {_shown(kept)}; {may:.3g} is allowed"
 
 
-def _of_width(interval: tuple[float, float] | None) -> float:
-    low, high = interval or (0.0, 0.0)
-    return OF_HEADLINE * (high - low) + ROUNDING
+def _of_widths(*intervals: tuple[float, float] | None) -> float:
+    """Return what may move: a share of the narrowest interval's width."""
+    return OF_HEADLINE * min(0.0 if each is None else each[1] - each[0] for each in intervals) + ROUNDING
+
+
+def _floor(record: Record, task: str) -> float:
+    """Return a task's noise floor in a record, the root mean square over languages; 0 where it has none."""
+    known = [each.noise_floor for each in record.baseline if each.task == task and each.noise_floor is not None]
+    return math.sqrt(float(np.mean(np.square(known)))) if known else 0.0
 
 
 def _shown(value: float | None) -> str:
@@ -245,8 +255,8 @@ class _Cell:
         return sum(each.difference > each.allowed for each in self.differences)
 
 
-def _cell(record: Record, first: Measurement, second: Measurement) -> _Cell | None:
-    """Return how the items of a cell differ, with what is allowed of each; None where the two share none."""
+def _cell(record: Record, first: Measurement, second: Measurement, floor: float) -> _Cell | None:
+    """Return how the items of a cell differ, with what a noise floor allows of each; None where the two share none."""
     task = record.task(first.task)
     places = {name: place for place, name in enumerate(second.ids)}
     shared = [(here, places[name]) for here, name in enumerate(first.ids) if name in places]
@@ -255,8 +265,6 @@ def _cell(record: Record, first: Measurement, second: Measurement) -> _Cell | No
     here, there = (np.array(side) for side in zip(*shared, strict=True))
     one, other = _per_item(first, task.metric)[here], _per_item(second, task.metric)[there]
     apart = np.abs(one - other)
-    known = [each.noise_floor for each in record.baseline if each.task == first.task and each.noise_floor is not None]
-    floor = math.sqrt(float(np.mean(np.square(known)))) if known else 0.0
     mean = abs(float(np.nanmean(one - other))) if not np.isnan(one - other).all() else 0.0
     if task.metric == BITS_PER_BYTE:
         allowed = OF_ITEM * floor * math.sqrt(len(shared)) + ROUNDING * np.abs(one)

@@ -85,6 +85,17 @@ def test_an_invented_item_is_found_and_the_badge_is_lost(made, role, tmp_path, c
     assert "differ by more than the noise floor allows" in capsys.readouterr().out
 
 
+def test_a_record_does_not_allow_itself_more_noise(made, tmp_path):
+    """The noise floor that a record states is nobody's word but its own."""
+    record = load_record(made[0] / "record.json")
+    loud = record.model_copy(
+        update={"baseline": tuple(each.model_copy(update={"noise_floor": 9.0}) for each in record.baseline)}
+    )
+    moved = remade(made[0], tmp_path, change_ladder=rung_moved(str(a_rung(made[0])[0]), 1.01))
+    assert reproduction_of(loud, made[0], record, moved).verdict == "differs"
+    assert reproduction_of(loud, made[0], loud, moved).verdict == "reproduced"  # where the second says so too
+
+
 def remade(folder, tmp_path, *, change_scores=None, change_ladder=None):
     """A copy of a record whose neurons' scores and ladders' items are changed, its own headline kept."""
     copy = shutil.copytree(folder, tmp_path / "made")
