@@ -8,7 +8,7 @@ it, and the records say which cells they lack.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from nharness.cli.plugin_options import add_plugin_options, load_plugins
 from nharness.errors import UsageError
 from nharness.record.sources import Study
 from nharness.run.plan.parts import Part, read_part
-from nharness.run.results.folder import RunFolder, read_json, read_run
+from nharness.run.results.folder import EVALUATED_BY, RECORDED_BY, RunFolder, read_json, read_run
 from nharness.spec import RunSpec
 
 RUN_DEFAULTS = {
@@ -36,12 +36,16 @@ RUN_DEFAULTS = {
 
 @dataclass(frozen=True)
 class Joined:
-    """What run folders have in common: specification, study, -k, by what they were made; and which parts they are."""
+    """What run folders have in common: specification, study, -k, by what they were made; and which parts they are.
+
+    recording: by what the neurons were found, where that was another number type.
+    """
 
     spec: RunSpec
     study: Study | None
     expression: str
     identity: Mapping[str, Any] | None
+    recording: Mapping[str, Any] | None
     parts: tuple[Part, ...]
 
 
@@ -68,7 +72,8 @@ def execute(arguments: argparse.Namespace) -> int:
     holding = [folder for folder in arguments.folders if not _is_without(folder)]
     for store in stores_of(holding) if holding else []:
         store.copy_into(whole)
-    how = {"identity": found.identity, "parts": found.parts, "expression": found.expression}
+    made_by = {"identity": found.identity, "recording": found.recording}
+    how = {**made_by, "parts": found.parts, "expression": found.expression}
     joining = options.changed(arguments, **RUN_DEFAULTS, expression=found.expression, executor_args=how)
     return run_and_report(found.spec, load_plugins(arguments), joining, out=arguments.out, study=found.study)
 
@@ -85,26 +90,33 @@ def common_parts(folders: list[Path]) -> Joined:
         raise UsageError(f"none of {', '.join(map(str, folders))} holds a run (no run.json)")
     first, begun = next(iter(found.items()))
     parts = {folder: read_part(each["part"]["shard"]) for folder, each in found.items() if each.get("part")}
-    identities = {f: _read(f / "identity.json") for f in found if (f / "identity.json").is_file()}
     for folder, each in found.items():
         if each["spec"] != begun["spec"]:
             raise UsageError(f"{folder} holds a run with a different specification from {first}; join parts of one run")
         if _cut(each) != _cut(begun):
             raise UsageError(f"{folder} is divided differently from {first} (--shard, -k); join parts of one run")
-    for folder, identity in identities.items():
-        for name, value in next(iter(identities.values())).items():
-            if identity.get(name) != value:
-                raise UsageError(
-                    f"{folder} was run with {name} {identity.get(name)}, {next(iter(identities))} with {value}; join "
-                    "parts that were run alike"
-                )
     return Joined(
         settings.checked(begun["spec"]),
         Study(**begun["study"]) if begun.get("study") else None,
         (begun.get("part") or {}).get("expression", ""),
-        next(iter(identities.values()), None),
+        _made_alike(found, EVALUATED_BY),
+        _made_alike(found, RECORDED_BY),
         tuple(parts.values()),
     )
+
+
+def _made_alike(folders: Iterable[Path], name: str) -> Mapping[str, Any] | None:
+    """Return who made the numbers of all folders that say so; raises `UsageError` where they were not made alike."""
+    identities = {folder: _read(folder / name) for folder in folders if (folder / name).is_file()}
+    first = next(iter(identities), None)
+    for folder, identity in identities.items():
+        for what, value in identities[first or folder].items():
+            if identity.get(what) != value:
+                raise UsageError(
+                    f"{folder} was run with {what} {identity.get(what)}, {first} with {value}; join parts that were "
+                    "run alike"
+                )
+    return identities[first] if first is not None else None
 
 
 def _cut(begun: Mapping[str, Any]) -> tuple[int, str]:

@@ -30,7 +30,7 @@ from nharness.run.plan.planned import check_tasks, check_text, described_plan, p
 from nharness.run.plan.rates import remember_rate
 from nharness.run.plan.request import RunRequest
 from nharness.run.plan.resolve import Resolved
-from nharness.run.results.folder import RunFolder
+from nharness.run.results.folder import RECORDED_BY, RunFolder
 from nharness.run.results.writer import Products, RecordWriter
 from nharness.run.stages.ablate import ablate
 from nharness.run.stages.answer import answer
@@ -109,6 +109,7 @@ def run(
     found = None
     if (recording := as_recording(resolved)) is not None:
         with shared.with_model(recording) as context:
+            folder.remember_identity(context.identity, name=RECORDED_BY)
             found = find(context)
     with shared.with_model(resolved) as context, folder.remembering(lambda: failures.cells):
         folder.remember_identity(context.identity)

@@ -1,13 +1,16 @@
 """`--record-dtype`: neurons are found in one number type and measured in another."""
 
+import json
 import sys
 
 import pytest
+import torch
 
 from nharness.cli.main import main
 from nharness.neurons import load
 from nharness.record.specification import specification
 from nharness.record.validate import load_record
+from nharness.run import line
 
 ALL_OF_IT = ["--ladder", "--folds", "2", "--detect-tokens", "2000"]
 
@@ -71,6 +74,22 @@ def test_both_parts_are_taken_from_stores_of_runs_of_one_type(runs, tiny_run, tm
     assert next(line for line in told.splitlines() if line.startswith("record:")).endswith("(reused)")
 
 
+def test_parts_are_joined_to_the_same(runs, tiny_run, tmp_path):
+    mixed, _ = runs["mixed"]
+    asked = [*tiny_run, "--detect-tokens", "2000", "--dtype", "float32", "--record-dtype", "bfloat16"]
+    parts = [str(tmp_path / f"part{number}") for number in (1, 2)]
+    for number, part in enumerate(parts, 1):
+        assert main([*asked, "--shard", f"{number}/2", "--out", part]) == 0
+    assert main(["collect", *parts, "--out", str(tmp_path / "whole"), "-q"]) == 0
+    joined = load_record(tmp_path / "whole" / "records" / "lape-zero" / "record.json", files=True)
+    assert (joined.model.dtype, joined.model.record_dtype) == ("float32", "bfloat16")
+    assert [each.digest for each in joined.targets] == [each.digest for each in mixed.targets]
+    assert joined.cells == mixed.cells
+    other = tmp_path / "part2" / "recording.json"
+    other.write_text(json.dumps(json.loads(other.read_text()) | {"torch": "1.0"}))
+    assert main(["collect", *parts, "--out", str(tmp_path / "again"), "-q"]) == 4
+
+
 def test_answers_and_statistics_of_a_recording_alone_follow_the_configuration(tiny_run, tmp_path, monkeypatch):
     model = tiny_run[tiny_run.index("--model") + 1]
     (tmp_path / "nharness.toml").write_text('record-dtype = "bfloat16"\n')
@@ -92,3 +111,24 @@ def test_commands_of_one_type_do_not_have_it(command, capsys):
 def test_a_type_that_is_none_is_answered_with_the_nearest(tiny_run, tmp_path, capsys):
     assert main([*tiny_run, "--record-dtype", "bfloat61", "--out", str(tmp_path)]) == 4
     assert "bfloat16" in capsys.readouterr().err
+
+
+@pytest.fixture
+def times_told(tiny_run, tmp_path, monkeypatch, capsys):
+    """How often a run names a faster type, by the weights' type and by whether the CPU multiplies bfloat16."""
+    monkeypatch.setattr(line, "LARGE", 1)
+
+    def run(dtype, *, able):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able}, raising=False)
+        loud = [each for each in tiny_run if each not in ("-q", "-qq")]
+        out = str(tmp_path / f"{dtype}{able}")
+        assert main([*loud, "--dtype", dtype, "--controls", "0", "--device", "cpu", "--out", out]) == 0
+        return capsys.readouterr().err.count("--dtype bfloat16 would be faster here")
+
+    return run
+
+
+def test_a_faster_type_is_named_where_there_is_one(times_told):
+    assert times_told("float32", able=True) == 1
+    assert times_told("bfloat16", able=True) == 0
+    assert times_told("float32", able=False) == 0

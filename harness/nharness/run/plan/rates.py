@@ -31,7 +31,7 @@ def remember_rate(model: ModelSpec, outcomes: Iterable[CellOutcome]) -> None:
     if seconds < LEAST_SECONDS or not tokens:
         return
     rates = {name: rate for name, rate in _read().items() if name != _name(model)}
-    kept = dict([*rates.items(), (_name(model), tokens / seconds)][-MOST:])
+    kept = dict([*rates.items(), (_name(model), tokens / seconds)][-MOST:])  # beyond them, the first of the alphabet go
     with suppress(OutputError):
         write_json(_file(), kept)
 
@@ -56,4 +56,6 @@ def _file() -> Path:
 
 
 def _name(model: ModelSpec) -> str:
-    return f"{model.name} {model.device} {model.dtype}"
+    place = Path(model.name).expanduser()
+    name = place.resolve() if place.exists() else model.name
+    return f"{name} {model.device} {model.dtype}"

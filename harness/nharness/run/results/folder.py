@@ -20,6 +20,8 @@ from nharness.run.plan.request import RunRequest
 from nharness.spec import RunSpec
 
 FAILED = "failed.json"
+EVALUATED_BY, RECORDED_BY = "identity.json", "recording.json"
+"""Who made the numbers of a run, and who found its neurons where that was a model of another number type."""
 
 
 class RunFolder:
@@ -76,9 +78,9 @@ class RunFolder:
             raise UsageError(f"{self.path} holds part {part['shard']}{chosen}; choose another --out for other cells")
         return replace(begun, shard=read_part(part["shard"]))
 
-    def remember_identity(self, identity: Mapping[str, Any]) -> None:
-        """Keep what model and software the run's numbers are made by, for `nharness collect`."""
-        write_json(self.path / "identity.json", dict(identity))
+    def remember_identity(self, identity: Mapping[str, Any], *, name: str = EVALUATED_BY) -> None:
+        """Keep what model and software numbers are made by, for `nharness collect`; name: of the file."""
+        write_json(self.path / name, dict(identity))
 
     @contextmanager
     def remembering(self, failed: Callable[[], Sequence[Cell]]) -> Iterator[None]:

@@ -152,8 +152,13 @@ class RecordWriter:
                 write_json(self.folder.records / f"{combination.stem}.invalid.json", record.document())
                 raise NharnessError(f"the record of {combination.stem} is not valid: {problems[0]}")
         path = goal / "record.json"
-        self.made.context.plugins.hook.nharness_record_written(record=record, path=str(path))
+        self.context.plugins.hook.nharness_record_written(record=record, path=str(path))
         return path, record
+
+    @property
+    def context(self) -> RunContext:
+        """What the stages of the run were given."""
+        return self.made.context
 
     @property
     def _outcomes(self) -> Mapping[Cell, CellOutcome]:
@@ -162,7 +167,7 @@ class RecordWriter:
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks of the run as records describe them."""
-        return provenance.describe_tasks(self.made.context.plan, self.made.context.resolved, self.made.context.worker)
+        return provenance.describe_tasks(self.context.plan, self.context.resolved, self.context.worker)
 
     @cached_property
     def settings(self) -> AnalysisSettings:
@@ -175,7 +180,7 @@ class RecordWriter:
     def targets(self, combination: Combination) -> tuple[Target, ...]:
         """Return the rows of the combination's matrix, in order."""
         chosen = tuple(self.made.editions.spec.kinds) or KINDS_OF_A_LANGUAGE
-        names = target_names(self.made.editions.spec, self.made.context.languages)
+        names = target_names(self.made.editions.spec, self.context.languages)
         flats = {name: self.made.editions.neurons(combination.detector, combination.budget, name) for name in names}
         short = self._short(combination)
         return tuple(
@@ -244,7 +249,7 @@ class RecordWriter:
             for cell, outcome in found
             if outcome.status == "passed" and (cell.edition is None or cell in rungs)
         ]
-        climbed = climbed_of(measurements, tasks[0], self.made.context.languages, unranked_languages(self._corpus))
+        climbed = climbed_of(measurements, tasks[0], self.context.languages, unranked_languages(self._corpus))
         held = {
             climber.language: number
             for climber, number in self.made.ladders.held.items()
@@ -270,13 +275,13 @@ class RecordWriter:
 
     @cached_property
     def _corpus(self) -> Corpus:
-        return provenance.describe_corpus(self.made.context, self.made.editions.recorded)
+        return provenance.describe_corpus(self.context, self.made.editions.recorded)
 
     def _record(
         self, combination: Combination, analysis: Analysis, curve: Sequence[CurvePoint], folder: Path
     ) -> Record:
-        spec, worker = self.made.editions.spec, self.made.context.worker
-        device = str(self.made.context.identity["device"])
+        spec, worker = self.made.editions.spec, self.context.worker
+        device = str(self.context.identity["device"])
         detected = self.made.detected[combination.detector]
         chosen = detected.detection if combination.budget is None else detected.detection.cut(combination.budget)
         files = self._write_files(combination, chosen, folder)
@@ -290,11 +295,11 @@ class RecordWriter:
                 command=public_text(one_line(self.request.command)),
                 study=self.request.study,
                 specification=provenance.public_specification(spec),
-                source=provenance.describe_source(self.made.context.resolved, combination.detector),
+                source=provenance.describe_source(self.context.resolved, combination.detector),
             ),
             model=provenance.describe_model(worker, device, self.made.editions.recorded.dtype),
             corpus=self._corpus,
-            detector=provenance.describe_detector(self.made.context.resolved, combination.detector, detected),
+            detector=provenance.describe_detector(self.context.resolved, combination.detector, detected),
             intervention=provenance.describe_intervention(
                 self.made.editions.intervention(combination.intervention, combination.strength),
                 combination.strength,
@@ -303,7 +308,7 @@ class RecordWriter:
                 worker.resolved,
             ),
             selection=Selection(kinds=tuple(spec.kinds) or KINDS_OF_A_LANGUAGE, budget=combination.budget),
-            languages=self.made.context.languages,
+            languages=self.context.languages,
             neurons=provenance.describe_neurons(chosen, file=neurons_file.name, sha256=neurons_file.sha256),
             tasks=self.tasks,
             targets=self.targets(combination),
@@ -357,7 +362,7 @@ class RecordWriter:
         ladder = [outcome for outcome in self.climbed(combination).values() if outcome.status == "passed"]
         passed = [outcome for outcome in outcomes.values() if outcome.status == "passed"]
         reused = [outcome for outcome in passed if outcome.reused]
-        unasked = [cell for cell in self.made.context.plan.cells if cell not in self._outcomes]
+        unasked = [cell for cell in self.context.plan.cells if cell not in self._outcomes]
         spared = sum(self.made.editions.spec.controls.eval_tokens for _ in unasked) + sum(o.tokens for o in reused)
         spared += sum(outcome.spared for outcome in outcomes.values())
         evaluations = {"evaluate": passed, "climb": ladder} if ladder else {"evaluate": passed}
@@ -371,9 +376,7 @@ class RecordWriter:
                 "detect": detected.seconds,
                 **{stage: sum(outcome.seconds for outcome in found) for stage, found in evaluations.items()},
             },
-            detector=provenance.describe_cost(
-                self.made.context.resolved, combination.detector, self.made.editions.recorded
-            ),
+            detector=provenance.describe_cost(self.context.resolved, combination.detector, self.made.editions.recorded),
             cells_computed=len(passed) - len(reused),
             cells_reused=len(reused),
             tokens_saved=spared,
@@ -390,7 +393,7 @@ class RecordWriter:
         return "+".join(sorted({outcome.backend for outcome in outcomes.values() if outcome.backend})) or "none"
 
     def _write_files(self, combination: Combination, detection: Detection, folder: Path) -> list[FileEntry]:
-        items = write_items(folder, _lines(self.cells(combination), self.made.context.plan.cells))
+        items = write_items(folder, _lines(self.cells(combination), self.context.plan.cells))
         neurons = folder / "neurons.safetensors"
         detection.save(neurons)
         written = [describe(folder, items, "items"), describe(folder, neurons, "neurons")]

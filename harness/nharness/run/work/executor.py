@@ -134,15 +134,18 @@ class StoredExecutor(Executor):
     """No work at all: whatever is not in the store is missing. Joins the parts of a run.
 
     Options: `identity`, by what model and software the parts' numbers were made, which may differ from this process's
-    in the device alone; `parts`, which parts of the run there are, and `expression`, what all were cut from.
+    in the device alone, and `recording`, by what their neurons were found, where that was another number type; `parts`,
+    which parts of the run there are, and `expression`, what all were cut from.
     """
 
-    known_options = ("identity", "parts", "expression")
+    known_options = ("identity", "recording", "parts", "expression")
     computes = False
 
     def __init__(self, worker: Worker, workers: int = 1, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(worker, workers, options)
-        made_by = self.options.get("identity") or worker.identity
+        evaluated, recorded = (self.options.get(name) for name in ("identity", "recording"))
+        here = recorded is not None and recorded.get("dtype") == worker.identity["dtype"]
+        made_by = (recorded if here else evaluated) or worker.identity
         for name, mine in worker.identity.items():
             if name != "device" and made_by.get(name) != mine:
                 raise UsageError(f"the parts were run with {name} {made_by.get(name)}, expected {mine} as it is here")

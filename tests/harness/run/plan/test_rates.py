@@ -70,3 +70,13 @@ def test_a_plan_tells_its_time_once_the_model_has_run(capsys):
     assert timed == f"{untimed}, 1:05 at the {tokens / 65:,.0f} tokens/s of this model's last run here"
     assert main([*asked, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tokens_per_second"] == pytest.approx(tokens / 65)
+
+
+def test_a_folder_is_known_from_wherever_it_is_named(tmp_path, monkeypatch):
+    (tmp_path / "here" / "model").mkdir(parents=True)
+    (tmp_path / "there" / "model").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    remember_rate(ModelSpec(name="model"), [computed(5_000, 10.0)])
+    assert rate_of(ModelSpec(name=str(tmp_path / "here" / "model"))) == 500.0
+    monkeypatch.chdir(tmp_path / "there")
+    assert rate_of(ModelSpec(name="model")) is None
