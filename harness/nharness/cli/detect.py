@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Detect, write the neurons file, print the count per language."""
+    from nharness.corpora.separated import first_repeated
     from nharness.detector import Evidence
     from nharness.neurons import load as read_neurons
     from nharness.run.plan.resolve import load_detector
@@ -42,7 +43,7 @@ def execute(arguments: argparse.Namespace) -> int:
     options = {key: value for text in arguments.option for key, value in pairs(text).items()}
     detector = load_detector(Named(name=arguments.detector, options=options), load_plugins(arguments))
     reference = read_neurons(arguments.reference) if arguments.reference else None
-    twice = next((path for path in arguments.statistics if arguments.statistics.count(path) > 1), None)
+    twice = first_repeated(map(str, arguments.statistics))
     if twice is not None:
         raise UsageError(f"{twice} is given twice; expected one file for each site")
     with told_warnings():
