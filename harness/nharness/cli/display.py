@@ -73,7 +73,7 @@ class PlainDisplay:
 
     def _advance(self, stage: str, amount: int, tokens: int) -> None:
         self._pace.advance(amount, tokens)
-        if self._pace.unit != "cells" and self._pace.due() and self._pace.share is not None:
+        if not self._pace.unit.startswith("cells") and self._pace.due() and self._pace.share is not None:
             self._lines([f"{stage}:{self._so_far()}"], least=0)
 
     def _cell(self, cell: Cell, status: str, change: float | None, *, reused: bool) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 RECENT = 200
 LEAST_SECONDS, SHARE = 10.0, 0.1
+AT_MOST = "at most"
+"""How a unit ends of which there may be fewer than the total."""
 
 
 @dataclass
@@ -49,7 +51,8 @@ class Pace:
         if seconds > 0 and tokens_now > tokens:
             parts.append(f"{(tokens_now - tokens) / seconds:,.0f} tokens/s")
         if seconds > 0 and done_now > done and 0 < self.done < self.total:
-            parts.append(f"{duration(seconds * (self.total - done_now) / (done_now - done))} left")
+            left = duration(seconds * (self.total - done_now) / (done_now - done))
+            parts.append(f"{'under ' if self.unit.endswith(AT_MOST) else ''}{left} left")
         return ", ".join(parts)
 
     def due(self) -> bool:

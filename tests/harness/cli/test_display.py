@@ -121,6 +121,18 @@ def test_letters_end_with_the_share_like_pytests():
     assert max(map(len, lines[2:])) <= 70
 
 
+def test_time_left_is_a_bound_where_cells_may_not_be_needed():
+    clock, stream = Clock(), io.StringIO()
+    display = PlainDisplay(stream=stream, clock=clock, columns=70)
+    display(StageStarted("evaluate", 100, "cells at most"))
+    for _ in range(30):
+        clock.now += 0.1
+        display(StageAdvanced("evaluate", 1, 100))
+        display(CellFinished(cell(), CellOutcome("passed"), None))
+    display.close()
+    assert stream.getvalue().splitlines() == [30 * "." + " [ 30%] 1,000 tokens/s, under 0:07 left"]
+
+
 @pytest.mark.parametrize(
     ("verbosity", "shown"),
     [(-1, ["warning: w"]), (1, ["lape[en]/zero::ppl[de] PASSED +0.2500 (reused) [ 50%]", "warning: w", "note: n"])],

@@ -118,7 +118,8 @@ class Evaluation:
         context, groups = self._context, self._plan.by_edition()
         targets = {edition: cells for edition, cells in groups.items() if edition is None or edition.control is None}
         controls = {edition: cells for edition, cells in groups.items() if edition and edition not in targets}
-        context.listen(StageStarted(STAGE, len(self._plan.cells), "cells"))
+        fewer = bool(controls) and not context.part and context.spec.controls.least < context.spec.controls.draws
+        context.listen(StageStarted(STAGE, len(self._plan.cells), "cells at most" if fewer else "cells"))
         self.evaluate({None: targets.pop(None, [])})
         self.evaluate(targets)
         self._refuse_idle_edits()
