@@ -117,11 +117,11 @@ def record_view(entry: Entry, placed: Standings, reproduction: Reproduction | No
         command=command(record),
         origin=origin_text(record),
         modified=origin(record) == "modified",
-        again=_again(reproduction),
+        again=_again(record, reproduction),
     )
 
 
-def _again(found: Reproduction | None) -> str:
+def _again(record: Record, found: Reproduction | None) -> str:
     """Return the outcome of making the record again, in a sentence; empty if it was not done."""
     if found is None:
         return ""
@@ -131,9 +131,19 @@ def _again(found: Reproduction | None) -> str:
         text += f", {whole(found.rungs_apart)} rungs of other neurons or repeats held by the headline alone"
     if found.headline_difference is not None:
         text += f", the headline moved by {rounded(found.headline_difference, 2)}"
+    return f"{text}; {made_by(record, found)}"
+
+
+def made_by(record: Record, found: Reproduction) -> str:
+    """Return how independent a reproduction is: by which source code, and in which environment."""
+    sources = [None if each is None else each.nharness.digest for each in (record.identity.source, found.source)]
+    if None in sources:
+        source = "source unknown"
+    else:
+        source = "by the same source" if sources[0] == sources[1] else f"by other source ({str(sources[1])[:12]})"
     if found.environment_changes:
-        text += f"; another environment: {', '.join(found.environment_changes)}"
-    return text
+        return f"{source}, in another environment: {', '.join(found.environment_changes)}"
+    return f"{source}, in the same environment"
 
 
 def _name(target: Target) -> str:
