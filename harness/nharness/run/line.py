@@ -157,9 +157,11 @@ def products(context: RunContext, found: Findings) -> Products:
 
 
 def as_recording(resolved: Resolved) -> Resolved | None:
-    """Return the run with the model as it is while neurons are found; None where that is as ever."""
+    """Return the run with the model as it is while neurons are found; None where that is as ever, or none is needed."""
     model = resolved.spec.model
     if model.record_dtype in (None, model.dtype):
+        return None
+    if not any(detector.needs() or detector.ablation_tokens() for detector in resolved.detectors.values()):
         return None
     args = {name: value for name, value in model.args.items() if name != "dtype"}
     other = model.model_copy(update={"dtype": model.record_dtype, "args": args})

@@ -100,6 +100,21 @@ def test_answers_and_statistics_of_a_recording_alone_follow_the_configuration(ti
     assert (tmp_path / "configured.safetensors").read_bytes() == (tmp_path / "asked.safetensors").read_bytes()
 
 
+def test_neurons_from_a_file_need_no_second_model(tiny_run, tmp_path, monkeypatch, capsys):
+    model = tiny_run[tiny_run.index("--model") + 1]
+    languages = ["--model", model, "--languages", "en,de", "--detect-tokens", "300"]
+    assert main(["record", "--detector", "lape", *languages, "--out", str(tmp_path / "s.safetensors")]) == 0
+    neurons = str(tmp_path / "n.safetensors")
+    found = ["detect", "lape", "--statistics", str(tmp_path / "s.safetensors"), "--option", "top_rate=0.1"]
+    assert main([*found, "--out", neurons]) == 0
+    (tmp_path / "nharness.toml").write_text('record-dtype = "bfloat16"\n')
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    asked = [*languages, "--eval-tokens", "250", "--tasks", "ppl", "--controls", "0", "--out", str(tmp_path / "out")]
+    assert main(["evaluate", "--neurons", neurons, *asked]) == 0
+    assert capsys.readouterr().err.count("load: ") == 1
+
+
 @pytest.mark.parametrize("command", ["record", "evaluate", "inspect"])
 def test_commands_of_one_type_do_not_have_it(command, capsys):
     with pytest.raises(SystemExit) as ended:
