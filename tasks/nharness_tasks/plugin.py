@@ -63,7 +63,11 @@ def nharness_register_claims() -> Sequence[Entry]:
         Entry("concentrated-at-both-ends", "Neurons lie at both ends of the depth", f"{here}.depth:ConcentratedAtEnds"),
         Entry("four-stages", "The layers fall into four stages", f"{here}.depth:FourStages"),
         Entry("little-overlap", "Languages share less than 5 % of their neurons", f"{here}.sets:LittleOverlap"),
-        Entry("denser-with-training", "Key neurons grow with training", f"{here}.sets:DenserWithTraining"),
+        Entry(
+            "denser-with-training",
+            "First layers gain key neurons with training",
+            f"{here}.sets:DenserWithTraining",
+        ),
         Entry("alignment-makes-related", "Alignment makes neurons related", f"{here}.sets:AlignmentMakesRelated"),
         Entry("language-draws-together", "LRDS is above 0", f"{here}.meaning:LanguageDrawsTogether"),
         Entry("meaning-draws-together-in-the-middle", "SADS is above 0", f"{here}.meaning:MeaningDrawsTogether"),

@@ -122,9 +122,11 @@ def overlapping(share, spread):
 
 
 def trained(model, *counts):
-    per_language = dict(zip(BASE.languages, counts, strict=True))
-    neurons = BASE.neurons.model_copy(update={"per_language": per_language})
-    return named(BASE.model_copy(update={"neurons": neurons}), model=model)
+    """A record whose languages have so many neurons in the first layer, and in the last what makes 10 of them."""
+    rest = (0,) * (len(BASE.model.layer_widths) - 2)
+    languages = {tag: (count, *rest, 10 - count) for tag, count in zip(BASE.languages, counts, strict=True)}
+    layers = BASE.neurons.layers.model_copy(update={"languages": languages})
+    return named(BASE.model_copy(update={"neurons": BASE.neurons.model_copy(update={"layers": layers})}), model=model)
 
 
 def counted(model, specific, related):
@@ -375,6 +377,40 @@ def test_a_claim_about_what_is_recorded_is_not_about_a_record_without_it(name):
 def test_a_claim_about_two_is_not_about_one(name):
     with pytest.raises(UsageError, match="none of the 1 records can answer claim"):
         verdict(name, SPECIFIC)
+
+
+def test_the_first_layers_are_the_first_fifth_of_the_depth():
+    """Ten layers: the neurons of the first two count, those of the third do not."""
+    deep = synthetic_record(accuracy=False, seed=1, layers=10)
+
+    def state(model, first, second, third):
+        languages = {tag: (first, second, third + n, *[0] * 7) for n, tag in enumerate(deep.languages)}
+        layers = deep.neurons.layers.model_copy(update={"languages": languages})
+        neurons = deep.neurons.model_copy(update={"layers": layers})
+        return named(deep.model_copy(update={"neurons": neurons}), model=model)
+
+    found = PLUGINS.resolve("claims", "denser-with-training")().test([state("a", 1, 2, 90), state("b", 4, 4, 0)])
+    assert (found.verdict, found.numbers["mean growth in neurons"]) == ("holds", 5.0)
+
+
+def test_two_revisions_of_one_model_are_two_states():
+    def at(revision, record):
+        return record.model_copy(update={"model": record.model.model_copy(update={"revision": revision})})
+
+    row = [at("step1", met("a", 0.2, 0.1)), at("step9", met("a", 0.2, 0.2))]
+    found = PLUGINS.resolve("claims", "alignment-grows-with-training")().test(row)
+    assert found.verdict == "holds"
+    assert list(found.numbers) == ["growth of SADS", "SADS of a@step1", "SADS of a@step9"]
+    grown = [at("step1", trained("a", 1, 2, 1, 2)), at("step9", trained("a", 9, 9, 8, 8))]
+    assert PLUGINS.resolve("claims", "denser-with-training")().test(grown).verdict == "holds"
+
+
+def test_of_several_states_of_one_size_the_last_in_the_studys_order_counts():
+    row = [met("a-early", 0.2, 0.0), met("a-late", 0.2, 0.2), met("a-small", 0.2, 0.1, parameters=100, widths=(9, 9))]
+    found = PLUGINS.resolve("claims", "alignment-grows-with-size")().test(row)
+    assert found.verdict == "holds"
+    assert found.numbers["growth of SADS"] == pytest.approx(0.1)
+    assert "SADS of a-early" not in found.numbers
 
 
 def test_an_interval_over_pairs_of_languages_is_not_narrowed_by_their_number():

@@ -125,11 +125,11 @@ def growing(*, permuted):
     """Return an early and a late record of key neurons, few and many of which tell languages apart."""
     for name, marks in (("early", 5), ("late", 60)):
         detected = LinguaFranca()(Evidence({"hidden": sentences(marks, permuted=permuted)}))
-        counts = dict(zip(TAGS, detected.membership.sum(axis=1).tolist(), strict=True))
         record = base()
-        yield named(
-            record.model_copy(update={"neurons": record.neurons.model_copy(update={"per_language": counts})}), name
-        )
+        depth = len(record.model.layer_widths)
+        counts = {tag: (count, *[0] * (depth - 1)) for tag, count in zip(TAGS, detected.membership.sum(1), strict=True)}
+        layers = record.neurons.layers.model_copy(update={"languages": counts})
+        yield named(record.model_copy(update={"neurons": record.neurons.model_copy(update={"layers": layers})}), name)
 
 
 def drawn_together(*, permuted):

@@ -1,5 +1,6 @@
 """Studies that ship: every variant can be planned, names what is there, and prints its verdicts."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from nharness.run.plan.study import load_study
 
 STUDIES = Path(__file__).resolve().parents[2] / "tasks" / "nharness_tasks" / "studies"
 FILES = sorted(STUDIES.rglob("*.toml"))
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "studies.md"
 PAPERS = sorted(folder.name for folder in STUDIES.iterdir() if folder.is_dir())
 
 
@@ -52,13 +54,17 @@ def test_a_finding_that_is_not_registered_is_named_before_anything_runs(tmp_path
     assert "did you mean 'own-language-most'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["lape-acl2024", "ternary-aaai2026", "lingua-franca-coling2025"])
+@pytest.mark.parametrize("name", PAPERS)
 def test_full_variants_are_priced_without_a_download(name, capsys):
-    """Wikipedia, MGSM and NTREX are not here: what that leaves unknown is said, and the price stands."""
-    assert main(["plan", "--study", name, "--variant", "full", "-q"]) == 0
+    """Wikipedia, MGSM and NTREX are not here: what that leaves unknown is said once, and the price stands."""
+    assert main(["run", "--study", name, "--variant", "full", "--collect-only", "-q"]) == 0
     printed = capsys.readouterr()
-    assert "forward tokens" in printed.out
-    assert "priced without its text, whose languages and amount are not known here: corpus" in printed.err
+    prices = [int(found.replace(",", "")) for found in re.findall(r"at most ([\d,]+) forward tokens", printed.out)]
+    runs = len(load_study(STUDIES / name / "full.toml").runs)
+    assert prices[:runs]
+    assert prices[runs:] == ([sum(prices[:runs])] if runs > 1 else [])
+    assert printed.err.count("priced without its text, whose languages and amount are not known here: corpus") == 1
+    assert f"| {name} | {sum(prices[:runs]) / 1e6:.1f} |" in DOCS.read_text(encoding="utf-8")
 
 
 def test_a_name_that_is_no_corpus_is_no_price(tmp_path, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nharness.cli.output import say, say_json, tell
 from nharness.cli.pace import duration
@@ -30,9 +31,10 @@ def show_cells(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespace) -
 
 def show_runs(runs: Mapping[str, tuple[RunSpec, Path | None]], plugins: Plugins, arguments: argparse.Namespace) -> None:
     """Print what several runs would do, by heading, each with the folder it has or would have; run nothing."""
-    found = []
+    found: list[dict[str, Any]] = []
+    unread = set[str]()
     for heading, (spec, folder) in runs.items():
-        resolved, whole = _checked(spec, folder, plugins, arguments)
+        resolved, whole = _checked(spec, folder, plugins, arguments, unread)
         plan = part_of(whole, read_part(arguments.shard)) if arguments.shard else whole
         writes = not (arguments.shard or getattr(arguments, "last_failed", False))
         tokens = estimated_tokens(resolved, plan, whole=writes)
@@ -50,14 +52,17 @@ def show_runs(runs: Mapping[str, tuple[RunSpec, Path | None]], plugins: Plugins,
     if arguments.json:
         several = [{"run": heading, **each} for heading, each in zip(runs, found, strict=True)]
         say_json(several if all(runs) else found[0])
+    elif len(found) > 1:
+        cells, tokens = sum(len(each["cells"]) for each in found), sum(each["forward_tokens"] for each in found)
+        say(f"\n{len(found)} runs: {cells:,} cells, at most {tokens:,} forward tokens")
 
 
 def _checked(
-    spec: RunSpec, folder: Path | None, plugins: Plugins, arguments: argparse.Namespace
+    spec: RunSpec, folder: Path | None, plugins: Plugins, arguments: argparse.Namespace, unread: set[str]
 ) -> tuple[Resolved, Plan]:
     """Return what a run would collect; raises what the run would raise before it loads its model.
 
-    A corpus on the hub that cannot be reached from here is left unread, and that is told.
+    A corpus on the hub that cannot be reached from here is left unread; the reason is told unless `unread` has it.
     """
     require_executor(plugins, arguments)
     try:
@@ -65,7 +70,9 @@ def _checked(
         check_text(resolved)
     except UnreachableError as error:
         resolved, plan = planned(spec, plugins, arguments.expression, unread=True)
-        tell(f"priced without its text, whose languages and amount are not known here: {error}")
+        if str(error) not in unread:
+            tell(f"priced without its text, whose languages and amount are not known here: {error}")
+        unread.add(str(error))
     if getattr(arguments, "last_failed", False):
         plan = RunFolder(folder or default_out(resolved.spec)).last_failed(plan)
     require_model(resolved.spec, plugins)

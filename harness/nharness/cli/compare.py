@@ -1,7 +1,7 @@
 """Compare two neurons files (Jaccard, shared neurons, rank correlation), or records, paired item by item.
 
 Two records are compared cell by cell; any number is ranked by the kept share, every two with their difference. With
---models, models of one shape in a row, earliest first: what moved between them; docs/structure.md.
+--models, models in a row, earliest or smallest first: what moved between them; docs/structure.md.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="models of one shape, earliest first, by their neurons, their records, or statistics of their sentences",
+        help="models in a row: of one shape by their neurons or records, of any size by statistics of sentences",
     )
     parser.add_argument("--trained", default="", metavar="A,B", help="with --models: languages that were trained")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""`nharness compare --models A B ...`: models of one shape in a row, by their neurons or by their sentences."""
+"""`nharness compare --models A B ...`: models in a row, of one shape by their neurons, of any by their sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A comparison of models of one shape, earliest first: what moved between them; format `nharness-comparison/1`."""
+"""A comparison of models in a row, the earliest or smallest first: what moved; format `nharness-comparison/1`."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Difference(Section):
 
 
 class Comparison(Section):
-    """Models of one shape, earliest first."""
+    """Models in a row, earliest or smallest first: of one shape where neurons are compared."""
 
     format: Literal["nharness-comparison/1"] = Field(
         COMPARISON_FORMAT, description="Format and version of this document."

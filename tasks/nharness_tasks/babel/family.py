@@ -29,7 +29,7 @@ from nharness.cache import cache_folder
 from nharness.errors import ModelError
 from nharness.models.allocator import keep_freed_memory
 from nharness_tasks.babel import packed
-from nharness_tasks.babel.network import new_network, save_folder
+from nharness_tasks.babel.network import new_network, save_folder, write_settings
 from nharness_tasks.babel.recipe import ALIGNED, FURTHER, HERE, MODEL_FOLDER, NETWORK, SIZES, TRAINING, Training
 from nharness_tasks.babel.sequences import SequenceSource, encode
 from nharness_tasks.babel.training import train
@@ -110,6 +110,8 @@ def _unpacked(name: str, shipped: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             partial_folder = Path(scratch) / name
             shutil.copytree(MODEL_FOLDER, partial_folder, ignore=shutil.ignore_patterns(WEIGHTS))
+            if name in SIZES:
+                write_settings(partial_folder, SIZES[name])
             save_file(packed.unpack(content, base), partial_folder / WEIGHTS, metadata={"format": "pt"})
             (partial_folder / WEIGHTS).chmod(0o644)
             _put(partial_folder, target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -14,19 +15,27 @@ from nharness_tasks.babel.recipe import Network
 from nharness_tasks.babel.vocabulary import BOUNDARY_ID, save_tokenizer
 
 
+def settings(shape: Network) -> dict[str, Any]:
+    """The entries of a Llama configuration that say the network's shape."""
+    return {
+        "vocab_size": shape.vocabulary,
+        "hidden_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.key_value_heads,
+        "head_dim": shape.hidden // shape.heads,
+        "intermediate_size": shape.feed_forward,
+        "hidden_act": shape.gate,
+        "max_position_embeddings": shape.positions,
+    }
+
+
 def new_network(shape: Network, seed: int) -> LlamaForCausalLM:
     """A freshly initialised network in float32."""
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=shape.vocabulary,
-            hidden_size=shape.hidden,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads,
-            num_key_value_heads=shape.key_value_heads,
-            intermediate_size=shape.feed_forward,
-            hidden_act=shape.gate,
-            max_position_embeddings=shape.positions,
+            **settings(shape),
             tie_word_embeddings=True,
             bos_token_id=BOUNDARY_ID,
             eos_token_id=BOUNDARY_ID,
@@ -34,6 +43,13 @@ def new_network(shape: Network, seed: int) -> LlamaForCausalLM:
             use_cache=True,
         )
     )
+
+
+def write_settings(folder: Path, shape: Network) -> None:
+    """Put the network's shape into the folder's configuration."""
+    file = folder / "config.json"
+    document = json.loads(file.read_text(encoding="utf-8")) | settings(shape)
+    file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def save_folder(network: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path, limit: int | None = None) -> None:

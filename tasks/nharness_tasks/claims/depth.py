@@ -22,7 +22,10 @@ class ConcentratedAtEnds(NamedClaim):
 
     name = "concentrated-at-both-ends"
     statement = "Language-specific neurons lie mostly in the first and in the last layers."
-    paper = "Tang et al., ACL 2024, arXiv 2402.16438; Kojima et al., NAACL 2024, arXiv 2404.02431"
+    paper = (
+        "Tang et al., ACL 2024, arXiv 2402.16438; Kojima et al., NAACL 2024, arXiv 2404.02431; "
+        "Zeng et al., COLING 2025, arXiv 2410.11718"
+    )
     place = "abstracts"
     needs = "records with the section structure, of models of eight layers or more to be decided"
 

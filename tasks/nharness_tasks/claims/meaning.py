@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from nharness.claims import Finding, NamedClaim, Verdict
 from nharness.record.model import Record
 from nharness.record.structure import StructureMeasure
-from nharness_tasks.claims.verdicts import Interval, above, in_every
+from nharness_tasks.claims.verdicts import Interval, above, in_every, state
 
 ZENG = "Zeng et al., COLING 2025, arXiv 2410.11718"
 RECORDED = "the numbers lrds and sads under structure.recorded (a detector that records document_mean, parallel text)"
@@ -80,6 +80,7 @@ class AlignmentGrowsWithTraining(NamedClaim):
     name = "alignment-grows-with-training"
     statement = "The longer a model is trained, the closer translations lie together (SADS grows)."
     paper = ZENG
+    place = "abstract"
     needs = f"records of two or more states of one model, in the order of the study, with {RECORDED}"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
@@ -95,13 +96,17 @@ class AlignmentGrowsWithSize(NamedClaim):
     name = "alignment-grows-with-size"
     statement = "The larger a model of a family, the closer translations lie together (SADS grows)."
     paper = ZENG
+    place = "abstract"
     needs = f"records of two or more sizes of one family (names alike up to the first dash), with {RECORDED}"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
-        """Return whether SADS of the largest model is above that of the smallest, with disjoint intervals."""
+        """Return whether SADS of the largest model is above that of the smallest, with disjoint intervals.
+
+        Of several models of one size, states of one training, the last counts.
+        """
         ordered = sorted(_first_of_models(records), key=lambda record: record.model.parameters)
         family = [record for record in ordered if _family(record) == _family(ordered[0])]
-        sizes = {record.model.parameters: record for record in reversed(family)}
+        sizes = {record.model.parameters: record for record in family}
         return _growth([sizes[size] for size in sorted(sizes)], "of the largest model")
 
 
@@ -114,7 +119,7 @@ def _first_of_models(records: Iterable[Record]) -> list[Record]:
     first: dict[str, Record] = {}
     for record in records:
         if measure(record, "sads") is not None:
-            first.setdefault(record.model.name, record)
+            first.setdefault(state(record), record)
     return list(first.values())
 
 
@@ -125,10 +130,10 @@ def _growth(ordered: Sequence[Record], what: str) -> Finding | None:
         return None
     first, last = found[0], found[-1]
     gap = (last.value or 0.0) - (first.value or 0.0)
-    names = ordered[-1].model.name, ordered[0].model.name
+    names = state(ordered[-1]), state(ordered[0])
     rule = f"SADS {what} ({names[0]}) less that of {names[1]} above 0, far ends of both intervals"
     result = above(gap, _apart_by(first.interval, last.interval), 0.0, name="growth of SADS", rule=rule)
-    steps = {f"SADS of {record.model.name}": each.value or 0.0 for record, each in zip(ordered, found, strict=True)}
+    steps = {f"SADS of {state(record)}": each.value or 0.0 for record, each in zip(ordered, found, strict=True)}
     return Finding(result.verdict, {**result.numbers, **steps}, rule, result.interval)
 
 

@@ -9,10 +9,11 @@ from statistics import fmean, stdev
 
 from scipy import stats
 
+from nharness.analysis.structure.layers import fifth
 from nharness.claims import Finding, NamedClaim
 from nharness.record.detection import KindCounts
 from nharness.record.model import Record
-from nharness_tasks.claims.verdicts import above, in_every
+from nharness_tasks.claims.verdicts import above, in_every, state
 
 NORMAL = 1.959963984540054
 
@@ -71,30 +72,38 @@ def _overlap(record: Record) -> Finding | None:
 
 
 class DenserWithTraining(NamedClaim):
-    """Key neurons grow in number along the states of a model's training."""
+    """Key neurons of the first layers grow in number along the states of a model's training."""
 
     name = "denser-with-training"
-    statement = "The longer a model is trained, the more key neurons its languages have."
+    statement = "The longer a model is trained, the more key neurons of its languages lie in the first layers."
     paper = "Zeng et al., COLING 2025, arXiv 2410.11718"
+    place = "abstract"
     needs = "records of two or more states of the study's first model, in its order, by one detector"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
-        """Return whether neurons per language grow from the first model to the last, over languages, paired."""
-        models = list(dict.fromkeys(record.model.name for record in records))
-        first = {record.model.name: record for record in reversed(records)}
+        """Return whether neurons in the first fifth of the layers grow, last model less first, paired by language."""
+        models = list(dict.fromkeys(map(state, records)))
+        first = {state(record): record for record in reversed(records)}
         widths = records[0].model.layer_widths if records else ()
         models = [name for name in models if first[name].model.layer_widths == widths]
-        ordered = [first[name] for name in models]
-        if len(ordered) < 2:
+        if len(models) < 2:
             return None
-        start, end = (record.neurons.per_language for record in (ordered[0], ordered[-1]))
+        states = [_in_first_layers(first[name]) for name in models]
+        start, end = states[0], states[-1]
         grown = [float(end[tag] - start[tag]) for tag in start if tag in end]
-        rule = f"neurons per language, {models[-1]} less {models[0]}, above 0 by the interval over languages"
-        name = "mean growth in neurons"
-        steps = [sum(r.neurons.per_language.values()) for r in ordered]
-        found = above(fmean(grown), mean_interval(grown), 0.0, name=name, rule=rule)
-        falls = sum(later < earlier for earlier, later in pairwise(steps))
+        rule = (
+            f"neurons per language in the first fifth of the layers, {models[-1]} less {models[0]}, above 0 by the "
+            "interval over languages"
+        )
+        found = above(fmean(grown), mean_interval(grown), 0.0, name="mean growth in neurons", rule=rule)
+        falls = sum(sum(later.values()) < sum(earlier.values()) for earlier, later in pairwise(states))
         return Finding(found.verdict, {**found.numbers, "steps at which they fall": float(falls)}, rule, found.interval)
+
+
+def _in_first_layers(record: Record) -> dict[str, int]:
+    """Return, per language, its neurons in the first fifth of the depth."""
+    depth = fifth(len(record.model.layer_widths))
+    return {tag: sum(counts[:depth]) for tag, counts in record.neurons.layers.languages.items()}
 
 
 class AlignmentMakesRelated(NamedClaim):

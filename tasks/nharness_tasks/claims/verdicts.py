@@ -15,6 +15,12 @@ Interval = tuple[float, float]
 Judge = Callable[[Record], Finding | None]
 
 
+def state(record: Record) -> str:
+    """Return the name of a record's model, with its revision where it has one: states of one training share a name."""
+    model = record.model
+    return f"{model.name}@{model.revision}" if model.revision else model.name
+
+
 def above(value: float, interval: Interval | None, bar: float, *, name: str, rule: str) -> Finding:
     """Return whether a number lies above a bar: undecided if its interval contains the bar or is absent."""
     if interval is None:

@@ -1,4 +1,4 @@
-"""Models of one shape in a row, before and after, early and late: what moved between them.
+"""Models in a row, before and after, early and late, small and large: what moved between them.
 
 Legend: `M` neurons, `L` layers, `S` sentences.
 

@@ -102,6 +102,21 @@ def test_every_model_of_a_row_is_told_over_the_sentences_that_all_have():
         assert (getattr(found.meanings[0], name), getattr(found.meanings[-1], name)) == pytest.approx(ends[name])
 
 
+def test_models_of_other_sizes_are_compared_by_their_sentences():
+    """The larger has more layers and twice the neurons: the same vectors twice over, so that no cosine changes."""
+    rng = np.random.default_rng(11)
+    small = sentences(rng.normal(size=(60, 40)), dict.fromkeys(TAGS, 0.4), rng)
+    twice = {name: np.concatenate([rows, rows], axis=1) for name, rows in small.tensors.items()}
+    large = Statistics("hidden", (20, 20, 40), small.totals, twice, small.provenance)
+    found = compared_sentences({"small": small, "large": large}, sentences=60, resampling=Resampling())
+    assert all(each.last == pytest.approx(each.first) for each in found.differences)
+    assert found.meanings[0].sads == pytest.approx(found.meanings[1].sads)
+    noisy = {name: np.concatenate([rows, rng.normal(size=rows.shape)], axis=1) for name, rows in twice.items()}
+    other = Statistics("hidden", (20, 20, 80), small.totals, noisy, small.provenance)
+    fell = compared_sentences({"small": small, "other": other}, sentences=60, resampling=Resampling()).differences
+    assert next(each for each in fell if each.name == "sads").interval[1] < 0
+
+
 def test_sentences_are_put_in_step_across_models():
     rng = np.random.default_rng(7)
     meaning = rng.normal(size=(40, 40))
