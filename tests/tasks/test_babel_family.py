@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from nharness.errors import ModelError
 from nharness.plugins import Plugins
 from nharness_tasks.babel import family, packed
 from nharness_tasks.babel.evaluate import family_table
-from nharness_tasks.babel.network import new_network
+from nharness_tasks.babel.network import new_network, save_folder
 from nharness_tasks.babel.recipe import (
     ALIGNED,
     FAMILY_FILE,
@@ -172,8 +173,25 @@ def test_the_command_makes_what_is_not_shipped(name: str, tmp_path: Path, monkey
 
 
 def test_the_shipped_family_is_small_enough() -> None:
-    assert sum(file.stat().st_size for file in SHIPPED) <= 12_000_000
+    """In units of 1024 x 1024 bytes."""
+    assert sum(file.stat().st_size for file in SHIPPED) <= 12 * 2**20
     assert {file.stem for file in SHIPPED} <= set(family.MEMBERS)
+
+
+def test_a_member_of_another_size_is_unpacked_in_its_own_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NHARNESS_CACHE", str(tmp_path))
+    monkeypatch.setattr(family, "FOLDER", tmp_path / "shipped")
+    shape = SIZES["babel-small"]
+    network = new_network(shape, 3)
+    save_folder(network, Tokenizer.from_file(str(MODEL_FOLDER / "tokenizer.json")), tmp_path / "made")
+    family.ship("babel-small", tmp_path / "made", tmp_path / "shipped")
+    folder = family.small()
+    assert json.loads((folder / "config.json").read_text()) == json.loads((tmp_path / "made/config.json").read_text())
+    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+    assert model.num_parameters() == network.num_parameters()
+    name = "model.layers.2.mlp.up_proj.weight"
+    error = model.state_dict()[name].float() - network.state_dict()[name]
+    assert error.square().mean().sqrt() < 0.12 * network.state_dict()[name].square().mean().sqrt()
 
 
 def test_the_card_shows_what_was_measured_on_the_shipped_weights(
@@ -189,7 +207,8 @@ def test_the_card_shows_what_was_measured_on_the_shipped_weights(
     card = (HERE / "FAMILY.md").read_text(encoding="utf-8")
     assert family_table(measured, languages) in card
     for name in family.MEMBERS:
-        assert f"`{name}`" in card
+        (row,) = (line for line in card.splitlines() if line.startswith(f"| `{name}` |"))
+        assert ("| shipped |" in row) == (name in {file.stem for file in SHIPPED})
     for constant in (FURTHER.steps, FURTHER.peak_rate, FURTHER.warm_up_steps, *dict(TRAINING.stages).values()):
         assert str(constant) in card
 
