@@ -27,7 +27,7 @@ from transformers import LlamaForCausalLM
 
 from nharness.cache import cache_folder
 from nharness.errors import ModelError
-from nharness.models.allocator import keep_freed_memory
+from nharness.models.allocator import save_memory
 from nharness_tasks.babel import packed
 from nharness_tasks.babel.network import new_network, save_folder, write_settings
 from nharness_tasks.babel.recipe import ALIGNED, FURTHER, HERE, MODEL_FOLDER, NETWORK, SIZES, TRAINING, Training
@@ -160,7 +160,7 @@ def begin(name: str, train_text: Edition) -> Beginning:
 
 def make(name: str, work: Path, folder: Path, *, say: Callable[[str], None]) -> None:
     """Train this member with babel's tokenizer; write its folder at the end."""
-    keep_freed_memory()
+    save_memory()
     beginning = begin(name, splits(work).train)
     tokenizer = Tokenizer.from_file(str(MODEL_FOLDER / "tokenizer.json"))
     source = SequenceSource(encode(tokenizer, beginning.text), beginning.recipe)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from nharness.models.allocator import keep_freed_memory
+from nharness.models.allocator import save_memory
 from nharness_tasks.babel.network import new_network, save_folder
 from nharness_tasks.babel.recipe import MODEL_FOLDER, NETWORK, SIZE_LIMIT, TRAINING, Training
 from nharness_tasks.babel.sequences import SequenceSource, encode
@@ -28,7 +28,7 @@ from nharness_tasks.corpora.babel_text import splits
 
 def make(work: Path, folder: Path, recipe: Training, *, say: Callable[[str], None]) -> None:
     """Train babel and write its folder, at every checkpoint too; its `stages` are kept in the work folder."""
-    keep_freed_memory()
+    save_memory()
     text = splits(work)
     tokenizer = train_tokenizer(text.train)
     network = new_network(NETWORK, recipe.seed)

@@ -21,7 +21,7 @@ from nharness.errors import CellError, NharnessError
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import default_policy
 from nharness.models import EditReport, apply_edits, load_model, locate
-from nharness.models.allocator import keep_freed_memory
+from nharness.models.allocator import save_memory
 from nharness.plugins import import_named
 from nharness.recording.batch_size import until_it_fits
 from nharness.run.plan.resolve import Resolved
@@ -68,7 +68,7 @@ class Worker:
     def __init__(self, resolved: Resolved) -> None:
         self.resolved = resolved
         model, plugins = resolved.spec.model, resolved.plugins
-        keep_freed_memory()
+        save_memory()
         self.loaded = load_model(
             model.name,
             dict(model.args),
