@@ -109,11 +109,17 @@ def overhead_on(device: str) -> int:
 
 def batches(encoded: Sequence[EncodedDocument], room: Room) -> Iterator[Batch]:
     """Yield batches that have room, longest rows first; a row that is longer than all of it is a batch of its own."""
-    lengths = np.array([len(document.tokens) for document in encoded], dtype=np.int64)
-    order = np.argsort(lengths, kind="stable")
-    for start, stop in reversed(_cuts(lengths[order], room)):
-        longest = int(lengths[order[stop - 1]])
-        yield _batch(encoded, order[start:stop], int(room.widths(np.array([stop - start]), longest)[0]))
+    for rows in by_length([len(document.tokens) for document in encoded], room):
+        longest = len(encoded[rows[-1]].tokens)
+        yield _batch(encoded, rows, int(room.widths(np.array([len(rows)]), longest)[0]))
+
+
+def by_length(lengths: Sequence[int], room: Room) -> Iterator[NDArray[np.int64]]:
+    """Yield the places of the rows of every batch; the longest rows (in tokens) first, a batch's longest row last."""
+    found = np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(found, kind="stable")
+    for start, stop in reversed(_cuts(found[order], room)):
+        yield order[start:stop]
 
 
 def mixed_batches(encoded: Sequence[EncodedDocument], room: Room) -> Iterator[Batch]:

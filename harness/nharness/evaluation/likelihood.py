@@ -4,8 +4,10 @@ lm-eval's own scoring runs every (context, continuation) pair whole and makes a 
 
 1. Continuations of one context share its key/value cache: the context but for its last token is run once, then the
    last token with every continuation. A context with one continuation, or too short to gain anything, is run as it is.
-2. Rows are batched by length. The head is applied to the hidden states that predict a token of a continuation, a few at
-   a time: its log-softmax gives the log-likelihood, its largest entry whether greedy decoding would have written it.
+2. Rows are batched by length (`by_length`): contexts by theirs, and what follows the contexts of a batch by its own, if
+   need be in several passes that go on from one cache. The head is applied to the hidden states that predict a token of
+   a continuation, a few at a time: its log-softmax gives the log-likelihood, its largest entry whether greedy decoding
+   would have written it.
 3. Whether a model allows that is found out on a probe, against its own plain forward: with the cache, else without,
    else not at all (`likelihoods_for` is None, and lm-eval's own path is taken).
 
@@ -15,14 +17,15 @@ the trunk, `V` vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from nharness.corpora import EVEN, even_shape
+from nharness.corpora import EVEN, Room, by_length, even_shape, overhead_on
 from nharness.errors import CellError
 from nharness.evaluation.head import TOLERANCE, Head, even_rows, logsumexp
 from nharness.models.padding import only_text, within
@@ -30,6 +33,7 @@ from nharness.models.trace import evaluating
 
 Tokens = list[int]
 Answer = tuple[float, bool]
+Row = TypeVar("Row")
 CPU_VALUES, DEVICE_VALUES = 1 << 20, 1 << 26  # logits held at once; on a CPU as many as its cache holds
 SHORTEST = 8  # tokens of a context that are worth a pass of their own
 ROW = 160  # tokens that a row of a batch stands for
@@ -42,6 +46,15 @@ class Asked:
     place: int
     context: Tokens
     continuation: Tokens
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """Contexts that were read: the key/value cache, which tokens are text bool [contexts, P], and their lengths."""
+
+    cache: Any
+    mask: Tensor
+    lengths: Tensor
 
 
 class Likelihoods:
@@ -66,11 +79,12 @@ class Likelihoods:
             groups.setdefault(tuple(each.context), []).append(each)
         together = [g for g in groups.values() if self.shared and len(g) > 1 and len(g[0].context) > SHORTEST]
         served = {each.place for group in together for each in group}
+        room = self._room(rows, longest)
         with torch.inference_mode(), evaluating(self.model):
-            for batch in _by_length([each for each in cut if each.place not in served], rows):
+            for batch in _batched([each for each in cut if each.place not in served], _whole, room):
                 found |= self._alone(batch, longest)
-            for some in _groups_by_length(together, rows):
-                found |= self._together(some, longest)
+            for some in _batched(together, _before, replace(room, overhead=2 * room.overhead)):
+                found |= self._together(some, room, longest)
         return [found[place] for place in range(len(cut))]
 
     def _alone(self, batch: Sequence[Asked], longest: int) -> dict[int, Answer]:
@@ -82,39 +96,54 @@ class Likelihoods:
         starts = [len(each.context) - 1 for each in batch]
         return self._answers(hidden, batch, starts)
 
-    def _together(self, groups: Sequence[Sequence[Asked]], longest: int) -> dict[int, Answer]:
-        device = self.model.device
-        batch = [each for group in groups for each in group]
-        last = [[each.context[-1], *each.continuation[:-1]] for each in batch]
-        after = _padded(last, longest)  # [R, S]
-        prefixes = [group[0].context[:-1] for group in groups]
-        ids = _padded(prefixes, longest - after.shape[1], left=True)
-        lengths = torch.tensor([len(prefix) for prefix in prefixes])
-        lengths = _as_many(lengths, len(ids))
-        mask = torch.arange(ids.shape[1])[None] >= ids.shape[1] - lengths[:, None]  # [groups, P]
-        places = (mask.long().cumsum(1) - 1).clamp_min(0)
+    def _room(self, rows: int, longest: int) -> Room:
+        alone = 0 if rows == 1 else None
+        return Room(rows * ROW, overhead_on(self.model.device.type), together=alone, longest=longest)
+
+    def _together(self, groups: Sequence[Sequence[Asked]], room: Room, longest: int) -> dict[int, Answer]:
+        """Return the answers of groups that share a context each; the contexts are one batch."""
+        spare = max(len(each.continuation) for group in groups for each in group)
+        read = self._read([group[0].context[:-1] for group in groups], longest - spare)
+        owned = [(owner, each) for owner, group in enumerate(groups) for each in group]
+        found: dict[int, Answer] = {}
+        parts = list(_batched(owned, lambda one: len(one[1].continuation), room))
+        for part in parts:
+            cache = read.cache if part is parts[-1] else copy.deepcopy(read.cache)
+            found |= self._continued(replace(read, cache=cache), part, longest)
+        return found
+
+    def _read(self, prefixes: Sequence[Tokens], longest: int) -> Prefixes:
+        """Return contexts [P tokens, padded on the left] as the model has read them."""
+        ids = _padded(prefixes, longest, left=True)
+        lengths = _as_many(torch.tensor([len(prefix) for prefix in prefixes]), len(ids))
+        mask = torch.arange(ids.shape[1])[None] >= ids.shape[1] - lengths[:, None]  # [contexts, P]
+        self.tokens += ids.numel()
         with only_text(mask & (torch.arange(len(ids)) < len(prefixes))[:, None]):
-            first = self.head.trunk(
-                input_ids=ids.to(device),
-                attention_mask=mask.long().to(device),
-                position_ids=places.to(device),
-                use_cache=True,
-            )
-        owners = torch.tensor([row for row, group in enumerate(groups) for _ in group])
-        owners = _as_many(owners, len(after))  # [R]
-        cache = first.past_key_values
-        cache.reorder_cache(owners.to(device))
-        seen = torch.cat([mask[owners].long(), torch.ones_like(after)], 1)
-        with only_text(_text(last, after)):
-            second = self.head.trunk(
-                input_ids=after.to(device),
-                attention_mask=seen.to(device),
-                position_ids=(lengths[owners][:, None] + torch.arange(after.shape[1])[None]).to(device),
-                past_key_values=cache,
-                use_cache=True,
-            )
-        self.tokens += ids.numel() + after.numel()
-        return self._answers(_hidden(second), batch, [0] * len(batch))
+            read = self._trunk(ids, mask, (mask.long().cumsum(1) - 1).clamp_min(0))
+        return Prefixes(read.past_key_values, mask, lengths)
+
+    def _continued(self, read: Prefixes, batch: Sequence[tuple[int, Asked]], longest: int) -> dict[int, Answer]:
+        """Return the answers of continuations, each with the place of its context; the cache becomes theirs."""
+        last = [[each.context[-1], *each.continuation[:-1]] for _, each in batch]
+        ids = _padded(last, longest - read.mask.shape[1])  # [R, S]
+        owners = _as_many(torch.tensor([owner for owner, _ in batch]), len(ids))  # [R]
+        read.cache.reorder_cache(owners.to(self.model.device))
+        seen = torch.cat([read.mask[owners], torch.ones_like(ids, dtype=torch.bool)], 1)
+        places = (read.lengths[owners][:, None] + torch.arange(ids.shape[1])[None]).clamp_max(longest - 1)
+        self.tokens += ids.numel()
+        with only_text(_text(last, ids)):
+            hidden = _hidden(self._trunk(ids, seen, places, past_key_values=read.cache))
+        return self._answers(hidden, [each for _, each in batch], [0] * len(batch))
+
+    def _trunk(self, ids: Tensor, mask: Tensor, places: Tensor, **options: Any) -> Any:
+        device = self.model.device
+        return self.head.trunk(
+            input_ids=ids.to(device),
+            attention_mask=mask.long().to(device),
+            position_ids=places.to(device),
+            use_cache=True,
+            **options,
+        )
 
     def _answers(self, hidden: Tensor, batch: Sequence[Asked], starts: Sequence[int]) -> dict[int, Answer]:
         """Return the answers; `starts` say where in each row the first token of its continuation is predicted."""
@@ -188,30 +217,18 @@ def _cut(place: int, pair: tuple[Tokens, Tokens], longest: int) -> Asked:
     return Asked(place, context[-max(1, longest + 1 - len(continuation)) :], continuation)
 
 
-def _by_length(asked: Sequence[Asked], rows: int) -> Iterator[list[Asked]]:
-    batch: list[Asked] = []
-    for each in sorted(asked, key=lambda one: -len(one.context) - len(one.continuation)):
-        longest = len(batch[0].context) + len(batch[0].continuation) if batch else 0
-        if batch and longest * (len(batch) + 1) > rows * ROW:
-            yield batch
-            batch = []
-        batch.append(each)
-    if batch:
-        yield batch
+def _batched(rows: Sequence[Row], length: Callable[[Row], int], room: Room) -> Iterator[list[Row]]:
+    """Yield rows, of `length` tokens each, in batches by length that have room."""
+    for places in by_length([length(row) for row in rows], room):
+        yield [rows[place] for place in places]
 
 
-def _groups_by_length(groups: Sequence[list[Asked]], rows: int) -> Iterator[list[list[Asked]]]:
-    batch: list[list[Asked]] = []
-    size = 0
-    for group in sorted(groups, key=lambda one: -max(len(each.continuation) for each in one)):
-        own = len(group[0].context) + sum(len(each.continuation) for each in group)
-        if batch and size + own > rows * ROW:
-            yield batch
-            batch, size = [], 0
-        batch.append(group)
-        size += own
-    if batch:
-        yield batch
+def _whole(each: Asked) -> int:
+    return len(each.context) + len(each.continuation) - 1
+
+
+def _before(group: Sequence[Asked]) -> int:
+    return len(group[0].context) - 1
 
 
 def _padded(rows: Sequence[Tokens], longest: int, *, left: bool = False) -> Tensor:

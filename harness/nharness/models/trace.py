@@ -164,11 +164,12 @@ def run_on_tokens(model: nn.Module) -> None:
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put every module into evaluation mode; restore each module's own flag afterwards."""
+    training = [module for module in model.modules() if module.training]
     with ExitStack() as undo:
-        for module in model.modules():
-            if module.training:
-                undo.enter_context(replaced(module, "training", False))
-        model.eval()
+        for module in training:
+            undo.enter_context(replaced(module, "training", False))
+        if training:
+            model.eval()
         yield
 
 

@@ -140,3 +140,28 @@ def test_what_cannot_share_a_context_does_not_and_an_odd_head_is_left_to_lm_eval
     odd = llama()
     odd.__class__ = Odd
     assert likelihoods_for(odd) is None
+
+
+def test_little_of_what_is_read_is_padding_however_lengths_differ():
+    found = present(likelihoods_for(llama(max_position_embeddings=512)))
+    contexts = [list(range(1, 1 + length)) for length in (10, 11, 12, 13, 180, 190, 200, 210)]
+    asked = [(context, [7] * length) for context in contexts for length in (1, 2, 90, 100)]
+    alone = [((3 + n,), [5] * (4 if n % 2 else 120)) for n in range(12)]
+    asked += [(list(context), continuation) for context, continuation in alone]
+    needed = sum(len(context) - 1 for context in contexts) + sum(len(continuation) for _, continuation in asked)
+    before = found.tokens
+    together = found.score(asked, longest=512, rows=8)
+    assert found.tokens - before < 1.25 * needed
+    apart = [found.score([pair], longest=512, rows=8)[0] for pair in asked]
+    for (one, hit), (other, same_hit) in zip(together, apart, strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
+        assert hit == same_hit
+
+
+def test_rows_that_may_not_share_a_pass_do_not(monkeypatch):
+    found = present(likelihoods_for(llama()))
+    read = []
+    trunk = found.head.trunk.forward
+    monkeypatch.setattr(found.head.trunk, "forward", lambda **given: read.append(given) or trunk(**given))
+    found.score([([n], [5, 6, 7]) for n in range(1, 6)], longest=64, rows=1)
+    assert [len(torch.unique(each["input_ids"], dim=0)) for each in read] == [1] * 5
