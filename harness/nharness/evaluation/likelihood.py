@@ -29,6 +29,7 @@ from nharness.corpora import EVEN, Room, by_length, even_shape, overhead_on
 from nharness.errors import CellError
 from nharness.evaluation.head import TOLERANCE, Head, even_rows, logsumexp
 from nharness.models.padding import only_text, within
+from nharness.models.streams import Streams
 from nharness.models.trace import evaluating
 
 Tokens = list[int]
@@ -50,11 +51,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Prefixes:
-    """Contexts that were read: the key/value cache, which tokens are text bool [contexts, P], and their lengths."""
+    """Contexts that were read: token ids, which are text, bool, both [contexts, P], lengths, key/value cache."""
 
-    cache: Any
+    ids: Tensor
     mask: Tensor
     lengths: Tensor
+    cache: Any
 
 
 class Likelihoods:
@@ -63,8 +65,9 @@ class Likelihoods:
     shared: contexts are run once for all their continuations.
     """
 
-    def __init__(self, model: Any, head: Head, *, shared: bool) -> None:
+    def __init__(self, model: Any, head: Head, streams: Streams, *, shared: bool) -> None:
         self.model, self.head, self.shared = model, head, shared
+        self._streams = streams
         self.tokens = 0
 
     def score(self, asked: Sequence[tuple[Tokens, Tokens]], *, longest: int, rows: int) -> list[Answer]:
@@ -92,7 +95,7 @@ class Likelihoods:
         ids = _padded(inputs, longest).to(self.model.device)
         self.tokens += ids.numel()
         with only_text(_text(inputs, ids)):
-            hidden = _hidden(self.head.trunk(input_ids=ids, use_cache=False))
+            hidden = self._streams.run(ids, lambda read: _hidden(self.head.trunk(input_ids=read, use_cache=False)))
         starts = [len(each.context) - 1 for each in batch]
         return self._answers(hidden, batch, starts)
 
@@ -106,10 +109,8 @@ class Likelihoods:
         read = self._read([group[0].context[:-1] for group in groups], longest - spare)
         owned = [(owner, each) for owner, group in enumerate(groups) for each in group]
         found: dict[int, Answer] = {}
-        parts = list(_batched(owned, lambda one: len(one[1].continuation), room))
-        for part in parts:
-            cache = read.cache if part is parts[-1] else copy.deepcopy(read.cache)
-            found |= self._continued(replace(read, cache=cache), part, longest)
+        for part in _batched(owned, lambda one: len(one[1].continuation), room):
+            found |= self._continued(read, part, longest)
         return found
 
     def _read(self, prefixes: Sequence[Tokens], longest: int) -> Prefixes:
@@ -120,19 +121,24 @@ class Likelihoods:
         self.tokens += ids.numel()
         with only_text(mask & (torch.arange(len(ids)) < len(prefixes))[:, None]):
             read = self._trunk(ids, mask, (mask.long().cumsum(1) - 1).clamp_min(0))
-        return Prefixes(read.past_key_values, mask, lengths)
+        return Prefixes(ids, mask, lengths, read.past_key_values)
 
     def _continued(self, read: Prefixes, batch: Sequence[tuple[int, Asked]], longest: int) -> dict[int, Answer]:
-        """Return the answers of continuations, each with the place of its context; the cache becomes theirs."""
+        """Return the answers of continuations, each with the place of its context among those that were read."""
         last = [[each.context[-1], *each.continuation[:-1]] for _, each in batch]
         ids = _padded(last, longest - read.mask.shape[1])  # [R, S]
         owners = _as_many(torch.tensor([owner for owner, _ in batch]), len(ids))  # [R]
-        read.cache.reorder_cache(owners.to(self.model.device))
         seen = torch.cat([read.mask[owners], torch.ones_like(ids, dtype=torch.bool)], 1)
         places = (read.lengths[owners][:, None] + torch.arange(ids.shape[1])[None]).clamp_max(longest - 1)
+
+        def passed(ids: Tensor) -> Tensor:
+            cache = copy.deepcopy(read.cache)
+            cache.reorder_cache(owners.to(self.model.device))
+            return _hidden(self._trunk(ids, seen, places, past_key_values=cache))
+
         self.tokens += ids.numel()
         with only_text(_text(last, ids)):
-            hidden = _hidden(self._trunk(ids, seen, places, past_key_values=read.cache))
+            hidden = self._streams.run(ids, passed, after=(read.ids, read.lengths, owners))
         return self._answers(hidden, [each for _, each in batch], [0] * len(batch))
 
     def _trunk(self, ids: Tensor, mask: Tensor, places: Tensor, **options: Any) -> Any:
@@ -176,8 +182,11 @@ class Likelihoods:
         return torch.cat(values), torch.cat(hits)
 
 
-def likelihoods_for(model: Any) -> Likelihoods | None:
-    """Return what scores as the model's own plain forward does, sharing contexts if it can; None where nothing does."""
+def likelihoods_for(model: Any, streams: Streams | None = None) -> Likelihoods | None:
+    """Return what scores as the model's own plain forward does, sharing contexts if it can; None where nothing does.
+
+    streams: of the model, shared with others that read text under edits.
+    """
     try:
         head = Head(model)
     except (ArithmeticError, ValueError, RuntimeError):  # logits that are no numbers
@@ -185,7 +194,7 @@ def likelihoods_for(model: Any) -> Likelihoods | None:
     if head.reading is None or not hasattr(head.output, "weight"):
         return None
     for shared in (True, False):
-        made = Likelihoods(model, head, shared=shared)
+        made = Likelihoods(model, head, streams or Streams(model), shared=shared)
         if _agrees(made):
             return made
     return None

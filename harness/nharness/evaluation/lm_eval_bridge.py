@@ -26,6 +26,7 @@ from nharness.evaluation.lm_eval_model import ObservedModel
 from nharness.evaluation.quiet import quiet
 from nharness.evaluation.task_loading import TaskLoader
 from nharness.models.context import longest_context
+from nharness.models.streams import Streams
 from nharness.task import FEWSHOT_SEED, TaskSpec
 
 CPU_BATCH, DEVICE_BATCH = 8, 32
@@ -64,10 +65,19 @@ class TaskResult:
 
 
 class LmEvalBridge:
-    """Runs lm-eval tasks on one loaded model; made once, used inside and outside edits."""
+    """Runs lm-eval tasks on one loaded model; made once, used inside and outside edits.
+
+    streams: of the model, for texts that are read under edits; None makes some where they are of use.
+    """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, options: LmEvalOptions | None = None, loader: TaskLoader | None = None
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        options: LmEvalOptions | None = None,
+        loader: TaskLoader | None = None,
+        streams: Streams | None = None,
     ) -> None:
         self.options = options or LmEvalOptions()
         self.loader = loader or TaskLoader()
@@ -82,6 +92,7 @@ class LmEvalBridge:
                 batch_size=size,
                 max_length=self.options.max_length or longest_context(model),
                 softmax_dtype=SOFTMAX_DTYPE,
+                streams=streams,
             )
 
     @property

@@ -16,6 +16,7 @@ from nharness.evaluation.chat import ChatTemplate
 from nharness.evaluation.checkpoint_decoding import own_decoding
 from nharness.evaluation.likelihood import Likelihoods, likelihoods_for
 from nharness.models.padding import only_text, only_text_written, within
+from nharness.models.streams import Streams
 
 LOGGER = logging.getLogger("lm_eval.models.huggingface")  # what lm-eval's own class warns with
 Request = Any
@@ -28,12 +29,13 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
 
     tokens: forward tokens, padding included. cut: items whose prompt was longer than the context, so that its beginning
     was left out. likelihoods: scored by `nharness.evaluation.likelihood` where the model allows it. One that is not
-    finite stops it.
+    finite stops it. streams: of the model, for texts that are read under edits.
     """
 
-    def __init__(self, *, likelihoods: bool = True, **options: Any) -> None:
+    def __init__(self, *, likelihoods: bool = True, streams: Streams | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.likelihoods = likelihoods
+        self._streams = streams
         self.tokens = 0
         self.cut: set[Item] = set()
         self._asked: Sequence[Request] = ()
@@ -116,7 +118,7 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
     @cached_property
     def own(self) -> Likelihoods | None:
         """Our scoring of likelihoods; None where the model does not allow it and lm-eval's own is used."""
-        return likelihoods_for(self.model) if self.likelihoods else None
+        return likelihoods_for(self.model, self._streams) if self.likelihoods else None
 
     def loglikelihood_rolling(self, requests: Sequence[Request], disable_tqdm: bool = True) -> Any:  # noqa: FBT001, FBT002, ARG002 - lm-eval's signature
         """Return the log-likelihood of every text, in nats; long ones are read in windows and none is cut."""

@@ -17,7 +17,7 @@ from nharness.models.counting import count_edits
 from nharness.models.edit import AnyEdit, Backend, EditReport, Given, Plan, Scope, SitePlan, ValueEdit, plan_edits
 from nharness.models.folding import fold_edits, why_not_exact, why_not_foldable
 from nharness.models.generation import Phase, watch_phase
-from nharness.models.neuron_map import NeuronMap
+from nharness.models.neuron_map import LayerNeurons, ModuleTap, NeuronMap
 from nharness.models.noise import Noise, watch_text
 from nharness.models.padding import how_many, text_among, text_at
 from nharness.models.streams import layers_edited
@@ -43,7 +43,7 @@ def apply_edits(
     chosen = _backend(model, neuron_map, plan, backend, scope)
     report = EditReport(chosen)
     with ExitStack() as stack:
-        stack.enter_context(layers_edited([neuron_map.layers[layer].name for layer, _ in plan]))
+        stack.enter_context(layers_edited(_layers(neuron_map, plan, chosen)))
         phase = stack.enter_context(watch_phase(model)) if scope == "generation" else Phase(generating=True)
         if chosen == "fold":
             stack.enter_context(fold_edits(model, neuron_map, plan))
@@ -54,6 +54,25 @@ def apply_edits(
             noise = stack.enter_context(watch_text(model)) if seeded else None
             stack.enter_context(visit_sites(model, wanted, _Editor(plan, report, phase, noise)))
         yield report
+
+
+def _layers(neuron_map: NeuronMap, plan: Plan, backend: str) -> dict[str, str | None]:
+    """Return the layers that are edited; to each its down projection, where nothing before that is touched."""
+    found: dict[str, str | None] = {}
+    for index, site in plan:
+        layer = neuron_map.layers[index]
+        down = _down(layer, site, backend)
+        found[layer.name] = down if found.get(layer.name, down) == down else None
+    return found
+
+
+def _down(layer: LayerNeurons, site: str, backend: str) -> str | None:
+    """Return the one module that an edit at `site` changes, or whose input it changes; None where it is another."""
+    segment = layer.segments[0]
+    if len(layer.segments) > 1 or segment.routed or segment.passes > 1:
+        return None
+    down = segment.down.module
+    return down if backend == "fold" or segment.tap(site) == ModuleTap(down or "", "input") else None
 
 
 def _backend(model: nn.Module, neuron_map: NeuronMap, plan: Plan, backend: Backend, scope: Scope) -> str:

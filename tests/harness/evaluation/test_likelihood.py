@@ -19,6 +19,8 @@ from nharness.errors import CellError
 from nharness.evaluation.likelihood import likelihoods_for
 from nharness.evaluation.lm_eval_bridge import LmEvalBridge
 from nharness.evaluation.task_loading import TaskLoader
+from nharness.models import Edit, apply_edits, locate
+from nharness.models.streams import Streams
 from nharness.task import expand_tasks
 from nharness_tasks.families.table import own_families
 
@@ -165,3 +167,26 @@ def test_rows_that_may_not_share_a_pass_do_not(monkeypatch):
     monkeypatch.setattr(found.head.trunk, "forward", lambda **given: read.append(given) or trunk(**given))
     found.score([([n], [5, 6, 7]) for n in range(1, 6)], longest=64, rows=1)
     assert [len(torch.unique(each["input_ids"], dim=0)) for each in read] == [1] * 5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_under_edits_that_begin_late_answers_are_the_same_bits(dtype):
+    """Layers before the first edited one are left out, of rows on their own and of what goes on from a cache."""
+    model = llama(max_position_embeddings=256).to(dtype)
+    neuron_map, streams = locate(model), Streams(model)
+    late, whole = present(likelihoods_for(model, streams)), present(likelihoods_for(model, Streams(model, most=0)))
+    contexts = [list(range(1, 1 + length)) for length in (1, 2, 12, 30)]
+    asked = [(context, [7 + n] * n) for context in contexts for n in (1, 3, 9)]
+    last = neuron_map.layers[-1].index
+    for units in ([0, 1], [2], [3, 4]):
+        with apply_edits(model, neuron_map, [Edit.zero(last, units)]) as report:
+            counts = []
+            answers = []
+            for scoring in (late, whole):
+                before = report.edited_activations
+                answers.append(scoring.score(asked, longest=256, rows=8))
+                counts.append(report.edited_activations - before)
+        assert answers[0] == answers[1]
+        assert counts[0] == counts[1]
+    assert {start.going_on for start, works in streams._works.items() if works} == {True, False}
+    assert streams.inside > 0

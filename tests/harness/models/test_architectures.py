@@ -16,6 +16,7 @@ from transformers import __version__
 from nharness.corpora import EncodedDocument
 from nharness.errors import ModelError
 from nharness.models import Edit, apply_edits, locate, observe
+from nharness.models.neuron_map import ModuleTap
 from nharness.models.streams import Streams
 from nharness.recording import Recorder, RecordingOptions
 from nharness.testing.matrix import describe, describe_dependence, describe_map
@@ -35,6 +36,11 @@ READ_AHEAD = (
     *("xlnet", "xmod"),
 )
 RUN_WHOLE = ("bamba", "glm_moe_dsa", "hrm_text", "hy_v4", "reformer", "rwkv", "xlm", "xlnet", "xlstm", "zaya")
+ENDS_OTHERWISE = (  # the part of the layer that holds the down projection goes on after it, or keeps a state
+    *("bamba", "bert", "bert-generation", "big_bird", "bloom", "camembert", "data2vec-text", "electra", "ernie", "git"),
+    *("megatron-bert", "mpt", "reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "rwkv"),
+    *("xlm", "xlm-roberta", "xlm-roberta-xl", "xlnet", "xlstm", "zamba", "zamba2"),
+)
 TIGHT: dict[str, Any] = {"atol": 2e-6, "rtol": 1e-5}
 
 
@@ -439,12 +445,21 @@ def test_enough_architectures():
     assert len(LOCATED) >= 120 or not __version__.startswith("5.")
 
 
+def ends_plainly(layer):
+    """Tell whether a layer's neurons are dense, run once, and are what one module takes."""
+    first, *others = layer.segments
+    taken = ModuleTap(first.down.module or "", "input")
+    return not others and not first.routed and first.passes == 1 and first.tap("hidden") == taken
+
+
 def test_what_begins_late_gives_the_same_bits(arch):
-    """The second and third edit of the last layer leave out the layers before it, where the model allows that."""
+    """Further edits of the last layer leave out the layers before it and begin inside it, where the model allows that."""
     streams, last = Streams(arch.model), arch.map.layers[-1].index
-    others = arch.ids.flip(0)
-    for units in (arch.units[-1], arch.units[-1][:1], arch.units[-1][1:2]):
-        with apply_edits(arch.model, arch.map, [Edit.zero(last, units)]) as report:
+    one, other, others = arch.units[-1][:1], arch.units[-1][1:2], arch.ids.flip(0)
+    edits = [Edit.zero(last, arch.units[-1]), Edit.zero(last, one), Edit.zero(last, one, site="gate")]
+    edits += [Edit.affine(last, other, scale=0.0, shift=0.5)]
+    for edit, backend in zip(edits, ("auto", "auto", "hook", "hook"), strict=True):
+        with apply_edits(arch.model, arch.map, [edit], backend=backend) as report:
             expected = [run(arch.model, ids) for ids in (arch.ids, others)]
             count = report.edited_activations
             with torch.no_grad():
@@ -452,3 +467,4 @@ def test_what_begins_late_gives_the_same_bits(arch):
             assert report.edited_activations == 2 * count
         assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
     assert (streams.skipped > 0) == (arch.name not in RUN_WHOLE)
+    assert (streams.inside > 0) == (ends_plainly(arch.map.layers[-1]) and arch.name not in ENDS_OTHERWISE)

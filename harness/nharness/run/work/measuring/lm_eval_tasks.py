@@ -66,4 +66,5 @@ class LmEvalMeasuring(Measuring):
             loader=TaskLoader(
                 include_path=options.include_path, dataset_dir=options.dataset_dir, columns=options.columns
             ),
+            streams=self.bench.engine.streams,
         )
