@@ -379,6 +379,24 @@ def test_a_claim_about_two_is_not_about_one(name):
         verdict(name, SPECIFIC)
 
 
+@pytest.mark.parametrize(
+    ("name", "pair"),
+    [
+        ("related-add-harm", [SPECIFIC, told(on_target=estimate(0.2))]),
+        ("more-selective-than-lape", [LAPE, told(selectivity=estimate(0.2))]),
+    ],
+)
+def test_records_of_other_languages_or_other_text_are_no_pair(name, pair):
+    """A difference between them would be one of languages or of text as much as one of neurons."""
+    one, other = pair
+    fewer = one.model_copy(update={"languages": one.languages[:-1]})
+    elsewhere = one.model_copy(update={"corpus": one.corpus.model_copy(update={"fingerprint": "0" * 16})})
+    for apart in (fewer, elsewhere):
+        with pytest.raises(UsageError, match="can answer claim"):
+            verdict(name, apart, other)
+    assert verdict(name, apart, fewer, one, other) == "holds"
+
+
 def test_the_first_layers_are_the_first_fifth_of_the_depth():
     """Ten layers: the neurons of the first two count, those of the third do not."""
     deep = synthetic_record(accuracy=False, seed=1, layers=10)

@@ -26,12 +26,13 @@ class FewSuffice(NamedClaim):
     def test(self, records: Sequence[Record]) -> Finding | None:
         """Return whether own harm, and what of it others are spared, are above 0 at the smallest budget, by intervals.
 
-        Harm alone would not do: neurons at random harm a language too. Of each model and detector the smallest budget.
+        Harm alone would not do: neurons at random harm a language too. Of each model, corpus, set of languages and
+        detector the smallest budget.
         """
         small = [(r, s) for r, s in harming(records) if r.selection.budget is not None and r.selection.budget <= FEW]
-        least: dict[tuple[str, str], tuple[Record, TaskSummary]] = {}
+        least: dict[tuple[str, ...], tuple[Record, TaskSummary]] = {}
         for record, summary in sorted(small, key=lambda pair: pair[0].selection.budget or 0.0):
-            least.setdefault((record.model.name, record.detector.name), (record, summary))
+            least.setdefault((*_ground(record), record.detector.name), (record, summary))
         summaries = {id(record): summary for record, summary in least.values()}
 
         def judge(record: Record) -> Finding | None:
@@ -89,15 +90,17 @@ class RelatedAddHarm(NamedClaim):
     name = "related-add-harm"
     statement = "Deactivating language-related neurons too harms a language more than its specific neurons alone."
     paper = "Zhang et al., AAAI 2026, arXiv 2505.21505"
-    needs = "records of kinds specific and of kinds specific, related, of one model and detector"
+    needs = (
+        "records of kinds specific and of kinds specific, related, of one model, detector, corpus and set of languages"
+    )
 
     def test(self, records: Sequence[Record]) -> Finding | None:
         """Return whether own harm of both kinds lies above that of specific ones, the intervals apart."""
-        both = {(r.model.name, r.detector.name): (r, s) for r, s in _of_kinds(records, {"specific", "related"})}
-        alone = [(r, s) for r, s in _of_kinds(records, {"specific"}) if (r.model.name, r.detector.name) in both]
+        both = {_set(r): (r, s) for r, s in _of_kinds(records, {"specific", "related"})}
+        alone = [(r, s) for r, s in _of_kinds(records, {"specific"}) if _set(r) in both]
 
         def judge(record: Record) -> Finding | None:
-            one, (beside, other) = record.summary_of(TASK), both[record.model.name, record.detector.name]
+            one, (beside, other) = record.summary_of(TASK), both[_set(record)]
             if one is None or one.on_target is None or other.on_target is None:
                 return None
             ends = [each.on_target.interval for each in (one, other) if each.on_target]
@@ -142,19 +145,15 @@ class StrongerThanLape(NamedClaim):
     name = "more-selective-than-lape"
     statement = "The method's neurons harm their own language, and not others, more than LAPE's do."
     paper = "Kim et al., EMNLP 2026, arXiv 2609.10993; Le and Li 2026, arXiv 2601.04664"
-    needs = "records of lape and of another detector on one model, at one budget"
+    needs = "records of lape and of another detector on one model, corpus and set of languages, at one budget"
 
     def test(self, records: Sequence[Record]) -> Finding | None:
         """Return whether every other detector's selectivity lies above LAPE's, the intervals apart."""
-        lape = {(r.model.name, r.selection.budget): (r, s) for r, s in harming(records) if r.detector.name == "lape"}
-        others = [
-            record
-            for record, _ in harming(records)
-            if record.detector.name != "lape" and (record.model.name, record.selection.budget) in lape
-        ]
+        lape = {_dose(record): (record, s) for record, s in harming(records) if record.detector.name == "lape"}
+        others = [r for r, _ in harming(records) if r.detector.name != "lape" and _dose(r) in lape]
 
         def judge(record: Record) -> Finding | None:
-            mine, (beside, theirs) = record.summary_of(TASK), lape[record.model.name, record.selection.budget]
+            mine, (beside, theirs) = record.summary_of(TASK), lape[_dose(record)]
             if mine is None or mine.selectivity is None or theirs.selectivity is None:
                 return None
             ends = mine.selectivity.interval, theirs.selectivity.interval
@@ -164,6 +163,19 @@ class StrongerThanLape(NamedClaim):
             return measured(above(gap, interval, 0.0, name="difference in selectivity", rule=rule), record, beside)
 
         return in_every(others, judge)
+
+
+def _ground(record: Record) -> tuple[str, ...]:
+    """Return what records share that differ in their neurons alone: model, text, languages."""
+    return record.model.name, record.model.fingerprint, record.corpus.fingerprint, *sorted(record.languages)
+
+
+def _dose(record: Record) -> tuple[object, ...]:
+    return _ground(record), record.selection.budget
+
+
+def _set(record: Record) -> tuple[object, ...]:
+    return _dose(record), record.detector.name
 
 
 def _of_kinds(records: Sequence[Record], kinds: set[str]) -> list[tuple[Record, TaskSummary]]:
