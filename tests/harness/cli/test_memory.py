@@ -53,10 +53,10 @@ def test_batches_are_halved_and_nothing_else_changes(arguments, tmp_path, monkey
     monkeypatch.setenv("MEMORY", "1000000")
     assert main([*arguments, "--out", str(tmp_path / "large")]) == 0
     assert "memory ran out" not in capsys.readouterr().err
-    monkeypatch.setenv("MEMORY", "600")
+    monkeypatch.setenv("MEMORY", "300")
     assert main([*arguments, "--out", str(tmp_path / "small")]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "memory ran out" in line]
-    assert told[0].endswith("::ppl[en]: memory ran out, so perplexity is measured in batches of 512 tokens")
+    assert told[0].endswith("::ppl[en]: memory ran out, so perplexity is measured in batches of 256 tokens")
     assert len(told) == 2
     assert int(told[1].rpartition("in batches of ")[2].removesuffix(" rows")) in {1, 2, 4}
 
