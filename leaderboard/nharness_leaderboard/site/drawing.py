@@ -41,8 +41,10 @@ def scatter(points: Sequence[Point]) -> Markup:
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * math.log10(max(value, FLOOR) / FLOOR) / span
 
-    parts = [*_grid(x, y, most), *_guides(x, y, most)]
+    guides = list(_guides(x, y, most))
+    parts = [*_grid(x, y, most), *(drawn for drawn, _ in guides)]
     placed = [(x(p.own) - 5, y(p.others) - 5, x(p.own) + 5, y(p.others) + 5) for p in points]
+    placed += [box for _, box in guides]
     for point in sorted(points, key=lambda p: -p.own):
         at, up = x(point.own), y(point.others)
         left, down, box = _label_place(point.name, at, up, placed)
@@ -50,7 +52,7 @@ def scatter(points: Sequence[Point]) -> Markup:
         kind = "dot random" if point.random else "dot"
         parts.append(
             f'<g class="{kind}" data-own="{point.own:.12g}" data-others="{point.others:.12g}">'
-            f'<circle cx="{at:.1f}" cy="{up:.1f}" r="4.5"/>'
+            f'{_lead(at, up, box)}<circle cx="{at:.1f}" cy="{up:.1f}" r="4.5"/>'
             f'<text x="{left:.1f}" y="{down:.1f}">{escape(point.name)}</text></g>'
         )
     title = "Harm to the own language against harm to the others, one point per detector"
@@ -76,6 +78,14 @@ def _label_place(name: str, at: float, up: float, placed: Sequence[Box]) -> tupl
     return at + 8, up + 4, (at + 8, up - 6, at + 8 + wide, up + 6)
 
 
+def _lead(at: float, up: float, box: Box) -> str:
+    """Return a line from a point to its name, where another name or point is nearer to it; else nothing."""
+    if box[1] - 2 <= up <= box[3] + 2:
+        return ""
+    end = box[0] - 2 if box[0] > at else box[2] + 2
+    return f'<line class="lead" x1="{at:.1f}" y1="{up:.1f}" x2="{end:.1f}" y2="{(box[1] + box[3]) / 2:.1f}"/>'
+
+
 def _grid(x: Scale, y: Scale, most: float) -> Iterator[str]:
     power = FLOOR
     while power <= most:
@@ -94,14 +104,16 @@ def _grid(x: Scale, y: Scale, most: float) -> Iterator[str]:
     )
 
 
-def _guides(x: Scale, y: Scale, most: float) -> Iterator[str]:
+def _guides(x: Scale, y: Scale, most: float) -> Iterator[tuple[str, Box]]:
+    """Yield every line of equal leakage with its name, and the box that the name fills."""
     for leak, label in GUIDES:
         first, last = max(FLOOR, FLOOR / leak), min(most, most / leak)
         if last <= first:
             continue
         ends = x(first), y(first * leak), x(last), y(last * leak)
-        yield '<line class="guide" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>'.format(*ends)
-        yield f'<text class="tick" x="{ends[2] + 4:.1f}" y="{ends[3] + 10:.1f}">{label}</text>'
+        line = '<line class="guide" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>'.format(*ends)
+        name = f'<text class="tick" x="{ends[2] + 4:.1f}" y="{ends[3] + 10:.1f}">{label}</text>'
+        yield line + name, (ends[2] + 4, ends[3], ends[2] + 4 + 6 * len(label), ends[3] + 12)
 
 
 def slopes(orders: Sequence[tuple[str, Sequence[str]]]) -> Markup:
