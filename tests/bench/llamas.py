@@ -52,8 +52,15 @@ def random_llama(size, dtype, device):
 
 def random_llama_of(*, layers):
     """Return a narrow random Llama of so many layers, for what does not depend on widths."""
-    sizes = {"vocab_size": 512, "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
-    return LlamaForCausalLM(LlamaConfig(**sizes, num_key_value_heads=2, num_hidden_layers=layers)).eval()
+    config = LlamaConfig(
+        vocab_size=512,
+        hidden_size=32,
+        intermediate_size=64,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        num_hidden_layers=layers,
+    )
+    return LlamaForCausalLM(config).eval()
 
 
 def add_options(parser):

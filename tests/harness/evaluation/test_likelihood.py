@@ -164,7 +164,12 @@ def test_rows_that_may_not_share_a_pass_do_not(monkeypatch):
     found = present(likelihoods_for(llama()))
     read = []
     trunk = found.head.trunk.forward
-    monkeypatch.setattr(found.head.trunk, "forward", lambda **given: read.append(given) or trunk(**given))
+
+    def watched(**given):
+        read.append(given)
+        return trunk(**given)
+
+    monkeypatch.setattr(found.head.trunk, "forward", watched)
     found.score([([n], [5, 6, 7]) for n in range(1, 6)], longest=64, rows=1)
     assert [len(torch.unique(each["input_ids"], dim=0)) for each in read] == [1] * 5
 

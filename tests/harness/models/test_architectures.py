@@ -16,6 +16,7 @@ from transformers import __version__
 from nharness.corpora import EncodedDocument
 from nharness.errors import ModelError
 from nharness.models import Edit, apply_edits, locate, observe
+from nharness.models.edit import Backend
 from nharness.models.neuron_map import ModuleTap
 from nharness.models.streams import Streams
 from nharness.recording import Recorder, RecordingOptions
@@ -458,7 +459,8 @@ def test_what_begins_late_gives_the_same_bits(arch):
     one, other, others = arch.units[-1][:1], arch.units[-1][1:2], arch.ids.flip(0)
     edits = [Edit.zero(last, arch.units[-1]), Edit.zero(last, one), Edit.zero(last, one, site="gate")]
     edits += [Edit.affine(last, other, scale=0.0, shift=0.5)]
-    for edit, backend in zip(edits, ("auto", "auto", "hook", "hook"), strict=True):
+    backends: list[Backend] = ["auto", "auto", "hook", "hook"]
+    for edit, backend in zip(edits, backends, strict=True):
         with apply_edits(arch.model, arch.map, [edit], backend=backend) as report:
             expected = [run(arch.model, ids) for ids in (arch.ids, others)]
             count = report.edited_activations
