@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from llamas import random_llama_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nharness.corpora import EncodedDocument, Room, batches, overhead_on
 from nharness.evaluation.head import Head
 from nharness.evaluation.perplexity import DEVICE_BATCH_TOKENS
+from nharness.testing.tiny import tiny_model
 
 
 class Counting(TorchDispatchMode):
@@ -74,7 +74,7 @@ def counted(head, documents):
 
 def compare(layers, languages, tokens):
     """Return what languages take apart and joined."""
-    model = random_llama_of(layers=layers)
+    model = tiny_model("llama", settings={"num_hidden_layers": layers})
     head, found = Head(model), texts(languages, tokens, model.config.vocab_size)
     apart = sum((counted(head, documents) for documents in found), Counted(0, 0, 0))
     return {"apart": apart, "joined": counted(head, [document for documents in found for document in documents])}

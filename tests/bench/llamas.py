@@ -50,19 +50,6 @@ def random_llama(size, dtype, device):
         torch.set_default_dtype(default)
 
 
-def random_llama_of(*, layers):
-    """Return a narrow random Llama of so many layers, for what does not depend on widths."""
-    config = LlamaConfig(
-        vocab_size=512,
-        hidden_size=32,
-        intermediate_size=64,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        num_hidden_layers=layers,
-    )
-    return LlamaForCausalLM(config).eval()
-
-
 def add_options(parser):
     """Add which model is timed, on how much at once, and how often."""
     parser.add_argument("--model", help="folder of a checkpoint (default: random, of SmolLM2-135M's sizes)")

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from nharness.testing.tiny import tiny_model
+
 
 @pytest.fixture
 def pipeline(monkeypatch):
@@ -23,13 +25,13 @@ def test_lape_takes_what_is_frequent_in_one_language(pipeline):
 
 @torch.no_grad()
 def test_counts_and_losses_are_the_models_and_come_back_after_an_edit(pipeline):
-    model = importlib.import_module("llamas").random_llama_of(layers=2)
-    ids = torch.randint(0, 512, (3, 8), generator=torch.Generator().manual_seed(0))
+    model = tiny_model("llama")
+    ids = torch.randint(0, model.config.vocab_size, (3, 8), generator=torch.Generator().manual_seed(0))
     counts = pipeline.counted(model, ids, 2)
-    assert counts.shape == (2, 64)
+    assert counts.shape == (model.config.num_hidden_layers, model.config.intermediate_size)
     assert 0 < counts.sum() < counts.numel() * ids.numel()
     intact = pipeline.mean_nll(model, ids, 2)
     assert intact == pytest.approx(float(model(ids, labels=ids).loss), rel=1e-5)
-    with pipeline.switched_off(model, torch.ones(2, 64, dtype=torch.bool)):
+    with pipeline.switched_off(model, torch.ones_like(counts, dtype=torch.bool)):
         assert pipeline.mean_nll(model, ids, 2) != intact
     assert pipeline.mean_nll(model, ids, 2) == intact

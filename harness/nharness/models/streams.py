@@ -115,6 +115,7 @@ class Streams:
         self._kept: dict[str, dict[Start, Kept]] = {}
         self._tuples: set[nn.Module] = set()
         self._works: dict[Start, bool] = {}
+        self._needs: dict[Start, float] = {}  # bytes a token
         self._passes = 0
         self.skipped, self.inside = 0, 0
 
@@ -129,7 +130,7 @@ class Streams:
         self._passes += 1
         kept = self._kept.setdefault(_digest((ids, *after)), {})
         begin = self._chosen(ids, passed, layers, [start for start in starts if start in kept], kept)
-        missing = [start for start in starts if start not in kept and self._works.get(start, True)]
+        missing = [start for start in starts if start not in kept and self._may_keep(start, ids.numel())]
         with ExitStack() as undo:
             if begin is not None:
                 kept[begin].use(self._passes)
@@ -140,7 +141,7 @@ class Streams:
             seen = [undo.enter_context(self._watched(layers, start)) for start in missing]
             result = passed(ids)
         for start, found in zip(missing, seen, strict=True):
-            self._keep(kept, start, found)
+            self._keep(kept, start, found, ids.numel())
         return result
 
     def _starts(self, *, going_on: bool) -> tuple[Sequence[nn.Module], list[Start]]:
@@ -228,18 +229,28 @@ class Streams:
         if inside is not None:
             found[:] = [inside.kept(one.stream) for one in found if inside.whole]
 
-    def _keep(self, kept: dict[Start, Kept], start: Start, found: Sequence[Kept]) -> None:
+    def _may_keep(self, start: Start, tokens: int) -> bool:
+        """Tell whether a place is worth a copy: it works, as far as is known, and what it needs has room."""
+        return self._works.get(start, True) and self._has_room(start, self._needs.get(start, 0.0) * tokens)
+
+    def _keep(self, kept: dict[Start, Kept], start: Start, found: Sequence[Kept], tokens: int) -> None:
         """Keep what was found at a place, as long as there is room; what can never be found is not looked for again."""
         if len(found) != 1:
             self._works[start] = False
             return
-        size, most = found[0].bytes, self._most if start.down is None else self._most // 2
-        if self._size + size > most:
-            self._forget_stale()
-        if self._size + size <= most:
+        size = found[0].bytes
+        self._needs[start] = size / tokens
+        if self._has_room(start, size):
             kept[start] = found[0]
             kept[start].use(self._passes)
             self._size += size
+
+    def _has_room(self, start: Start, size: float) -> bool:
+        """Tell whether bytes have room at a place, once what is stale has made some."""
+        most = self._most if start.down is None else self._most // 2
+        if self._size + size > most:
+            self._forget_stale()
+        return self._size + size <= most
 
     def _forget_stale(self) -> None:
         oldest = self._passes - STALE * len(self._kept)

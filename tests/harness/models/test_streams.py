@@ -5,8 +5,8 @@ import functools
 import pytest
 import torch
 
-from nharness.models import Edit, apply_edits, locate
-from nharness.models.streams import MOST_BYTES, STALE, Streams
+from nharness.models import Edit, apply_edits, locate, streams
+from nharness.models.streams import MOST_BYTES, STALE, Kept, Streams
 from nharness.testing.tiny import tiny_model
 
 BESIDE = ("bloom", "mixtral")  # a residual that its feed-forward block adds itself; routed experts
@@ -103,3 +103,16 @@ def test_what_was_not_read_for_long_makes_room():
         assert case.same(edit, ids=text(2))
     assert case.streams.inside > 0
     assert case.size() == case.streams._size == probe.size()
+
+
+def test_what_can_have_no_room_is_copied_once(monkeypatch):
+    """What a place needs is known after the first text: of later ones no copy is made only to be thrown away."""
+    case, made = Edited("llama", most=1), []
+    monkeypatch.setattr(streams, "Kept", lambda *given: made.append(given) or Kept(*given))
+    last = case.map.layers[-1].index
+    copies = []
+    for number in range(3):
+        assert case.same(Edit.zero(last, [1]), ids=text(number))
+        copies.append(len(made))
+    assert copies[0] > 0
+    assert copies == copies[:1] * 3
