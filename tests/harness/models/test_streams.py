@@ -108,7 +108,12 @@ def test_what_was_not_read_for_long_makes_room():
 def test_what_can_have_no_room_is_copied_once(monkeypatch):
     """What a place needs is known after the first text: of later ones no copy is made only to be thrown away."""
     case, made = Edited("llama", most=1), []
-    monkeypatch.setattr(streams, "Kept", lambda *given: made.append(given) or Kept(*given))
+
+    def copied(*given):
+        made.append(given)
+        return Kept(*given)
+
+    monkeypatch.setattr(streams, "Kept", copied)
     last = case.map.layers[-1].index
     copies = []
     for number in range(3):
