@@ -33,7 +33,7 @@ from nharness.models.padding import only_text
 from nharness.replacing import replaced
 
 PLACES = 10  # layers, at equal steps through the depth, of which the stream is kept
-MOST_BYTES = 256 << 20
+MOST_BYTES = 128 << 20
 STALE = 8
 """What is kept of a text gives way once all texts that were ever read could have been read so often since its use."""
 REFUSALS = (ModelError, RuntimeError, TypeError, ValueError, IndexError, AttributeError)
