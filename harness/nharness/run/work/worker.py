@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -173,6 +174,7 @@ class Worker:
         spec = self.resolved.spec
         left = dict(zip(job.cells, job.keys, strict=True))
         try:
+            self._prepare(job.cells)
             edits = to_edits(job.changes, self.neuron_map)
             text = DonorText(self.engine, corpus, lambda tag: self.text(tag).documents)
             languages = dict.fromkeys(cell.language for cell in job.cells)
@@ -196,6 +198,12 @@ class Worker:
         except (NharnessError, *FAILURES) as error:
             done = CellOutcome("failed", reason=failure(error))
             yield from (Done(cell, key, done) for cell, key in left.items())
+
+    def _prepare(self, cells: Sequence[Cell]) -> None:
+        """Let what measures the cells learn what the intact model tells; what fails is said where a cell is made."""
+        for kind in dict.fromkeys(self.task(cell).kind for cell in cells):
+            with suppress(NharnessError, *FAILURES):
+                self._measuring(kind).prepare()
 
     def _measuring(self, kind: str) -> Measuring:
         """Return the working half of a kind of task, made when it is first asked for."""

@@ -1,6 +1,7 @@
 """What measuring a kind of task is: on a model as it stands, under an edit or intact, cell by cell.
 
-1. Cells of an edition that need the same from the model share one product (`shared`), made under the edit (`make`).
+1. What only the intact model tells is found out before there is an edit (`prepare`). Cells of an edition that need the
+   same from the model share one product (`shared`), made under the edit (`make`).
 2. A cell's items come from that product (`measured`), for a kind with `on_intact` after the edit is undone.
 3. Where memory runs out the batch is halved (`halve`) and the product begun again.
 """
@@ -82,6 +83,9 @@ class Measuring(ABC):
         """Return what is equal for cells of one edition that share a product; here, no cell shares one."""
         del task
         return cell
+
+    def prepare(self) -> None:  # noqa: B027 - most kinds need nothing
+        """Find out what the intact model must tell; called before any edit stands. What fails here fails in `make`."""
 
     @abstractmethod
     def make(self, cell: Cell, task: TaskSpec, before: Sequence[Item] | None) -> Product:
