@@ -98,6 +98,11 @@ def nharness_register_studies() -> Sequence[Entry]:
     return (
         *(Entry(name, summary, folder / name) for name, summary in papers.items()),
         Entry("three-kinds", "Specific, related and general neurons of babel", folder / "three-kinds.toml"),
+        Entry(
+            "kinds-and-accuracy",
+            "Specific, related and general neurons by perplexity and by accuracy",
+            folder / "kinds-and-accuracy.toml",
+        ),
         Entry("dose-response", "Every detector at five sizes", folder / "dose-response.toml"),
     )
 
