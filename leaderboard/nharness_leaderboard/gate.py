@@ -75,7 +75,9 @@ def _required(record: Record) -> Iterator[Problem]:
             yield Problem("/files", f"a published record comes with its {role} file, so that anyone can recompute it")
     if any(each.items < FEWEST_ITEMS for each in record.baseline):
         yield Problem("/baseline", f"a published record is measured on at least {FEWEST_ITEMS} items in every language")
-    if record.controls is None or not record.controls.draws:
+    if all("empty_target" in cell.flags for cell in record.cells):
+        yield Problem("/cells", "no language has a neuron here, so that nothing was switched off and nothing is said")
+    elif record.controls is None or not record.controls.draws:
         yield Problem("/controls", "a published record is compared with random neurons; run it with --controls")
 
 

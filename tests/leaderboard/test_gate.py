@@ -191,6 +191,16 @@ def test_missing_items_and_controls_are_refused(results):
     assert "lies beside the record" in found
 
 
+def test_a_record_of_empty_sets_is_refused_for_that(results):
+    """Its controls are missing because there is nothing to draw them for."""
+    folder = next(results.glob("*/*/*"))
+    cells = json.loads((folder / "record.json").read_text())["cells"]
+    rewrite(folder, cells=[cell | {"control": None, "flags": ["empty_target"]} for cell in cells], controls=None)
+    found = messages(check(results))
+    assert "no language has a neuron here" in found
+    assert "compared with random neurons" not in found
+
+
 def test_duplicates_misplaced_records_and_strays_are_refused(results):
     folder = min(results.glob("*/*/*"))
     twin = folder.parent / "twin"

@@ -82,6 +82,7 @@ class Worker:
         finders = [plugins.resolve("architectures", name) for name in plugins.entries("architectures")]
         self.neuron_map = locate(self.loaded.model, finders)
         self._tasks = {(task.name, task.language): task for task in resolved.tasks}
+        self._described: dict[TaskSpec, Mapping[str, Any]] = {}
         self._texts: dict[tuple[str, str], LanguageText] = {}
         self._kinds: dict[str, Measuring] = {}
         asked = model.batch_tokens
@@ -159,8 +160,10 @@ class Worker:
         return cell_key(identity, digest, what)
 
     def described(self, task: TaskSpec) -> Mapping[str, Any]:
-        """Return what a record says of a task that only the model tells."""
-        return self._measuring(task.kind).described(task)
+        """Return what a record says of a task that only the model tells; found out once, before an edit stands."""
+        if task not in self._described:
+            self._described[task] = self._measuring(task.kind).described(task)
+        return self._described[task]
 
     def task(self, cell: Cell) -> TaskSpec:
         """Return what a cell measures."""
@@ -174,7 +177,9 @@ class Worker:
         spec = self.resolved.spec
         left = dict(zip(job.cells, job.keys, strict=True))
         try:
-            self._prepare(job.cells)
+            for task in dict.fromkeys(self.task(cell) for cell in job.cells):
+                with suppress(NharnessError, *FAILURES):  # its cells fail with it, and say why
+                    self.described(task)
             edits = to_edits(job.changes, self.neuron_map)
             text = DonorText(self.engine, corpus, lambda tag: self.text(tag).documents)
             languages = dict.fromkeys(cell.language for cell in job.cells)
@@ -198,12 +203,6 @@ class Worker:
         except (NharnessError, *FAILURES) as error:
             done = CellOutcome("failed", reason=failure(error))
             yield from (Done(cell, key, done) for cell, key in left.items())
-
-    def _prepare(self, cells: Sequence[Cell]) -> None:
-        """Let what measures the cells learn what the intact model tells; what fails is said where a cell is made."""
-        for kind in dict.fromkeys(self.task(cell).kind for cell in cells):
-            with suppress(NharnessError, *FAILURES):
-                self._measuring(kind).prepare()
 
     def _measuring(self, kind: str) -> Measuring:
         """Return the working half of a kind of task, made when it is first asked for."""

@@ -33,10 +33,6 @@ class LmEvalMeasuring(Measuring):
             "lm_eval": installed("lm_eval"),
         }
 
-    def prepare(self) -> None:
-        """Find out who scores likelihoods: a probe of the model, whose passes are no cell's."""
-        self._bridge.scorer(None)
-
     def make(self, cell: Cell, task: TaskSpec, before: Sequence[Item] | None) -> Product:
         """Return the items of the task."""
         del cell, before

@@ -1,7 +1,7 @@
 """What measuring a kind of task is: on a model as it stands, under an edit or intact, cell by cell.
 
-1. What only the intact model tells is found out before there is an edit (`prepare`). Cells of an edition that need the
-   same from the model share one product (`shared`), made under the edit (`make`).
+1. What only the intact model tells is found out before there is an edit (`described`). Cells of an edition that need
+   the same from the model share one product (`shared`), made under the edit (`make`).
 2. A cell's items come from that product (`measured`), for a kind with `on_intact` after the edit is undone.
 3. Where memory runs out the batch is halved (`halve`) and the product begun again.
 """
@@ -84,9 +84,6 @@ class Measuring(ABC):
         del task
         return cell
 
-    def prepare(self) -> None:  # noqa: B027 - most kinds need nothing
-        """Find out what the intact model must tell; called before any edit stands. What fails here fails in `make`."""
-
     @abstractmethod
     def make(self, cell: Cell, task: TaskSpec, before: Sequence[Item] | None) -> Product:
         """Return what the model as it stands gives; `before` are the baseline's items where the cell may stop early.
@@ -101,7 +98,7 @@ class Measuring(ABC):
         return found
 
     def described(self, task: TaskSpec) -> Mapping[str, Any]:
-        """Return what a record says of the task that only the model tells; fields as of `TaskRunner.described`."""
+        """Return what a record says of the task that only the intact model tells; fields of `TaskRunner.described`."""
         del task
         return {}
 
