@@ -19,8 +19,6 @@ from nharness.models.padding import only_text, only_text_written, within
 from nharness.models.streams import Streams
 
 LOGGER = logging.getLogger("lm_eval.models.huggingface")  # what lm-eval's own class warns with
-ENCODED = 4096
-"""Texts whose token ids are kept: every edit is asked the same."""
 Request = Any
 Item = tuple[str, int]
 """A task's name and the place of an item in it."""
@@ -36,7 +34,6 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
 
     def __init__(self, *, likelihoods: bool = True, streams: Streams | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self._encoded: dict[tuple[Any, ...], list[int]] = {}
         self.likelihoods = likelihoods
         self._streams = streams
         self.tokens = 0
@@ -136,15 +133,6 @@ class ObservedModel(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
         answers = {id(request): text for request, text in zip(distinct, written, strict=True)}
         self.cut |= {(str(each.task_name), int(each.doc_id)) for each in distinct if each.args[0] in self._long}
         return [answers[id(request)] for request in requests]
-
-    def tok_encode(self, string: str, **options: Any) -> list[int]:
-        """Return a text's token ids; those of the last `ENCODED` texts are known."""
-        asked = (string, *sorted(options.items()))
-        if asked not in self._encoded:
-            if len(self._encoded) >= ENCODED:
-                self._encoded.pop(next(iter(self._encoded)))
-            self._encoded[asked] = super().tok_encode(string, **options)
-        return list(self._encoded[asked])
 
     def tok_batch_encode(
         self, strings: list[str], padding_side: str = "left", left_truncate_len: int | None = None, **options: Any

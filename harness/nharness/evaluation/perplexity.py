@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,18 +40,6 @@ from nharness.models.streams import Streams
 from nharness.models.trace import evaluating
 
 DEVICE_BATCH_TOKENS = 16384
-RECENT = 64
-"""Texts whose batches are kept: every edit is measured on the same."""
-Batching = Callable[[Sequence[EncodedDocument], Room], Iterator[Batch]]
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Documents as the model reads them: windows in batches. owners: int64, the document of each window."""
-
-    documents: tuple[EncodedDocument, ...]
-    owners: NDArray[np.int64]
-    batches: tuple[Batch, ...]
 
 
 class PerplexityEngine:
@@ -80,7 +67,6 @@ class PerplexityEngine:
         self.batch_tokens = batch_tokens or (CPU_TOKENS if on_cpu else DEVICE_BATCH_TOKENS)
         self.head = head or Head(model)
         self.streams = Streams(model)
-        self._recent: dict[tuple[Any, ...], Cut] = {}
         self._longest = longest_context(model)
 
     @property
@@ -113,35 +99,27 @@ class PerplexityEngine:
 
         Raises `CellError` naming the first document whose NLL is not finite.
         """
-        room = self.room(batch_tokens, unread=1)
-        key = room, tuple(id(document) for document in documents)  # what is kept holds them, so that no id comes again
-        if key not in self._recent:
-            while len(self._recent) >= RECENT:
-                self._recent.pop(next(iter(self._recent)))
-            self._recent[key] = self._cut(documents, room, batches)
-        return self._scored(self._recent[key])
+        return self._scored(documents, lambda pieces: batches(pieces, self.room(batch_tokens, unread=1)))
 
     def score_in_other_batches(
         self, documents: Sequence[EncodedDocument], *, batch_tokens: int | None = None
     ) -> tuple[Item, ...]:
         """Return the same items from batches of other size and company (`mixed_batches`): the noise of batching."""
-        return self._scored(self._cut(documents, self.room(batch_tokens, unread=1), mixed_batches))
+        return self._scored(documents, lambda pieces: mixed_batches(pieces, self.room(batch_tokens, unread=1)))
 
-    def _cut(self, documents: Sequence[EncodedDocument], room: Room, batching: Batching) -> Cut:
-        pieces = [(row, window) for row, document in enumerate(documents) for window in windows(document, self.policy)]
-        owners = np.array([row for row, _ in pieces], dtype=np.int64)
-        return Cut(tuple(documents), owners, tuple(batching([window for _, window in pieces], room)))
-
-    def _scored(self, cut: Cut) -> tuple[Item, ...]:
-        documents = cut.documents
+    def _scored(
+        self, documents: Sequence[EncodedDocument], cut: Callable[[Sequence[EncodedDocument]], Iterator[Batch]]
+    ) -> tuple[Item, ...]:
         nll = np.zeros(len(documents), dtype=np.float64)
         tokens = np.zeros(len(documents), dtype=np.int64)
+        pieces = [(row, window) for row, document in enumerate(documents) for window in windows(document, self.policy)]
+        rows = np.array([row for row, _ in pieces], dtype=np.int64)
         with evaluating(self.model):
-            for batch in cut.batches:
-                owners, sums = cut.owners[batch.rows], self._sums(batch)
-                _stop_unless_finite(sums, [documents[row] for row in owners])
-                np.add.at(nll, owners, sums)
-                np.add.at(tokens, owners, batch.counted_to - batch.counted_from)
+            for batch in cut([window for _, window in pieces]):
+                sums = self._sums(batch)
+                _stop_unless_finite(sums, [documents[row] for row in rows[batch.rows]])
+                np.add.at(nll, rows[batch.rows], sums)
+                np.add.at(tokens, rows[batch.rows], batch.counted_to - batch.counted_from)
         return tuple(
             Item(document.id, document.cluster, {"nll": float(n), "tokens": int(t), "bytes": document.bytes})
             for document, n, t in zip(documents, nll, tokens, strict=True)

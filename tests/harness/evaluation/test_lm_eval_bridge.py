@@ -118,20 +118,6 @@ def test_an_edit_changes_the_answer_and_leaves_nothing_behind(bridge, model):
     assert bridge.measure(spec("quiz_a")).items == before
 
 
-def test_a_text_that_is_asked_again_is_not_tokenised_again(bridge, monkeypatch):
-    encode, asked = HFLM.tok_encode, []
-    monkeypatch.setattr(HFLM, "tok_encode", lambda lm, text, **given: asked.append(text) or encode(lm, text, **given))
-    before = bridge.measure(spec("quiz_a")).items
-    once = len(asked)
-    assert 0 < once == len(set(asked))
-    assert bridge.measure(spec("quiz_a")).items == before
-    assert len(asked) == once
-    monkeypatch.setattr("nharness.evaluation.lm_eval_model.ENCODED", 2)
-    for _ in range(2):
-        assert bridge.measure(spec("quiz_b")).items == before  # the same questions
-    assert len(asked) == once
-
-
 def test_two_bridges_over_one_cache_folder_share_no_result(model, tokenizer, folder, cache):
     """The datasets cache is one; the responses are each model's own."""
     results = []

@@ -8,9 +8,8 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from nharness.corpora import Document, batches
+from nharness.corpora import Document
 from nharness.errors import CellError
-from nharness.evaluation import perplexity as perplexity_module
 from nharness.evaluation.items import Item, bits_per_byte, mean, perplexity, total
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.quiet import quiet
@@ -59,23 +58,6 @@ def test_does_not_depend_on_batching(model, tokenizer, documents, batch_tokens):
 
 def test_is_the_same_every_time(model, tokenizer, documents):
     assert score(model, tokenizer, documents) == score(model, tokenizer, documents)
-
-
-def test_a_text_is_cut_into_batches_once_however_often_it_is_measured(model, tokenizer, documents, monkeypatch):
-    cuts = []
-    monkeypatch.setattr(perplexity_module, "batches", lambda *given: cuts.append(0) or batches(*given))
-    engine = PerplexityEngine(model, tokenizer)
-    read = engine.encode(documents, language="en")
-    usual = engine.score(read)
-    assert engine.score(read) == engine.score(list(read)) == usual
-    assert len(cuts) == 1
-    assert [item.id for item in engine.score(read[1:])] == [document.id for document in documents[1:]]
-    engine.score(read, batch_tokens=200)
-    assert len(cuts) == 3
-    for place in range(perplexity_module.RECENT):
-        engine.score(engine.encode([Document(id=f"d{place}", text=f"text {place}")], language="en"))
-    assert engine.score(read) == usual
-    assert len(cuts) == 4 + perplexity_module.RECENT
 
 
 def test_without_a_prefix_the_first_token_is_read_only(model, tokenizer, documents):
