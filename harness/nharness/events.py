@@ -10,7 +10,10 @@ from nharness.cells import Cell, CellOutcome
 
 @dataclass(frozen=True)
 class Collected:
-    """The cells that will run, out of how many, of what they are made, and the most forward tokens they cost."""
+    """The cells that will run, out of how many, of what they are made, and the most forward tokens they cost.
+
+    assumed: on what that rests, as `nharness.run.plan.price.assumed` has it.
+    """
 
     cells: int
     whole: int
@@ -21,6 +24,7 @@ class Collected:
     interventions: tuple[str, ...]
     tasks: tuple[str, ...]
     languages: tuple[str, ...]
+    assumed: str = ""
 
 
 @dataclass(frozen=True)

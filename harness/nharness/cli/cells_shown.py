@@ -16,7 +16,7 @@ from nharness.plugins import Plugins
 from nharness.run.plan.parts import part_of, read_part
 from nharness.run.plan.plan import Plan
 from nharness.run.plan.planned import check_text, planned
-from nharness.run.plan.price import climbers, estimated_tokens
+from nharness.run.plan.price import assumed, climbers, estimated_tokens
 from nharness.run.plan.rates import rate_of
 from nharness.run.plan.resolve import Resolved
 from nharness.run.results.folder import RunFolder
@@ -32,7 +32,7 @@ def show_cells(spec: RunSpec, plugins: Plugins, arguments: argparse.Namespace) -
 def show_runs(runs: Mapping[str, tuple[RunSpec, Path | None]], plugins: Plugins, arguments: argparse.Namespace) -> None:
     """Print what several runs would do, by heading, each with the folder it has or would have; run nothing."""
     found: list[dict[str, Any]] = []
-    unread = set[str]()
+    unread, guesses = set[str](), dict[str, None]()
     for heading, (spec, folder) in runs.items():
         resolved, whole = _checked(spec, folder, plugins, arguments, unread)
         plan = part_of(whole, read_part(arguments.shard)) if arguments.shard else whole
@@ -40,7 +40,9 @@ def show_runs(runs: Mapping[str, tuple[RunSpec, Path | None]], plugins: Plugins,
         tokens = estimated_tokens(resolved, plan, whole=writes)
         ladders = sum(1 for _ in climbers(resolved, plan)) if writes else 0
         rate = rate_of(resolved.spec.model)
-        priced = {"forward_tokens": tokens, "tokens_per_second": rate}
+        guess = assumed(resolved, plan)
+        guesses[guess] = None
+        priced = {"forward_tokens": tokens, "assumed": guess.strip(), "tokens_per_second": rate}
         found.append({"cells": [cell.id for cell in plan.cells], "ladders": ladders, **priced})
         if not arguments.json:
             if heading:
@@ -48,13 +50,14 @@ def show_runs(runs: Mapping[str, tuple[RunSpec, Path | None]], plugins: Plugins,
             _print_tree(plan, arguments)
             part = f"part {arguments.shard} of {len(whole.cells)} cells: " if arguments.shard else ""
             climbed = f", {ladders} ladders" if ladders else ""
-            say(f"{part}{_size(plan)}{climbed}, at most {tokens:,} forward tokens{_time(tokens, rate, arguments)}")
+            price = f"at most {tokens:,} forward tokens{guess}{_time(tokens, rate, arguments)}"
+            say(f"{part}{_size(plan)}{climbed}, {price}")
     if arguments.json:
         several = [{"run": heading, **each} for heading, each in zip(runs, found, strict=True)]
         say_json(several if all(runs) else found[0])
     elif len(found) > 1:
         cells, tokens = sum(len(each["cells"]) for each in found), sum(each["forward_tokens"] for each in found)
-        say(f"\n{len(found)} runs: {cells:,} cells, at most {tokens:,} forward tokens")
+        say(f"\n{len(found)} runs: {cells:,} cells, at most {tokens:,} forward tokens{';'.join(guesses)}")
 
 
 def _checked(

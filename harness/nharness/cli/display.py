@@ -142,8 +142,9 @@ def described(found: Collected) -> list[str]:
         "tasks": found.tasks,
         "languages": found.languages,
     }
+    price = f"at most {found.forward_tokens:,} forward tokens{found.assumed}"
     return [
-        f"collected {found.whole:,} cells{chosen}: {counts}; at most {found.forward_tokens:,} forward tokens",
+        f"collected {found.whole:,} cells{chosen}: {counts}; {price}",
         "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()),
     ]
 

@@ -50,7 +50,12 @@ class TaskRunner(ABC):
 
     @abstractmethod
     def tokens(self, task: TaskSpec, spec: RunSpec, role: Role) -> int:
-        """Return the most forward tokens that one cell of the role costs, roughly."""
+        """Return the most forward tokens that one cell of the role costs, as far as `assumed` is true."""
+
+    def assumed(self, task: TaskSpec) -> str:
+        """Return what `tokens` takes for granted, such as "100 items of 100 tokens"; "" where it is known."""
+        del task
+        return ""
 
     def includes(self, name: str, options: TaskOptions) -> bool:
         """Tell whether a folder that the user named has a task of that name, which no family knows."""

@@ -10,7 +10,7 @@ from nharness.errors import NothingCollectedError, PluginError, UsageError
 from nharness.events import Collected
 from nharness.plugins import Plugins
 from nharness.run.plan.plan import Plan, make_plan, select
-from nharness.run.plan.price import estimated_tokens
+from nharness.run.plan.price import assumed, estimated_tokens
 from nharness.run.plan.resolve import Resolved, resolve
 from nharness.spec import RunSpec
 
@@ -98,4 +98,5 @@ def described_plan(resolved: Resolved, plan: Plan, *, whole: bool = True) -> Col
         tuple(resolved.interventions),
         tuple(dict.fromkeys(task.name for task in resolved.tasks)),
         resolved.languages,
+        assumed(resolved, plan),
     )

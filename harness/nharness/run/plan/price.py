@@ -34,6 +34,14 @@ def estimated_tokens(resolved: Resolved, plan: Plan, *, whole: bool = True) -> i
     return total + repeated + sum(_ladder(resolved, *climber) for climber in climbers(resolved, plan))
 
 
+def assumed(resolved: Resolved, plan: Plan) -> str:
+    """Return on what the estimate rests beside the options, as in " if xnli has 100 items of 100 tokens", or ""."""
+    tasks = dict.fromkeys(plan.tasks[cell.task, cell.language] for cell in plan.cells)
+    found = {task.name: resolved.runner(task).assumed(task) for task in tasks}
+    guesses = " and ".join(f"{name} has {guess}" for name, guess in found.items() if guess)
+    return f" if {guesses}" if guesses else ""
+
+
 def climbers(resolved: Resolved, plan: Plan) -> Iterator[tuple[str, int]]:
     """Yield the detector of every ladder of `nharness.run.stages.climb`, and in how many languages it is measured."""
     if not resolved.spec.ladder:

@@ -54,6 +54,10 @@ class GenerationRunner(TaskRunner):
         del spec, role
         return ITEM_TOKENS * (task.limit or ITEMS)
 
+    def assumed(self, task: TaskSpec) -> str:
+        """Return the number of prompts and their tokens: both depend on the text and the tokenizer."""
+        return f"{task.limit or ITEMS} items of {ITEM_TOKENS} tokens"
+
     def described(self, task: TaskSpec, spec: RunSpec) -> Mapping[str, Any]:
         """Return how is decoded, and the text whose openings are the prompts, if the task has no questions."""
         text = None if task.prompts else f"{public_name(spec.corpus.name)}, split eval"
@@ -73,6 +77,10 @@ class LmEvalRunner(TaskRunner):
         """Return `ITEM_TOKENS` an item; without a limit, `ITEMS` items."""
         del spec, role
         return ITEM_TOKENS * (task.limit or ITEMS)
+
+    def assumed(self, task: TaskSpec) -> str:
+        """Return the number of items and their tokens: their data is not read for a price."""
+        return f"{task.limit or ITEMS} items of {ITEM_TOKENS} tokens"
 
     def includes(self, name: str, options: TaskOptions) -> bool:
         """Tell whether a folder of `--include-path` has a task, group or tag of that name."""
