@@ -1,13 +1,14 @@
 """CPU seconds of one commit against another's, in one run: after / before, 1 or less where nothing became slower.
 
     python tests/bench/compare_commits.py BEFORE [AFTER] [--size babel] [--rounds 10] [--pairs 5]
-    python tests/bench/compare_commits.py BEFORE [AFTER] --command "run --detector lape --control-tasks ppl" --rounds 2
+    python tests/bench/compare_commits.py BEFORE [AFTER] --command "run --detector lape --model FOLDER" --rounds 2
 
 Both commits are installed side by side, each into a folder of its own; AFTER is the working tree unless it is named.
 Without `--command`, each has a process that does the pieces of work of `workloads.py`, and the two take turns, each
 first every other time. Where a process' memory happens to lie moves its times by some percent, so that several pairs of
 processes are started, one after the other: a ratio is the median of a pair's rounds, and the table gives the median
-and the range over pairs. With `--command`, both run `nharness` with these arguments, in turn, from start to end.
+and the range over pairs. With `--command`, both run `nharness` with these arguments, in turn, from start to end;
+name the model's folder, since the two commits may ship different models of one name.
 """
 
 import argparse
