@@ -106,8 +106,8 @@ class Instant(LocalExecutor):
     def map(self, work, pieces, seen):
         return self.cells(pieces) if isinstance(work, EvaluateWork) else super().map(work, pieces, seen)
 
-    def cells(self, pieces):
-        for job in (job for piece in pieces for job in piece):
+    def cells(self, jobs):
+        for job in jobs:
             for cell, key in zip(job.cells, job.keys, strict=True):
                 sample = cell.edition is not None and cell.edition.control is not None
                 documents = self.worker.text(cell.language, sample=sample).documents

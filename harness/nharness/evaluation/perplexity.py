@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,7 +36,6 @@ from nharness.evaluation.items import Item
 from nharness.evaluation.windows import UNLIMITED, WindowPolicy, default_policy, windows
 from nharness.models.context import longest_context, vocabulary_of
 from nharness.models.padding import only_text, within
-from nharness.models.rows import EditedRows
 from nharness.models.streams import Streams
 from nharness.models.trace import evaluating
 
@@ -102,58 +99,31 @@ class PerplexityEngine:
 
         Raises `CellError` naming the first document whose NLL is not finite.
         """
-        return self._scored(documents, lambda pieces: batches(pieces, self.room(batch_tokens, unread=1)))[0]
-
-    def score_in_rows(
-        self, documents: Sequence[EncodedDocument], rows: EditedRows, *, batch_tokens: int | None = None
-    ) -> list[tuple[Item, ...]]:
-        """Return the items that `score` gives under each of several edits, as many of them in a pass as have room.
-
-        Raises `CellError` when the NLL of a document is not finite under one of them.
-        """
-        room = self.room(batch_tokens, unread=1)
-        return self._scored(documents, lambda pieces: batches(pieces, room), rows, room)
-
-    def filled(self, documents: Sequence[EncodedDocument], *, batch_tokens: int | None = None) -> float:
-        """Return how full the passes of `score` are on average, 0 to 1: tokens read over those that have room."""
-        room = self.room(batch_tokens, unread=1)
-        found = list(batches([window for document in documents for window in windows(document, self.policy)], room))
-        return sum(batch.tokens[:, 1:].size for batch in found) / max(1, len(found) * room.tokens)
+        return self._scored(documents, lambda pieces: batches(pieces, self.room(batch_tokens, unread=1)))
 
     def score_in_other_batches(
         self, documents: Sequence[EncodedDocument], *, batch_tokens: int | None = None
     ) -> tuple[Item, ...]:
         """Return the same items from batches of other size and company (`mixed_batches`): the noise of batching."""
-        return self._scored(documents, lambda pieces: mixed_batches(pieces, self.room(batch_tokens, unread=1)))[0]
+        return self._scored(documents, lambda pieces: mixed_batches(pieces, self.room(batch_tokens, unread=1)))
 
     def _scored(
-        self,
-        documents: Sequence[EncodedDocument],
-        cut: Callable[[Sequence[EncodedDocument]], Iterator[Batch]],
-        edits: EditedRows | None = None,
-        room: Room | None = None,
-    ) -> list[tuple[Item, ...]]:
-        """Return the items of the model as it stands, or under each of the edits; those share passes of some room."""
-        nll = np.zeros((1 if edits is None else len(edits), len(documents)), dtype=np.float64)
+        self, documents: Sequence[EncodedDocument], cut: Callable[[Sequence[EncodedDocument]], Iterator[Batch]]
+    ) -> tuple[Item, ...]:
+        nll = np.zeros(len(documents), dtype=np.float64)
         tokens = np.zeros(len(documents), dtype=np.int64)
         pieces = [(row, window) for row, document in enumerate(documents) for window in windows(document, self.policy)]
         rows = np.array([row for row, _ in pieces], dtype=np.int64)
         with evaluating(self.model):
             for batch in cut([window for _, window in pieces]):
-                for chosen in _taking_part(len(nll), batch, room):
-                    with edits.of(chosen) if edits is not None else nullcontext():
-                        sums = self._sums(batch, len(chosen))
-                    for number, found in zip(chosen, sums, strict=True):
-                        _stop_unless_finite(found, [documents[row] for row in rows[batch.rows]])
-                        np.add.at(nll[number], rows[batch.rows], found)
+                sums = self._sums(batch)
+                _stop_unless_finite(sums, [documents[row] for row in rows[batch.rows]])
+                np.add.at(nll, rows[batch.rows], sums)
                 np.add.at(tokens, rows[batch.rows], batch.counted_to - batch.counted_from)
-        return [
-            tuple(
-                Item(document.id, document.cluster, {"nll": float(n), "tokens": int(t), "bytes": document.bytes})
-                for document, n, t in zip(documents, one, tokens, strict=True)
-            )
-            for one in nll
-        ]
+        return tuple(
+            Item(document.id, document.cluster, {"nll": float(n), "tokens": int(t), "bytes": document.bytes})
+            for document, n, t in zip(documents, nll, tokens, strict=True)
+        )
 
     def room(self, batch_tokens: int | None = None, *, unread: int = 0) -> Room:
         """Return how much a forward pass of the model holds: `batch_tokens` if given; unread as in `Room`."""
@@ -165,24 +135,16 @@ class PerplexityEngine:
             unread=unread,
         )
 
-    def _sums(self, batch: Batch, copies: int) -> NDArray[np.float64]:
-        """Return each row's NLL, float64 [copies, B], of a pass that holds the batch so often."""
-        ids = torch.from_numpy(np.tile(batch.tokens, (copies, 1))).to(self.model.device)
-        counted = torch.from_numpy(np.tile(batch.mask[:, 1:], (copies, 1))).to(self.model.device)  # of token t + 1
-        text = within(torch.from_numpy(np.tile(batch.lengths, copies)) - 1, ids.shape[1] - 1)
+    def _sums(self, batch: Batch) -> NDArray[np.float64]:
+        """Return each row's NLL, float64 [B]."""
+        ids = torch.from_numpy(batch.tokens).to(self.model.device)
+        counted = torch.from_numpy(batch.mask[:, 1:]).to(self.model.device)  # target t is token t + 1
+        text = within(torch.from_numpy(batch.lengths) - 1, ids.shape[1] - 1)
         with torch.inference_mode(), only_text(text):
-            values = self.streams.run(ids[:, :-1], lambda read: self.head.nll(read, ids[:, 1:], counted), copies=copies)
-        owners = np.repeat(np.arange(len(ids)), np.tile(batch.counted_to - batch.counted_from, copies))
-        sums = np.bincount(owners, weights=values.double().cpu().numpy(), minlength=len(ids))
-        return sums.astype(np.float64, copy=False).reshape(copies, -1)
-
-
-def _taking_part(edits: int, batch: Batch, room: Room | None) -> list[range]:
-    """Return which of some edits share a pass over a batch: as many as have room, nearly as many in each."""
-    most = 1 if room is None else max(1, room.tokens // max(1, batch.tokens[:, room.unread :].size))
-    passes = -(-edits // most)
-    borders = [edits * number // passes for number in range(passes + 1)]
-    return [range(start, stop) for start, stop in pairwise(borders)]
+            values = self.streams.run(ids[:, :-1], lambda read: self.head.nll(read, ids[:, 1:], counted))
+        owners = np.repeat(np.arange(len(batch.rows)), batch.counted_to - batch.counted_from)
+        sums = np.bincount(owners, weights=values.double().cpu().numpy(), minlength=len(batch.rows))
+        return sums.astype(np.float64, copy=False)
 
 
 def _stop_unless_finite(sums: NDArray[np.float64], documents: Sequence[EncodedDocument]) -> None:

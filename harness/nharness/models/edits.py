@@ -43,7 +43,7 @@ def apply_edits(
     chosen = _backend(model, neuron_map, plan, backend, scope)
     report = EditReport(chosen)
     with ExitStack() as stack:
-        stack.enter_context(layers_edited(layers_touched(neuron_map, plan, chosen)))
+        stack.enter_context(layers_edited(_layers(neuron_map, plan, chosen)))
         phase = stack.enter_context(watch_phase(model)) if scope == "generation" else Phase(generating=True)
         if chosen == "fold":
             stack.enter_context(fold_edits(model, neuron_map, plan))
@@ -56,8 +56,8 @@ def apply_edits(
         yield report
 
 
-def layers_touched(neuron_map: NeuronMap, plan: Plan, backend: str) -> dict[str, str | None]:
-    """Return the names of edited layers; to each its down projection, where nothing before that is touched."""
+def _layers(neuron_map: NeuronMap, plan: Plan, backend: str) -> dict[str, str | None]:
+    """Return the layers that are edited; to each its down projection, where nothing before that is touched."""
     found: dict[str, str | None] = {}
     for index, site in plan:
         layer = neuron_map.layers[index]

@@ -96,34 +96,11 @@ class Kept:
         """Note when it was of use, in passes so far."""
         self.used = passes
 
-    def once(self, copies: int) -> Kept:
-        """Return what is known of the first of `copies` equal parts of a pass."""
-        return self if copies == 1 else self._each(lambda tensor: _first_of(tensor, copies))
-
-    def times(self, copies: int) -> Kept:
-        """Return the same of a pass that holds the text so often."""
-        return self if copies == 1 else self._each(lambda tensor: tensor.repeat(copies, *[1] * (tensor.ndim - 1)))
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Kept:
-        given = {module: _changed(result, change) for module, result in self.given.items()}
-        taken = None if self.taken is None else change(self.taken)
-        return Kept(change(self.stream), given, self.holder, taken, self.used)
-
     @property
     def bytes(self) -> int:
         """How much memory it takes."""
         found = tensors_in((self.stream, *self.given.values(), *([] if self.taken is None else [self.taken])))
         return sum(tensor.numel() * tensor.element_size() for tensor in found)
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """A pass that may begin late, to be tried: what it reads, what runs it, and how often the text stands in it."""
-
-    ids: Tensor
-    passed: Callable[[Tensor], Tensor]
-    layers: Sequence[nn.Module]
-    copies: int
 
 
 class Streams:
@@ -137,39 +114,34 @@ class Streams:
         self._model, self._most, self._size = model, most, 0
         self._kept: dict[str, dict[Start, Kept]] = {}
         self._tuples: set[nn.Module] = set()
-        self._works: dict[tuple[Start, bool], bool] = {}  # also by whether the text stands in a pass more than once
+        self._works: dict[Start, bool] = {}
         self._needs: dict[Start, float] = {}  # bytes a token
         self._passes = 0
         self.skipped, self.inside = 0, 0
 
-    def run(
-        self, ids: Tensor, passed: Callable[[Tensor], Tensor], *, after: Sequence[Tensor] = (), copies: int = 1
-    ) -> Tensor:
+    def run(self, ids: Tensor, passed: Callable[[Tensor], Tensor], *, after: Sequence[Tensor] = ()) -> Tensor:
         """Return `passed(ids)`, which runs the model on int64 [B, T] under the edits that stand, from where it must.
 
         passed: may be called several times. after: of a pass that goes on from a key/value cache, what it was made of.
-        copies: how often the same rows stand in the pass one after the other, each time under other edits.
         """
         layers, starts = self._starts(going_on=len(after) > 0)
         if not starts:
             return passed(ids)
         self._passes += 1
-        text = ids[: len(ids) // copies]
-        kept = self._kept.setdefault(_digest((text, *after)), {})
-        trial = _Trial(ids, passed, layers, copies)
-        begin = self._chosen(trial, [start for start in starts if start in kept], kept)
-        missing = [s for s in starts if s not in kept and self._may_keep((s, copies > 1), text.numel())]
+        kept = self._kept.setdefault(_digest((ids, *after)), {})
+        begin = self._chosen(ids, passed, layers, [start for start in starts if start in kept], kept)
+        missing = [start for start in starts if start not in kept and self._may_keep(start, ids.numel())]
         with ExitStack() as undo:
             if begin is not None:
                 kept[begin].use(self._passes)
-                undo.enter_context(self._begun(layers, begin, kept[begin].times(copies)))
+                undo.enter_context(self._begun(layers, begin, kept[begin]))
                 self.skipped += begin.place * ids.numel()
                 self.inside += ids.numel() if begin.down is not None else 0
                 missing = [start for start in missing if starts.index(start) > starts.index(begin)]
             seen = [undo.enter_context(self._watched(layers, start)) for start in missing]
             result = passed(ids)
         for start, found in zip(missing, seen, strict=True):
-            self._keep(kept, (start, copies > 1), [one.once(copies) for one in found], text.numel())
+            self._keep(kept, start, found, ids.numel())
         return result
 
     def _starts(self, *, going_on: bool) -> tuple[Sequence[nn.Module], list[Start]]:
@@ -187,24 +159,31 @@ class Streams:
             starts += [Start(first, down, going_on) for down in downs if down is not None]
         return layers, starts
 
-    def _chosen(self, trial: _Trial, starts: Sequence[Start], kept: dict[Start, Kept]) -> Start | None:
+    def _chosen(
+        self,
+        ids: Tensor,
+        passed: Callable[[Tensor], Tensor],
+        layers: Sequence[nn.Module],
+        starts: Sequence[Start],
+        kept: dict[Start, Kept],
+    ) -> Start | None:
         """Return the best start that works, on a trial for the first time; what does not work is forgotten."""
         for start in reversed(starts):
-            known = (start, trial.copies > 1)
-            if known not in self._works:
-                self._works[known] = self._agrees(trial, start, kept[start])
-            if self._works[known]:
+            if start not in self._works:
+                self._works[start] = self._agrees(ids, passed, layers, start, kept[start])
+            if self._works[start]:
                 return start
             self._size -= kept.pop(start).bytes
         return None
 
-    def _agrees(self, trial: _Trial, start: Start, kept: Kept) -> bool:
+    def _agrees(
+        self, ids: Tensor, passed: Callable[[Tensor], Tensor], layers: Sequence[nn.Module], start: Start, kept: Kept
+    ) -> bool:
         """Tell whether passes that begin late give the same bits, after the model has read something else."""
-        ids, passed = trial.ids, trial.passed
         with only_text(torch.zeros(ids.shape, dtype=torch.bool)):  # nothing of a trial is counted
             passed(ids.flip(1))
             try:
-                with self._begun(trial.layers, start, kept.times(trial.copies)):
+                with self._begun(layers, start, kept):
                     found = [passed(ids), passed(ids)]
             except REFUSALS:
                 return False
@@ -250,16 +229,14 @@ class Streams:
         if inside is not None:
             found[:] = [inside.kept(one.stream) for one in found if inside.whole]
 
-    def _may_keep(self, known: tuple[Start, bool], tokens: int) -> bool:
+    def _may_keep(self, start: Start, tokens: int) -> bool:
         """Tell whether a place is worth a copy: it works, as far as is known, and what it needs has room."""
-        start, _ = known
-        return self._works.get(known, True) and self._has_room(start, self._needs.get(start, 0.0) * tokens)
+        return self._works.get(start, True) and self._has_room(start, self._needs.get(start, 0.0) * tokens)
 
-    def _keep(self, kept: dict[Start, Kept], known: tuple[Start, bool], found: Sequence[Kept], tokens: int) -> None:
+    def _keep(self, kept: dict[Start, Kept], start: Start, found: Sequence[Kept], tokens: int) -> None:
         """Keep what was found at a place, as long as there is room; what can never be found is not looked for again."""
-        start, _ = known
         if len(found) != 1:
-            self._works[known] = False
+            self._works[start] = False
             return
         size = found[0].bytes
         self._needs[start] = size / tokens
@@ -339,21 +316,11 @@ def _has_matrices(part: nn.Module) -> bool:
     return any(parameter.ndim > 1 for parameter in part.parameters())
 
 
-def _first_of(tensor: Tensor, parts: int) -> Tensor:
-    """Return a copy of the first of equal parts of a tensor; of what has no such parts, all."""
-    return tensor[: len(tensor) // parts].clone() if tensor.ndim and len(tensor) % parts == 0 else tensor
-
-
-def _changed(result: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Return a tensor, or those in a tuple, changed."""
-    if isinstance(result, Tensor):
-        return change(result)
-    return tuple(_changed(each, change) for each in result) if type(result) is tuple else result
-
-
 def _copied(result: Any) -> Any:
     """Return a copy of a tensor, or of those in a tuple."""
-    return _changed(result, Tensor.clone)
+    if isinstance(result, Tensor):
+        return result.clone()
+    return tuple(_copied(each) for each in result) if type(result) is tuple else result
 
 
 def _giving(result: Any) -> Callable[..., Any]:

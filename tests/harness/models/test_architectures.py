@@ -18,7 +18,6 @@ from nharness.errors import ModelError
 from nharness.models import Edit, apply_edits, locate, observe
 from nharness.models.edit import Backend
 from nharness.models.neuron_map import ModuleTap
-from nharness.models.rows import apply_in_rows, fit_in_rows
 from nharness.models.streams import Streams
 from nharness.recording import Recorder, RecordingOptions
 from nharness.testing.matrix import describe, describe_dependence, describe_map
@@ -471,30 +470,3 @@ def test_what_begins_late_gives_the_same_bits(arch):
         assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
     assert (streams.skipped > 0) == (arch.name not in RUN_WHOLE)
     assert (streams.inside > 0) == (ends_plainly(arch.map.layers[-1]) and arch.name not in ENDS_OTHERWISE)
-
-
-def test_edits_in_rows_of_one_pass_are_what_they_are_alone(arch):
-    """Items under several edits at once, whole and begun late, are those under each; so is what is counted."""
-    last = arch.map.layers[-1].index
-    sets = [
-        [Edit.zero(0, arch.units[0])],
-        [Edit.affine(last, arch.units[-1], scale=0.5, shift=0.25)],
-        [Edit.zero(0, arch.units[0][:1]), Edit.zero(last, arch.units[-1][:1])],
-    ]
-    if not all(fit_in_rows(arch.model, arch.map, edits) for edits in sets):
-        assert any(s.routed or s.time_first or s.passes > 1 for at in (0, -1) for s in arch.map.layers[at].segments)
-        return
-    streams, forwards = Streams(arch.model), functools.partial(forward, arch.model)
-    expected, counts = [], []
-    for edits in sets:
-        with apply_edits(arch.model, arch.map, edits, backend="hook") as report:
-            expected.append(run(arch.model, arch.ids))
-        counts.append(report.edited_activations)
-    with apply_in_rows(arch.model, arch.map, sets) as rows, torch.no_grad():
-        for chosen in (range(3), range(3), range(1, 2), range(3), range(1, 3), range(1, 3), range(1, 3)):
-            with rows.of(chosen):
-                found = streams.run(arch.ids.repeat(len(chosen), 1), forwards, copies=len(chosen))
-            for one, number in zip(found.chunk(len(chosen)), chosen, strict=True):
-                torch.testing.assert_close(one, expected[number], rtol=1e-5, atol=1e-5)
-        assert torch.equal(forwards(arch.ids), run(arch.model, arch.ids))
-    assert [report.edited_activations for report in rows.reports] == [3 * counts[0], 7 * counts[1], 6 * counts[2]]

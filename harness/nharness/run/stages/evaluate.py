@@ -13,15 +13,13 @@ from nharness.events import CellFinished, Noted, StageAdvanced, StageFinished, S
 from nharness.run.context import RunContext
 from nharness.run.stages.control_rounds import ControlRounds
 from nharness.run.stages.editions import Editions
-from nharness.run.work.executor import Executor, Seen, Work, unheard
-from nharness.run.work.jobs import Before, Done, Job, Jobs, changes_digest, stored
+from nharness.run.work.executor import Seen, Work, unheard
+from nharness.run.work.jobs import Before, Done, Job, changes_digest, stored
 from nharness.run.work.prompt_answers import Answered
 from nharness.run.work.stopping import rule_for
 from nharness.run.work.worker import FAILURES, Worker, failure
 
 STAGE = "evaluate"
-TOGETHER = 12
-"""Editions that are handed to a worker at once; a stopped run waits for all of them."""
 ELSEWHERE = "a worker has other text or files for this task than the main process"
 
 
@@ -38,8 +36,8 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class EvaluateWork(Work[Jobs, Done]):
-    """Evaluate the cells of jobs, several editions of the model side by side where they can be.
+class EvaluateWork(Work[Job, Done]):
+    """Evaluate the cells of jobs.
 
     corpus: the fingerprint of the run's text, where values are drawn from. answered: what the run's model wrote into
     it. verify: see to it that every cell's key comes out the same on the worker; else it would be something else.
@@ -49,59 +47,47 @@ class EvaluateWork(Work[Jobs, Done]):
     answered: Answered | None = None
     verify: bool = False
 
-    def begin(self, worker: Worker, seen: Seen) -> Callable[[Jobs], Iterator[Done]]:
+    def begin(self, worker: Worker, seen: Seen) -> Callable[[Job], Iterator[Done]]:
         """Return what evaluates; `seen` is not told, since every cell says what it cost."""
         del seen
         corpus = worker.resolved.corpus
         text = corpus if self.answered is None else self.answered.corpus(corpus)
-        return lambda jobs: self._evaluated(worker, text, jobs)
+        return lambda job: self._evaluated(worker, text, job)
 
-    def _evaluated(self, worker: Worker, text: Corpus, jobs: Jobs) -> Iterator[Done]:
+    def _evaluated(self, worker: Worker, text: Corpus, job: Job) -> Iterator[Done]:
         if not self.verify:
-            yield from worker.evaluate_together(jobs, text)
+            yield from worker.evaluate(job, text)
             return
-        same = []
-        for job in jobs:
-            digest = changes_digest(job.changes, corpus=self.corpus)
-            keys = [worker.key(cell, digest, worker.identity) for cell in job.cells]
-            yield from _failed(job.of([one != key for one, key in zip(keys, job.keys, strict=True)]), ELSEWHERE)
-            same.append(job.of([one == key for one, key in zip(keys, job.keys, strict=True)]))
-        yield from worker.evaluate_together(same, text)
+        digest = changes_digest(job.changes, corpus=self.corpus)
+        same = [worker.key(cell, digest, worker.identity) == key for cell, key in zip(job.cells, job.keys, strict=True)]
+        yield from _failed(_chosen(job, [not each for each in same]), ELSEWHERE)
+        yield from worker.evaluate(_chosen(job, same), text)
 
-    def divided(self, piece: Jobs, parts: int) -> Sequence[Jobs]:
-        """Return the jobs in up to `parts` pieces: one or more jobs each, or some cells of the only one."""
-        if len(piece) > 1:
-            size = -(-len(piece) // parts)
-            return [piece[first : first + size] for first in range(0, len(piece), size)]
-        (job,) = piece
-        size = -(-len(job.cells) // parts)
-        places = range(len(job.cells))
-        return [(job.of([first <= at < first + size for at in places]),) for first in range(0, len(job.cells), size)]
+    def divided(self, piece: Job, parts: int) -> Sequence[Job]:
+        """Return the job's cells in up to `parts` jobs."""
+        size = -(-len(piece.cells) // parts)
+        return [
+            replace(piece, cells=piece.cells[first : first + size], keys=piece.keys[first : first + size])
+            for first in range(0, len(piece.cells), size)
+        ]
 
-    def left(self, piece: Jobs, result: Done) -> Jobs:
-        """Return the jobs without the cell that is done."""
-        return tuple(left for job in piece if (left := job.without(result.cell)).cells)
+    def left(self, piece: Job, result: Done) -> Job:
+        """Return the job without the cell that is done."""
+        return _chosen(piece, [cell != result.cell for cell in piece.cells])
 
-    def lost(self, piece: Jobs, reason: str) -> Iterator[Done]:
+    def lost(self, piece: Job, reason: str) -> Iterator[Done]:
         """Yield every cell as failed."""
-        for job in piece:
-            yield from _failed(job, reason)
+        return _failed(piece, reason)
+
+
+def _chosen(job: Job, marks: Sequence[bool]) -> Job:
+    kept = [(cell, key) for cell, key, mark in zip(job.cells, job.keys, marks, strict=True) if mark]
+    return replace(job, cells=tuple(cell for cell, _ in kept), keys=tuple(key for _, key in kept))
 
 
 def _failed(job: Job, reason: str) -> Iterator[Done]:
     for cell, key in zip(job.cells, job.keys, strict=True):
         yield Done(cell, key, CellOutcome("failed", reason=reason))
-
-
-def side_by_side(jobs: Sequence[Job], executor: Executor) -> Iterator[Jobs]:
-    """Yield jobs in pieces of at most `TOGETHER`, no fewer pieces than there are workers; what is intact stands alone.
-
-    Where nothing is computed every job is a piece, which is missing for a reason of its own.
-    """
-    most = max(1, min(TOGETHER, -(-len(jobs) // executor.workers))) if executor.computes else 1
-    edited = [job for job in jobs if job.edition is not None]
-    yield from ((job,) for job in jobs if job.edition is None)
-    yield from (tuple(edited[first : first + most]) for first in range(0, len(edited), most))
 
 
 def evaluate(context: RunContext, editions: Editions) -> Evaluated:
@@ -187,7 +173,7 @@ class Evaluation:
         executor = self._context.executor
         if jobs and self._context.stop():
             raise InterruptedRun("stopped before the next cell")
-        for done in executor.map(self._work, self._announced(side_by_side(jobs, executor)), unheard):
+        for done in executor.map(self._work, self._announced(jobs), unheard):
             self._keep(done)
             if self._context.stop():
                 for late in executor.finish():
@@ -238,12 +224,12 @@ class Evaluation:
             self._finish(Done(cell, "", outcome))
         return []
 
-    def _announced(self, pieces: Iterable[Jobs]) -> Iterable[Jobs]:
-        """Yield pieces as the executor takes them, their cells announced."""
-        for piece in pieces:
-            for cell in (cell for job in piece for cell in job.cells):
+    def _announced(self, jobs: Iterable[Job]) -> Iterable[Job]:
+        """Yield jobs as the executor takes them, their cells announced."""
+        for job in jobs:
+            for cell in job.cells:
                 self._context.plugins.hook.nharness_cell_started(cell=cell)
-            yield piece
+            yield job
 
     def _keep(self, done: Done) -> None:
         """Put a cell that was evaluated into the store, and finish it."""

@@ -159,8 +159,7 @@ class StoredExecutor(Executor):
 
     def _reason(self, piece: object) -> str:
         given: Sequence[Part] = self.options.get("parts", ())
-        job = piece[0] if isinstance(piece, tuple) and piece else piece
-        edition = job.edition if isinstance(job, Job) else None
+        edition = piece.edition if isinstance(piece, Job) else None
         if edition is None:
             return "no store has them; did any part run to its end?"
         if not given:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import marshal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,15 +36,6 @@ class Job:
     keys: tuple[str, ...]
     before: Before = field(default_factory=dict)
 
-    def of(self, marks: Sequence[bool]) -> Job:
-        """Return the job of the cells that are marked."""
-        kept = [(cell, key) for cell, key, mark in zip(self.cells, self.keys, marks, strict=True) if mark]
-        return replace(self, cells=tuple(cell for cell, _ in kept), keys=tuple(key for _, key in kept))
-
-    def without(self, cell: Cell) -> Job:
-        """Return the job without a cell."""
-        return self.of([each != cell for each in self.cells]) if cell in self.cells else self
-
 
 @dataclass(frozen=True)
 class Done:
@@ -53,10 +44,6 @@ class Done:
     cell: Cell
     key: str
     outcome: CellOutcome
-
-
-Jobs = tuple[Job, ...]
-"""Jobs that are handed over as one piece."""
 
 
 def changes_digest(changes: Sequence[AnyChange], *, corpus: str) -> str:

@@ -21,10 +21,8 @@ from nharness.corpora import Corpus
 from nharness.errors import CellError, NharnessError
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.evaluation.windows import default_policy
-from nharness.intervention import AnyChange, Change
 from nharness.models import EditReport, apply_edits, load_model, locate
 from nharness.models.allocator import save_memory
-from nharness.models.rows import BACKEND, apply_in_rows, fit_in_rows
 from nharness.plugins import import_named
 from nharness.recording.batch_size import until_it_fits
 from nharness.run.plan.resolve import Resolved
@@ -170,56 +168,6 @@ class Worker:
     def task(self, cell: Cell) -> TaskSpec:
         """Return what a cell measures."""
         return self._tasks[cell.task, cell.language]
-
-    def evaluate_together(self, jobs: Sequence[Job], corpus: Corpus) -> Iterator[Done]:
-        """Yield every cell of several jobs; what may share passes does, the rest as `evaluate` has it."""
-        left = list(jobs)
-        for done in self._in_rows(jobs):
-            yield done
-            left = [job.without(done.cell) for job in left]
-        for job in left:
-            if job.cells:
-                yield from self.evaluate(job, corpus)
-
-    def _in_rows(self, jobs: Sequence[Job]) -> Iterator[Done]:
-        """Yield the cells of several editions that stand in rows of one pass; none of those in which anything fails."""
-        spec, groups = self.resolved.spec, dict[Hashable, list[tuple[Job, Cell, str]]]()
-        for job in jobs if spec.edit_backend == "auto" and spec.scope == "all" else ():
-            for cell, key in zip(job.cells, job.keys, strict=True):
-                task = self.task(cell)
-                same = self._measuring(task.kind).in_rows(cell, task)
-                if same is not None and self._fits_in_rows(job.changes):
-                    groups.setdefault((task, same), []).append((job, cell, key))
-        for group in groups.values():
-            with suppress(NharnessError, *FAILURES):  # they are evaluated one by one, and each says why it fails
-                yield from self._group_in_rows(group) if len(group) > 1 else ()
-
-    def _fits_in_rows(self, changes: Sequence[AnyChange]) -> bool:
-        edits = to_edits(changes, self.neuron_map)
-        whole = not any(isinstance(change, Change) and change.values_from for change in changes)
-        return whole and fit_in_rows(self.loaded.model, self.neuron_map, edits)
-
-    def _group_in_rows(self, group: Sequence[tuple[Job, Cell, str]]) -> list[Done]:
-        """Return cells of one text under several edits, with outcomes as `evaluate` has them."""
-        started, (_, first, _) = time.perf_counter(), group[0]
-        task = self.task(first)
-        measuring = self._measuring(task.kind)
-        sets = [to_edits(job.changes, self.neuron_map) for job, _, _ in group]
-
-        def attempt() -> tuple[Sequence[Product], list[int]]:
-            with apply_in_rows(self.loaded.model, self.neuron_map, sets) as rows:
-                made = measuring.make_in_rows(first, task, rows)
-            return made, [report.edited_activations for report in rows.reports]
-
-        products, edited = until_it_fits(attempt, measuring.halve)
-        if not all(edited):
-            raise CellError("an edit reached no activation")
-        seconds = (time.perf_counter() - started) / len(group)
-        found = []
-        for (_, cell, key), product, reached in zip(group, products, edited, strict=True):
-            made = _Made((cell,), product, reached, seconds, BACKEND)
-            found += [Done(each, key, outcome) for each, outcome in self._outcomes(made)]
-        return found
 
     def evaluate(self, job: Job, corpus: Corpus) -> Iterator[Done]:
         """Yield every cell of the job: its items, or the reason why it failed. The model is left as it was.

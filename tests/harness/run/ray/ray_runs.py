@@ -145,7 +145,7 @@ class Runs:
         self.here.mkdir()
         (self.here / "held_plugin.py").write_text(textwrap.dedent(PLUGIN))
         os.chdir(self.here)
-        self.arguments = [*run_arguments("../model"), "--edit-backend", "hook"]  # one cell a pass, held one by one
+        self.arguments = run_arguments("../model")
 
     def allow(self, forwards):
         (self.here / ".allowed").write_text(str(forwards))
@@ -393,7 +393,7 @@ def pools(address):
 
 def every_stage(runs, address):
     """Ablate every neuron, repeat detection and read layers here and on two workers; return what each left in its store."""
-    more = ["--folds", "2", "--edit-backend", "auto", "--lens", "20"]  # draws share passes
+    more = ["--folds", "2", "--controls", "0", "--lens", "20"]
     arguments = [*runs.arguments, *more]
     arguments[arguments.index("lape")] = "lape,exhaustive"
     arguments[arguments.index("--detect-tokens") + 1] = "3000"  # two parts need two documents
@@ -409,9 +409,7 @@ def every_stage(runs, address):
         files = {path for kind in kinds for path in (store / kind).rglob("*") if path.is_file()}
         digests = {str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
         record = json.loads((out / "records" / "lape-zero" / "record.json").read_text())
-        cells = [[cell["target"], cell["language"], cell["change"], cell["control"]] for cell in record["cells"]]
-        found[name] = {"code": code, "digests": digests, "stability": record["stability"], "cells": cells}
-        found[name]["backend"] = record["intervention"]["backend"]
+        found[name] = {"code": code, "digests": digests, "stability": record["stability"]}
     return found
 
 

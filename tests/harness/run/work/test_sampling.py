@@ -1,7 +1,5 @@
 """How work is cut and what is left of it, without any actor."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from nharness.cells import Cell, CellOutcome, Edition
 from nharness.intervention import Change
 from nharness.run.ray.executor import spread
 from nharness.run.ray.pool import Assignment, remaining
-from nharness.run.stages.evaluate import EvaluateWork, side_by_side
+from nharness.run.stages.evaluate import EvaluateWork
 from nharness.run.work.jobs import Done, Job
 
 WORK = EvaluateWork("text")
@@ -29,8 +27,7 @@ def job(name, cells):
 )
 def test_every_cell_goes_out_once_with_its_key(jobs, cells, workers):
     whole = [job(f"t{n}", cells) for n in range(jobs)]
-    pieces = list(spread(WORK, ((one,) for one in whole), workers))
-    parts = [part for piece in pieces for part in piece]
+    parts = list(spread(WORK, iter(whole), workers))
     sent = [(cell, key) for part in parts for cell, key in zip(part.cells, part.keys, strict=True)]
     assert sent == [(cell, key) for one in whole for cell, key in zip(one.cells, one.keys, strict=True)]
     assert all(part.cells for part in parts)
@@ -38,34 +35,14 @@ def test_every_cell_goes_out_once_with_its_key(jobs, cells, workers):
 
 
 def test_the_last_jobs_are_cut_so_that_nobody_is_idle():
-    assert len(list(spread(WORK, [(job("a", 14),)], 2))) == 2
-    a, b, c, d = (job(name, 4) for name in "abcd")
-    pieces = spread(WORK, [(a,), (b,), (c,)], 2)
-    assert [[len(part.cells) for part in piece] for piece in pieces] == [[4], [4], [2], [2]]
-    assert list(spread(WORK, [(a, b), (c, d)], 4)) == [(a,), (b,), (c,), (d,)]
-
-
-@pytest.mark.parametrize(
-    ("count", "workers", "sizes"),
-    [(1, 1, [1]), (12, 1, [12]), (13, 1, [12, 1]), (13, 2, [7, 6]), (5, 8, [1, 1, 1, 1, 1]), (0, 2, [])],
-)
-def test_editions_are_handed_over_side_by_side(count, workers, sizes):
-    intact, edited = Job(None, (), (), ()), [job(f"t{n}", 2) for n in range(count)]
-    executor = SimpleNamespace(workers=workers, computes=True)
-    pieces = list(side_by_side([*edited, intact], executor))
-    assert pieces[0] == (intact,)
-    assert [len(piece) for piece in pieces[1:]] == sizes
-    assert [one for piece in pieces[1:] for one in piece] == edited
-    assert all(len(piece) == 1 for piece in side_by_side(edited, SimpleNamespace(workers=1, computes=False)))
+    assert len(list(spread(WORK, [job("a", 14)], 2))) == 2
+    assert [len(part.cells) for part in spread(WORK, [job("a", 4), job("b", 4), job("c", 4)], 2)] == [4, 4, 2, 2]
 
 
 def test_what_came_back_is_not_sent_again():
-    whole, other = job("a", 3), job("b", 1)
-    assignment = Assignment(7, "do", ("name", WORK, (whole, other)), tries=2, work=WORK)
-    for cell, key in ((whole.cells[1], whole.keys[1]), (other.cells[0], other.keys[0])):
-        assignment = remaining(assignment, Done(cell, key, CellOutcome("passed")))
-    (left,) = assignment.arguments[-1]
-    assert left.cells == (whole.cells[0], whole.cells[2])
-    assert left.keys == ("a0", "a2")
-    assert (assignment.number, assignment.tries) == (7, 0)
-    assert [done.cell for done in WORK.lost((left, other), "x")] == [*left.cells, *other.cells]
+    whole = job("a", 3)
+    assignment = Assignment(7, "do", ("name", WORK, whole), tries=2, work=WORK)
+    left = remaining(assignment, Done(whole.cells[1], whole.keys[1], CellOutcome("passed")))
+    assert left.arguments[-1].cells == (whole.cells[0], whole.cells[2])
+    assert left.arguments[-1].keys == ("a0", "a2")
+    assert (left.number, left.tries) == (7, 0)

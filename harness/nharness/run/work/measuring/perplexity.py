@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from nharness.cells import Cell
 from nharness.evaluation.items import Item, noise_floor
-from nharness.models.rows import EditedRows
 from nharness.run.work.measuring.protocol import Bench, Measured, Measuring, Product
 from nharness.run.work.stopping import described, rule_for, score_until
 from nharness.run.work.texts import LanguageText
@@ -20,7 +19,6 @@ class PerplexityMeasuring(Measuring):
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self._batch_tokens = bench.engine.batch_tokens
-        self._filled: dict[str, float] = {}
 
     def key(self, cell: Cell, task: TaskSpec) -> dict[str, Any]:
         """Return the windows, the text, and what a cell stops by."""
@@ -52,30 +50,6 @@ class PerplexityMeasuring(Measuring):
             whole, tokens = score_until(self._score, text, before, rule=rule, seed=spec.seed)
         found = Measured(whole, available=len(text.documents), spared=text.tokens - tokens)
         return Product(found, tokens)
-
-    def in_rows(self, cell: Cell, task: TaskSpec) -> Hashable:
-        """Return the text, where rows do not change each other and a pass over it has room for more, on average."""
-        del task
-        text = self._text(cell)
-        apart = (
-            cell.edition is None
-            or rule_for(cell, self.bench.spec) is not None
-            or self.bench.engine.together is not None
-        )
-        return None if apart or not self._has_room(text) else text.digest
-
-    def make_in_rows(self, cell: Cell, task: TaskSpec, rows: EditedRows) -> Sequence[Product]:
-        """Return the items under each edit."""
-        del task
-        text = self._text(cell)
-        found = self.bench.engine.score_in_rows(text.documents, rows, batch_tokens=self._batch_tokens)
-        return [Product(Measured(items), text.tokens) for items in found]
-
-    def _has_room(self, text: LanguageText) -> bool:
-        """Tell whether passes over a text leave half of their room, on average."""
-        if text.digest not in self._filled:
-            self._filled[text.digest] = self.bench.engine.filled(text.documents, batch_tokens=self._batch_tokens)
-        return 2 * self._filled[text.digest] <= 1
 
     def halve(self) -> bool:
         """Halve the tokens of a batch for the rest of the run; a single window cannot be cut."""

@@ -2,9 +2,8 @@
 
 1. What only the intact model tells is found out before there is an edit (`described`). Cells of an edition that need
    the same from the model share one product (`shared`), made under the edit (`make`).
-2. Cells of several editions may stand in rows of one pass (`in_rows`, `make_in_rows`).
-3. A cell's items come from that product (`measured`), for a kind with `on_intact` after the edit is undone.
-4. Where memory runs out the batch is halved (`halve`) and the product begun again.
+2. A cell's items come from that product (`measured`), for a kind with `on_intact` after the edit is undone.
+3. Where memory runs out the batch is halved (`halve`) and the product begun again.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from nharness.cells import Cell
 from nharness.evaluation.items import Item
 from nharness.evaluation.perplexity import PerplexityEngine
 from nharness.models import LoadedModel
-from nharness.models.rows import EditedRows
 from nharness.run.work.texts import LanguageText
 from nharness.spec import RunSpec
 from nharness.task import TaskSpec
@@ -92,15 +90,6 @@ class Measuring(ABC):
 
         Raises `CellError` when the model's numbers are not finite, `torch.OutOfMemoryError` when memory runs out.
         """
-
-    def in_rows(self, cell: Cell, task: TaskSpec) -> Hashable:
-        """Return what is equal for cells of several editions that can share passes; None, as here, where none can."""
-        del cell, task
-        return None
-
-    def make_in_rows(self, cell: Cell, task: TaskSpec, rows: EditedRows) -> Sequence[Product]:
-        """Return what the model gives for a cell under each of several edits, which share its passes; as `make`."""
-        raise NotImplementedError
 
     def measured(self, cell: Cell, task: TaskSpec, product: Product) -> Measured:
         """Return the cell's items from its product, which here is them."""
